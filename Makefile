@@ -1,0 +1,47 @@
+# Two commands do everything on a fresh machine with Python 3.11+ (venv), git and make:
+#   make reproduce   set up, run every study, print the verdict table and the report's path
+#   make test        set up, lint, unit and golden tests, notebooks at smoke through the real runner
+# Without a GPU, keep pip from fetching the CUDA build of torch:
+#   make reproduce PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON ?= python3
+PIP_OPTIONS ?=
+SCALE ?= nano
+STUDY ?= all
+SEEDS ?= 0
+FLAGS ?=
+BIN := .venv/bin
+STAMP := .venv/.oryx-ready
+
+.PHONY: setup reproduce test unit bench weights clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml requirements/constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c requirements/constraints.txt -e ".[lab,dev]"
+	$(BIN)/python -m oryx doctor
+	touch $(STAMP)
+
+reproduce: setup
+	$(BIN)/python -m oryx run $(STUDY) --scale $(SCALE) --seeds $(SEEDS) $(FLAGS)
+	$(BIN)/python -m oryx report
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest tests/golden
+	$(BIN)/python -m pytest tests/integration tests/notebooks
+
+unit: setup
+	$(BIN)/python -m pytest tests/unit
+
+bench: setup
+	$(BIN)/python -m benchmarks.packed_encoder
+
+weights: setup
+	$(BIN)/python -m oryx.training.shared --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE)
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
