@@ -1,0 +1,157 @@
+"""Compressors: from a map of tokens to a smaller one, on request of the caller.
+
+The dynamic compressor and its numbers: reference file ``oryx/model/multimodal_resampler/perceiver.py``. A compressor
+is a module with ``forward(features (T, h * w, C), grid, side) -> ((T, n, C), new_grid)``, built by its name; ``side``
+k compresses k x k regions into one token each.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oryx.errors import InputError, SettingsError
+from oryx.grids import Grid, compressed_grid
+from oryx.model.config import OryxConfig
+
+
+class DynamicCompressor(nn.Module):
+    """Average pooling plus attention of the pooled token over its own region.
+
+    For every region with value vectors v_j: ``p = mean(v)``, ``q = W_q p + b_q``, ``k_j = W_k v_j + b_k``, output
+    ``p + sum_j softmax_j(q . k_j / sqrt(dim)) v_j``. One head, no value or output projection, no norm.
+
+    With side 1 the output is exactly twice the input, whatever the weights; trained projectors expect that.
+
+    A grid that is not a multiple of the side (the public code fails there) keeps its border regions, which are then
+    smaller: mean and softmax go over the positions that exist. The new grid rounds up.
+    """
+
+    def __init__(self, config: OryxConfig):
+        super().__init__()
+        width, self.dim = config.vision_config.hidden_size, config.compressor_dim
+        self.vlm_query_projector = nn.Linear(width, self.dim)
+        self.vlm_key_projector = nn.Linear(width, self.dim)
+
+    def forward(self, features: Tensor, grid: Grid | None, side: int) -> tuple[Tensor, Grid]:
+        """Compress T maps of one grid.
+
+        Args:
+            features: (T, h * w, C), rows first.
+            grid: (h, w); None stands for a square map.
+            side: k, for regions of k x k tokens.
+
+        Returns:
+            (T, n, C) with n = ceil(h / k) * ceil(w / k), and the new grid.
+
+        Raises:
+            InputError: features that do not fit the grid, or a side below 1.
+        """
+        grid = check_features(features, grid)
+        new_grid = compressed_grid(grid, side)
+        if side == 1:
+            return features + features, new_grid
+        values, present = regions(features, grid, side)
+        count = side * side if present is None else present.sum(1, keepdim=True)
+        pooled = values.sum(2) / count
+        query = self.vlm_query_projector(pooled)
+        logits = (self.vlm_key_projector(values) @ query[..., None])[..., 0] * self.dim**-0.5
+        # The reference replaces non-finite logits so: NaN by 0, infinities by the largest finite values.
+        logits = torch.nan_to_num(logits)
+        if present is not None:
+            logits = logits.masked_fill(~present, -torch.inf)
+        weights = logits.softmax(-1)
+        return pooled + (weights[:, :, None] @ values)[:, :, 0], new_grid
+
+
+class NoCompressor(nn.Module):
+    """Leaves features as they are (not doubled): what the released image-only models were trained with."""
+
+    def __init__(self, config: OryxConfig):
+        super().__init__()
+
+    def forward(self, features: Tensor, grid: Grid | None, side: int) -> tuple[Tensor, Grid]:
+        grid = check_features(features, grid)
+        if side != 1:
+            raise InputError(f"this model has no compressor: expected side 1, got {side}")
+        return features, grid
+
+
+COMPRESSORS: dict[str, Callable[[OryxConfig], nn.Module]] = {"dynamic": DynamicCompressor, "none": NoCompressor}
+
+
+def build_compressor(config: OryxConfig) -> nn.Module:
+    """The compressor that ``config.compressor`` names.
+
+    Raises:
+        SettingsError: an unknown name, with the known ones.
+    """
+    if config.compressor not in COMPRESSORS:
+        raise SettingsError(f"compressor: expected one of {sorted(COMPRESSORS)}, got {config.compressor!r}")
+    return COMPRESSORS[config.compressor](config)
+
+
+def check_features(features: Tensor, grid: Grid | None) -> Grid:
+    """The grid of ``features`` (T, h * w, C): the given one, or a square one for None.
+
+    Raises:
+        InputError: another number of tokens than the grid has, or no square number where no grid is given.
+    """
+    if grid is None and features.ndim == 3:
+        grid = (math.isqrt(features.shape[1]),) * 2
+    if features.ndim != 3 or features.shape[1] != grid[0] * grid[1]:
+        expected = "a square number of" if grid is None else str(grid[0] * grid[1])
+        raise InputError(f"features: expected (T, {expected} tokens, C) for grid {grid}, got {tuple(features.shape)}")
+    return grid
+
+
+def regions(features: Tensor, grid: Grid, side: int) -> tuple[Tensor, Tensor | None]:
+    """Cut maps into ``side x side`` regions, rows first, and rows first inside a region.
+
+    Returns:
+        values (T, n, side * side, C), zero where a border region has no token, and which positions exist
+        (n, side * side), or None if all do.
+    """
+    (height, width), (rows, columns) = grid, compressed_grid(grid, side)
+    frames, _, channels = features.shape
+    maps = features.reshape(frames, height, width, channels)
+    below, right = rows * side - height, columns * side - width
+    if below or right:
+        maps = F.pad(maps, (0, 0, 0, right, 0, below))
+    values = maps.reshape(frames, rows, side, columns, side, channels).transpose(2, 3)
+    values = values.reshape(frames, rows * columns, side * side, channels)
+    if not (below or right):
+        return values, None
+    present = torch.zeros(rows * side, columns * side, dtype=torch.bool, device=features.device)
+    present[:height, :width] = True
+    present = present.reshape(rows, side, columns, side).transpose(1, 2)
+    return values, present.reshape(rows * columns, side * side)
+
+
+def compress_maps(
+    compressor: nn.Module, tokens: Tensor, grids: Sequence[Grid], sides: Sequence[int]
+) -> tuple[Tensor, list[Grid]]:
+    """Compress packed maps, each with its own side; maps of one grid and side share a call.
+
+    Args:
+        tokens: (N, C), the maps one after the other.
+        grids: the (h, w) of every map; sides: the region side of every map.
+
+    Returns:
+        the compressed maps in the same order, (N', C), and their grids.
+    """
+    groups: dict[tuple[Grid, int], list[int]] = {}
+    for index, key in enumerate(zip(grids, sides, strict=True)):
+        groups.setdefault(key, []).append(index)
+    if not groups:
+        return tokens, []
+    maps = tokens.split([height * width for height, width in grids])
+    pieces: list[Tensor] = [tokens] * len(maps)
+    new_grids: list[Grid] = list(grids)
+    for (grid, side), members in groups.items():
+        out, new_grid = compressor(torch.stack([maps[index] for index in members]), grid, side)
+        for index, piece in zip(members, out.unbind(0), strict=True):
+            pieces[index], new_grids[index] = piece, new_grid
+    return torch.cat(pieces), new_grids

@@ -1,0 +1,95 @@
+"""Configurations of the vision tower and of the whole model. Every width is a setting; defaults are the paper's 7B.
+
+Numbers: reference file ``oryx/model/multimodal_encoder/oryx_vit.py`` (tower) and the released ``config.json`` files.
+"""
+
+from transformers import AutoConfig, PretrainedConfig, Qwen2Config
+
+from oryx.errors import SettingsError
+
+VISUAL_TOKEN_ID = -200  # marks one visual in ``input_ids`` (reference: IMAGE_TOKEN_INDEX)
+IGNORED_LABEL = -100  # a label that takes no part in the loss (reference: IGNORE_INDEX)
+
+
+class OryxVisionConfig(PretrainedConfig):
+    """The vision tower. ``position_grid`` is the side of the learned position table (128: made for 2048 pixels)."""
+
+    model_type = "oryx_workbook_vision"
+    base_config_key = "vision_config"
+
+    def __init__(
+        self,
+        hidden_size: int = 1152,
+        num_hidden_layers: int = 27,
+        num_attention_heads: int = 16,
+        intermediate_size: int = 4304,
+        patch_size: int = 16,
+        num_channels: int = 3,
+        position_grid: int = 128,
+        layer_norm_eps: float = 1e-6,
+        initializer_range: float = 0.02,
+        **kwargs,
+    ):
+        if hidden_size % num_attention_heads:
+            raise SettingsError(
+                f"vision_config: hidden_size {hidden_size} is not a multiple of num_attention_heads "
+                f"{num_attention_heads}"
+            )
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.intermediate_size = intermediate_size
+        self.patch_size = patch_size
+        self.num_channels = num_channels
+        self.position_grid = position_grid
+        self.layer_norm_eps = layer_norm_eps
+        self.initializer_range = initializer_range
+        super().__init__(**kwargs)
+
+
+class OryxConfig(PretrainedConfig):
+    """The whole model.
+
+    Args:
+        vision_config: an :class:`OryxVisionConfig` or its dictionary.
+        text_config: the configuration of any transformers causal LM, or its dictionary with ``model_type``
+            (Qwen2 if absent).
+        compressor: name of the compressor, see :func:`oryx.model.compressor.build_compressor`.
+        compressor_dim: width of its query and key projections (256 in every released model).
+        visual_token_id: the id that stands for one visual in ``input_ids``.
+        freeze_vision: the tower gets no gradients, as in the public code (where that cannot be changed).
+        tokenizer_model_max_length: a sample is cut to this length after its visuals are expanded; None: never.
+        tokenizer_padding_side: on which side the shorter samples of a batch are padded, "right" or "left".
+    """
+
+    model_type = "oryx_workbook"
+    sub_configs = {"vision_config": OryxVisionConfig, "text_config": AutoConfig}  # noqa: RUF012
+
+    def __init__(
+        self,
+        vision_config: OryxVisionConfig | dict | None = None,
+        text_config: PretrainedConfig | dict | None = None,
+        compressor: str = "dynamic",
+        compressor_dim: int = 256,
+        visual_token_id: int = VISUAL_TOKEN_ID,
+        freeze_vision: bool = False,
+        tokenizer_model_max_length: int | None = None,
+        tokenizer_padding_side: str = "right",
+        **kwargs,
+    ):
+        if isinstance(vision_config, dict):
+            vision_config = OryxVisionConfig(**vision_config)
+        if isinstance(text_config, dict):
+            text_config = dict(text_config)
+            text_config = AutoConfig.for_model(text_config.pop("model_type", "qwen2"), **text_config)
+        if tokenizer_padding_side not in ("right", "left"):
+            raise SettingsError(f"tokenizer_padding_side: expected 'right' or 'left', got {tokenizer_padding_side!r}")
+        self.vision_config = OryxVisionConfig() if vision_config is None else vision_config
+        self.text_config = Qwen2Config() if text_config is None else text_config
+        self.compressor = compressor
+        self.compressor_dim = compressor_dim
+        self.visual_token_id = visual_token_id
+        self.freeze_vision = freeze_vision
+        self.tokenizer_model_max_length = tokenizer_model_max_length
+        self.tokenizer_padding_side = tokenizer_padding_side
+        super().__init__(**kwargs)

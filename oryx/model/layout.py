@@ -1,0 +1,128 @@
+"""How a visual becomes a sequence: its layout, and what its modality's name stands for in the public code.
+
+Layouts: reference file ``oryx/model/multimodal_projector/builder.py``. Only integers in here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+
+import numpy as np
+
+from oryx.errors import InputError
+from oryx.grids import Grid, image_token_count, video_token_count
+
+
+class Layout(IntEnum):
+    """The layouts of visual tokens; the numbers are stored in ``visual_spec``."""
+
+    ONE_VIEW = 0  # begin, rows, end
+    TWO_VIEW = 1  # begin, rows(low), separator, rows(high), end; maps are (low, high)
+    VIDEO = 2  # begin, then rows(frame), separator per frame, then end; for videos of any length, and for scenes
+    TEXT = 3  # a text sample's dummy: no placeholder stands for it, it takes no place in the sequence
+
+
+@dataclass(frozen=True)
+class Visual:
+    """One visual: its layout, the number of its maps (views or frames) and the side of its compressed regions."""
+
+    layout: Layout
+    maps: int
+    side: int
+
+    def __post_init__(self):
+        expected = {Layout.ONE_VIEW: "1 map", Layout.TWO_VIEW: "2 maps", Layout.VIDEO: "1 or more maps"}
+        fits = {Layout.ONE_VIEW: self.maps == 1, Layout.TWO_VIEW: self.maps == 2, Layout.VIDEO: self.maps >= 1}
+        if not fits.get(self.layout, self.maps >= 0):
+            raise InputError(
+                f"visual with layout {self.layout.name}: expected {expected[self.layout]}, got {self.maps}"
+            )
+        if self.side < 1:
+            raise InputError(f"visual with layout {self.layout.name}: expected a region side >= 1, got {self.side}")
+
+
+def read_spec(spec: Sequence[Sequence[int]]) -> list[Visual]:
+    """Visuals from the rows ``[layout, number of maps, side]`` of ``visual_spec``.
+
+    Raises:
+        InputError: a row of another length, an unknown layout, a count that does not fit the layout.
+    """
+    visuals = []
+    for row in spec:
+        if len(row) != 3 or row[0] not in list(Layout):
+            raise InputError(
+                f"visual_spec: expected rows [layout 0..{len(Layout) - 1}, number of maps, side], got {list(row)}"
+            )
+        visuals.append(Visual(Layout(row[0]), int(row[1]), int(row[2])))
+    return visuals
+
+
+# Rows of the table that arrange() indexes: the four vectors first, then the visual's own tokens.
+NEWLINE, BEGIN, END, SEPARATOR, FIRST_TOKEN = range(5)
+
+
+@lru_cache(maxsize=4096)
+def arrange(layout: Layout, grids: tuple[Grid, ...]) -> np.ndarray:
+    """The sequence of one visual as indices: 0 newline, 1 begin, 2 end, 3 separator, 4 + i its i-th token.
+
+    Args:
+        layout: how the maps are laid out.
+        grids: the (h, w) of its maps after compression; their tokens are numbered through, rows first.
+
+    Returns:
+        int64, read-only; empty for :attr:`Layout.TEXT`.
+    """
+    if layout == Layout.TEXT:
+        sequence = np.empty(0, dtype=np.int64)
+    else:
+        parts, first = [np.array([BEGIN])], FIRST_TOKEN
+        for number, (rows, columns) in enumerate(grids):
+            cells = np.full((rows, columns + 1), NEWLINE)
+            cells[:, :columns] = np.arange(first, first + rows * columns).reshape(rows, columns)
+            parts.append(cells.ravel())
+            # a separator follows every frame, the last included, but stands only between two views
+            if layout == Layout.VIDEO or number + 1 < len(grids):
+                parts.append(np.array([SEPARATOR]))
+            first += rows * columns
+        sequence = np.concatenate([*parts, np.array([END])])
+    sequence.setflags(write=False)
+    return sequence
+
+
+def visual_token_count(layout: Layout, grids: Sequence[Grid]) -> int:
+    """Length of a visual's sequence for the compressed ``grids``, newlines and separators included."""
+    if layout == Layout.TEXT:
+        return 0
+    if layout == Layout.VIDEO:
+        return sum(video_token_count(1, grid) - 2 for grid in grids) + 2
+    return image_token_count(*([None] * (2 - len(grids))), *grids)
+
+
+@dataclass(frozen=True)
+class Modality:
+    """What the public code derives from a modality's name: the layout and the side of the compressed regions."""
+
+    layout: Layout
+    side: int
+
+
+# Reference file oryx/model/multimodal_resampler/perceiver.py. A text sample carries dummy images there, which go
+# through the image layout before they are thrown away.
+MODALITIES = {
+    "image": Modality(Layout.TWO_VIEW, 1),
+    "text": Modality(Layout.TWO_VIEW, 1),
+    "video": Modality(Layout.VIDEO, 2),
+    "video_long": Modality(Layout.VIDEO, 4),
+}
+
+
+def modality(name: str) -> Modality:
+    """The entry of :data:`MODALITIES`.
+
+    Raises:
+        InputError: an unknown name, with the known ones.
+    """
+    if name not in MODALITIES:
+        raise InputError(f"modality: expected one of {sorted(MODALITIES)}, got {name!r}")
+    return MODALITIES[name]

@@ -1,0 +1,199 @@
+"""``oryx.load``: a model by name or path, in our format or the authors'.
+
+What the public loader does differently, and why: see the table in ``docs/deviations.md`` (items 18, 19).
+"""
+
+import importlib.resources
+import re
+from pathlib import Path
+
+import torch
+from accelerate import init_empty_weights
+from huggingface_hub.errors import StrictDataclassError
+from torch import Tensor
+from transformers import AutoTokenizer, GenerationConfig
+from transformers.utils import logging
+
+from oryx.errors import CheckpointError, MissingResource
+from oryx.model import OryxConfig, OryxForConditionalGeneration, OryxVisionConfig, OryxViT
+from oryx.model.checkpoint_files import read_json, read_pickle, read_safetensors, read_weights
+from oryx.model.reference import (
+    LLAMA_STOP_ID,
+    TEXT_CONFIGS,
+    TOWER_PREFIX,
+    fill,
+    from_reference,
+    tower_from_reference,
+)
+
+logger = logging.get_logger(__name__)
+
+NANO = "nano"
+TOWER_REPOSITORY, TOWER_FILE = "THUdyh/Oryx-ViT", "oryx_vit.pth"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
+HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", TOWER_FILE)
+
+
+def load(
+    name_or_path: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+    vision_config: dict | None = None,
+) -> OryxForConditionalGeneration | OryxViT:
+    """Load a model in eval mode, strictly, with its ``processor`` attached if the folder has a tokenizer.
+
+    Args:
+        name_or_path: "nano" (shipped with the package); a folder in our format (``save_pretrained``); a folder or
+            Hugging Face repository in the authors' format (``THUdyh/Oryx-7B``, ``-34B``, ``-1.5-7B``, ``-1.5-32B``);
+            or the encoder alone (``THUdyh/Oryx-ViT``, a folder with ``oryx_vit.pth``, or that file), which gives an
+            :class:`OryxViT`.
+        dtype: of all weights; None keeps the stored one (the language model's, where parts differ).
+        vision_config: fields of :class:`OryxVisionConfig` that an authors' checkpoint cannot tell, such as
+            ``num_attention_heads`` of a tower whose heads are not 72 wide.
+
+    Raises:
+        CheckpointError: a missing, truncated or unfitting file, key or field, named with what was expected.
+        MissingResource: a repository or file that is neither here nor can be fetched.
+    """
+    folder = resolve(name_or_path)
+    if folder.is_file():
+        return load_tower(folder, dtype=dtype, device=device, **(vision_config or {}))
+    if (folder / TOWER_FILE).is_file() and not (folder / "config.json").is_file():
+        return load_tower(folder, dtype=dtype, device=device, **(vision_config or {}))
+    config = read_json(folder / "config.json")
+    kind = config.get("model_type")
+    if kind == OryxVisionConfig.model_type:
+        return load_tower(folder, dtype=dtype, device=device)
+    if kind == OryxConfig.model_type:
+        model = _load_own(folder, OryxForConditionalGeneration, config, dtype)
+    elif kind in TEXT_CONFIGS:
+        model = _load_authors(folder, config, dtype, vision_config)
+    else:
+        known = [OryxConfig.model_type, OryxVisionConfig.model_type, *TEXT_CONFIGS]
+        raise CheckpointError(f"{folder / 'config.json'}: model_type: expected one of {known}, got {kind!r}")
+    if (folder / "generation_config.json").is_file():
+        read_json(folder / "generation_config.json")  # a clear error if it is corrupt
+        model.generation_config = GenerationConfig.from_pretrained(folder)
+    if kind == "oryx_llama":
+        model.generation_config.eos_token_id = LLAMA_STOP_ID
+    model.processor = _processor(folder, model)
+    return model.to(device)
+
+
+def load_tower(
+    name_or_path: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+    **config_fields,
+) -> OryxViT:
+    """Load the vision tower alone: our format, ``oryx_vit.pth`` (or a folder or repository with it), or safetensors.
+
+    Args and errors: see :func:`load`; ``config_fields`` as in :func:`oryx.model.reference.tower_from_reference`.
+    """
+    path = resolve(name_or_path)
+    if path.is_dir() and (path / "config.json").is_file():
+        config = read_json(path / "config.json")
+        if config.get("model_type") == OryxVisionConfig.model_type:
+            return _load_own(path, OryxViT, config, dtype).to(device)
+    if path.is_dir():
+        path = path / TOWER_FILE
+    tensors = read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
+    tensors = cast(tensors, dtype)
+    return tower_from_reference(tensors, copy=False, source=str(path), **config_fields).to(device)
+
+
+def resolve(name_or_path: str | Path) -> Path:
+    """The folder (or encoder file) that a name stands for; a repository is fetched, or taken from the local cache."""
+    path = Path(name_or_path)
+    if path.exists():
+        return path
+    if str(name_or_path) == NANO:
+        folder = Path(str(importlib.resources.files("oryx"))) / "weights" / NANO
+        if not folder.is_dir():
+            raise MissingResource(f"'{NANO}' weights: expected the folder {folder} of this package, it is not there")
+        return folder
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name_or_path)):
+        raise CheckpointError(
+            f"{name_or_path}: expected '{NANO}', an existing folder or a repository like 'THUdyh/Oryx-7B'; "
+            "there is no such folder"
+        )
+    return Path(_from_hub(str(name_or_path)))
+
+
+def cast(tensors: dict[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """The tensors in ``dtype``; None: that of the token embeddings, or each its own without any."""
+    if dtype is None:
+        embeddings = (value for name, value in tensors.items() if name.endswith("embed_tokens.weight"))
+        dtype = next((value.dtype for value in embeddings), None)
+    return tensors if dtype is None else {name: value.to(dtype) for name, value in tensors.items()}
+
+
+def _load_own(folder: Path, model_class: type, config: dict, dtype: torch.dtype | None):
+    try:
+        config = model_class.config_class.from_dict(config)
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
+    # from_pretrained would fill missing tensors with random numbers and only warn
+    with init_empty_weights(include_buffers=False):
+        model = model_class(config)
+    fill(model, cast(read_weights(folder), dtype), str(folder), copy=False)
+    return model.eval()
+
+
+def _load_authors(
+    folder: Path, config: dict, dtype: torch.dtype | None, vision_config: dict | None
+) -> OryxForConditionalGeneration:
+    tensors = read_weights(folder)
+    if not any(name.startswith(TOWER_PREFIX) for name in tensors):
+        tower = read_pickle(_tower_file(folder, config))
+        tensors |= {TOWER_PREFIX + name.removeprefix(TOWER_PREFIX): value for name, value in tower.items()}
+    return from_reference(config, cast(tensors, dtype), vision_config=vision_config, copy=False, source=str(folder))
+
+
+def _tower_file(folder: Path, config: dict) -> Path:
+    """Where a checkpoint without tower weights has them: the path in ``mm_vision_tower``, beside it, or the hub."""
+    stated = str(config.get("mm_vision_tower") or "").partition(":")[2]
+    places = [folder / TOWER_FILE]
+    if stated:
+        # relative to the working directory as the public loader has it, then to the checkpoint; "/" joins keep
+        # absolute paths
+        for base in (Path(stated), folder / stated):
+            places = [base, base / TOWER_FILE, *places]
+    for place in places:
+        if place.is_file():
+            return place
+    try:
+        return Path(_from_hub(TOWER_REPOSITORY, TOWER_FILE))
+    except MissingResource as error:
+        looked = ", ".join(map(str, dict.fromkeys(places)))
+        raise MissingResource(f"{folder}: no vision tower in the shards and no file at {looked}; {error}") from error
+
+
+def _from_hub(repository: str, file: str | None = None) -> str:
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        if file is not None:
+            return hf_hub_download(repository, file)
+        return snapshot_download(repository, allow_patterns=list(HUB_FILES))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        what = repository if file is None else f"{repository}/{file}"
+        raise MissingResource(
+            f"{what}: neither a local folder nor in the Hugging Face cache, and it could not be fetched: {error}"
+        ) from error
+
+
+def _processor(folder: Path, model: OryxForConditionalGeneration):
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        logger.warning(f"{folder}: no tokenizer files, so the model has no processor")
+        return None
+    from oryx.processing.processor import OryxProcessor
+
+    if (folder / "processor_config.json").is_file():
+        return OryxProcessor.from_pretrained(folder)
+    # the language model's configuration: an authors' config.json names a model type that transformers does not know
+    tokenizer = AutoTokenizer.from_pretrained(folder, config=model.config.text_config)
+    return OryxProcessor(tokenizer)

@@ -1,0 +1,314 @@
+"""The whole model: vision tower, compressor, projector and any causal language model of transformers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.utils import logging
+
+from oryx.errors import InputError, MissingResource
+from oryx.grids import Grid
+from oryx.model.assembly import plan_batch
+from oryx.model.compressor import build_compressor, compress_maps
+from oryx.model.config import IGNORED_LABEL, OryxConfig
+from oryx.model.layout import Layout, read_spec
+from oryx.model.projector import Projector
+from oryx.model.vit import OryxViT
+
+logger = logging.get_logger(__name__)
+
+
+@dataclass
+class Expanded:
+    """A batch ready for the language model: visuals in place of their marks, padded to one length L.
+
+    Attributes:
+        inputs_embeds: (B, L, width), zeros on padding.
+        attention_mask, position_ids: (B, L).
+        labels: (B, L) or None.
+    """
+
+    inputs_embeds: Tensor
+    attention_mask: Tensor
+    position_ids: Tensor
+    labels: Tensor | None
+
+
+class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
+    """Oryx. Its language model is whatever ``config.text_config`` names.
+
+    Visual inputs, the same for :meth:`forward`, :meth:`generate`, :meth:`expand`:
+
+    - ``pixel_patches`` (N, 3 * patch * patch): the patches of all maps (views, frames) of the batch, packed;
+      or ``vision_features`` (N, C): the tower's output for them, computed before (a frozen tower's, say);
+    - ``image_grids`` (M, 2): the (h, w) of every map;
+    - ``visual_spec`` (V, 3): [layout, number of maps, region side] of every visual, see
+      :class:`oryx.model.layout.Layout`.
+
+    ``input_ids`` hold ``config.visual_token_id`` once per visual, in order over the whole batch (none for a text
+    sample's dummy).
+    """
+
+    config_class = OryxConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    input_modalities = ("image", "video", "text")
+    supports_gradient_checkpointing = True
+    _no_split_modules = ("Block",)
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+
+    def __init__(self, config: OryxConfig):
+        super().__init__(config)
+        self.vision_tower = OryxViT(config.vision_config)
+        self.compressor = build_compressor(config)
+        self.projector = Projector(config)
+        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.processor = None
+        self.post_init()
+        self.freeze_vision(config.freeze_vision)
+
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs):
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.freeze_vision(model.config.freeze_vision)  # loading replaces the parameters that __init__ froze
+        return loaded
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        if module is self.compressor or module is self.projector:
+            # As the public code: torch's own initialisation for linear layers, N(0, 1) / sqrt(width) for the vectors.
+            for layer in module.modules():
+                if layer is not module and hasattr(layer, "reset_parameters"):
+                    layer.reset_parameters()
+            for vector in module.vectors() if isinstance(module, Projector) else ():
+                init.normal_(vector, mean=0.0, std=vector.numel() ** -0.5)
+        elif not any(module is part for part in (*self.compressor.modules(), *self.projector.modules())):
+            super()._init_weights(module)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module):
+        self.language_model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.language_model.get_output_embeddings()
+
+    def set_output_embeddings(self, value: nn.Module):
+        self.language_model.set_output_embeddings(value)
+
+    def freeze_vision(self, frozen: bool = True):
+        """Switch gradients of the vision tower off or on (the public code cannot train its tower)."""
+        self.config.freeze_vision = frozen
+        self.vision_tower.requires_grad_(not frozen)
+
+    def encode_visuals(
+        self,
+        pixel_patches: Tensor | None,
+        image_grids: Tensor | Sequence[Grid],
+        visual_spec: Tensor | Sequence[Sequence[int]],
+        vision_features: Tensor | None = None,
+    ) -> list[Tensor]:
+        """The token sequence (L, width) of every visual; of length 0 for a text sample's dummy.
+
+        Raises:
+            InputError: neither or both of patches and features, or maps that do not fit ``visual_spec``.
+        """
+        grids = [tuple(grid) for grid in _rows(image_grids)]
+        visuals = read_spec(_rows(visual_spec))
+        if sum(visual.maps for visual in visuals) != len(grids):
+            raise InputError(
+                f"visual_spec names {sum(visual.maps for visual in visuals)} maps, image_grids has {len(grids)}"
+            )
+        if (pixel_patches is None) == (vision_features is None):
+            raise InputError("expected either pixel_patches or vision_features for the visuals, got both or neither")
+        if vision_features is None:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_vision):
+                vision_features = self.vision_tower(pixel_patches, grids).tokens
+        elif vision_features.shape[0] != sum(rows * columns for rows, columns in grids):
+            raise InputError(f"vision_features: {vision_features.shape[0]} tokens do not fit image_grids {grids[:4]}..")
+        features = vision_features.to(self.projector.image_newline.dtype)
+        sides = [visual.side for visual in visuals for _ in range(visual.maps)]
+        tokens, grids = compress_maps(self.compressor, features, grids, sides)
+        return self.projector(tokens, grids, [(visual.layout, visual.maps) for visual in visuals])
+
+    def expand(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        pixel_patches: Tensor | None = None,
+        image_grids: Tensor | None = None,
+        visual_spec: Tensor | None = None,
+        vision_features: Tensor | None = None,
+        padding_side: str | None = None,
+    ) -> Expanded:
+        """Embed the text and put every visual's tokens in its place; see :func:`oryx.model.assembly.plan_batch`.
+
+        Args:
+            input_ids, attention_mask, labels: (B, L0).
+            padding_side: "right" or "left"; ``config.tokenizer_padding_side`` by default.
+        """
+        sequences, encoded = [], []
+        if visual_spec is not None and len(visual_spec):
+            encoded = self.encode_visuals(pixel_patches, image_grids, visual_spec, vision_features)
+            layouts = [visual.layout for visual in read_spec(_rows(visual_spec))]
+            sequences = [out for out, layout in zip(encoded, layouts, strict=True) if layout != Layout.TEXT]
+        plan = plan_batch(
+            _numpy(input_ids),
+            _numpy(attention_mask),
+            _numpy(labels),
+            [len(sequence) for sequence in sequences],
+            visual_token_id=self.config.visual_token_id,
+            max_length=self.config.tokenizer_model_max_length,
+            padding_side=padding_side or self.config.tokenizer_padding_side,
+        )
+        if plan.truncated:
+            logger.warning_once(
+                f"{plan.truncated} sample(s) were cut to tokenizer_model_max_length "
+                f"{self.config.tokenizer_model_max_length} after their visuals were expanded: the end is lost"
+            )
+        device = input_ids.device
+        text = self.get_input_embeddings()(_tensor(plan.text_ids, device))
+        # A dummy has length 0: it takes no place, but its parameters stay in the graph (every rank then has the same).
+        table = torch.cat([text, *(out.to(text.dtype) for out in encoded), text.new_zeros(1, text.shape[1])])
+        embeds = table.index_select(0, _tensor(plan.index.ravel(), device)).view(*plan.index.shape, -1)
+        return Expanded(
+            inputs_embeds=embeds,
+            attention_mask=_tensor(plan.attention_mask, device),
+            position_ids=_tensor(plan.position_ids, device),
+            labels=None if plan.labels is None else _tensor(plan.labels, device),
+        )
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values=None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        pixel_patches: Tensor | None = None,
+        image_grids: Tensor | None = None,
+        visual_spec: Tensor | None = None,
+        vision_features: Tensor | None = None,
+        num_items_in_batch: int | Tensor | None = None,
+        **kwargs,
+    ) -> CausalLMOutputWithPast:
+        """Logits (B, L, vocabulary) without labels; with labels the loss, and logits of supervised tokens only.
+
+        The loss is the mean cross-entropy (float32) over all supervised next tokens of the whole batch, as in the
+        public code, and 0 if a batch has none; ``logits`` is then (number of supervised next tokens, vocabulary) in
+        batch order. With ``num_items_in_batch`` the sum is divided by that number instead (gradient accumulation).
+        """
+        if inputs_embeds is None and self._needs_expansion(input_ids, past_key_values, visual_spec):
+            expanded = self.expand(
+                input_ids, attention_mask, labels, pixel_patches, image_grids, visual_spec, vision_features
+            )
+            input_ids, inputs_embeds, labels = None, expanded.inputs_embeds, expanded.labels
+            attention_mask, position_ids = expanded.attention_mask, expanded.position_ids
+        elif position_ids is None and past_key_values is None and attention_mask is not None:
+            position_ids = (attention_mask.long().cumsum(1) - 1).clamp(min=0)
+        supervised = None
+        if labels is not None:
+            supervised = labels[:, 1:] >= 0
+            logits_to_keep = supervised.any(0).nonzero()[:, 0]
+        out = self.language_model(
+            input_ids=input_ids,
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            logits_to_keep=logits_to_keep,
+            **kwargs,
+        )
+        if labels is not None:
+            # columns where any sample is supervised were computed; of these each sample keeps its own
+            out.logits = out.logits[supervised[:, logits_to_keep]]
+            targets = labels[:, 1:][supervised]
+            total = F.cross_entropy(out.logits.float(), targets, reduction="sum", ignore_index=IGNORED_LABEL)
+            count = targets.numel() if num_items_in_batch is None else num_items_in_batch
+            out.loss = total / max(count, 1) if isinstance(count, int) else total / count.clamp(min=1)
+        return out
+
+    def _needs_expansion(self, input_ids: Tensor, past_key_values, visual_spec) -> bool:
+        if visual_spec is not None and len(visual_spec):
+            return True
+        if past_key_values is not None and input_ids.shape[1] == 1:
+            return False  # a step of generation
+        limit = self.config.tokenizer_model_max_length
+        too_long = limit is not None and past_key_values is None and input_ids.shape[1] > limit
+        return too_long or bool((input_ids == self.config.visual_token_id).any())
+
+    def prepare_inputs_for_generation(
+        self, input_ids, inputs_embeds=None, is_first_iteration=False, use_cache=None, **kwargs
+    ):
+        if inputs_embeds is not None and not is_first_iteration and use_cache is False:
+            # without a cache every step reads the whole sequence again: the prompt's embeddings and the new tokens
+            inputs_embeds = torch.cat([inputs_embeds, self.get_input_embeddings()(input_ids)], dim=1)
+            is_first_iteration = True
+        return super().prepare_inputs_for_generation(
+            input_ids, inputs_embeds=inputs_embeds, is_first_iteration=is_first_iteration, use_cache=use_cache, **kwargs
+        )
+
+    @torch.no_grad()
+    def generate(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        pixel_patches: Tensor | None = None,
+        image_grids: Tensor | None = None,
+        visual_spec: Tensor | None = None,
+        vision_features: Tensor | None = None,
+        **kwargs,
+    ):
+        """New tokens only, (B, new). Keyword arguments are those of transformers' ``generate``.
+
+        The prompt enters as embeddings, as in the public code: a repetition penalty acts on generated tokens only.
+        Samples of different lengths are padded on the left, whatever ``config.tokenizer_padding_side`` says.
+        """
+        expanded = self.expand(
+            input_ids,
+            attention_mask,
+            None,
+            pixel_patches,
+            image_grids,
+            visual_spec,
+            vision_features,
+            padding_side="left",
+        )
+        return super().generate(inputs_embeds=expanded.inputs_embeds, attention_mask=expanded.attention_mask, **kwargs)
+
+    def ask(self, visual, question: str, **options):
+        """Ask about an image, ``Images``, ``Views`` or a ``Video``; see :func:`oryx.processing.asking.ask`."""
+        if self.processor is None:
+            raise MissingResource("this model has no processor: load it with oryx.load, or set model.processor")
+        from oryx.processing.asking import ask
+
+        return ask(self, self.processor, visual, question, **options)
+
+
+def _rows(values: Tensor | Sequence[Sequence[int]] | None) -> list[list[int]]:
+    if values is None:
+        raise InputError("visual_spec and image_grids belong together: expected both, got one")
+    return values.tolist() if isinstance(values, Tensor) else [list(row) for row in values]
+
+
+def _numpy(values: Tensor | None) -> np.ndarray | None:
+    return None if values is None else values.detach().cpu().numpy()
+
+
+def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values)).to(device)

@@ -1,0 +1,282 @@
+"""From the authors' configuration and tensors to our model, strictly: each key is used, named and ignored, or an error.
+
+Key names and numbers: reference files ``oryx/model/multimodal_encoder/oryx_vit.py``, ``oryx/model/oryx_arch.py``, and
+the released ``config.json`` files. Reading files is :mod:`oryx.model.loading`'s part.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from accelerate import init_empty_weights
+from huggingface_hub.errors import StrictDataclassError
+from torch import Tensor, nn
+from transformers import LlamaConfig, PretrainedConfig, Qwen2Config
+from transformers.utils import logging
+
+from oryx.errors import CheckpointError
+from oryx.model.config import OryxConfig, OryxVisionConfig
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.vit import OryxViT
+
+logger = logging.get_logger(__name__)
+
+TOWER_PREFIX = "model.vision_tower.vision_tower."
+# The authors' prefixes and ours; whatever else begins with "model." or is "lm_head.weight" is the language model's.
+PREFIXES = {
+    TOWER_PREFIX: "vision_tower.",
+    "model.vision_resampler.": "compressor.",
+    "model.mm_projector.": "projector.",
+}
+TEXT_CONFIGS = {"oryx_qwen": Qwen2Config, "oryx_llama": LlamaConfig}
+HEAD_WIDTH = 72  # of every released tower; a configuration may say otherwise
+LLAMA_STOP_ID = 7  # <|im_end|> of Yi-1.5, hard-coded in the public Llama class; the model's own end id is not used
+# What a pooling head and a final norm may be called. The public code drops them too: OryxViT has neither.
+HEAD_KEYS = ("norm.", "fc_norm.", "attn_pool.", "head.")
+# Buffers that older versions of transformers wrote into checkpoints.
+STALE_BUFFERS = (".rotary_emb.inv_freq",)
+# A compact spelling of the same fields, as tests and small checkpoints use it.
+SHORT_NAMES = {
+    "layers": "num_hidden_layers",
+    "attention_heads": "num_attention_heads",
+    "key_value_heads": "num_key_value_heads",
+    "projector": "mm_projector_type",
+    "vision": "vision_config",
+}
+SHORT_TOWER_NAMES = {
+    "width": "hidden_size",
+    "depth": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "mlp_hidden": "intermediate_size",
+    "grid": "position_grid",
+}
+# Fields without which a default would be taken that tensors cannot contradict.
+NEEDED_FIELDS = (
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "vocab_size",
+    "rms_norm_eps",
+    "rope_theta",
+)
+
+
+def from_reference(
+    config: Mapping,
+    state_dict: Mapping[str, Tensor],
+    *,
+    vision_config: Mapping | None = None,
+    copy: bool = True,
+    source: str = "state_dict",
+) -> OryxForConditionalGeneration:
+    """Build the model that the authors' ``config.json`` and tensors describe.
+
+    Args:
+        config: the fields of their ``config.json``. The tower's sizes are read from its tensors; its number of heads
+            is width / 72 unless ``vision_config`` (here or in ``config``) gives ``num_attention_heads``. Also
+            understood: the compact form with ``kind``, ``layers``, ``vision`` and so on.
+        state_dict: tensors under the authors' full names.
+        copy: own copies of the tensors; False shares their memory.
+        source: where the tensors come from, for error messages.
+
+    Returns:
+        the model in eval mode, in the tensors' dtype.
+
+    Raises:
+        CheckpointError: a missing, unexpected or misshapen tensor, or a configuration field that is not supported;
+            the message names it, what was expected and what came.
+    """
+    state_dict = {name: value for name, value in state_dict.items() if not name.endswith(STALE_BUFFERS)}
+    tower = {name[len(TOWER_PREFIX) :]: value for name, value in state_dict.items() if name.startswith(TOWER_PREFIX)}
+    config = {SHORT_NAMES.get(name, name): value for name, value in config.items()}
+    stated = {**(config.get("vision_config") or {}), **(vision_config or {})}
+    own = {"vision_tower." + name: value for name, value in _tower_tensors(tower, source).items()}
+    for name, value in state_dict.items():
+        if name.startswith(TOWER_PREFIX):
+            continue
+        prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
+        own[PREFIXES[prefix] + name[len(prefix) :] if prefix else "language_model." + name] = value
+    oryx_config = reference_config(config, own, tower_config(tower, stated, source), source)
+    with init_empty_weights(include_buffers=False):
+        model = OryxForConditionalGeneration(oryx_config)
+    fill(model, own, source, copy=copy, names=authors_name)
+    is_llama = oryx_config.text_config.model_type == "llama"
+    model.generation_config.eos_token_id = LLAMA_STOP_ID if is_llama else config.get("eos_token_id")
+    return model.eval()
+
+
+def tower_from_reference(
+    state_dict: Mapping[str, Tensor],
+    *,
+    copy: bool = True,
+    source: str = "state_dict",
+    **config_fields,
+) -> OryxViT:
+    """The vision tower alone, from the contents of ``oryx_vit.pth`` or the tower's part of a full checkpoint.
+
+    Args:
+        state_dict: the tower's tensors, with the full checkpoint's prefix or without.
+        config_fields: fields of :class:`OryxVisionConfig` that tensors cannot tell, such as ``num_attention_heads``.
+
+    Raises:
+        CheckpointError: see :func:`from_reference`.
+    """
+    if any(name.startswith(TOWER_PREFIX) for name in state_dict):
+        state_dict = {
+            name.removeprefix(TOWER_PREFIX): value for name, value in state_dict.items() if TOWER_PREFIX in name
+        }
+    config = tower_config(state_dict, config_fields, source)
+    with init_empty_weights(include_buffers=False):
+        tower = OryxViT(config)
+    fill(tower, _tower_tensors(state_dict, source), source, copy=copy)
+    return tower.eval()
+
+
+def tower_config(tower: Mapping[str, Tensor], stated: Mapping, source: str) -> OryxVisionConfig:
+    """The tower's configuration: sizes from its tensors, the rest as stated. Raises CheckpointError on a conflict."""
+    fields = {SHORT_TOWER_NAMES.get(name, name): value for name, value in stated.items()}
+    patch = _need(tower, "patch_embed.proj.weight", 4, source)
+    table = _need(tower, "pos_embed", 3, source)
+    hidden = _need(tower, "blocks.0.mlp.fc1.weight", 2, source)
+    blocks = {int(name.split(".")[1]) for name in tower if name.startswith("blocks.")}
+    found = {
+        "hidden_size": patch[0],
+        "num_channels": patch[1],
+        "patch_size": patch[2],
+        "position_grid": math.isqrt(table[1]),
+        "intermediate_size": hidden[0],
+        "num_hidden_layers": max(blocks) + 1,
+    }
+    for name, value in found.items():
+        if fields.get(name, value) != value:
+            raise CheckpointError(f"{source}: vision tower {name}: expected {fields[name]}, the tensors have {value}")
+    if found["position_grid"] ** 2 != table[1]:
+        raise CheckpointError(f"{source}: pos_embed: expected a square number of positions, got {table[1]}")
+    if "num_attention_heads" not in fields:
+        if found["hidden_size"] % HEAD_WIDTH:
+            raise CheckpointError(
+                f"{source}: vision tower of width {found['hidden_size']}: cannot tell its number of heads (expected a "
+                f"width that is a multiple of {HEAD_WIDTH}, or vision_config with num_attention_heads)"
+            )
+        fields["num_attention_heads"] = found["hidden_size"] // HEAD_WIDTH
+    return OryxVisionConfig(**{**fields, **found})
+
+
+def reference_config(
+    config: Mapping, own: Mapping[str, Tensor], vision_config: OryxVisionConfig, source: str
+) -> OryxConfig:
+    """Our configuration from the authors' fields.
+
+    The language model's class is chosen by ``model_type`` (the public loader goes by the path's name and would build
+    Oryx-1.5-32B as Llama).
+
+    Raises:
+        CheckpointError: an unsupported ``model_type``, projector or compressor.
+    """
+    kind = config.get("model_type") or "oryx_" + str(config.get("kind"))
+    if kind not in TEXT_CONFIGS:
+        raise CheckpointError(f"{source}: model_type: expected one of {sorted(TEXT_CONFIGS)}, got {kind!r}")
+    projector = config.get("mm_projector_type", "simple_mlp_twoview")
+    if projector != "simple_mlp_twoview":
+        raise CheckpointError(f"{source}: mm_projector_type: expected 'simple_mlp_twoview', got {projector!r}")
+    # The image-only intermediate models have no compressor: their field is null.
+    resampler = config.get("mm_resampler_type", "dynamic_compressor")
+    if resampler not in ("dynamic_compressor", None):
+        raise CheckpointError(f"{source}: mm_resampler_type: expected 'dynamic_compressor' or null, got {resampler!r}")
+    width = config.get("mm_hidden_size", vision_config.hidden_size)
+    if width != vision_config.hidden_size:
+        raise CheckpointError(f"{source}: mm_hidden_size: expected {width}, the tower has {vision_config.hidden_size}")
+    query = own.get("compressor.vlm_query_projector.weight")
+    return OryxConfig(
+        vision_config=vision_config,
+        text_config=_text_config(kind, config, source),
+        compressor="none" if resampler is None else "dynamic",
+        compressor_dim=256 if query is None else query.shape[0],
+        freeze_vision=True,  # as in the public code; model.freeze_vision(False) lets the tower learn
+        tokenizer_model_max_length=config.get("tokenizer_model_max_length"),
+        tokenizer_padding_side=config.get("tokenizer_padding_side", "right"),
+    )
+
+
+def _text_config(kind: str, config: Mapping, source: str) -> PretrainedConfig:
+    missing = [name for name in NEEDED_FIELDS if config.get(name) is None]
+    if missing:
+        raise CheckpointError(f"{source}: config: expected the fields {NEEDED_FIELDS}, missing: {', '.join(missing)}")
+    text_class = TEXT_CONFIGS[kind]
+    known = ({*text_class().to_dict(), "rope_theta", "rope_scaling"}) - {"model_type", "architectures", "dtype"}
+    fields = {name: value for name, value in config.items() if name in known}
+    if kind == "oryx_qwen":
+        fields["rope_scaling"] = None  # the public Qwen class forces it
+    try:
+        return text_class(**fields)
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        raise CheckpointError(f"{source}: config: not usable for {text_class.__name__}: {error}") from error
+
+
+def fill(model: nn.Module, tensors: Mapping[str, Tensor], source: str, *, copy: bool, names=str):
+    """Put ``tensors`` into ``model``, all of them and nothing else.
+
+    Args:
+        names: from our parameter name to the name the checkpoint's user knows, for messages.
+
+    Raises:
+        CheckpointError: keys that are missing or unexpected, or a shape that differs.
+    """
+    expected = model.state_dict()
+    tied = _tied_names(model)
+    unexpected = sorted(set(tensors) - set(expected))
+    if unexpected:
+        raise CheckpointError(
+            f"{source}: {len(unexpected)} unexpected tensor(s), first {names(unexpected[0])!r} of shape "
+            f"{tuple(tensors[unexpected[0]].shape)}; expected none"
+        )
+    missing = sorted(set(expected) - set(tensors) - tied)
+    if missing:
+        raise CheckpointError(
+            f"{source}: {len(missing)} tensor(s) missing, first {names(missing[0])!r}: expected shape "
+            f"{tuple(expected[missing[0]].shape)}, got nothing"
+        )
+    for name, value in tensors.items():
+        if value.shape != expected[name].shape:
+            raise CheckpointError(
+                f"{source}: {names(name)!r}: expected shape {tuple(expected[name].shape)}, got {tuple(value.shape)}"
+            )
+    model.load_state_dict(
+        {name: value.clone() if copy else value for name, value in tensors.items()}, strict=not tied, assign=True
+    )
+    if hasattr(model, "tie_weights"):
+        model.tie_weights()
+
+
+def authors_name(name: str) -> str:
+    """The authors' name of one of our parameters."""
+    for theirs, ours in PREFIXES.items():
+        if name.startswith(ours):
+            return theirs + name[len(ours) :]
+    return name.removeprefix("language_model.")
+
+
+def _tied_names(model: nn.Module) -> set[str]:
+    text = getattr(model, "language_model", None)
+    if text is None or not text.config.tie_word_embeddings:
+        return set()
+    return {"language_model." + name for name in text._tied_weights_keys or ()}
+
+
+def _tower_tensors(tower: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    ignored = sorted(name for name in tower if name.startswith(HEAD_KEYS))
+    if ignored:
+        logger.warning(f"{source}: ignored, OryxViT has no final norm and no pooling head: {', '.join(ignored)}")
+    return {name: value for name, value in tower.items() if name not in ignored}
+
+
+def _need(tower: Mapping[str, Tensor], name: str, dimensions: int, source: str) -> torch.Size:
+    if name not in tower:
+        raise CheckpointError(f"{source}: {name!r} missing; expected a tensor of {dimensions} dimensions, got nothing")
+    if tower[name].ndim != dimensions:
+        raise CheckpointError(
+            f"{source}: {name!r}: expected {dimensions} dimensions, got shape {tuple(tower[name].shape)}"
+        )
+    return tower[name].shape

@@ -1,0 +1,222 @@
+"""OryxViT: a vision transformer over pictures of any size, packed into one sequence.
+
+Architecture and numbers: reference file ``oryx/model/multimodal_encoder/oryx_vit.py``; the parameter names are its
+own. What matters for its trained weights: the position table is resampled bilinearly without antialiasing, the
+output is the raw residual stream after the last block (no final norm), GELU is the exact one, LayerNorm epsilon
+1e-6. Unlike the public code, gradients flow into the tower.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from oryx.errors import InputError
+from oryx.grids import Grid, cumulative_lengths, patch_grid, token_count
+from oryx.model.attention import Segments, packed_attention
+from oryx.model.config import OryxVisionConfig
+
+
+def patchify(image: Tensor, patch: int) -> tuple[Tensor, Grid]:
+    """Cut a picture into patches, zero-padding the bottom and right up to whole patches.
+
+    Zero is mid grey in normalised pixels. The reference pads so on its packed path and refuses such sizes on its
+    dense path; here every path pads.
+
+    Args:
+        image: (channels, H, W), normalised.
+        patch: patch side in pixels.
+
+    Returns:
+        patches (h * w, channels * patch * patch), rows first, each patch in the order of a convolution weight;
+        the grid (h, w).
+    """
+    if image.ndim != 3:
+        raise InputError(f"image: expected a tensor (channels, H, W), got shape {tuple(image.shape)}")
+    channels, height, width = image.shape
+    rows, columns = patch_grid((height, width), patch)
+    image = F.pad(image, (0, columns * patch - width, 0, rows * patch - height))
+    image = image.reshape(channels, rows, patch, columns, patch).permute(1, 3, 0, 2, 4)
+    return image.reshape(rows * columns, channels * patch * patch), (rows, columns)
+
+
+def pack_images(images: Sequence[Tensor], patch: int) -> tuple[Tensor, list[Grid]]:
+    """Patches of several (channels, H, W) pictures one after the other, (N, channels * patch * patch), and grids."""
+    parts = [patchify(image, patch) for image in images]
+    if not parts:
+        raise InputError("images: expected at least one picture, got none")
+    return torch.cat([patches for patches, _ in parts]), [grid for _, grid in parts]
+
+
+@dataclass
+class PackedFeatures:
+    """Token maps of several pictures in one tensor.
+
+    Attributes:
+        tokens: (N, C), the maps one after the other, each rows first.
+        grids: the (h, w) of every map.
+        hidden_states: if asked for, the embedding and the output of every block, each (N, C).
+    """
+
+    tokens: Tensor
+    grids: list[Grid]
+    hidden_states: tuple[Tensor, ...] | None = None
+
+    def maps(self) -> list[Tensor]:
+        """One (h * w, C) tensor per picture."""
+        return list(self.tokens.split([rows * columns for rows, columns in self.grids]))
+
+
+class PatchEmbedding(nn.Module):
+    """A non-overlapping convolution, stored as one but applied as a linear layer over packed patches."""
+
+    def __init__(self, config: OryxVisionConfig):
+        super().__init__()
+        self.proj = nn.Conv2d(config.num_channels, config.hidden_size, config.patch_size, stride=config.patch_size)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
+
+
+class Attention(nn.Module):
+    def __init__(self, config: OryxVisionConfig):
+        super().__init__()
+        self.heads = config.num_attention_heads
+        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, x: Tensor, segments: Segments, backend: str) -> Tensor:
+        q, k, v = self.qkv(x).view(x.shape[0], 3, self.heads, -1).unbind(1)
+        return self.proj(packed_attention(q, k, v, segments, backend=backend).flatten(1))
+
+
+class MLP(nn.Module):
+    def __init__(self, config: OryxVisionConfig):
+        super().__init__()
+        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(GradientCheckpointingLayer):
+    """``x + attention(norm1(x))``, then ``x + mlp(norm2(x))``."""
+
+    def __init__(self, config: OryxVisionConfig):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attn = Attention(config)
+        self.norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, segments: Segments, backend: str) -> Tensor:
+        x = x + self.attn(self.norm1(x), segments, backend)
+        return x + self.mlp(self.norm2(x))
+
+
+class OryxViT(PreTrainedModel):
+    """The vision tower. Sizes, depth and the position table's side come from :class:`OryxVisionConfig`."""
+
+    config_class = OryxVisionConfig
+    base_model_prefix = "vision_tower"
+    main_input_name = "patches"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ("Block",)
+
+    def __init__(self, config: OryxVisionConfig):
+        super().__init__(config)
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.position_grid**2, config.hidden_size))
+        self.patch_embed = PatchEmbedding(config)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        super()._init_weights(module)
+        if module is self:
+            init.normal_(self.pos_embed, mean=0.0, std=self.config.initializer_range)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.patch_embed
+
+    def positions(self, grids: Sequence[Grid]) -> Tensor:
+        """Position embeddings of all pictures at once, (N, C): a weighted sum of four table rows per token.
+
+        Equals :meth:`resampled_table` for every grid (bilinear, corners not aligned, no antialiasing; a grid of the
+        table's own size gets the table unchanged). Computed in float32, returned in the table's dtype.
+        """
+        device, side = self.pos_embed.device, self.config.position_grid
+        shapes = torch.tensor(list(grids), device=device)
+        counts = shapes[:, 0] * shapes[:, 1]
+        total = token_count(grids)
+        picture = torch.repeat_interleave(torch.arange(len(shapes), device=device), counts, output_size=total)
+        offset = torch.arange(total, device=device) - (counts.cumsum(0) - counts)[picture]
+        columns = shapes[picture, 1]
+        y = _taps(torch.div(offset, columns, rounding_mode="floor"), shapes[picture, 0], side)
+        x = _taps(offset % columns, columns, side)
+        rows = torch.stack([a * side + b for a in y[0] for b in x[0]], 1)
+        weights = torch.stack([a * b for a in y[1] for b in x[1]], 1)
+        table = self.pos_embed[0].float()
+        return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights).to(self.pos_embed.dtype)
+
+    def resampled_table(self, grid: Grid) -> Tensor:
+        """The position table resampled to one grid by torch's own interpolation, (h * w, C)."""
+        side = self.config.position_grid
+        if tuple(grid) == (side, side):
+            return self.pos_embed[0]
+        table = self.pos_embed.transpose(1, 2).reshape(1, -1, side, side)
+        table = F.interpolate(table, size=tuple(grid), mode="bilinear", align_corners=False, antialias=False)
+        return table[0].flatten(1).T
+
+    def forward(
+        self,
+        patches: Tensor,
+        grids: Sequence[Grid],
+        *,
+        backend: str = "auto",
+        output_hidden_states: bool = False,
+    ) -> PackedFeatures:
+        """Encode pictures of any sizes in one packed sequence.
+
+        Args:
+            patches: (N, channels * patch * patch) as :func:`pack_images` gives them.
+            grids: the (h, w) of every picture, N in total.
+            backend: see :func:`oryx.model.attention.packed_attention`.
+            output_hidden_states: also return the embedding and every block's output.
+
+        Raises:
+            InputError: the grids do not add up to N, or a patch has the wrong length.
+        """
+        grids = [(int(rows), int(columns)) for rows, columns in grids]
+        expected = self.patch_embed.proj.weight[0].numel()
+        if patches.ndim != 2 or patches.shape[1] != expected or token_count(grids) != patches.shape[0]:
+            raise InputError(
+                f"patches: expected shape ({token_count(grids)}, {expected}) for {len(grids)} grids, "
+                f"got {tuple(patches.shape)}"
+            )
+        segments = Segments(cumulative_lengths(rows * columns for rows, columns in grids))
+        x = self.patch_embed(patches.to(self.pos_embed.dtype)) + self.positions(grids)
+        states = [x]
+        for block in self.blocks:
+            x = block(x, segments, backend)
+            if output_hidden_states:
+                states.append(x)
+        return PackedFeatures(x, grids, tuple(states) if output_hidden_states else None)
+
+
+def _taps(index: Tensor, length: Tensor, side: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """The two table coordinates and weights that bilinear interpolation reads for output ``index`` of ``length``.
+
+    The arithmetic is that of ``torch.nn.functional.interpolate(align_corners=False)``, in float32 as there.
+    """
+    source = ((index.float() + 0.5) * (side / length.float()) - 0.5).clamp(min=0)
+    near = source.long()
+    far = (near + 1).clamp(max=side - 1)
+    fraction = source - near
+    return (near, far), (1 - fraction, fraction)

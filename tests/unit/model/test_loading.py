@@ -1,0 +1,264 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import oryx
+from oryx.errors import CheckpointError, MissingResource
+from oryx.model import Layout, OryxForConditionalGeneration, OryxViT
+from oryx.model.checkpoint_files import INDEX, read_weights
+from oryx.model.loading import load_tower
+
+from .builders import MARK, pictures, tiny_model, write_released
+
+KINDS = ("qwen2", "llama")
+ROPE = {"qwen2": 1_000_000.0, "llama": 5_000_000.0}
+SHARD = "model-00002-of-00003.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch, tmp_path):
+    """Whatever is asked of the hub is answered by an empty cache."""
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def fail(*args, **kwargs):
+        raise LocalEntryNotFoundError(f"offline: {args}")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+
+
+def released(kind: str) -> OryxForConditionalGeneration:
+    return tiny_model(kind, text={"rope_parameters": {"rope_type": "default", "rope_theta": ROPE[kind]}})
+
+
+def logits(model):
+    from .builders import visual_inputs
+
+    with torch.no_grad():
+        inputs = visual_inputs([(Layout.VIDEO, pictures([(24, 16), (24, 16)]), 2)])
+        return model(input_ids=torch.tensor([[1, MARK, 2, 3]]), **inputs).logits
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tower_in_shards", [True, False])
+def test_authors_checkpoint(tmp_path, kind, tower_in_shards):
+    model = released(kind)
+    loaded = oryx.load(write_released(tmp_path, model, tower_in_shards=tower_in_shards))
+    assert torch.equal(logits(loaded), logits(model))
+    assert loaded.generation_config.repetition_penalty == 1.05 and loaded.generation_config.top_k == 20
+    assert loaded.generation_config.eos_token_id == ([2, 3] if kind == "qwen2" else 7)
+    assert loaded.processor is None and not loaded.training
+
+
+@pytest.mark.parametrize("place", ["absolute", "absolute folder", "beside the checkpoint"])
+def test_tower_file_from_the_configuration(tmp_path, place):
+    model = released("qwen2")
+    folder = write_released(tmp_path / "model", model, tower_in_shards=False)
+    target = tmp_path / "elsewhere" if place.startswith("absolute") else folder / "sub"
+    target.mkdir()
+    file = (folder / "oryx_vit.pth").rename(target / ("oryx_vit.pth" if "folder" in place else "renamed.pth"))
+    value = {"absolute": file, "absolute folder": target, "beside the checkpoint": "sub/renamed.pth"}[place]
+    config = json.loads((folder / "config.json").read_text()) | {"mm_vision_tower": f"oryx_vit:{value}"}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert torch.equal(logits(oryx.load(folder)), logits(model))
+
+
+def test_tower_nowhere(tmp_path):
+    folder = write_released(tmp_path, tiny_model(), tower_in_shards=False)
+    (folder / "oryx_vit.pth").unlink()
+    with pytest.raises(MissingResource, match=r"/path/to/oryx_vit.*THUdyh/Oryx-ViT"):
+        oryx.load(folder)
+
+
+def test_tower_alone(tmp_path):
+    model = tiny_model()
+    folder = write_released(tmp_path / "a", model, tower_in_shards=False)
+    expected = model.vision_tower.state_dict()
+    (tmp_path / "vit").mkdir()
+    (folder / "oryx_vit.pth").rename(tmp_path / "vit" / "oryx_vit.pth")
+    model.vision_tower.save_pretrained(tmp_path / "own")
+    save_file(expected, tmp_path / "tower.safetensors")
+    for path in (tmp_path / "vit", tmp_path / "vit" / "oryx_vit.pth", tmp_path / "own", tmp_path / "tower.safetensors"):
+        for tower in (oryx.load(path), load_tower(path)):
+            assert type(tower) is OryxViT
+            assert all(torch.equal(value, expected[name]) for name, value in tower.state_dict().items())
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_own_format(tmp_path, tied):
+    model = tiny_model("llama", text={"tie_word_embeddings": tied})
+    model.save_pretrained(tmp_path, max_shard_size="40KB")
+    loaded = oryx.load(str(tmp_path))
+    assert torch.equal(logits(loaded), logits(model))
+    text = loaded.language_model
+    assert (text.lm_head.weight is text.model.embed_tokens.weight) == tied
+
+
+def test_own_format_is_strict_where_from_pretrained_fills_with_random_numbers(tmp_path):
+    tiny_model().save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    del tensors["projector.image_sep"]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"'projector.image_sep': expected shape \(32,\), got nothing"):
+        oryx.load(tmp_path)
+
+
+def test_dtype(tmp_path):
+    model = released("qwen2").to(torch.bfloat16)
+    model.vision_tower.float()
+    folder = write_released(tmp_path, model, tower_in_shards=False)
+    assert {p.dtype for p in oryx.load(folder).parameters()} == {torch.bfloat16}
+    assert {p.dtype for p in oryx.load(folder, dtype=torch.float32).parameters()} == {torch.float32}
+
+
+def break_shard_truncated(folder):
+    content = (folder / SHARD).read_bytes()
+    (folder / SHARD).write_bytes(content[: len(content) // 2])
+    return rf"{SHARD}: not readable as safetensors, {len(content) // 2} bytes"
+
+
+def break_shard_corrupt(folder):
+    (folder / SHARD).write_bytes(b"\xff" * 100)
+    return f"{SHARD}: not readable as safetensors"
+
+
+def break_shard_empty(folder):
+    (folder / SHARD).write_bytes(b"")
+    return f"{SHARD}: not readable as safetensors, 0 bytes"
+
+
+def break_shard_missing(folder):
+    (folder / SHARD).unlink()
+    return f"{SHARD}: no such file"
+
+
+def break_index_truncated(folder):
+    (folder / INDEX).write_text('{"weight_map": {"a')
+    return f"{INDEX}: not readable as json"
+
+
+def break_index_without_map(folder):
+    (folder / INDEX).write_text("{}")
+    return f"{INDEX}: expected a 'weight_map'"
+
+
+def break_index_outside(folder):
+    index = json.loads((folder / INDEX).read_text())
+    index["weight_map"]["lm_head.weight"] = "../other.safetensors"
+    (folder / INDEX).write_text(json.dumps(index))
+    return "expected file names in this folder, got '../other.safetensors'"
+
+
+def break_index_lacks_a_key(folder):
+    index = json.loads((folder / INDEX).read_text())
+    del index["weight_map"]["model.norm.weight"]
+    (folder / INDEX).write_text(json.dumps(index))
+    return f"{INDEX}: 'model.norm.weight' missing; model-0000"
+
+
+def break_shard_lacks_a_key(folder):
+    tensors = load_file(folder / SHARD)
+    name = sorted(tensors)[0]
+    del tensors[name]
+    save_file(tensors, folder / SHARD)
+    return f"{SHARD}: '{name}' missing; {INDEX} expects it here"
+
+
+def break_no_weights(folder):
+    for path in folder.glob("model*"):
+        path.unlink()
+    return f"expected {INDEX} or model.safetensors, the folder has config.json"
+
+
+def break_config_missing(folder):
+    (folder / "config.json").unlink()
+    return "config.json: no such file"
+
+
+def break_config_corrupt(folder):
+    (folder / "config.json").write_text('{"model_type": "ory')
+    return "config.json: not readable as json"
+
+
+def break_config_type(folder):
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    return r"config.json: model_type: expected one of \[.*\], got 'bert'"
+
+
+def break_config_list(folder):
+    (folder / "config.json").write_text("[1]")
+    return "config.json: expected a json object, got list"
+
+
+def break_own_config(folder):
+    tiny_model().save_pretrained(folder / "own")
+    text = (folder / "own" / "config.json").read_text().replace('"vocab_size": 70', '"vocab_size": "many"')
+    (folder / "config.json").write_text(text)
+    return "config.json: (.|\n)*vocab_size(.|\n)*many"
+
+
+def break_generation_config(folder):
+    (folder / "generation_config.json").write_text("{")
+    return "generation_config.json: not readable as json"
+
+
+BREAKS = [value for name, value in sorted(globals().items()) if name.startswith("break_")]
+
+
+@pytest.mark.parametrize("damage", BREAKS, ids=lambda damage: damage.__name__)
+def test_a_damaged_checkpoint_is_named(tmp_path, damage):
+    folder = write_released(tmp_path, tiny_model())
+    message = damage(folder)
+    with pytest.raises(CheckpointError, match=message):
+        oryx.load(folder)
+
+
+class Trap:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "0 bytes"),
+        (b"garbage" * 9, "63 bytes|refused"),
+        ({"pos_embed": Trap()}, "refused, expected tensors only"),
+        ([torch.ones(2)], "expected a dictionary of tensors"),
+        ({"pos_embed": 3}, "expected a dictionary of tensors"),
+    ],
+)
+def test_a_bad_pickle_is_refused_and_never_executed(tmp_path, capsys, content, message):
+    path = tmp_path / "oryx_vit.pth"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    with pytest.raises(CheckpointError, match=message):
+        oryx.load(path)
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_a_truncated_pickle(tmp_path):
+    folder = write_released(tmp_path, tiny_model(), tower_in_shards=False)
+    path = folder / "oryx_vit.pth"
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(CheckpointError, match=r"oryx_vit.pth: not readable"):
+        oryx.load(folder)
+
+
+def test_names_that_cannot_be_resolved():
+    with pytest.raises(MissingResource, match="THUdyh/Oryx-7B: neither a local folder"):
+        oryx.load("THUdyh/Oryx-7B")
+    with pytest.raises(CheckpointError, match="no such folder"):
+        oryx.load("/no/such/folder")
+
+
+def test_single_file_without_an_index(tmp_path):
+    model = released("qwen2")
+    write_released(tmp_path, model)
+    tensors = read_weights(tmp_path)
+    for path in tmp_path.glob("model*"):
+        path.unlink()
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert torch.equal(logits(oryx.load(tmp_path)), logits(model))
