@@ -1,0 +1,109 @@
+"""``model.ask``: one question about one image, several, views of a scene, or a video; and what was really seen."""
+
+import time
+from dataclasses import dataclass
+from math import isqrt
+from typing import Any
+
+import torch
+
+from oryx.errors import InputError
+from oryx.processing.chat import stop_ids
+from oryx.processing.resolution import Resolution
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer and its circumstances.
+
+    Attributes:
+        text: the greedy answer.
+        probability: of exactly this answer, its end included: the product over its tokens.
+        visual_tokens: everything the projector emitted, newlines and separators included.
+        seconds: wall clock, from opening the file to the last token.
+        frames: pictures, views or video frames that reached the model.
+        sizes: (height, width) in pixels of every map as encoded; an image with a second view has two.
+    """
+
+    text: str
+    probability: float
+    visual_tokens: int
+    seconds: float
+    frames: int
+    sizes: tuple[tuple[int, int], ...]
+
+
+@torch.no_grad()
+def ask(
+    model: Any,
+    processor: Any,
+    visual: Any,
+    question: str,
+    *,
+    resolution: str | int | Resolution = "native",
+    compression: int | str = "auto",
+    max_new_tokens: int = 128,
+) -> Answer:
+    """Ask ``question`` about ``visual``: an image (path, bytes, PIL, array), ``Images``, ``Views`` or ``Video``.
+
+    The answer is greedy and without the repetition penalty that released checkpoints carry.
+
+    Args:
+        resolution: "native"; or S: the area is S², the shape kept; or any ``Resolution``. Other than "native", images
+            get no second view.
+        compression: the ratio k² for any side k (1, 4, 9, 16, ...), or "auto": 1 for images, 4 for views and videos, 16
+            for videos of more frames than ``options.short_video_frames``.
+
+    Raises:
+        InputError: a visual that cannot be read, a bare list, an empty question, a ratio that is no square, or more
+            tokens than the model takes (it would lose the question from the end).
+    """
+    began = time.perf_counter()
+    if not isinstance(question, str) or not question.strip():
+        raise InputError(f"question: expected text, got {question!r}")
+    prepared = processor.prepare(visual, resolution, _side(compression))
+    inputs, seen = processor.assemble(question, prepared), processor.seen(prepared)
+    _check_length(model, inputs["input_ids"].shape[1] - len(prepared) + seen["visual_tokens"], seen)
+    stops, padding = stop_ids(processor.tokenizer, processor.prompt), processor.tokenizer.pad_token_id
+    out = model.generate(
+        **inputs.to(model.device),
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        repetition_penalty=1.0,
+        eos_token_id=stops,
+        pad_token_id=stops[0] if padding is None else padding,
+        return_dict_in_generate=True,
+        output_logits=True,
+    )
+    ids = out.sequences[0]
+    steps = zip(out.logits, ids, strict=True)
+    likelihood = torch.stack([logits[0].float().log_softmax(-1)[i] for logits, i in steps]).sum()
+    return Answer(
+        text=processor.tokenizer.decode(ids, skip_special_tokens=True).strip(),
+        probability=float(likelihood.exp()),
+        visual_tokens=seen["visual_tokens"],
+        seconds=time.perf_counter() - began,
+        frames=seen["frames"],
+        sizes=tuple(seen["sizes"]),
+    )
+
+
+def _check_length(model: Any, length: int, seen: dict) -> None:
+    limit = model.config.tokenizer_model_max_length
+    if limit is not None and length > limit:
+        raise InputError(
+            f"question and visual take {length} tokens, {seen['visual_tokens']} of them visual ({seen['frames']} "
+            f"picture(s)); this model takes at most {limit}: use fewer frames, a higher compression or a smaller "
+            "resolution"
+        )
+
+
+def _side(compression: int | str) -> int | None:
+    if compression == "auto":
+        return None
+    if isinstance(compression, bool) or not isinstance(compression, int) or compression < 1:
+        raise InputError(f"compression: expected 'auto' or a ratio such as 1, 4, 16, got {compression!r}")
+    side = isqrt(compression)
+    if side * side != compression:
+        raise InputError(f"compression: expected the square of a whole side (1, 4, 9, 16, ...), got {compression}")
+    return side

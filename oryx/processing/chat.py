@@ -1,0 +1,194 @@
+"""Prompts and labels: the forms of the public code, differing by one newline, and a terse one for small models.
+
+``qwen``
+    ChatML built piece by piece, as the public code trains all models and runs the 7B ones: each visual mark is followed
+    by a newline token of its own, so two newlines stand between visual and question.
+``template``
+    ChatML as one string split at the marks: one newline. The published evaluation of all models, and the 34B model's
+    inference, use this form.
+``plain``
+    the visual, the question, a newline; then the answer and the end token. Small models of the studies.
+
+Facts: reference files ``train.py``, ``mm_utils.py``, ``conversation.py``, ``inference.py``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from oryx.errors import InputError
+from oryx.model.config import IGNORED_LABEL, VISUAL_TOKEN_ID
+
+MARK = "<image>"
+SYSTEM = "You are a helpful assistant."
+FORMS = ("qwen", "template", "plain")
+STOP_TOKENS = {"qwen": ("<|im_end|>", "<|endoftext|>"), "template": ("<|im_end|>",), "plain": ("<|endoftext|>",)}
+"""What ends an answer, by form; tokens that a tokenizer lacks are passed over."""
+
+Turn = Mapping[str, str | None]
+"""{"from": "human" or "gpt", "value": text or None}; a last value of None asks for an answer."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids with ``-200`` for each visual, and the label of each (-100: not supervised)."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Turn], form: str = "qwen", first_mark_only: bool = False
+) -> Tokens:
+    """Ids and labels of a conversation in one of the three forms.
+
+    ``first_mark_only`` reproduces a defect of the public training code: only the first visual mark of a turn becomes a
+    visual, later ones are tokenised as text. Raises InputError for an unknown form or an ill-formed conversation.
+    """
+    if form not in FORMS:
+        raise InputError(f"prompt form {form!r}: expected one of {', '.join(FORMS)}")
+    turns = checked(conversation)
+    if form == "qwen":
+        return _piecewise(tokenizer, turns, first_mark_only)
+    if form == "plain":
+        return _plain(tokenizer, turns)
+    if any(turn["value"] is not None for turn in turns[1::2]):
+        raise InputError("the template form is for asking: expected a question without its answer")
+    ids = _split_at_marks(tokenizer, prompt_text(turns[0]["value"]))
+    return Tokens(ids, [IGNORED_LABEL] * len(ids))
+
+
+def checked(conversation: Sequence[Turn]) -> list[Turn]:
+    """The turns, beginning with the user's; an opening by another is dropped, as in the public code.
+
+    Raises InputError unless questions and answers alternate and each has its text (the last answer may be None).
+    """
+    turns = list(conversation)
+    if turns and turns[0].get("from") != "human":
+        turns = turns[1:]
+    for i, turn in enumerate(turns):
+        expected = ("human", "gpt")[i % 2]
+        if turn.get("from") != expected:
+            raise InputError(f"turn {i}: expected from {expected!r}, got {turn.get('from')!r}")
+        if turn.get("value") is None and (expected == "human" or i < len(turns) - 1):
+            raise InputError(f"turn {i}: expected text, got None")
+    if not turns:
+        raise InputError("conversation: expected at least one question, got none")
+    return turns
+
+
+def question(text: str) -> list[dict]:
+    """The conversation that asks ``text`` and waits for an answer."""
+    return [{"from": "human", "value": text}, {"from": "gpt", "value": None}]
+
+
+def prompt_text(text: str) -> str:
+    """The whole ChatML prompt of one question, ready to be answered."""
+    return f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+
+
+def move_marks_first(conversation: Sequence[Turn], keep_all: bool = True) -> list[dict]:
+    """The training rewrite: a turn with a mark that does not begin with one gets its mark moved to the front.
+
+    The public code puts one mark in front whatever their number, in answers too; with ``keep_all`` (the fix) as many as
+    there were, in questions only: a mark in an answer is text.
+    """
+    moved = []
+    for turn in conversation:
+        text = turn["value"]
+        ours = turn["from"] == "human" or not keep_all
+        if ours and text is not None and MARK in text and not text.startswith(MARK):
+            count = text.count(MARK) if keep_all else 1
+            text = f"{MARK}\n" * count + text.replace(MARK, "").strip()
+        moved.append({**turn, "value": text})
+    return moved
+
+
+def needle_question(record: Mapping, frames: int) -> list[dict]:
+    """The conversation of a long-video needle record (public data format "movienet"), its positions filled in.
+
+    ``record``: question with ``<idx>``, or ``<idx1>`` and ``<idx2>``; idx: one or two frame numbers; answer.
+    """
+    missing = [name for name in ("idx", "question", "answer") if name not in record]
+    if missing or not record["idx"]:
+        raise InputError(f"needle record: expected idx (not empty), question and answer, got {sorted(record)}")
+    places, text = record["idx"], record["question"]
+    marks = ["<idx>"] if len(places) == 1 else [f"<idx{i + 1}>" for i in range(len(places))]
+    for mark, place in zip(marks, places, strict=True):
+        text = text.replace(mark, str(place))
+    opening = (
+        f"This is a extremely long video with a total of {frames} frames sampled from the video. Please carefully read "
+        "every given frame in this video, identifying the detailed contents in every frame. "
+    )
+    return [{"from": "human", "value": f"{MARK}\n{opening}{text}"}, {"from": "gpt", "value": record["answer"]}]
+
+
+def stop_ids(tokenizer: PreTrainedTokenizerBase, form: str) -> list[int]:
+    """Ids of the tokens that end an answer."""
+    known = tokenizer.get_vocab()
+    found = [known[token] for token in STOP_TOKENS[form] if token in known]
+    if not found and tokenizer.eos_token_id is not None:
+        found = [tokenizer.eos_token_id]
+    if not found:
+        raise InputError(f"the tokenizer has none of the stop tokens {', '.join(STOP_TOKENS[form])}")
+    return found
+
+
+def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+
+
+def _split_at_marks(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    ids: list[int] = []
+    for i, piece in enumerate(text.split(MARK)):
+        ids += [VISUAL_TOKEN_ID] * (i > 0) + _encode(tokenizer, piece)
+    begin = tokenizer.bos_token_id
+    return [begin, *ids] if begin is not None and tokenizer("a")["input_ids"][0] == begin else ids
+
+
+def _piecewise(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], first_mark_only: bool) -> Tokens:
+    known = tokenizer.get_vocab()
+    missing = [token for token in ("<|im_start|>", "<|im_end|>") if token not in known]
+    if missing:
+        raise InputError(f"the tokenizer lacks {' and '.join(missing)}: expected a ChatML tokenizer, or form 'plain'")
+    start, end = known["<|im_start|>"], known["<|im_end|>"]
+    newline = _encode(tokenizer, "\n")
+
+    def masked(ids: list[int]) -> tuple[list[int], list[int]]:
+        return ids, [IGNORED_LABEL] * len(ids)
+
+    pieces = [([start], [start]), masked(_encode(tokenizer, "system") + newline + _encode(tokenizer, SYSTEM))]
+    pieces.append(([end, *newline], [end, *newline]))
+    for turn in turns:
+        human = turn["from"] == "human"
+        role = _encode(tokenizer, "user" if human else "assistant") + newline
+        pieces += [([start], [start]), masked(role)]
+        if turn["value"] is None:
+            break
+        if human:
+            pieces.append(masked(_marked(tokenizer, turn["value"], newline, first_mark_only)))
+        else:
+            text = _encode(tokenizer, turn["value"])
+            pieces.append((text, text))
+        pieces.append(([end, *newline], [end, *newline]))
+    return Tokens([i for ids, _ in pieces for i in ids], [label for _, labels in pieces for label in labels])
+
+
+def _marked(tokenizer: PreTrainedTokenizerBase, text: str, newline: list[int], first_mark_only: bool) -> list[int]:
+    parts = text.split(MARK, 1) if first_mark_only else text.split(MARK)
+    ids: list[int] = []
+    for i, part in enumerate(parts):
+        ids += [VISUAL_TOKEN_ID, *newline] * (i > 0) + _encode(tokenizer, part)
+    return ids
+
+
+def _plain(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn]) -> Tokens:
+    if len(turns) > 2:
+        raise InputError(f"the plain form has one question and one answer, got {len(turns)} turns")
+    text = turns[0]["value"]
+    marks = text.count(MARK)
+    prompt = [VISUAL_TOKEN_ID] * marks + _encode(tokenizer, text.replace(MARK, "").strip() + "\n")
+    answer = turns[1]["value"] if len(turns) == 2 else None
+    tail = [] if answer is None else [*_encode(tokenizer, answer), stop_ids(tokenizer, "plain")[0]]
+    return Tokens(prompt + tail, [IGNORED_LABEL] * len(prompt) + tail)

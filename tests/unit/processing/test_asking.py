@@ -1,0 +1,142 @@
+"""The processor and ``model.ask`` end to end on a tiny random model: images, several, views, videos, bad requests."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import Qwen2Config
+
+from oryx import Images, Video, Views
+from oryx.errors import InputError, MissingResource
+from oryx.grids import SizeRule
+from oryx.model import OryxConfig
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.processing.options import PreprocessOptions
+from oryx.processing.processor import OryxProcessor
+from oryx.processing.resolution import Resolution
+from oryx.processing.tokenizers import byte_tokenizer
+
+from .test_video import write_video
+
+OPTIONS = PreprocessOptions(
+    low=SizeRule(32, base=64), video=SizeRule(64), video_long=SizeRule(128), frames=8, short_video_frames=6
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    vision = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
+    text = Qwen2Config(
+        vocab_size=259, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, bos_token_id=None, eos_token_id=256, pad_token_id=256,
+    )  # fmt: skip
+    config = OryxConfig(vision_config={**vision, "position_grid": 8}, text_config=text, compressor_dim=16)
+    made = OryxForConditionalGeneration(config).eval()
+    made.processor = OryxProcessor(byte_tokenizer(), OPTIONS)
+    return made
+
+
+def picture(height: int = 64, width: int = 96) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def test_an_image_is_seen_twice_and_counted(model):
+    answer = model.ask(picture(), "What?", max_new_tokens=3)
+    assert answer.sizes == ((32, 64), (64, 96)) and answer.frames == 1
+    assert answer.visual_tokens == 2 * (4 + 1) + 4 * (6 + 1) + 3
+    assert 0 < answer.probability < 1 and answer.seconds > 0
+
+
+@pytest.mark.parametrize(
+    "resolution, sizes",
+    [(32, ((32, 32),)), (Resolution("squash", 64), ((64, 64),)), (Resolution("pad", 96), ((96, 96),)),
+     (Resolution(), ((64, 96),))],
+)  # fmt: skip
+def test_any_other_resolution_replaces_both_views(model, resolution, sizes):
+    answer = model.ask(picture(), "What?", resolution=resolution, max_new_tokens=1)
+    assert answer.sizes == sizes
+
+
+def test_half_precision_answers_too(model):
+    half = OryxForConditionalGeneration(model.config).eval().bfloat16()
+    half.processor = model.processor
+    assert 0 < half.ask(picture(), "What?", max_new_tokens=2).probability < 1
+
+
+def test_a_visual_that_would_push_the_question_out_is_refused(model):
+    model.config.tokenizer_model_max_length = 100
+    try:
+        assert model.ask(picture(32, 32), "?", resolution=32, max_new_tokens=1).visual_tokens == 8
+        with pytest.raises(InputError, match=r"take 1\d\d tokens, 41 of them visual .* at most 100: use fewer frames"):
+            model.ask(picture(), "?", max_new_tokens=1)
+    finally:
+        model.config.tokenizer_model_max_length = None
+
+
+def test_several_images_are_all_seen_and_change_the_answer(model):
+    one, two = picture(), Image.new("RGB", (64, 64))
+    inputs = model.processor("Compare.", Images([one, two]))
+    assert (inputs["input_ids"] == -200).sum() == 2 and inputs["visual_spec"].shape == (2, 3)
+    with torch.no_grad():
+        a = model(**inputs).logits[0, -1]
+        b = model(**model.processor("Compare.", Images([one, picture(64, 64)]))).logits[0, -1]
+    assert not torch.allclose(a, b), "the second image must matter"
+
+
+def test_every_frame_reaches_the_model(model, tmp_path):
+    path = write_video(tmp_path / "v.mp4", frames=6)
+    answer = model.ask(Video(path), "What happens?", max_new_tokens=1)
+    assert answer.frames == 6 and len(answer.sizes) == 6
+    frames = [picture(64, 64) for _ in range(5)]
+    last = [*frames[:-1], Image.new("RGB", (64, 64))]
+    with torch.no_grad():
+        logits = [model(**model.processor("What?", Video(f))).logits[0, -1] for f in (frames, last)]
+    assert not torch.allclose(*logits), "the last frame must matter"
+
+
+def test_compression_follows_the_request_or_the_documented_rule(model):
+    frames = [picture(128, 128)] * 5
+    spec = {c: model.processor.prepare(Video(frames), side=s)[0].side for c, s in ((1, 1), (9, 3), ("auto", None))}
+    assert spec == {1: 1, 9: 3, "auto": 2}
+    assert model.processor.prepare(Video([picture(128, 128)] * 8))[0].side == 4
+    counts = [model.ask(Video(frames), "?", compression=c, max_new_tokens=1).visual_tokens for c in (1, 4, 16)]
+    assert counts[0] > counts[1] > counts[2]
+    assert model.ask(picture(), "?", compression=25, max_new_tokens=1).visual_tokens > 0, "odd grids are defined"
+
+
+def test_views_are_laid_out_like_frames(model):
+    answer = model.ask(Views([picture(), picture(96, 64)]), "Where?", max_new_tokens=1)
+    assert answer.frames == 2 and answer.sizes[0] == answer.sizes[1]
+
+
+@pytest.mark.parametrize(
+    "visual, question, options, message",
+    [
+        ([picture()], "?", {}, "wrap it in Images"),
+        (picture(), " ", {}, "question: expected text"),
+        (picture(), "?", {"compression": 5}, "square of a whole side"),
+        (picture(), "?", {"compression": True}, "compression"),
+        (picture(), "?", {"resolution": "nativ"}, "resolution: expected 'native'"),
+        (picture(), "<image> and <image>?", {}, "2 <image> marks, 1 visual"),
+        (3.5, "?", {}, "expected a path, bytes, a PIL picture or an array, got float"),
+    ],
+)
+def test_bad_requests_say_what_was_expected(model, visual, question, options, message):
+    with pytest.raises(InputError, match=message):
+        model.ask(visual, question, **options)
+
+
+@pytest.mark.parametrize("make", [lambda: Images([]), lambda: Views("a.png"), lambda: Video([]), lambda: Video("v", 0)])
+def test_empty_containers_are_refused(make):
+    with pytest.raises(InputError):
+        make()
+
+
+def test_a_model_without_a_processor_says_how_to_get_one(model):
+    processor, model.processor = model.processor, None
+    try:
+        with pytest.raises(MissingResource, match=r"oryx\.load"):
+            model.ask(picture(), "?")
+    finally:
+        model.processor = processor

@@ -1,0 +1,214 @@
+"""Video files made here: right frames from both readers, clear errors for the others."""
+
+import struct
+import sys
+from fractions import Fraction
+from importlib.util import find_spec
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from oryx.errors import InputError, MissingResource
+from oryx.processing.decoders import PyAVReader, examine
+from oryx.processing.video import VideoFile, iter_frames, probe, read_frames
+
+BACKENDS = ["auto", "pyav"]
+OPTIONS = {
+    "libx264": {"crf": "10", "preset": "ultrafast"},
+    "libsvtav1": {"crf": "20", "preset": "12"},
+    "libx265": {"x265-params": "log-level=none:bframes=3:keyint=8"},
+}
+
+B_FRAMES = {"g": "8", "bf": "2", "preset": "veryfast"}
+
+
+def write_video(
+    path: Path, frames: int = 12, codec: str = "libx264", size=(64, 96), times=None, container=None, **options: str
+) -> Path:
+    """Each frame is one grey level, so a wrong frame is seen at once; 5 a second, or shown at ``times`` (seconds)."""
+    with av.open(str(path), "w", options=container or {}) as file:
+        stream = file.add_stream(codec, rate=5)
+        stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+        stream.options = {**OPTIONS.get(codec, {}), **options}
+        if times is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for i in range(frames):
+            picture = np.full((*size, 3), 16 + 4 * i, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if times is not None:
+                frame.pts, frame.time_base = round(times[i] * 1000), Fraction(1, 1000)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return path
+
+
+def cut_at(source: Path, path: Path, seconds: float) -> Path:
+    """What ``ffmpeg -ss seconds -c copy`` does: packets are copied, an edit list hides those before the cut."""
+    with av.open(str(source)) as given, av.open(str(path), "w") as out:
+        stream = given.streams.video[0]
+        copy, shift = out.add_stream_from_template(stream), round(seconds / stream.time_base)
+        for packet in given.demux(stream):
+            if packet.dts is not None:
+                packet.stream, packet.pts, packet.dts = copy, packet.pts - shift, packet.dts - shift
+                out.mux(packet)
+    return path
+
+
+def levels(frames: np.ndarray) -> list[int]:
+    return [round((frame.mean() - 16) / 4) for frame in frames]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_the_frames_asked_for_come_in_that_order(tmp_path, backend, suffix):
+    path = write_video(tmp_path / f"v.{suffix}")
+    info = probe(path, backend)
+    assert (info.frames, info.size) == (12, (64, 96)) and info.rate == pytest.approx(5)
+    frames = read_frames(path, [0, 7, 7, 11, 3], backend=backend)
+    assert frames.shape == (5, 64, 96, 3) and levels(frames) == [0, 7, 7, 11, 3]
+
+
+@pytest.mark.skipif(find_spec("decord") is None, reason="decord has no wheel for this platform")
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_decord_is_the_default_and_both_readers_agree_to_the_pixel(tmp_path, suffix):
+    options = {"codec": "mpeg4"} if suffix == "avi" else B_FRAMES
+    path = write_video(tmp_path / f"v.{suffix}", 24, **options)
+    assert probe(path).backend == "decord"
+    both = [read_frames(path, [0, 13, 23, 5], backend=backend) for backend in ("decord", "pyav")]
+    assert np.array_equal(*both)
+
+
+def test_chunks_hold_no_more_than_asked(tmp_path):
+    path = write_video(tmp_path / "v.mp4")
+    chunks = list(iter_frames(path, range(12), chunk=5, size=(32, 48)))
+    assert [len(chunk) for chunk in chunks] == [5, 5, 2] and chunks[0].shape[1:] == (32, 48, 3)
+    assert levels(np.concatenate(chunks)) == list(range(12))
+
+
+HARD = {
+    "av1": lambda folder: write_video(folder / "v.mp4", 24, "libsvtav1"),
+    "hevc with open groups": lambda folder: write_video(folder / "v.mp4", 24, "libx265"),
+    "h264 with open groups": lambda folder: write_video(
+        folder / "v.mp4", 24, preset="veryfast", **{"x264-params": "open-gop=1:keyint=8:bframes=3"}
+    ),
+    "transport stream": lambda folder: write_video(folder / "v.ts", 24, **B_FRAMES),
+    "avi with b-frames": lambda folder: write_video(folder / "v.avi", 24, **B_FRAMES),
+    "edit list": lambda folder: cut_at(write_video(folder / "whole.mp4", 27, **B_FRAMES), folder / "v.mp4", 0.6),
+}
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_pyav_takes_over_where_decord_would_be_wrong(tmp_path, kind):
+    path, first = HARD[kind](tmp_path), 3 if kind == "edit list" else 0
+    info = probe(path)
+    assert (info.backend, info.frames) == ("pyav", 24)
+    order = [23, 0, 11, 11, *np.random.default_rng(0).integers(0, 24, 20).tolist()]
+    assert levels(np.concatenate(list(iter_frames(path, order, chunk=3)))) == [first + i for i in order]
+    with pytest.raises(InputError, match=r"decord cannot read this file right .*use backend 'pyav'"):
+        probe(path, "decord")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_frames_at_uneven_times_keep_their_numbers(tmp_path, backend):
+    times = np.cumsum(np.random.default_rng(0).choice([0.033, 0.1, 0.5], 24)) - 0.033
+    path = write_video(tmp_path / "v.mp4", 24, times=times - times[0], **B_FRAMES)
+    order = [20, 3, 23, 0, 7, 8, 9]
+    assert probe(path, backend).frames == 24 and levels(read_frames(path, order, backend=backend)) == order
+
+
+def test_sparse_frames_are_reached_without_decoding_everything(tmp_path, monkeypatch):
+    path, turned = write_video(tmp_path / "v.mp4", 48, **B_FRAMES), []
+    reader = PyAVReader(path, examine(path))
+    decode = reader._by_time
+    monkeypatch.setattr(reader, "_by_time", lambda number: turned.append(reader.next) or decode(number))
+    assert levels(list(reader.read([0, 47, 25]))) == [0, 47, 25]
+    assert reader.keys == (0, 8, 16, 24, 32, 40) and turned == [1, 1, 26], "sorted, each after the one before"
+    reader.close()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_turned_recording_is_shown_upright(tmp_path, backend):
+    data = bytearray(write_video(tmp_path / "v.mp4", 2).read_bytes())
+    place = data.find(b"tkhd") + 44  # the track's display matrix: a quarter turn
+    data[place : place + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
+    (tmp_path / "turned.mp4").write_bytes(data)
+    assert probe(tmp_path / "turned.mp4", backend).size == (96, 64)
+
+
+@pytest.mark.parametrize("fail", [None, OSError])
+def test_without_a_working_decord_pyav_is_used(tmp_path, monkeypatch, fail):
+    class Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name == "decord":
+                raise (fail or ModuleNotFoundError)("no decord here")
+
+    path = write_video(tmp_path / "v.mp4")
+    for name in [name for name in sys.modules if name.split(".")[0] == "decord"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    assert probe(path).backend == "pyav"
+    with pytest.raises(MissingResource, match=r"decord cannot be imported .*use backend 'pyav'"):
+        probe(path, "decord")
+
+
+def test_frames_that_change_size_come_at_the_first_size(tmp_path):
+    path = write_video(tmp_path / "v.mp4")
+    with_other = VideoFile(path, "pyav")
+    shapes = iter([(64, 96), (32, 48)])
+    with_other.reader.read = lambda numbers: (np.zeros((*next(shapes), 3), np.uint8) for _ in numbers)
+    assert next(with_other.frames([0, 1])).shape == (2, 64, 96, 3)
+
+
+def sound_only(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def spoiled(folder: Path) -> list[Path]:
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_text("no video at all")
+    (folder / "art.nfo").write_text("FFmpeg would play this as ANSI art" * 9)
+    whole = write_video(folder / "whole.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    head = write_video(folder / "head.mp4", 48, container={"movflags": "faststart"}).read_bytes()
+    (folder / "cut_head.mp4").write_bytes(head[: len(head) - 200])
+    matroska = write_video(folder / "whole.mkv", 48).read_bytes()
+    (folder / "cut.mkv").write_bytes(matroska[: len(matroska) // 2])
+    middle = bytearray(head)
+    middle[-len(head) // 3 :] = bytes(len(middle[-len(head) // 3 :]))
+    (folder / "zeros.mp4").write_bytes(middle)
+    sound_only(folder / "sound.mp4")
+    names = ("empty.mp4", "text.mp4", "art.nfo", "cut.mp4", "cut_head.mp4", "cut.mkv", "zeros.mp4", "sound.mp4")
+    return [*(folder / name for name in names), folder / "absent.mp4", folder]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_files_that_are_no_whole_video_are_refused_by_name(tmp_path, backend):
+    for path in spoiled(tmp_path):
+        with pytest.raises(InputError) as caught:
+            read_frames(path, range(12), backend=backend)
+            read_frames(path, range(48), backend=backend)
+        assert str(path) in str(caught.value) and "expected frame indices" not in str(caught.value), path
+
+
+def test_too_large_frames_are_refused_before_decoding(tmp_path):
+    path = write_video(tmp_path / "v.mp4")
+    with pytest.raises(InputError, match=r"v\.mp4: frames of 96 x 64 pixels; expected at most 6000"):
+        VideoFile(path, max_pixels=6000)
+
+
+def test_frames_that_are_not_there_are_refused(tmp_path):
+    path = write_video(tmp_path / "v.mp4")
+    with pytest.raises(InputError, match=r"from 0 to 11, got \[12\]"):
+        read_frames(path, [0, 12])
+    with pytest.raises(InputError, match="got none"):
+        read_frames(path, [])
+    with pytest.raises(InputError, match="backend 'ffmpeg'"):
+        probe(path, "ffmpeg")
