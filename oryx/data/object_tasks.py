@@ -1,0 +1,92 @@
+"""Object pictures: a named icon, the kind of a clip art, the kind of a photograph, each on a plain page.
+
+The object fills most of the picture's short side, so it stays visible when the picture is reduced: on these tasks an
+equivalence between native and fixed resolution is expected and tested.
+"""
+
+import hashlib
+from collections import Counter
+from functools import cache
+
+import numpy as np
+
+from oryx.data import corpora, splits
+from oryx.data.pictures import paste_object
+from oryx.data.text_tasks import Drawn
+
+OBJECT_TASKS = ("icon", "clipart", "photo")
+TITLE_TASKS = ("icon-title", "clipart-title")
+"""Captions for training encoders: the title itself, from the whole training part of a corpus."""
+
+CORPORA = {
+    "icon": "icons",
+    "clipart": "clipart",
+    "photo": "photos",
+    "icon-title": "icons",
+    "clipart-title": "clipart",
+}
+
+ENOUGH = {"clipart": 45, "photo": 25}
+
+ICON_NAMES = 24
+"""How many icon names the naming task knows."""
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+@cache
+def icon_names() -> tuple[str, ...]:
+    """The names of the naming task: one-word titles of at most 8 letters, chosen by the sha256 of the name."""
+    titles = {i.title for i in corpora.load("icons").items if i.title.isalpha() and len(i.title) <= 8}
+    return tuple(sorted(sorted(titles, key=_digest)[:ICON_NAMES]))
+
+
+@cache
+def kinds(task: str) -> tuple[str, ...]:
+    """The kinds that the clip art and photograph tasks ask for: those with enough pictures to learn from."""
+    counts = Counter(i.category for i in corpora.load(CORPORA[task]).items)
+    return tuple(sorted(kind for kind, n in counts.items() if n >= ENOUGH[task] and kind != "other"))
+
+
+@cache
+def _pool(task: str, split: str) -> tuple[tuple[corpora.Item, str], ...]:
+    """The (corpus item, answer) pairs of a task in a split.
+
+    Icons: training sees two drawing styles, the held-out splits the third, each with its own half of the names.
+    Clip art and photographs: the pictures themselves are split.
+    """
+    if task == "icon":
+        names = set(icon_names())
+        icons = [i for i in corpora.load("icons").items if i.title in names]
+        seen = [i for i in icons if splits.split_of("style", i.style) == "train"]
+        unseen = [i for i in icons if splits.split_of("style", i.style) != "train"]
+        half = ("dev", "report").index(split) if split != "train" else 0
+        chosen = seen if split == "train" else [i for i in unseen if int(_digest(i.title), 16) % 2 == half]
+        return tuple((i, i.title) for i in chosen)
+    chosen = [i for i in corpora.load(CORPORA[task]).items if splits.split_of("concept", i.title) == split]
+    if task in TITLE_TASKS:
+        return tuple(
+            (i, i.title.lower()) for i in chosen if not i.style or splits.split_of("style", i.style) == "train"
+        )
+    return tuple((i, i.category) for i in chosen if i.category in kinds(task))
+
+
+@cache
+def _by_answer(task: str, split: str) -> dict[str, list[corpora.Item]]:
+    groups: dict[str, list[corpora.Item]] = {}
+    for item, answer in _pool(task, split):
+        groups.setdefault(answer, []).append(item)
+    return dict(sorted(groups.items()))
+
+
+def draw_object(rng: np.random.Generator, task: str, size: tuple[int, int], split: str) -> tuple[Drawn, str]:
+    """One picture of an object, and the concept it shows; answers are evenly drawn: chance is one over their number."""
+    groups = _by_answer(task, split)
+    answers = list(groups)
+    answer = answers[int(rng.integers(len(answers)))]
+    item = groups[answer][int(rng.integers(len(groups[answer])))]
+    picture = paste_object(rng, size, corpora.load(CORPORA[task]).image(item), rng.uniform(0.75, 1.0))
+    question = "name" if task == "icon" else "kind"
+    return Drawn(picture, question, answer, 1.0 / len(answers), item.title), f"{task}/{item.title}"
