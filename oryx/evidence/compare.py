@@ -1,0 +1,42 @@
+"""Does a run say the same as the published one? Per arm, condition and task, within sampling error."""
+
+import pandas as pd
+
+from oryx.evidence.stats import summary
+
+KEYS = ["arm", "condition", "task"]
+
+
+def compare(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """One line per (arm, condition, task) that both have: ours, published, difference, tolerance, same.
+
+    ``tolerance`` is the half-widths of the two 95 % intervals combined as independent errors, sqrt(a² + b²), and never
+    less than 0.02. It is generous where a run has one seed, since one seed's interval covers items only.
+    """
+    ours, theirs = summary(rows), summary(published)
+    both = ours.merge(theirs, on=KEYS, suffixes=("", "_published"))
+    halves = [(both[f"high{s}"] - both[f"low{s}"]) / 2 for s in ("", "_published")]
+    tolerance = ((halves[0] ** 2 + halves[1] ** 2) ** 0.5).clip(lower=0.02)
+    difference = both["score"] - both["score_published"]
+    return pd.DataFrame(
+        {
+            **{key: both[key] for key in KEYS},
+            "ours": both["score"],
+            "published": both["score_published"],
+            "difference": difference,
+            "tolerance": tolerance,
+            "same": difference.abs() <= tolerance,
+        }
+    )
+
+
+def say(comparison: pd.DataFrame) -> str:
+    """The comparison in a sentence, with the cells that differ."""
+    if comparison.empty:
+        return "The run and the published rows have no arm and task in common."
+    same = int(comparison["same"].sum())
+    verdict = "yes" if same == len(comparison) else "no"
+    text = f"Same as published within tolerance: {verdict} ({same} of {len(comparison)} cells)."
+    for line in comparison[~comparison["same"]].itertuples():
+        text += f"\n  {line.arm}, {line.condition}, {line.task}: {line.ours:.3f} against {line.published:.3f}"
+    return text

@@ -1,0 +1,93 @@
+"""Files that are either the old one or the new one, never half of each.
+
+Every file of a run except the append-only rows is written to a temporary name in the same folder, flushed to the disk
+and renamed. A full disk, a read-only folder or a kill therefore leaves the earlier file as it was.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from oryx.errors import RunError
+
+CHUNK_BYTES = 1 << 20
+
+
+def atomic_write_bytes(path: str | Path, data: bytes) -> Path:
+    """Replaces ``path`` by ``data`` in one step; the folder is created when missing.
+
+    Raises RunError naming the path when the disk is full, the folder is read-only or the name cannot be written; the
+    earlier file, if any, is then untouched and no temporary file stays behind.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            # mkstemp makes files private to the user; results are meant to be read by others like any other file.
+            os.chmod(temporary, _usual_mode(path))
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        temporary = None
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be written ({error.strerror or error}); the earlier file is unchanged"
+        ) from error
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                os.unlink(temporary)
+    return path
+
+
+def atomic_write_text(path: str | Path, text: str) -> Path:
+    """Replaces ``path`` by ``text`` in UTF-8 with the line ends as given. Errors as ``atomic_write_bytes``."""
+    return atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def atomic_write_json(path: str | Path, value: object, *, indent: int | None = 2) -> Path:
+    """Replaces ``path`` by ``value`` as JSON. Raises RunError for a value JSON cannot hold (NaN and infinity included).
+
+    The text is made before the file is touched, so that a value which cannot be written costs nothing.
+    """
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise RunError(f"{path}: not a JSON value ({error}); the earlier file is unchanged") from error
+    return atomic_write_text(path, text + "\n")
+
+
+def sha256_file(path: str | Path) -> str:
+    """The sha256 of a file as 64 hexadecimal digits, read in pieces. Raises RunError when it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while piece := file.read(CHUNK_BYTES):
+                digest.update(piece)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return digest.hexdigest()
+
+
+def _usual_mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        return 0o644
+
+
+def _sync_folder(folder: Path) -> None:
+    # The rename itself must reach the disk; some file systems refuse to sync a folder, and then nothing can be done.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

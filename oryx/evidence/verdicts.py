@@ -1,0 +1,292 @@
+"""From rows to verdicts, by hypotheses written down before any report run (``oryx/studies/hypotheses.toml``).
+
+One ``[[hypothesis]]`` has
+
+========================  ==========================================================================================
+id, study, paper          own id (``H1a.quarter.nano``), study id, id of the paper's claim (``H1a``)
+statement                 the claim in words
+kind                      | ``difference``: first arm above the second
+                          | ``equivalence``: the two arms differ by less than ``margin``
+                          | ``order``: each arm above the one before it
+                          | ``interaction``: first minus second arm is larger on ``tasks`` than on ``other_tasks``
+                          | ``level``: the arm's score is above ``level``
+arms, tasks               what is compared, on which tasks (each weighs the same)
+other_tasks, level        for interaction, for level; refused elsewhere
+where                     row filters, field = value or list of values; ``condition = "visual"`` unless it says else
+margin                    0.05 unless given: the size of a difference that matters
+cluster                   the field that holds the unit of the intervals, ``cluster`` unless given
+gate                      arms, tasks, where, above_chance (0.1): did they learn at all? Each arm's mean score must
+                          exceed its mean chance by that much, in at least one seed
+paper_value               the paper's number, "not found" unless given
+========================  ==========================================================================================
+
+Verdicts: ``supported`` (the interval lies wholly on the claimed side; equivalence: inside ±margin), ``contradicted``
+(wholly on the other side; equivalence: wholly outside ±margin), ``inconclusive``, ``not learned`` (the gate failed),
+``not tested`` (rows missing or over 1 % failed). With fewer than three seeds: ``direction only: as claimed | against
+the claim | unclear``. Alpha is 0.05 / m for the m hypotheses of a study; an order of k arms splits it over its k - 1
+steps, reports the step with the smallest estimate, and is contradicted by any step that goes down.
+"""
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import pandas as pd
+
+from oryx.errors import InputError, RunError, SettingsError
+from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED, Estimate, contrast, equivalence, failed_share, mean_score
+
+ALPHA = 0.05
+HYPOTHESES = Path(__file__).parents[1] / "studies" / "hypotheses.toml"
+KINDS = {"difference": 2, "equivalence": 2, "order": None, "interaction": 2, "level": 1}
+"""Kind -> its number of arms; None: two or more."""
+VISUAL = {"condition": "visual"}
+CLAIMED, AGAINST, UNCLEAR = "supported", "contradicted", "inconclusive"
+DIRECTIONS = {CLAIMED: "as claimed", AGAINST: "against the claim", UNCLEAR: "unclear"}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The easiest condition, on which every arm of a comparison must have left chance in some seed."""
+
+    arms: tuple[str, ...]
+    tasks: tuple[str, ...]
+    where: Mapping[str, object] = field(default_factory=lambda: dict(VISUAL))
+    above_chance: float = 0.1
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One entry of hypotheses.toml, checked; fields as at the top of this file."""
+
+    id: str
+    study: str
+    paper: str
+    statement: str
+    kind: str
+    arms: tuple[str, ...]
+    tasks: tuple[str, ...]
+    other_tasks: tuple[str, ...] = ()
+    where: Mapping[str, object] = field(default_factory=lambda: dict(VISUAL))
+    margin: float = 0.05
+    level: float | None = None
+    cluster: str = "cluster"
+    gate: Gate | None = None
+    paper_value: str | float = "not found"
+
+
+def load_hypotheses(path: str | Path = HYPOTHESES) -> list[Hypothesis]:
+    """The hypotheses of a file. Raises SettingsError naming the id and field of whatever is not as described above."""
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: cannot be read as TOML ({error})") from error
+    if set(content) != {"hypothesis"} or not isinstance(content["hypothesis"], list):
+        raise SettingsError(f"{path}: expected [[hypothesis]] entries only, got {sorted(content)}")
+    found = [_hypothesis(entry, f"{path.name}, entry {n}") for n, entry in enumerate(content["hypothesis"], start=1)]
+    ids = [entry.id for entry in found]
+    if twice := sorted({name for name in ids if ids.count(name) > 1}):
+        raise SettingsError(f"{path.name}: id {', '.join(twice)} is used more than once")
+    return found
+
+
+def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis] | None = None) -> list[dict]:
+    """The verdicts of a study's hypotheses on the rows of one run, in the order of the file.
+
+    A hypothesis whose id ends in ``.<scale>`` is for that scale; a scale without any of its own is judged by all of the
+    study's. Each verdict has: id, paper, statement, scale, split, kind, verdict, estimate, low, high (None unless
+    computed), alpha, n_items, n_clusters, seeds (numbers), direction_only, gate (text), reason, paper_value.
+    Raises RunError for rows of several splits, studies or runs, SettingsError for a study without hypotheses.
+    """
+    of_study = [entry for entry in (load_hypotheses() if hypotheses is None else hypotheses) if entry.study == study]
+    if not of_study:
+        raise SettingsError(f"study {study!r} has no hypotheses in {HYPOTHESES.name}")
+    chosen = [entry for entry in of_study if entry.id.endswith(f".{scale}")] or of_study
+    for name in ("study", "split", "settings_hash", "weights_hash", "data_hash"):
+        if (count := rows[name].nunique()) > 1:
+            raise RunError(f"rows of {count} different {name} ({sorted(rows[name].unique())}): judge one run at a time")
+    split = rows["split"].iloc[0] if len(rows) else None
+    return [
+        {"id": entry.id, "paper": entry.paper, "statement": entry.statement, "scale": scale, "split": split}
+        | {"kind": entry.kind, **_verdict(rows, entry, ALPHA / len(chosen)), "paper_value": entry.paper_value}
+        for entry in chosen
+    ]
+
+
+def verdict_frame(verdicts: Sequence[Mapping]) -> pd.DataFrame:
+    """Verdicts as a frame, one line each, numbers numeric (NaN where there is none)."""
+    frame = pd.DataFrame(list(verdicts))
+    numbers = [name for name in ("estimate", "low", "high") if name in frame]
+    return frame.astype(dict.fromkeys(numbers, float))
+
+
+def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> dict:
+    result = {"verdict": "not tested", "estimate": None, "low": None, "high": None, "alpha": alpha, "n_items": 0}
+    result |= {"n_clusters": 0, "seeds": 0, "direction_only": False, "gate": "not reached", "reason": ""}
+    # All seeds of the run, not of the filtered rows: a seed that an arm lacks is missing, never dropped.
+    seeds = sorted(rows["seed"].unique().tolist())
+    result |= {"seeds": len(seeds), "direction_only": 0 < len(seeds) < LEAST_SEEDS}
+    try:
+        used = _filtered(rows, entry.where)
+        tasks = (*entry.tasks, *entry.other_tasks)
+        _check_complete(used, entry.arms, tasks, seeds)
+        passed, text = _gate(rows, entry.gate, seeds)
+        result["gate"] = text
+        if not passed:
+            return result | {"verdict": "not learned", "reason": f"gate {text}"}
+        found, side, reason = _tested(used, entry, alpha)
+    except InputError as error:
+        return result | {"reason": str(error)}
+    verdict = f"direction only: {DIRECTIONS[side]}" if result["direction_only"] else side
+    numbers = {"estimate": found.value, "low": found.low, "high": found.high}
+    counts = {"n_items": found.n_items, "n_clusters": found.n_clusters}
+    return result | numbers | counts | {"verdict": verdict, "reason": reason}
+
+
+def _tested(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> tuple[Estimate, str, str]:
+    """(estimate, side, remark) of one hypothesis on its filtered rows."""
+    if entry.kind == "order":
+        return _order(rows, entry, alpha)
+    if entry.kind == "level":
+        found = mean_score(rows, entry.arms[0], entry.cluster, alpha, entry.tasks)
+        return found, _side(found, entry.level), ""
+    a, b = entry.arms
+    weights = [(a, entry.tasks, 1.0), (b, entry.tasks, -1.0)]
+    if entry.kind == "interaction":
+        weights += [(a, entry.other_tasks, -1.0), (b, entry.other_tasks, 1.0)]
+    found = contrast(rows, weights, entry.cluster, alpha)
+    place = equivalence(found, entry.margin)
+    if entry.kind == "equivalence":
+        return found, {"inside": CLAIMED, "outside": AGAINST, "across": UNCLEAR}[place], ""
+    remark = f"smaller than the margin of {entry.margin:g} either way" if place == "inside" else ""
+    return found, _side(found), remark
+
+
+def _order(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> tuple[Estimate, str, str]:
+    pairs = list(zip(entry.arms[:-1], entry.arms[1:], strict=True))
+    steps = [
+        contrast(rows, [(high, entry.tasks, 1.0), (low, entry.tasks, -1.0)], entry.cluster, alpha / len(pairs))
+        for low, high in pairs
+    ]
+    sides = [_side(step) for step in steps]
+    side = AGAINST if AGAINST in sides else CLAIMED if set(sides) == {CLAIMED} else UNCLEAR
+    texts = [
+        f"{low} to {high} {step.value:+.3f} [{step.low:+.3f}, {step.high:+.3f}]"
+        for (low, high), step in zip(pairs, steps, strict=True)
+    ]
+    return min(steps, key=lambda step: step.value), side, f"steps at alpha/{len(pairs)}: {'; '.join(texts)}"
+
+
+def _side(found: Estimate, level: float = 0.0) -> str:
+    if found.low > level:
+        return CLAIMED
+    return AGAINST if found.high < level else UNCLEAR
+
+
+def _check_complete(rows: pd.DataFrame, arms: Sequence[str], tasks: Sequence[str], seeds: Sequence[int]) -> None:
+    """Raises InputError, the reason of "not tested", if an arm lacks a task or seed or too many of its items failed."""
+    for arm in arms:
+        own = rows[rows["arm"] == arm]
+        if own.empty:
+            raise InputError(f"arm {arm} has no rows")
+        for task in tasks:
+            if lacking := sorted(set(seeds) - set(own.loc[own["task"] == task, "seed"])):
+                raise InputError(f"arm {arm} has no rows of task {task}, seeds {', '.join(map(str, lacking))}")
+        share = failed_share(rows, arm, tasks, seeds)
+        if share > MOST_FAILED:
+            raise InputError(f"{share:.1%} of the answers of arm {arm} failed or are missing, at most 1 % may")
+
+
+def _gate(rows: pd.DataFrame, gate: Gate | None, seeds: Sequence[int]) -> tuple[bool, str]:
+    """Whether every arm of the gate is above chance by more than asked in its best seed, and that in words."""
+    if gate is None:
+        return True, "none"
+    used, best = _filtered(rows, gate.where), {}
+    _check_complete(used, gate.arms, gate.tasks, seeds)
+    for arm in gate.arms:
+        own = used[(used["arm"] == arm) & used["task"].isin(gate.tasks) & used["error"].isna()]
+        by_task = (own["score"] - own["chance"]).groupby([own["seed"], own["task"]]).mean()
+        best[arm] = float(by_task.groupby("seed").mean().max())
+    passed = all(value > gate.above_chance for value in best.values())
+    texts = ", ".join(f"{arm} {value:+.3f}" for arm, value in best.items())
+    word = "passed" if passed else "failed"
+    return passed, f"{word}: above chance in the best seed {texts}; asked more than {gate.above_chance:g}"
+
+
+def _filtered(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
+    for name, wanted in where.items():
+        if name not in rows:
+            raise InputError(f"rows have no field {name!r}")
+        rows = rows[rows[name].isin(wanted if isinstance(wanted, list) else [wanted])]
+    return rows
+
+
+def _hypothesis(entry: object, place: str) -> Hypothesis:
+    if not isinstance(entry, dict):
+        raise SettingsError(f"{place}: expected a table, got {entry!r}")
+    name = entry["id"] if isinstance(entry.get("id"), str) else place
+    values = _values(entry, Hypothesis, name)
+    kind = values["kind"]
+    if kind not in KINDS:
+        raise SettingsError(f"{name}, field kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    count, arms = KINDS[kind], values["arms"]
+    if len(arms) < 2 if count is None else len(arms) != count:
+        raise SettingsError(f"{name}, field arms: {kind} needs {count or 'two or more'}, got {list(arms)}")
+    for needed, owner in (("other_tasks", "interaction"), ("level", "level")):
+        if (needed in entry) != (kind == owner):
+            word = "needs this field" if kind == owner else f"does not have it, only {owner} does"
+            raise SettingsError(f"{name}, field {needed}: {kind} {word}")
+    if shared := set(values["tasks"]) & set(values.get("other_tasks", ())):
+        raise SettingsError(f"{name}, field other_tasks: {sorted(shared)} are in tasks too")
+    return Hypothesis(**values)
+
+
+def _values(entry: dict, owner: type, name: str) -> dict:
+    """The checked values of a table for the dataclass ``owner``; ``name`` starts every message."""
+    known = {item.name: item for item in fields(owner)}
+    if unknown := sorted(set(entry) - set(known)):
+        raise SettingsError(f"{name}: unknown field {unknown[0]!r}; expected {', '.join(known)}")
+    required = ("arms", "tasks") if owner is Gate else ("id", "study", "paper", "statement", "kind", "arms", "tasks")
+    if missing := [item for item in required if item not in entry]:
+        raise SettingsError(f"{name}: field {missing[0]} is missing")
+    return {key: _value(key, value, name) for key, value in entry.items()}
+
+
+def _value(key: str, value: object, name: str) -> object:
+    where = f"{name}, field {key}"
+    if key == "gate":
+        if not isinstance(value, dict):
+            raise SettingsError(f"{where}: expected a table, got {value!r}")
+        return Gate(**_values(value, Gate, f"{name}, gate"))
+    if key == "where":
+        return _where(value, where)
+    if key in ("arms", "tasks", "other_tasks"):
+        good = isinstance(value, list) and value and all(isinstance(item, str) and item for item in value)
+        if not good or len(set(value)) != len(value):
+            raise SettingsError(f"{where}: expected a list of different names, got {value!r}")
+        return tuple(value)
+    if key in ("margin", "level", "above_chance"):
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or not (0 <= value <= 1) or (key == "margin" and value == 0):
+            raise SettingsError(
+                f"{where}: expected a number {'above 0, up to 1' if key == 'margin' else 'from 0 to 1'}, got {value!r}"
+            )
+        return float(value)
+    if key == "paper_value" and isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or not value.strip():
+        raise SettingsError(f"{where}: expected text, got {value!r}")
+    return value
+
+
+def _where(value: object, where: str) -> dict:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{where}: expected a table of field = value or list, got {value!r}")
+    for name, wanted in value.items():
+        options = wanted if isinstance(wanted, list) else [wanted]
+        if not options or not all(isinstance(option, str | int | float | bool) for option in options):
+            raise SettingsError(f"{where}, {name}: expected a value or a list of values, got {wanted!r}")
+    return VISUAL | value

@@ -1,0 +1,84 @@
+"""The README's tables, filled from ``results/``: ``python -m oryx.report.readme [--check]``.
+
+A block begins with ``<!-- results:STUDY/SCALE:NAME -->`` and ends with ``<!-- end -->``; NAME is ``verdicts`` or
+``scores``.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from oryx.errors import SettingsError
+from oryx.evidence.files import atomic_write_text
+from oryx.report.tables import to_markdown
+
+BLOCK = re.compile(r"(<!-- results:(?P<place>[\w/]+):(?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def filled(text: str, results: Path) -> str:
+    """``text`` with every block filled from ``results``; raises SettingsError for an unknown block name."""
+
+    def fill(match: re.Match) -> str:
+        folder = results / match["place"]
+        if match["name"] not in _TABLES:
+            raise SettingsError(f"README block {match['name']!r}: expected one of {', '.join(_TABLES)}")
+        if not (folder / "verdicts.json").exists():
+            return f"{match[1]}*Nothing is published for {match['place']} yet.*\n{match[4]}"
+        return f"{match[1]}{_TABLES[match['name']](folder)}\n{match[4]}"
+
+    return BLOCK.sub(fill, text)
+
+
+def verdicts(folder: Path) -> str:
+    """Hypotheses with verdict, estimate and interval."""
+    found = json.loads((folder / "verdicts.json").read_text())
+    lines = [
+        {
+            "hypothesis": f"{v['id']}: {v['statement']}",
+            "verdict": f"**{v['verdict']}**",
+            "estimate": "" if v["estimate"] is None else f"{v['estimate']:+.3f} [{v['low']:+.3f}, {v['high']:+.3f}]",
+            "items": v["n_items"],
+            "seeds": v["seeds"],
+            "paper": v["paper_value"],
+        }
+        for v in found
+    ]
+    return to_markdown(pd.DataFrame(lines))
+
+
+def scores(folder: Path) -> str:
+    """Mean score per arm and task, with chance and the control without a picture."""
+    table = pd.read_csv(folder / "table.csv")
+    seen = table[table["condition"] == "visual"]
+    wide = seen.pivot_table(index="arm", columns="task", values="score", sort=False)
+    chance = seen.groupby("task")["chance"].mean().rename("*chance*").to_frame().T
+    blind = table[table["condition"] == "no_visual"].groupby("task")["score"].mean().rename("*no picture*").to_frame().T
+    whole = pd.concat([wide, chance, blind])[list(wide.columns)]
+    shown = whole.map(lambda v: "" if pd.isna(v) else f"{v:.2f}").reset_index(names="arm")
+    items = int(seen["n_items"].max())
+    return (
+        to_markdown(shown)
+        + f"\n\nUp to {items} items a task, {int(seen['seeds'].max())} seeds; intervals in table.csv."
+    )
+
+
+_TABLES = {"verdicts": verdicts, "scores": scores}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Fill README.md in the current folder; with --check only say whether it is up to date (1 if not)."""
+    check = "--check" in (sys.argv[1:] if arguments is None else arguments)
+    path = Path("README.md")
+    old, new = path.read_text(), filled(path.read_text(), Path("results"))
+    if check:
+        print("README.md is up to date" if old == new else "README.md differs: run python -m oryx.report.readme")
+        return int(old != new)
+    atomic_write_text(path, new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Tables for notebooks, the README and the report: numbers with intervals, and what judges them. No torch."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from oryx.errors import InputError
+from oryx.evidence.stats import Estimate, mean_score, paired_difference, summary
+
+
+def score_table(rows: pd.DataFrame, arms: Sequence[str], baseline: str) -> pd.DataFrame:
+    """One line per arm and task: score, paired difference to the baseline, tokens, seconds, chance and controls.
+
+    A difference is marked with * only if its 95 % interval (uncorrected) excludes zero; verdicts use corrected ones.
+    """
+    found = summary(rows)
+    blind = found[found["condition"] == "no_visual"].set_index(["arm", "task"])["score"]
+    seen = found[(found["condition"] == "visual") & found["arm"].isin(list(arms))]
+    visual = rows[rows["condition"] == "visual"]
+    costs = visual.groupby(["arm", "task"])[["visual_tokens", "seconds"]].mean()
+    lines = []
+    for line in seen.itertuples():
+        lines.append(
+            {
+                "task": line.task,
+                "arm": line.arm,
+                "score": _with_interval(line.score, line.low, line.high),
+                f"minus {baseline}": _difference(visual, line.arm, baseline, line.task),
+                "tokens": round(costs.loc[(line.arm, line.task), "visual_tokens"], 1),
+                "ms": round(1000 * costs.loc[(line.arm, line.task), "seconds"], 1),
+                "chance": round(line.chance, 2),
+                "majority": round(line.majority, 2),
+                "no picture": _number(blind.get((line.arm, line.task))),
+                "items": line.n_items,
+                "seeds": line.seeds,
+                "empty": line.empty,
+                "failed": line.failed,
+            }
+        )
+    table = pd.DataFrame(lines)
+    order = {arm: i for i, arm in enumerate(arms)}
+    tasks = {task: i for i, task in enumerate(dict.fromkeys(table["task"]))} if len(table) else {}
+    return table.sort_values(
+        ["task", "arm"], key=lambda c: c.map(order if c.name == "arm" else tasks), ignore_index=True
+    )
+
+
+def control_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Legible text against plain text, in pictures larger than S²: did the fixed arm lose pixels, or not learn?"""
+    large = rows[(rows["size_bin"] == "larger") & (rows["condition"] == "visual")]
+    lines = []
+    for task in [t for t in dict.fromkeys(large["task"]) if t.endswith("_legible")]:
+        plain = task.removesuffix("_legible")
+        cells = {
+            "native, plain text": ("native", plain),
+            "area_1, plain text": ("area_1", plain),
+            "area_1_legible, legible text": ("area_1_legible", task),
+        }
+        lines.append({"task": plain, **{name: _mean(large, *cell) for name, cell in cells.items()}})
+    return pd.DataFrame(lines)
+
+
+def verdict_table(verdicts: Sequence[Mapping]) -> pd.DataFrame:
+    """One line per hypothesis: what it says, the verdict, the estimate, n, and the paper's number or "not found"."""
+    return pd.DataFrame(
+        [
+            {
+                "hypothesis": v["id"],
+                "statement": v["statement"],
+                "verdict": v["verdict"],
+                "estimate": ""
+                if v["estimate"] is None
+                else _with_interval(v["estimate"], v["low"], v["high"], sign=True),
+                "items": v["n_items"],
+                "seeds": v["seeds"],
+                "scale": v["scale"],
+                "paper": v["paper_value"],
+                "note": v["reason"],
+            }
+            for v in verdicts
+        ]
+    )
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """A GitHub table; pipes in cells are escaped."""
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).values.tolist()]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def _with_interval(value: float, low, high, sign: bool = False) -> str:
+    form = "+.3f" if sign else ".2f"
+    return format(value, form) if pd.isna(low) or pd.isna(high) else f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def _number(value) -> str:
+    return "" if value is None or pd.isna(value) else f"{value:.2f}"
+
+
+def _difference(rows: pd.DataFrame, arm: str, baseline: str, task: str) -> str:
+    if arm == baseline:
+        return ""
+    try:
+        found: Estimate = paired_difference(rows[rows["task"] == task], arm, baseline)
+    except InputError:
+        return ""
+    return _with_interval(found.value, found.low, found.high, sign=True) + (
+        "*" if found.low > 0 or found.high < 0 else ""
+    )
+
+
+def _mean(rows: pd.DataFrame, arm: str, task: str) -> str:
+    part = rows[(rows["arm"] == arm) & (rows["task"] == task)]
+    try:
+        found = mean_score(part, arm)
+    except InputError:
+        return "" if part.empty else f"{part['score'].mean():.2f}"
+    return f"{_with_interval(found.value, found.low, found.high)} (n={found.n_items})"

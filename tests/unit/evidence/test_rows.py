@@ -1,0 +1,193 @@
+"""The row store: append, repair, resume, merge, compare."""
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from oryx.errors import RunError
+from oryx.evidence import rows as module
+from oryx.evidence.rows import (
+    IDENTITY,
+    TIMING,
+    RowWriter,
+    identity,
+    read_rows,
+    read_rows_xz,
+    rows_of,
+    same_rows,
+    write_rows_xz,
+)
+from oryx.evidence.schema import FIELDS
+from tests.unit.evidence.builders import failed, row
+
+DICTIONARY = Path(__file__).parents[3] / "docs" / "data-dictionary.md"
+
+
+def test_rows_come_back_as_written_sorted_by_identity(tmp_path):
+    with RowWriter(tmp_path / "rows.jsonl") as writer:
+        writer.write([row("b", area_ratio=0.5), failed("c")])
+        writer.write([row("a", score=np.float32(0.25), visual_tokens=np.int64(3), truth="ß")])
+    frame = read_rows(tmp_path / "rows.jsonl")
+    assert frame["item"].tolist() == ["a", "b", "c"]
+    assert frame["score"].tolist()[:2] == [0.25, 1.0] and np.isnan(frame["score"][2])
+    assert frame["error"].tolist() == [None, None, "RunError: broken"]
+    assert frame["visual_tokens"].tolist() == [3, 21, 21] and frame["sizes"][1] == [[64, 48]]
+    assert frame["area_ratio"].isna().tolist() == [True, False, True]
+    assert frame.columns.tolist() == [*(field.name for field in FIELDS), "area_ratio"]
+
+
+def test_reopening_knows_what_is_there_and_refuses_it_twice(tmp_path):
+    path = tmp_path / "deep" / "rows.jsonl"
+    RowWriter(path).write([row("a")])
+    writer = RowWriter(path)
+    assert writer.repaired == 0 and writer.seen == {identity(row("a"))}
+    assert writer.has({name: row("a")[name] for name in IDENTITY}) and not writer.has(row("a", seed=1))
+    with pytest.raises(RunError, match="item a, seed 0 is already there"):
+        writer.write([row("b"), row("a")])
+    with pytest.raises(RunError, match="already there"):
+        writer.write([row("b"), row("b")])
+    assert len(read_rows(path)) == 1
+
+
+@pytest.mark.parametrize("torn", [b'{"schema": 1, "stu', b"\0\0\0", b"{}"])
+def test_a_torn_last_line_is_dropped_and_resume_equals_an_undisturbed_run(tmp_path, torn):
+    path, whole = tmp_path / "rows.jsonl", tmp_path / "whole.jsonl"
+    items = [row(f"i{n}", score=float(n % 2)) for n in range(4)]
+    RowWriter(whole).write(items)
+    RowWriter(path).write(items[:2])
+    path.write_bytes(path.read_bytes() + torn)
+    assert len(read_rows(path)) == 2  # reading passes over the torn line and leaves the file alone
+    assert path.read_bytes().endswith(torn)
+    writer = RowWriter(path)
+    assert writer.repaired == len(torn)
+    writer.write([{**r, "seconds": 9.0} for r in items if not writer.has(r)])
+    assert same_rows(read_rows(path), read_rows(whole)) == []
+
+
+def test_kill_in_the_middle_of_writing_loses_at_most_one_batch(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    code = (
+        "import os, signal, sys; from oryx.evidence.rows import RowWriter\n"
+        "from tests.unit.evidence.builders import row\n"
+        "w = RowWriter(sys.argv[1])\n"
+        "for n in range(5): w.write([row(f'i{n}-{k}') for k in range(3)])\n"
+        "os.write(w._file.fileno(), b'{\"schema\": 1, '); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[3], check=False)
+    assert done.returncode == -9
+    writer = RowWriter(path)
+    assert len(writer.seen) == 15 and writer.repaired == len('{"schema": 1, ')
+
+
+def test_a_full_disk_keeps_whole_batches_only(tmp_path, monkeypatch):
+    path = tmp_path / "rows.jsonl"
+    writer = RowWriter(path)
+    writer.write([row("a")])
+    before = path.read_bytes()
+    with monkeypatch.context() as patch:
+
+        def full(_):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        patch.setattr(module.os, "fsync", full)
+        with pytest.raises(RunError, match=r"rows\.jsonl: cannot be written \(No space left"):
+            writer.write([row("b")])
+    assert path.read_bytes() == before and not writer.has(row("b"))
+    writer.write([row("b")])
+    assert len(read_rows(path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": 0}, "rows of schema 0, expected 1"),
+        ({"seed": "0"}, "'seed': expected integer, got '0'"),
+        ({"seed": True}, "'seed': expected integer"),
+        ({"score": 1.5}, "'score': expected 0 to 1, got 1.5"),
+        ({"score": float("nan")}, "'score': expected number"),
+        ({"score": None}, "without an error a row has an answer and a score"),
+        ({"error": "broken"}, "an item with an error has no score"),
+        ({"cluster": None}, "'cluster' is null"),
+        ({"sizes": [64, 48]}, "'sizes': expected sizes"),
+        ({"extra": {1, 2}}, "not a JSON value: set"),
+    ],
+)
+def test_invalid_rows_are_refused_by_field_before_anything_is_written(tmp_path, change, message):
+    writer = RowWriter(tmp_path / "rows.jsonl")
+    with pytest.raises(RunError, match=re.escape(message)):
+        writer.write([row("a"), row("b", **change)])
+    assert (tmp_path / "rows.jsonl").read_bytes() == b""
+
+
+@pytest.mark.parametrize("name", [field.name for field in FIELDS if field.required and field.name != "schema"])
+def test_every_required_field_is_asked_for(tmp_path, name):
+    incomplete = row("a")
+    del incomplete[name]
+    with pytest.raises(RunError, match=name):
+        RowWriter(tmp_path / "rows.jsonl").write([incomplete])
+
+
+def test_files_of_another_schema_are_refused_by_name(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    for old, found in (({"arm": "native"}, 0), ({"schema": 2}, 2)):
+        path.write_text(json.dumps(old) + "\n")
+        for use in (RowWriter, read_rows):
+            with pytest.raises(RunError, match=rf"rows\.jsonl, line 1: rows of schema {found}, expected 1"):
+                use(path)
+
+
+def test_unreadable_lines_and_missing_files_are_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row("a")) + "\n{broken\n")
+    with pytest.raises(RunError, match="line 2: not a JSON object"):
+        read_rows(path)
+    with pytest.raises(RunError, match=r"other\.jsonl: no such file"):
+        read_rows(tmp_path / "other.jsonl")
+
+
+def test_one_identity_in_two_files(tmp_path):
+    first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
+    RowWriter(first).write([row("a"), row("b")])
+    RowWriter(second).write([row("b", **dict.fromkeys(TIMING, 99.0)), row("c")])
+    assert read_rows([first, second])["item"].tolist() == ["a", "b", "c"]
+    RowWriter(second).write([row("a", answer="8")])
+    with pytest.raises(RunError, match=r"two different rows of .*item a, seed 0: answer '7' and '8'"):
+        read_rows([first, second])
+
+
+def test_xz_is_the_same_for_the_same_rows_in_any_order_and_form(tmp_path):
+    rows = [row(f"i{n}", size_bin="large" if n % 2 else None, steps=n if n else None) for n in range(6)] + [failed("z")]
+    RowWriter(tmp_path / "rows.jsonl").write(rows)
+    frame = read_rows(tmp_path / "rows.jsonl")
+    one = write_rows_xz(rows[::-1], tmp_path / "1.xz").read_bytes()
+    assert one == write_rows_xz(frame, tmp_path / "2.xz").read_bytes()
+    assert one == write_rows_xz(read_rows_xz(tmp_path / "1.xz"), tmp_path / "3.xz").read_bytes()
+    assert read_rows_xz(tmp_path / "1.xz").equals(frame)
+    assert same_rows(read_rows_xz(tmp_path / "1.xz"), rows) == []
+    (tmp_path / "bad.xz").write_bytes(one[:50])
+    with pytest.raises(RunError, match=r"bad\.xz: cannot be read as xz"):
+        read_rows_xz(tmp_path / "bad.xz")
+
+
+def test_differences_are_told_one_by_one_and_timing_is_not_among_them():
+    a = [row("a"), row("b"), row("c", note="x")]
+    b = [row("a", seconds=5.0), row("b", answer="9", logprob=-0.25), row("d")]
+    found = same_rows(a, b)
+    assert found[0].startswith("only in the first") and "item c" in found[0]
+    assert found[1].startswith("only in the second") and "item d" in found[1]
+    assert [text.split(": ")[1] for text in found[2:]] == ["answer '7' and '9'", "logprob -0.5 and -0.25"]
+    assert same_rows(a, rows_of(a)) == []
+
+
+def test_the_data_dictionary_lists_the_schema_field_by_field():
+    cells = [line.split("|") for line in DICTIONARY.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    listed = [(c[1].strip().strip("`"), c[2].strip(), c[3].strip(), c[4].strip(), c[5].strip()) for c in cells]
+    expected = [(f.name, f.kind, "yes" if f.required else "no", "yes" if f.null else "no", f.meaning) for f in FIELDS]
+    assert listed == expected

@@ -1,0 +1,258 @@
+"""Verdicts: every kind and outcome on rows made for it, and a strict reading of the hypotheses."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from oryx.errors import RunError, SettingsError
+from oryx.evidence.verdicts import HYPOTHESES, Gate, Hypothesis, judge, load_hypotheses, verdict_frame
+from tests.unit.evidence.builders import failed, row
+
+ITEMS = 60
+SEEDS = (0, 1, 2)
+
+
+def rows_of(shares: dict, seeds=SEEDS, items: int = ITEMS, **fields) -> list[dict]:
+    """Rows in which (arm, task) has about this share right; a higher share is right wherever a lower one is.
+
+    The seeds differ by one item, so that neither seeds nor items are without variation.
+    """
+    return [
+        row(f"{task}-{i}", arm, seed, float(i < share * items + seed), task=task, chance=0.1, **fields)
+        for (arm, task), share in shares.items()
+        for seed in seeds
+        for i in range(items)
+    ]
+
+
+def hypothesis(kind: str = "difference", arms=("a", "b"), tasks=("text",), **fields) -> Hypothesis:
+    return Hypothesis("H1.nano", "demo", "H1", "a beats b", kind, tuple(arms), tuple(tasks), **fields)
+
+
+def one(rows, entry: Hypothesis, scale: str = "nano") -> dict:
+    (verdict,) = judge(pd.DataFrame(rows), "demo", scale, [entry])
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "verdict"), [(0.8, 0.3, "supported"), (0.3, 0.8, "contradicted"), (0.5, 0.48, "inconclusive")]
+)
+def test_difference(a, b, verdict):
+    found = one(rows_of({("a", "text"): a, ("b", "text"): b}), hypothesis())
+    assert found["verdict"] == verdict and found["estimate"] == pytest.approx(a - b, abs=1 / ITEMS)
+    assert found["low"] < found["estimate"] < found["high"]
+    assert (found["n_items"], found["n_clusters"], found["seeds"]) == (ITEMS, ITEMS, 3)
+    assert (found["scale"], found["split"], found["paper_value"]) == ("nano", "report", "not found")
+
+
+@pytest.mark.parametrize(
+    ("share", "margin", "verdict"),
+    [(0.5, 0.2, "supported"), (0.1, 0.2, "contradicted"), (0.45, 0.01, "inconclusive")],
+)
+def test_equivalence(share, margin, verdict):
+    rows = rows_of({("a", "text"): 0.5, ("b", "text"): share})
+    assert one(rows, hypothesis("equivalence", margin=margin))["verdict"] == verdict
+
+
+def test_a_supported_difference_too_small_to_matter_says_so():
+    rows = rows_of({("a", "text"): 0.5, ("b", "text"): 0.47}, items=1000)
+    found = one(rows, hypothesis(margin=0.1))
+    assert found["verdict"] == "supported" and found["reason"] == "smaller than the margin of 0.1 either way"
+    assert one(rows, hypothesis(margin=0.01))["reason"] == ""
+
+
+@pytest.mark.parametrize(
+    ("shares", "verdict", "smallest"),
+    [
+        ((0.2, 0.5, 0.9), "supported", 0.3),
+        ((0.2, 0.9, 0.5), "contradicted", -0.4),
+        ((0.2, 0.9, 0.9), "inconclusive", 0.0),
+    ],
+)
+def test_order_is_as_good_as_its_smallest_step(shares, verdict, smallest):
+    rows = rows_of({(arm, "text"): share for arm, share in zip("abc", shares, strict=True)})
+    found = one(rows, hypothesis("order", "abc"))
+    assert found["verdict"] == verdict and found["estimate"] == pytest.approx(smallest, abs=1e-9)
+    assert "a to b" in found["reason"] and "b to c" in found["reason"]
+    assert found["alpha"] == 0.05
+
+
+@pytest.mark.parametrize(
+    ("gap", "other", "verdict"), [(0.6, 0.0, "supported"), (0.0, 0.6, "contradicted"), (0.3, 0.3, "inconclusive")]
+)
+def test_interaction(gap, other, verdict):
+    shares = {("b", "text"): 0.2, ("a", "text"): 0.2 + gap, ("b", "shape"): 0.2, ("a", "shape"): 0.2 + other}
+    found = one(rows_of(shares), hypothesis("interaction", other_tasks=("shape",)))
+    assert found["verdict"] == verdict and found["estimate"] == pytest.approx(gap - other, abs=1e-9)
+
+
+@pytest.mark.parametrize(("level", "verdict"), [(0.4, "supported"), (0.6, "inconclusive"), (0.9, "contradicted")])
+def test_level(level, verdict):
+    found = one(rows_of({("a", "text"): 0.6}), hypothesis("level", "a", level=level))
+    assert found["verdict"] == verdict
+
+
+def test_gate_asks_every_arm_to_leave_chance_in_some_seed():
+    easy = {("a", "easy"): 0.9, ("b", "easy"): 0.1}
+    rows = rows_of({("a", "text"): 0.8, ("b", "text"): 0.2, **easy})
+    entry = hypothesis(gate=Gate(("a", "b"), ("easy",)))
+    found = one(rows, entry)
+    assert found["verdict"] == "not learned" and found["estimate"] is None
+    assert found["gate"].startswith("failed: above chance in the best seed a +0.833, b +0.033")
+    # One seed of arm b learns: the plateau was left, all seeds count.
+    for r in rows:
+        if (r["arm"], r["task"], r["seed"]) == ("b", "easy", 2):
+            r["score"] = 1.0
+    found = one(rows, entry)
+    assert found["verdict"] == "supported" and found["gate"].startswith("passed") and found["seeds"] == 3
+    assert one(rows, hypothesis())["gate"] == "none"
+
+
+def test_gate_and_comparison_use_their_own_filters():
+    shares = {("a", "text"): 0.8, ("b", "text"): 0.3}
+    small = rows_of(shares, size_bin="small")
+    large = [{**r, "item": f"large-{r['item']}", "score": 0.0} for r in rows_of(shares, size_bin="large")]
+    blind = [{**r, "condition": "no_visual", "score": 0.0} for r in small]
+    rows = small + large + blind
+    where = {"condition": "visual", "size_bin": "small"}
+    assert one(rows, hypothesis(where=where))["n_items"] == ITEMS
+    assert one(rows, hypothesis(where={"condition": "visual", "size_bin": ["small", "large"]}))["n_items"] == 2 * ITEMS
+    gate = Gate(("a", "b"), ("text",), where | {"size_bin": "large"})
+    assert one(rows, hypothesis(gate=gate))["verdict"] == "not learned"
+    lacking = one(rows, hypothesis(where={"aspect": 1}))
+    assert (lacking["verdict"], lacking["reason"]) == ("not tested", "rows have no field 'aspect'")
+
+
+def test_missing_rows_and_failures_are_not_tested_with_the_reason():
+    rows = rows_of({("a", "text"): 0.8, ("b", "text"): 0.3}, items=100)
+    assert one(rows, hypothesis(arms=("a", "c")))["reason"] == "arm c has no rows"
+    assert one(rows, hypothesis(tasks=("text", "page")))["reason"] == "arm a has no rows of task page, seeds 0, 1, 2"
+    lacking = [r for r in rows if (r["arm"], r["seed"]) != ("b", 1)]
+    assert one(lacking, hypothesis())["reason"] == "arm b has no rows of task text, seeds 1"
+
+    def with_failures(count):
+        return rows[count:] + [failed(r["item"], "a", r["seed"], task="text") for r in rows[:count]]
+
+    assert one(with_failures(3), hypothesis())["verdict"] == "supported"  # 3 of 300: 1 % exactly
+    found = one(with_failures(4), hypothesis())
+    assert found["verdict"] == "not tested" and found["estimate"] is None
+    assert found["reason"] == "1.3% of the answers of arm a failed or are missing, at most 1 % may"
+    assert one(rows[4:], hypothesis())["verdict"] == "not tested"
+
+
+@pytest.mark.parametrize(("a", "text"), [(0.8, "as claimed"), (0.05, "against the claim"), (0.3, "unclear")])
+def test_fewer_than_three_seeds_give_a_direction_only(a, text):
+    for seeds in ((0,), (0, 1)):
+        found = one(rows_of({("a", "text"): a, ("b", "text"): 0.3}, seeds, items=200), hypothesis())
+        assert found["verdict"] == f"direction only: {text}" and found["direction_only"]
+    assert not one(rows_of({("a", "text"): a, ("b", "text"): 0.3}), hypothesis())["direction_only"]
+
+
+def test_alpha_is_shared_by_the_hypotheses_of_the_study_at_that_scale():
+    rows = pd.DataFrame(rows_of({("a", "text"): 0.8, ("b", "text"): 0.3}))
+    texts = [("H1.nano", "demo"), ("H2.nano", "demo"), ("H1.small", "demo"), ("H9.nano", "other")]
+    entries = [Hypothesis(name, study, "H1", "s", "difference", ("a", "b"), ("text",)) for name, study in texts]
+    nano = judge(rows, "demo", "nano", entries)
+    assert [v["id"] for v in nano] == ["H1.nano", "H2.nano"] and {v["alpha"] for v in nano} == {0.025}
+    small, smoke = judge(rows, "demo", "small", entries), judge(rows, "demo", "smoke", entries)
+    assert [v["alpha"] for v in small] == [0.05] and len(smoke) == 3
+    assert small[0]["high"] - small[0]["low"] < nano[0]["high"] - nano[0]["low"]
+    with pytest.raises(SettingsError, match="study 'none' has no hypotheses"):
+        judge(rows, "none", "nano", entries)
+
+
+@pytest.mark.parametrize("field", ["split", "settings_hash", "study"])
+def test_rows_of_two_runs_are_refused(field):
+    rows = pd.DataFrame(rows_of({("a", "text"): 0.8}) + rows_of({("b", "text"): 0.8}, **{field: "dev"}))
+    with pytest.raises(RunError, match=f"rows of 2 different {field}"):
+        judge(rows, "demo", "nano", [hypothesis()])
+
+
+def test_verdicts_are_json_and_a_frame():
+    rows = pd.DataFrame(rows_of({("a", "text"): 0.8, ("b", "text"): 0.3}))
+    verdicts = judge(rows, "demo", "nano", [hypothesis(), hypothesis(arms=("a", "c"))])
+    assert json.loads(json.dumps(verdicts, allow_nan=False)) == verdicts
+    frame = verdict_frame(verdicts)
+    assert frame["verdict"].tolist() == ["supported", "not tested"]
+    assert frame["estimate"].dtype == float and frame["low"].isna().tolist() == [False, True]
+
+
+GOOD = {
+    "id": '"H1.nano"',
+    "study": '"demo"',
+    "paper": '"H1"',
+    "statement": '"s"',
+    "kind": '"difference"',
+    "arms": '["a", "b"]',
+    "tasks": '["text"]',
+}
+
+
+def written(path, **changes):
+    values = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
+    path.write_text("[[hypothesis]]\n" + "\n".join(f"{key} = {value}" for key, value in values.items()))
+    return path
+
+
+def test_a_hypothesis_is_read_with_its_defaults(tmp_path):
+    path = written(tmp_path / "h.toml", gate='{ arms = ["a"], tasks = ["text"], where = { size_bin = "s" } }')
+    (found,) = load_hypotheses(path)
+    gate = Gate(("a",), ("text",), {"condition": "visual", "size_bin": "s"}, 0.1)
+    assert found == Hypothesis("H1.nano", "demo", "H1", "s", "difference", ("a", "b"), ("text",), gate=gate)
+    assert found.where == {"condition": "visual"} and found.margin == 0.05 and found.paper_value == "not found"
+    (found,) = load_hypotheses(written(path, where='{ condition = ["x"] }', paper_value="51.9", margin="0.02"))
+    assert (found.where, found.paper_value, found.margin) == ({"condition": ["x"]}, 51.9, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"statement": None}, "H1.nano: field statement is missing"),
+        ({"arm": '["a"]'}, "H1.nano: unknown field 'arm'"),
+        ({"kind": '"ratio"'}, "H1.nano, field kind: expected one of difference"),
+        ({"arms": '["a"]'}, "H1.nano, field arms: difference needs 2"),
+        ({"arms": '["a", "a"]'}, "H1.nano, field arms: expected a list of different names"),
+        ({"tasks": '"text"'}, "H1.nano, field tasks: expected a list"),
+        ({"kind": '"order"', "arms": '["a"]'}, "field arms: order needs two or more"),
+        ({"kind": '"interaction"'}, "field other_tasks: interaction needs this field"),
+        ({"other_tasks": '["x"]'}, "field other_tasks: difference does not have it"),
+        ({"kind": '"interaction"', "other_tasks": '["text"]'}, "['text'] are in tasks too"),
+        ({"kind": '"level"', "arms": '["a"]'}, "field level: level needs this field"),
+        ({"margin": "0"}, "H1.nano, field margin: expected a number above 0"),
+        ({"margin": '"0.05"'}, "H1.nano, field margin: expected a number"),
+        ({"where": '"visual"'}, "H1.nano, field where: expected a table"),
+        ({"where": "{ size_bin = [] }"}, "H1.nano, field where, size_bin"),
+        ({"gate": "0.1"}, "H1.nano, field gate: expected a table"),
+        ({"gate": '{ arms = ["a"] }'}, "H1.nano, gate: field tasks is missing"),
+        ({"gate": '{ arms = ["a"], tasks = ["t"], above_chance = true }'}, "H1.nano, gate, field above_chance"),
+        ({"id": '""'}, "field id: expected text"),
+    ],
+)
+def test_what_is_wrong_is_named_by_id_and_field(tmp_path, changes, message):
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        load_hypotheses(written(tmp_path / "h.toml", **changes))
+
+
+def test_files_that_are_not_lists_of_hypotheses(tmp_path):
+    path = written(tmp_path / "h.toml")
+    path.write_text(path.read_text() + "\n" + path.read_text())
+    with pytest.raises(SettingsError, match=r"id H1\.nano is used more than once"):
+        load_hypotheses(path)
+    for text, message in (("[[hypotesis]]\nid = 1", "got \\['hypotesis'\\]"), ("id =", "cannot be read as TOML")):
+        path.write_text(text)
+        with pytest.raises(SettingsError, match=message):
+            load_hypotheses(path)
+
+
+def test_the_shipped_hypotheses_are_valid_and_named_by_scale():
+    found = load_hypotheses(HYPOTHESES)
+    assert found and all(entry.id.endswith((".nano", ".small", ".paper")) for entry in found)
+
+
+def test_the_layer_works_without_torch():
+    code = "import sys; import oryx.evidence.verdicts, oryx.evidence.rows; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

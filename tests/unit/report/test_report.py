@@ -1,0 +1,148 @@
+"""Figures, tables, README blocks and the HTML page, from rows alone and without torch."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from oryx.errors import SettingsError
+from oryx.evidence.compare import compare, say
+from oryx.evidence.stats import summary
+from oryx.evidence.verdicts import judge
+from oryx.report import html, plots, readme, tables
+
+ARMS = ("native", "area_1", "area_1_legible")
+GROUPS = {"text": ("number", "word"), "objects": ("photo",)}
+
+
+def answers(seeds: int = 3, items: int = 18, shift: float = 0.0) -> pd.DataFrame:
+    lines = []
+    for arm in ARMS:
+        for task in ("number", "word", "photo"):
+            name = f"{task}_legible" if arm == "area_1_legible" and task != "photo" else task
+            for seed in range(seeds):
+                for i in range(items):
+                    for condition in ("visual", "no_visual"):
+                        right = (i * 7 + seed) % 10 < 8 - 3 * (arm == "area_1") - 10 * shift
+                        lines.append(
+                            {
+                                "schema": 1, "study": "native_vs_fixed_resolution", "arm": arm, "condition": condition,
+                                "item": f"report/{name}/{i}", "seed": seed, "settings_hash": "s", "weights_hash": "w",
+                                "data_hash": "d", "split": "report", "task": name, "cluster": f"{task}{i}",
+                                "question": "read",
+                                "truth": "a", "answer": "a" if right else "b", "chance": 0.1, "error": None,
+                                "score": float(right and condition == "visual"), "seconds": 0.01,
+                                "visual_tokens": 30 + 10 * len(arm), "size_bin": plots.BINS[i % 3],
+                            }
+                        )  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return answers()
+
+
+def test_every_figure_carries_its_numbers(rows, tmp_path):
+    verdicts = judge(rows, "native_vs_fixed_resolution", "nano")
+    curves = pd.DataFrame(
+        [{"arm": a, "seed": s, "step": t, "loss": 1 / (t + 1)} for a in ARMS for s in (0, 1) for t in (1, 2)]
+    )
+    made = {
+        "score_by_task": plots.score_by_task(rows, ARMS),
+        "score_by_size": plots.score_by_size(rows, ARMS, GROUPS),
+        "tokens": plots.score_against_tokens(rows, ARMS, GROUPS),
+        "curves": plots.training_curves(curves),
+        "verdicts": plots.difference_forest(verdicts),
+    }
+    for name, (figure, frame) in made.items():
+        assert len(frame)
+        plots.save_figure(figure, frame, tmp_path, name)
+        assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+        assert b"<svg" in (tmp_path / f"{name}.svg").read_bytes()
+        assert len(pd.read_csv(tmp_path / f"{name}.csv")) == len(frame)
+    by_size = made["score_by_size"][1]
+    cell = by_size.query("group == 'text' and arm == 'native' and size_bin == 'about'").iloc[0]
+    part = rows.query(
+        "arm == 'native' and condition == 'visual' and size_bin == 'about' and task in ['number', 'word']"
+    )
+    assert cell["score"] == pytest.approx(part.groupby("task")["score"].mean().mean())
+
+
+def test_the_same_rows_give_the_same_files(rows, tmp_path):
+    for folder in ("a", "b"):
+        plots.save_figure(*plots.score_by_task(rows, ARMS), tmp_path / folder, "figure")
+    for kind in ("png", "svg", "csv"):
+        assert (tmp_path / "a" / f"figure.{kind}").read_bytes() == (tmp_path / "b" / f"figure.{kind}").read_bytes()
+
+
+def test_an_arm_keeps_its_colour_whatever_else_is_shown():
+    assert plots.style_of("area_1", ARMS) == plots.style_of("area_1", ARMS)
+    styles = [tuple(plots.style_of(arm, ARMS).values()) for arm in ARMS]
+    assert len(set(styles)) == len(ARMS)
+
+
+def test_the_score_table_marks_only_what_its_interval_supports(rows):
+    table = tables.score_table(rows, ARMS, "native")
+    numbers = table[table["task"] == "number"].set_index("arm")
+    assert numbers.loc["area_1", "minus native"].startswith("-0.") and numbers.loc["area_1", "minus native"].endswith(
+        "*"
+    )
+    assert numbers.loc["native", "minus native"] == "" and numbers.loc["native", "no picture"] == "0.00"
+    equal = rows.assign(score=1.0)
+    assert not tables.score_table(equal, ARMS, "native")["minus native"].str.endswith("*").any()
+
+
+def test_the_control_table_compares_legible_with_plain_text(rows):
+    table = tables.control_table(rows)
+    assert table["task"].tolist() == ["number", "word"]
+    assert table.iloc[0]["area_1_legible, legible text"].startswith("0.67 [")
+
+
+def test_a_run_is_compared_with_the_published_one(rows):
+    same = compare(rows, rows)
+    assert same["same"].all() and "yes" in say(same)
+    other = compare(answers(shift=0.5), rows)
+    assert not other["same"].all() and "no (" in say(other) and "native, visual, number" in say(other)
+
+
+def test_readme_blocks_are_filled_and_checked(rows, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "results" / "study" / "nano"
+    folder.mkdir(parents=True)
+    blocks = "<!-- results:study/nano:verdicts -->\nold\n<!-- end -->\n<!-- results:study/nano:scores -->\n<!-- end -->"
+    text = f"# T\n{blocks}\n"
+    (tmp_path / "README.md").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert "Nothing is published" in readme.filled(text, tmp_path / "results")
+    (folder / "verdicts.json").write_text(json.dumps(judge(rows, "native_vs_fixed_resolution", "nano")))
+    summary(rows).to_csv(folder / "table.csv", index=False)
+    assert readme.main(["--check"]) == 1
+    assert readme.main([]) == 0 and readme.main(["--check"]) == 0
+    filled = (tmp_path / "README.md").read_text()
+    assert "H1a.equal.nano" in filled and "| native |" in filled and "old" not in filled
+    with pytest.raises(SettingsError, match="README block"):
+        readme.filled("<!-- results:study/nano:nonsense -->\n<!-- end -->", tmp_path / "results")
+
+
+def test_the_page_is_whole_in_one_file(rows, tmp_path):
+    folder = tmp_path / "study" / "nano"
+    verdicts = judge(rows, "native_vs_fixed_resolution", "nano")
+    plots.save_figure(*plots.difference_forest(verdicts), folder / "figures", "verdicts")
+    (folder / "verdicts.json").write_text(json.dumps(verdicts))
+    seeds = {"0": {"reproduce": "python -m oryx run study", "commit": "abc"}}
+    (folder / "manifest.json").write_text(json.dumps({"seeds": seeds}))
+    page = html.build(tmp_path, tmp_path / "report.html").read_text()
+    assert "H1a.equal.nano" in page and "data:image/png;base64" in page and "python -m oryx run study" in page
+    assert "http" not in page.split("<body")[0].replace("http-equiv", "")
+    (tmp_path / "none").mkdir()
+    assert "Nothing is published" in html.build(tmp_path / "none", tmp_path / "empty.html").read_text()
+
+
+def test_reports_need_no_torch():
+    code = (
+        "import sys; import oryx, oryx.report.html, oryx.report.plots, oryx.report.readme, oryx.evidence.compare, "
+        "oryx.studies.base, oryx.runs.cli; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
