@@ -1,0 +1,72 @@
+"""Asking a small model about many items: greedy answers, likelihood of the truth, one row per item."""
+
+import time
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from oryx.model.config import IGNORED_LABEL
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.training.batches import END, decode
+from oryx.training.inputs import PictureInputs
+
+
+@torch.inference_mode()
+def answer_batch(
+    model: OryxForConditionalGeneration, inputs: PictureInputs, indices: list[int], visual: bool, max_new_tokens: int
+) -> tuple[list[str], list[float]]:
+    """Greedy answers of these items, and the log-likelihood of each item's true answer with its end token."""
+    prompt = inputs.batch(indices, answers=False, visual=visual, device=model.device)
+    new = model.generate(**prompt, max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=END, pad_token_id=END)
+    forced = inputs.batch(indices, answers=True, visual=visual, device=model.device)
+    supervised = (forced["labels"] != IGNORED_LABEL).sum(1).tolist()
+    targets = forced["labels"][forced["labels"] != IGNORED_LABEL]
+    logits: Tensor = model(**forced).logits.float()
+    each = logits.log_softmax(-1).gather(1, targets[:, None])[:, 0]
+    return [decode(ids) for ids in new.tolist()], [float(part.sum()) for part in each.split(supervised)]
+
+
+def answer_rows(
+    model: OryxForConditionalGeneration,
+    inputs: PictureInputs,
+    indices: Iterable[int],
+    base: dict,
+    visual: bool = True,
+    batch_size: int = 64,
+    max_new_tokens: int = 8,
+    write: Callable[[list[dict]], None] = lambda rows: None,
+) -> None:
+    """Write one row per item, a batch at a time, through ``write``; ``base`` gives the fields that all rows share.
+
+    A batch that fails is written as rows with the error and no score: a failure is never a zero.
+    """
+    order = sorted(indices, key=lambda i: inputs.grids[i])
+    for start in range(0, len(order), batch_size):
+        chunk = order[start : start + batch_size]
+        began, error = time.perf_counter(), None
+        try:
+            answers, likelihoods = answer_batch(model, inputs, chunk, visual, max_new_tokens)
+        except Exception as problem:
+            error = f"{type(problem).__name__}: {problem}"
+            answers, likelihoods = [None] * len(chunk), [None] * len(chunk)
+        seconds = (time.perf_counter() - began) / len(chunk)
+        rows = []
+        for i, answer, likelihood in zip(chunk, answers, likelihoods, strict=True):
+            item = inputs.items[i]
+            rows.append(
+                {
+                    **base,
+                    "item": item.id,
+                    **item.fields,
+                    "answer": answer,
+                    "score": None if error else float(answer == item.answer),
+                    "logprob": likelihood,
+                    "visual_tokens": inputs.visual_tokens(i) if visual else 0,
+                    "frames": 1 if visual and inputs.parts else 0,
+                    "sizes": [list(inputs.size(i))] if visual and inputs.parts else [],
+                    "seconds": seconds,
+                    "error": error,
+                }
+            )
+        write(rows)

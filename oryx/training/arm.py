@@ -1,0 +1,61 @@
+"""One arm of a picture study: a shared encoder and reader, trained on at the arm's resolution.
+
+Every arm starts from the same shared weights (equally warm) and takes the same steps on the same items in the same
+order; arms differ in what their pictures look like when they reach the encoder, and in nothing else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from oryx.data.items import generator, training_item
+from oryx.data.pictures import PictureSizes
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.processing.resolution import Resolution
+from oryx.training.inputs import PictureInputs
+from oryx.training.loop import TrainPlan, train
+
+
+@dataclass(frozen=True)
+class ArmPlan:
+    """What an arm is trained on and for how long; ``frozen`` keeps the encoder as shared and caches its features."""
+
+    resolution: Resolution | None
+    mixture: dict[str, float]
+    sizes: PictureSizes
+    items: int
+    batch: int
+    plan: TrainPlan
+    frozen: bool = True
+
+
+def train_arm(
+    model: OryxForConditionalGeneration,
+    arm: ArmPlan,
+    seed: int,
+    folder: Path,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> list[dict]:
+    """Train ``model`` in place on the arm's items; returns the curve. Resumes from ``folder``/checkpoints."""
+    model.freeze_vision(arm.frozen)
+    items = [training_item(seed, i, arm.mixture, arm.sizes) for i in range(arm.items)]
+    inputs = PictureInputs(
+        items,
+        arm.resolution,
+        arm.sizes.patch,
+        model if arm.frozen else None,
+        lambda done, total: progress("encode", done, total),
+    )
+
+    def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
+        chosen = generator("arm", seed, step).choice(len(items), arm.batch, replace=False)
+        order = sorted(chosen.tolist(), key=lambda i: inputs.grids[i])
+        return model(**inputs.batch(order, answers=True, device=model.device)).loss
+
+    torch.manual_seed(seed)
+    return train(
+        model, loss_of, arm.plan, folder / "checkpoints" / "arm.pt", lambda done, total: progress("train", done, total)
+    )

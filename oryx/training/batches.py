@@ -1,0 +1,58 @@
+"""From items to tensors: pictures to packed patches, questions and answers to token ids with labels.
+
+The prompt is the terse one of small models: the visual, the question, a newline; then the answer and the end token,
+the only supervised part. Text is bytes (ids 0 to 255), the end token is 256.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from oryx.model.config import IGNORED_LABEL, VISUAL_TOKEN_ID
+
+END = 256
+VOCABULARY = 259
+
+
+def to_patches(picture: Image.Image, patch: int) -> tuple[Tensor, tuple[int, int]]:
+    """Patches (h·w, 3·patch²) of a picture whose sides are multiples of ``patch``, in [-1, 1], and its grid (h, w)."""
+    pixels = np.asarray(picture, dtype=np.float32)
+    rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch
+    cut = pixels.reshape(rows, patch, columns, patch, 3).transpose(0, 2, 4, 1, 3).reshape(rows * columns, -1)
+    return torch.from_numpy(cut / np.float32(127.5) - np.float32(1)), (rows, columns)
+
+
+def encode_prompt(question: str, visual: bool = True) -> list[int]:
+    """Token ids of the prompt, with the mark of one visual in front unless ``visual`` is false."""
+    return [VISUAL_TOKEN_ID] * visual + list(question.encode()) + [10]
+
+
+def text_batch(questions: Sequence[str], answers: Sequence[str] | None, visual: bool = True) -> dict[str, Tensor]:
+    """``input_ids``, ``attention_mask`` and, with answers, ``labels``, each (B, L), padded on the right."""
+    rows, labels = [], []
+    for i, question in enumerate(questions):
+        prompt = encode_prompt(question, visual)
+        answer = [] if answers is None else [*answers[i].encode(), END]
+        rows.append(prompt + answer)
+        labels.append([IGNORED_LABEL] * len(prompt) + answer)
+    longest = max(map(len, rows))
+    batch = {
+        "input_ids": torch.tensor([row + [END] * (longest - len(row)) for row in rows]),
+        "attention_mask": torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows]),
+    }
+    if answers is not None:
+        batch["labels"] = torch.tensor([row + [IGNORED_LABEL] * (longest - len(row)) for row in labels])
+    return batch
+
+
+def decode(ids: Sequence[int]) -> str:
+    """The text before the end token; bytes that are no UTF-8 are shown as replacement characters."""
+    kept = []
+    for token in ids:
+        if token >= END:
+            break
+        kept.append(int(token))
+    return bytes(kept).decode("utf-8", errors="replace")

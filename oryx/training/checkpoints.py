@@ -1,0 +1,80 @@
+"""Checkpoints of a training in progress, and weights that are shipped.
+
+A checkpoint is written to a temporary name and renamed, so a kill leaves the earlier one whole. Shipped weights are
+half-precision safetensors with the sha256 in the manifest beside them.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from oryx.errors import CheckpointError
+
+
+def save_checkpoint(path: Path, model: nn.Module, optimizer, step: int, curve: list[dict]) -> None:
+    """Write model, optimizer, step and curve to ``path`` in one piece."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "curve": curve}
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimizer) -> tuple[int, list[dict]]:
+    """Fill model and optimizer from ``path``; returns (steps done, curve).
+
+    Raises CheckpointError, naming the file, if it cannot be read or belongs to another model.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} is no checkpoint of this training ({type(error).__name__}: {error}); delete it to start again"
+        ) from error
+    return int(state["step"]), list(state["curve"])
+
+
+def save_weights(path: Path, model: nn.Module, dtype: torch.dtype = torch.float16) -> str:
+    """Write ``model``'s parameters as safetensors in ``dtype``; returns the file's sha256."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    unique = {name: t.detach().cpu().to(dtype).contiguous() for name, t in model.named_parameters()}
+    save_file(unique, str(temporary), metadata={"format": "pt"})
+    temporary.replace(path)
+    return file_sha256(path)
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Fill every parameter of ``model`` from a file of ``save_weights``; strict in names and shapes.
+
+    Raises CheckpointError naming the file and the first keys that are missing, unexpected or of another shape.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; expected the shared weights there (train them with --from-scratch)")
+    try:
+        tensors = load_file(str(path))
+    except Exception as error:
+        raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
+    own = dict(model.named_parameters())
+    missing, extra = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
+    if missing or extra:
+        raise CheckpointError(
+            f"{path}: missing {missing[:4]} and unexpected {extra[:4]} of {len(own)} expected tensors"
+        )
+    for name, parameter in own.items():
+        if parameter.shape != tensors[name].shape:
+            raise CheckpointError(
+                f"{path}: {name} should have shape {tuple(parameter.shape)}, the file has {tuple(tensors[name].shape)}"
+            )
+        parameter.data.copy_(tensors[name])
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,264 @@
+"""The shared parts of a scale: SigLIP, OryxViT and reader, trained from nothing or loaded as shipped.
+
+    python -m oryx.training.shared --scale nano --folder results/runs/shared/nano
+
+trains them and writes fp16 safetensors, the training curves and a manifest with the sha256 of every file. What ships
+with the package lies in ``oryx/weights/<scale>/`` and was made by that command.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from functools import partial
+from math import exp, log
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import Qwen2Config, SiglipConfig, SiglipModel
+
+from oryx.data import corpora
+from oryx.data.items import draw_item, generator
+from oryx.errors import MissingResource
+from oryx.model.config import OryxConfig
+from oryx.model.layout import Layout
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
+from oryx.training.batches import END, VOCABULARY, text_batch, to_patches
+from oryx.training.checkpoints import file_sha256, load_weights, save_weights
+from oryx.training.loop import TrainPlan, train
+from oryx.training.recipes import Phase, Recipe, recipe
+
+CAPTION_LENGTH = 16
+INITIAL_SPREAD = 0.06
+"""Standard deviation of the small reader's first weights; the usual 0.02 is made for widths of a thousand."""
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+PARTS = ("siglip", "oryxvit", "reader")
+
+
+def sincos_table(side: int, width: int, amplitude: float = 0.5) -> Tensor:
+    """(side², width) sine-cosine positions, half the channels for columns, half for rows.
+
+    The learned table starts here: from a small random table models of this size stayed at chance in every trial.
+    """
+    quarter = width // 4
+    angles = (torch.arange(side) * (32 / side))[:, None] / 10000 ** (torch.arange(quarter) / quarter)
+    waves = torch.cat([angles.sin(), angles.cos()], 1)
+    columns, rows = waves[None].expand(side, -1, -1), waves[:, None].expand(-1, side, -1)
+    return amplitude * torch.cat([columns, rows], 2).reshape(side * side, width)
+
+
+def build_siglip(r: Recipe) -> SiglipModel:
+    """transformers' SigLIP in the recipe's shape, with exact GELU so that OryxViT can start from it."""
+    vision = {
+        "hidden_size": r.vision_width,
+        "intermediate_size": r.vision_hidden,
+        "num_hidden_layers": r.vision_layers,
+        "num_attention_heads": r.vision_heads,
+        "image_size": r.side,
+        "patch_size": r.patch,
+        "hidden_act": "gelu",
+    }
+    text = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": r.vision_width,
+        "projection_size": r.vision_width,
+        "intermediate_size": 2 * r.vision_width,
+        "num_hidden_layers": 2,
+        "num_attention_heads": r.vision_heads,
+        "max_position_embeddings": CAPTION_LENGTH,
+        "hidden_act": "gelu",
+        "bos_token_id": None,
+        "eos_token_id": END,
+        "pad_token_id": END,
+    }
+    model = SiglipModel(SiglipConfig(vision_config=vision, text_config=text))
+    with torch.no_grad():
+        table = model.vision_model.embeddings.position_embedding.weight
+        table.copy_(sincos_table(r.side // r.patch, r.vision_width))
+        model.logit_scale.fill_(log(10))
+        model.logit_bias.fill_(-10.0)
+    return model
+
+
+def build_reader(r: Recipe) -> OryxForConditionalGeneration:
+    """The whole model in the recipe's shape with random weights; OryxViT has the shape that SigLIP's weights need."""
+    vision = vit_config_from_siglip(build_siglip(r).config.vision_config, r.position_grid)
+    text = Qwen2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=r.text_width,
+        intermediate_size=r.text_hidden,
+        num_hidden_layers=r.text_layers,
+        num_attention_heads=r.text_heads,
+        num_key_value_heads=r.text_heads,
+        max_position_embeddings=4096,
+        initializer_range=INITIAL_SPREAD,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=END,
+        pad_token_id=END,
+    )
+    return OryxForConditionalGeneration(
+        OryxConfig(vision_config=vision, text_config=text, compressor_dim=r.compressor_dim)
+    )
+
+
+def fit_training_picture(rng, picture: Image.Image, phase: Phase, r: Recipe) -> Image.Image:
+    """A picture as the reader's training sees it: squeezed to a square, or in its own shape, area changed a little."""
+    if rng.random() < phase.square:
+        side = int(rng.choice([r.side // 2, r.side, r.side, 2 * r.side]))
+        return picture.resize((side, side), Image.Resampling.BICUBIC)
+    width, height = picture.size
+    scale = exp(rng.uniform(log(0.5), log(2.0))) ** 0.5 if rng.random() < 1 / 3 else 1.0
+    size = [max(r.patch, int(side * scale / r.patch) * r.patch) for side in (width, height)]
+    while size[0] * size[1] > phase.sizes.max_tokens * r.patch**2:
+        size = [max(r.patch, side - r.patch) for side in size]
+    return picture if tuple(size) == picture.size else picture.resize(tuple(size), Image.Resampling.BICUBIC)
+
+
+def siglip_pair(rng, r: Recipe, done: float) -> tuple[Image.Image, str]:
+    """A square picture and its caption: rendered text (easy sizes first), an icon, a clip art or a flag."""
+    kind = rng.random()
+    if kind < 0.6:
+        task = "number" if rng.random() < max(0.4, 1 - 2 * done) else "word"
+        item = draw_item(rng, task, "train", r.phases[0].sizes, "pair")
+        return item.picture.resize((r.side, r.side), Image.Resampling.BICUBIC), item.answer
+    task = "icon-title" if kind < 0.85 else "clipart-title"
+    item = draw_item(rng, task, "train", r.phases[0].sizes, "pair")
+    return item.picture.resize((r.side, r.side), Image.Resampling.BICUBIC), item.answer
+
+
+def siglip_loss(r: Recipe, seed: int, model: SiglipModel, step: int) -> Tensor:
+    """The sigmoid loss of one batch of pairs with different captions."""
+    rng, pairs = generator("siglip", seed, step), {}
+    while len(pairs) < r.siglip_batch:
+        picture, caption = siglip_pair(rng, r, step / r.siglip_steps)
+        pairs.setdefault(caption.encode()[:CAPTION_LENGTH], picture)
+    ids = torch.full((len(pairs), CAPTION_LENGTH), END)
+    for i, caption in enumerate(pairs):
+        ids[i, : len(caption)] = torch.tensor(list(caption))
+    patches = torch.stack([to_patches(p, r.patch)[0] for p in pairs.values()])
+    n = r.side // r.patch
+    pixels = patches.view(len(pairs), n, n, 3, r.patch, r.patch).permute(0, 3, 1, 4, 2, 5)
+    pixels = pixels.reshape(len(pairs), 3, r.side, r.side)
+    device = next(model.parameters()).device
+    return model(input_ids=ids.to(device), pixel_values=pixels.to(device), return_loss=True).loss
+
+
+def reader_loss(r: Recipe, seed: int, model: OryxForConditionalGeneration, step: int) -> Tensor:
+    """Cross-entropy on the answers of one batch of training items, in the phase of ``step``."""
+    phase = next(p for p in r.phases if step < p.until * r.reader_steps or p is r.phases[-1])
+    rng = generator("reader", seed, step)
+    tasks, weights = list(phase.mixture), list(phase.mixture.values())
+    items = [
+        draw_item(rng, tasks[i], "train", phase.sizes, f"reader/{step}")
+        for i in rng.choice(len(tasks), phase.batch, p=weights)
+    ]
+    pictures = [(fit_training_picture(rng, item.picture, phase, r), item) for item in items]
+    pictures.sort(key=lambda pair: pair[0].size)  # equal sizes side by side share one attention call
+    parts = [to_patches(picture, r.patch) for picture, _ in pictures]
+    batch = text_batch([item.question for _, item in pictures], [item.answer for _, item in pictures])
+    batch |= {
+        "pixel_patches": torch.cat([patches for patches, _ in parts]),
+        "image_grids": torch.tensor([grid for _, grid in parts]),
+        "visual_spec": torch.tensor([[Layout.ONE_VIEW, 1, 1]] * len(parts)),
+    }
+    device = next(model.parameters()).device
+    return model(**{name: value.to(device) for name, value in batch.items()}).loss
+
+
+def train_shared(r: Recipe, seed: int, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None):
+    """Train SigLIP, then OryxViT with the reader, from nothing; resumes from checkpoints in ``folder``.
+
+    Writes ``siglip.safetensors``, ``oryxvit.safetensors``, ``reader.safetensors`` (everything but the tower),
+    ``curves.json`` and ``manifest.json``; returns the whole model.
+    """
+    torch.manual_seed(seed)
+    total = r.siglip_steps + r.reader_steps
+    siglip = build_siglip(r)
+    plan = TrainPlan(r.siglip_steps, r.siglip_rate)
+    curves = {
+        "siglip": train(
+            siglip, partial(siglip_loss, r, seed), plan, folder / "siglip.pt", lambda done, _: progress(done, total)
+        )
+    }
+    torch.manual_seed(seed + 1)
+    model = build_reader(r)
+    model.vision_tower = vit_from_siglip(siglip.vision_model, r.position_grid)
+    plan = TrainPlan(r.reader_steps, r.reader_rate)
+    curves["reader"] = train(
+        model,
+        partial(reader_loss, r, seed),
+        plan,
+        folder / "reader.pt",
+        lambda done, _: progress(r.siglip_steps + done, total),
+    )
+    hashes = {name: save_weights(folder / f"{name}.safetensors", part) for name, part in _parts(siglip, model).items()}
+    (folder / "curves.json").write_text(json.dumps(curves, indent=1) + "\n")
+    manifest = {
+        "command": f"python -m oryx.training.shared --scale {r.scale} --seed {seed} --folder FOLDER",
+        "seed": seed,
+        "recipe": json.loads(json.dumps(r, default=lambda o: o.__dict__)),
+        "sha256": hashes,
+        "data_sha256": corpora.data_hash(("fonts", "words", "icons", "clipart", "photos")),
+        "torch": torch.__version__,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    return model
+
+
+class _WithoutTower(torch.nn.Module):
+    """Everything of a model but its tower, under the same names."""
+
+    def __init__(self, model: OryxForConditionalGeneration):
+        super().__init__()
+        self.compressor, self.projector, self.language_model = model.compressor, model.projector, model.language_model
+
+
+def _parts(siglip: SiglipModel | None, model: OryxForConditionalGeneration) -> dict[str, torch.nn.Module]:
+    parts = {"oryxvit": model.vision_tower, "reader": _WithoutTower(model)}
+    return parts if siglip is None else {"siglip": siglip, **parts}
+
+
+def load_shared(r: Recipe, folder: Path | None = None) -> OryxForConditionalGeneration:
+    """OryxViT and reader of a scale from ``folder`` (default: as shipped), in float32 and evaluation mode.
+
+    Raises MissingResource if none are shipped for that scale, CheckpointError if a file is damaged.
+    """
+    folder = folder or WEIGHTS / r.scale
+    if not (folder / "manifest.json").is_file():
+        raise MissingResource(
+            f"no shared weights in {folder}; train them: python -m oryx.training.shared --scale {r.scale}"
+        )
+    model = build_reader(r)
+    for name, part in _parts(None, model).items():
+        load_weights(folder / f"{name}.safetensors", part)
+    return model.eval()
+
+
+def shared_hash(folder: Path) -> str:
+    """One sha256 over the hashes of OryxViT and reader in ``folder``."""
+    return "+".join(file_sha256(folder / f"{name}.safetensors")[:16] for name in ("oryxvit", "reader"))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line: train the shared parts of a scale."""
+    parser = argparse.ArgumentParser(description="Train the shared SigLIP, OryxViT and reader of a scale from nothing.")
+    parser.add_argument("--scale", default="nano")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parsed = parser.parse_args(arguments)
+    torch.set_num_threads(parsed.threads)
+
+    def show(done: int, total: int) -> None:
+        if done % 100 == 0:
+            print(f"step {done} of {total}", flush=True)
+
+    train_shared(recipe(parsed.scale), parsed.seed, parsed.folder, show)
+
+
+if __name__ == "__main__":
+    main()
