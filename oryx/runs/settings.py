@@ -1,0 +1,143 @@
+"""Settings of a study: one frozen, typed object that goes all the way down and is saved with every result.
+
+Values arrive from the command line, from papermill (which delivers ``true`` and ``[1,2]`` as text) and from notebook
+cells; all go through :func:`from_mapping`, which refuses unknown names and mistyped values before anything starts.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+from oryx.errors import SettingsError
+
+SCALES = ("smoke", "nano", "small", "paper")
+_PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
+
+
+def setting(default: Any, help: str, counts: bool = True) -> Any:
+    """A field of a settings class. ``counts=False``: it does not change numbers and stays out of the hash."""
+    return field(default=default, metadata={"help": help, "counts": counts})
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """What every study's settings have. A subclass adds fields, and presets per scale: {scale: {field: value}}."""
+
+    scale: Literal[SCALES] = setting("nano", "smoke, nano, small or paper")
+    seeds: tuple[int, ...] = setting((0,), "training seeds; one gives a direction only, a verdict needs three", False)
+    source: Literal["run", "published"] = setting("run", "run, or published: read the committed rows instead", False)
+    from_scratch: bool = setting(False, "train the shared weights anew instead of using the shipped ones")
+    jobs: int | None = setting(None, "worker processes; null: one per core", False)
+    results: str = setting("results", "results folder", False)
+
+    presets: ClassVar[dict[str, dict]] = {}
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Settings with these values over the preset of their scale.
+
+        Raises SettingsError, naming the field, for an unknown name (with the nearest match) or a mistyped value.
+        """
+        types_of = settings_types(cls)
+        for name in values:
+            if name not in types_of:
+                near = difflib.get_close_matches(name, types_of, 1, 0.5)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise SettingsError(f"unknown parameter {name!r}; {hint}known: {', '.join(types_of)}")
+        given = {name: convert(name, value, types_of[name]) for name, value in values.items()}
+        preset = cls.presets.get(given.get("scale", "nano"), {})
+        made = cls(**{**preset, **given})
+        if not made.seeds:
+            raise SettingsError("seeds: expected at least one whole number, got none")
+        if len(set(made.seeds)) != len(made.seeds):
+            raise SettingsError(f"seeds: each only once, got {list(made.seeds)}")
+        return made
+
+    @classmethod
+    def from_notebook(cls, names: Mapping[str, Any]) -> Self:
+        """Settings from ``globals()`` of a notebook: every public name bound to plain data is a parameter.
+
+        Plain data is None, bool, int, float, str, list, tuple or dict; names that begin with an underscore, modules,
+        functions and objects, and IPython's own ``In`` and ``Out`` are no parameters.
+        """
+        plain = {
+            name: value
+            for name, value in names.items()
+            if not name.startswith("_") and name not in ("In", "Out") and type(value) in _PLAIN
+        }
+        return cls.from_mapping(plain)
+
+    def to_dict(self) -> dict:
+        """Every field as plain JSON data."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    def parameters(self) -> dict:
+        """What a notebook must be given to end up with these very settings: the fields that differ from its preset."""
+        plain, base = self.to_dict(), type(self).from_mapping({"scale": self.scale}).to_dict()
+        return {name: value for name, value in plain.items() if value != base[name] or name in ("scale", "seeds")}
+
+    @property
+    def settings_hash(self) -> str:
+        """12 hex digits of the sha256 over every field that changes numbers, and the class they belong to."""
+        counting = {f.name: self.to_dict()[f.name] for f in fields(self) if f.metadata.get("counts", True)}
+        text = json.dumps([type(self).__module__, counting], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def settings_types(cls: type) -> dict[str, Any]:
+    """Field name -> declared type of a settings class."""
+    hints = get_type_hints(cls)
+    return {f.name: hints[f.name] for f in fields(cls)}
+
+
+def convert(name: str, value: Any, kind: Any) -> Any:
+    """``value`` as ``kind``; text is read as JSON where the kind is not text (``true``, ``[1,2]``, ``null``, ``1e-3``).
+
+    Raises SettingsError naming the field, what was expected and what came.
+    """
+    wrong = SettingsError(f"{name}: expected {describe(kind)}, got {value!r}")
+    origin = get_origin(kind)
+    if origin is Literal:
+        if value not in get_args(kind) or isinstance(value, bool):
+            near = difflib.get_close_matches(str(value), [str(a) for a in get_args(kind)], 1)
+            raise SettingsError(f"{wrong}{f' (did you mean {near[0]!r}?)' if near else ''}")
+        return value
+    if origin in (Union, types.UnionType):
+        if value is None or value in ("null", "None"):
+            return None
+        return convert(name, value, next(a for a in get_args(kind) if a is not type(None)))
+    if isinstance(value, str) and kind is not str:
+        try:
+            value = json.loads({"True": "true", "False": "false"}.get(value, value))
+        except json.JSONDecodeError:
+            if origin is not tuple:
+                raise wrong from None
+            value = [part.strip() for part in value.split(",") if part.strip()]
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise wrong
+        return tuple(convert(f"{name}[{i}]", part, get_args(kind)[0]) for i, part in enumerate(value))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if type(value) is not kind:
+        raise wrong
+    return value
+
+
+def describe(kind: Any) -> str:
+    """A declared type in words."""
+    origin = get_origin(kind)
+    if origin is Literal:
+        return "one of " + ", ".join(map(repr, get_args(kind)))
+    if origin in (Union, types.UnionType):
+        return " or ".join("null" if a is type(None) else describe(a) for a in get_args(kind))
+    if origin is tuple:
+        return f"a list of {describe(get_args(kind)[0])}"
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(kind, str(kind))

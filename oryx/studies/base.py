@@ -1,0 +1,212 @@
+"""What every study shares: settings, shards, jobs, merging, verdicts, comparison with what is published.
+
+A study says which arms it has and how one arm is trained and asked (:meth:`Study.run_job`, in a worker process).
+All the rest is here, and needs no torch.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from oryx.errors import MissingResource, RunError
+from oryx.evidence.compare import compare, say
+from oryx.evidence.files import atomic_write_json, atomic_write_text
+from oryx.evidence.rows import read_rows, read_rows_xz
+from oryx.evidence.stats import summary
+from oryx.evidence.verdicts import judge
+from oryx.runs import provenance
+from oryx.runs.settings import StudySettings
+from oryx.runs.shards import held, run_folder, shard_folder
+from oryx.runs.status import write_status
+from oryx.training.jobs import Failure, Job, run_jobs
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: rows, training curves, verdicts, and how it compares with the published run."""
+
+    folder: Path
+    rows: pd.DataFrame
+    curves: pd.DataFrame
+    verdicts: list[dict]
+    comparison: str
+
+    @property
+    def failed(self) -> int:
+        """How many items failed."""
+        return int(self.rows["error"].notna().sum())
+
+    def __repr__(self) -> str:
+        seeds = ", ".join(map(str, sorted(self.rows["seed"].unique())))
+        return f"{len(self.rows)} rows, seeds {seeds}, {self.failed} failed items, in {self.folder}"
+
+
+class Study(ABC):
+    """One study; ``arm_order`` fixes colours and the order of tables, ``baseline`` is what arms are compared with."""
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    notebook: ClassVar[str] = ""
+    settings_class: ClassVar[type[StudySettings]]
+    arm_order: ClassVar[tuple[str, ...]]
+    baseline: ClassVar[str]
+    task_groups: ClassVar[dict[str, tuple[str, ...]]] = {}
+    needs_torch: ClassVar[bool] = True
+
+    @abstractmethod
+    def arms(self, settings: StudySettings) -> list[str]:
+        """The arms of a run."""
+
+    @abstractmethod
+    def run_job(
+        self, settings: Any, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
+    ) -> None:
+        """Train and ask one arm, writing ``rows.jsonl`` (and ``curve.json``) in ``folder``; must be able to go on."""
+
+    def check(self, settings: Any) -> None:  # noqa: B027 (an empty default is meant)
+        """Raise, before any work, what would make this run fail later (missing weights, benchmarks, a GPU)."""
+
+    def prepare(self, settings: Any) -> list[str]:
+        """Arms that must be finished before the others start (shared weights trained from scratch); none by default."""
+        return []
+
+    def hashes(self, settings: Any) -> dict[str, str]:
+        """``weights_hash`` and ``data_hash`` for manifests."""
+        return {}
+
+    def plan(self, settings: Any) -> dict[str, Any]:
+        """What a run would do, for people to read."""
+        arms, seeds = self.arms(settings), list(settings.seeds)
+        return {"arms": ", ".join(arms), "seeds": seeds, "jobs": len(arms) * len(seeds)}
+
+    def settings(self, values: Mapping[str, Any] | None = None, **overrides: Any) -> StudySettings:
+        """Settings from a mapping or a notebook's ``globals()``; strict, see :mod:`oryx.runs.settings`."""
+        values = dict(values or {})
+        if "__name__" in values:
+            made = self.settings_class.from_notebook(values)
+            return made if not overrides else self.settings_class.from_mapping({**made.to_dict(), **overrides})
+        return self.settings_class.from_mapping({**values, **overrides})
+
+    def run_folder(self, settings: StudySettings) -> Path:
+        """Where a run of these settings lies; the published folder for ``source="published"``."""
+        if settings.source == "published":
+            return self.published_folder(settings)
+        return run_folder(settings.results, self.id, settings.scale, settings.settings_hash)
+
+    def published_folder(self, settings: StudySettings) -> Path:
+        """``results/<study>/<scale>``."""
+        return Path(settings.results) / self.id / settings.scale
+
+    def run(self, settings: Any) -> Run:
+        """Do what is missing of this run, then merge, judge and compare it; or read the published one.
+
+        Raises RunError if jobs failed (their rows and those of all others are kept), or a shard is in use.
+        """
+        if settings.source == "published":
+            return self._published(settings)
+        self.check(settings)
+        failures: list[Failure] = []
+        for seed in settings.seeds:
+            failures += self._run_seed(settings, seed)
+        if failures:
+            first = failures[0]
+            raise RunError(
+                f"{len(failures)} job(s) failed, first {first.job.name} with exit code {first.code}; finished rows are "
+                f"kept, the same command goes on. End of {first.job.folder / 'log.txt'}:\n{first.log}"
+            )
+        return self._merge(settings)
+
+    def _job(self, settings: Any, arm: str, seed: int) -> Job:
+        folder = shard_folder(self.run_folder(settings), seed) / "arms" / arm
+        return Job(self._spec(), settings.to_dict(), arm, seed, folder, self.needs_torch)
+
+    def _spec(self) -> str:
+        return f"{type(self).__module__}:{type(self).__qualname__}"
+
+    def _run_seed(self, settings: Any, seed: int) -> list[Failure]:
+        first = [self._job(settings, arm, seed) for arm in self.prepare(settings)]
+        jobs = [self._job(settings, arm, seed) for arm in self.arms(settings)]
+        shard = shard_folder(self.run_folder(settings), seed)
+        with held(shard):
+            if all(job.done for job in jobs) and (shard / "manifest.json").exists():
+                return []
+            manifest = provenance.describe_run(self.id, settings, seed, **self.hashes(settings))
+            status = shard / "status.json"
+            write_status(status, "running", f"{len(jobs)} jobs")
+            atomic_write_json(shard / "manifest.json", manifest)
+            try:
+                failures = run_jobs(first, settings.jobs) or run_jobs(jobs, settings.jobs)
+            except BaseException as error:
+                write_status(status, "killed", type(error).__name__)
+                raise
+            atomic_write_json(shard / "manifest.json", provenance.finish(manifest))
+            write_status(status, "failed" if failures else "done", ", ".join(f.job.name for f in failures))
+        return failures
+
+    def _merge(self, settings: Any) -> Run:
+        folder = self.run_folder(settings)
+        jobs = [self._job(settings, arm, seed) for seed in settings.seeds for arm in self.arms(settings)]
+        rows = read_rows([job.folder / "rows.jsonl" for job in jobs])
+        curves = _curves(jobs)
+        verdicts = judge(rows, self.id, settings.scale)
+        comparison = self._compare(settings, rows)
+        atomic_write_text(folder / "table.csv", summary(rows).to_csv(index=False))
+        atomic_write_text(folder / "curves.csv", curves.to_csv(index=False))
+        atomic_write_json(folder / "verdicts.json", verdicts)
+        atomic_write_text(folder / "comparison.txt", comparison + "\n")
+        run = Run(folder, rows, curves, verdicts, comparison)
+        self.draw(run, settings)
+        return run
+
+    def draw(self, run: Run, settings: Any) -> None:
+        """Write every figure of the study into the run's ``figures`` folder as png, svg and csv."""
+        from oryx.report.plots import save_figure
+
+        for name, (figure, frame) in self.figures(run, settings).items():
+            save_figure(figure, frame, run.folder / "figures", name)
+
+    def figures(self, run: Run, settings: Any) -> dict[str, tuple]:
+        """Name -> (matplotlib Figure, the DataFrame behind it)."""
+        from oryx.report import plots
+
+        arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
+        found = {
+            "score_by_task": plots.score_by_task(run.rows, arms, self.arm_order),
+            "score_against_tokens": plots.score_against_tokens(run.rows, arms, self.task_groups, self.arm_order),
+            "verdicts": plots.difference_forest(run.verdicts),
+        }
+        if "size_bin" in run.rows:
+            found["score_by_size"] = plots.score_by_size(run.rows, arms, self.task_groups, self.arm_order)
+        if len(run.curves):
+            found["training_curves"] = plots.training_curves(run.curves, self.arm_order)
+        return found
+
+    def _published(self, settings: Any) -> Run:
+        folder = self.published_folder(settings)
+        if not (folder / "rows.jsonl.xz").exists():
+            raise MissingResource(f"nothing is published in {folder}; use source='run'")
+        rows = read_rows_xz(folder / "rows.jsonl.xz")
+        verdicts = json.loads((folder / "verdicts.json").read_text())
+        return Run(folder, rows, pd.read_csv(folder / "curves.csv"), verdicts, "These are the published rows.")
+
+    def _compare(self, settings: Any, rows: pd.DataFrame) -> str:
+        published = self.published_folder(settings) / "rows.jsonl.xz"
+        if not published.exists():
+            return f"Nothing is published for {self.id} at {settings.scale}: no comparison."
+        return say(compare(rows, read_rows_xz(published)))
+
+
+def _curves(jobs: list[Job]) -> pd.DataFrame:
+    """Every job's training curve: arm, seed, step, loss, rate."""
+    points = []
+    for job in jobs:
+        if (job.folder / "curve.json").exists():
+            points += [
+                {"arm": job.arm, "seed": job.seed, **p} for p in json.loads((job.folder / "curve.json").read_text())
+            ]
+    return pd.DataFrame(points, columns=["arm", "seed", "step", "loss", "rate"])

@@ -1,0 +1,80 @@
+"""Every notebook at smoke scale through the real runner, and the same strictness by bare papermill."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from papermill.exceptions import PapermillExecutionError
+
+from oryx.evidence.rows import read_rows, same_rows
+from oryx.runs.status import read_status
+from oryx.studies import registry
+
+ROOT = Path(__file__).parents[2]
+FIGURES = ("score_by_task", "score_by_size", "score_against_tokens", "training_curves", "verdicts")
+
+
+@pytest.fixture(scope="module", params=registry.ids())
+def finished(request, tmp_path_factory):
+    """A study run by the command line at smoke; its settings, folder and output."""
+    study = registry.get(request.param)
+    results = tmp_path_factory.mktemp("results")
+    command = [sys.executable, "-m", "oryx", "run", study.id, "--scale", "smoke", "--results", str(results)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    settings = study.settings({"scale": "smoke", "results": str(results)})
+    return study, settings, study.run_folder(settings), command, done.stdout
+
+
+def test_the_run_leaves_rows_tables_figures_and_the_executed_notebook(finished):
+    study, settings, folder, _, out = finished
+    rows = read_rows([folder / "seed-0" / "arms" / arm / "rows.jsonl" for arm in study.arms(settings)])
+    assert set(rows["arm"]) == set(study.arms(settings)) and rows["error"].isna().all()
+    assert {"visual", "no_visual"} <= set(rows["condition"]) and rows["score"].between(0, 1).all()
+    assert (rows.loc[rows["condition"] == "no_visual", "visual_tokens"] == 0).all()
+    assert (rows.loc[rows["condition"] == "visual", "visual_tokens"] > 0).all()
+    for name in FIGURES:
+        assert (folder / "figures" / f"{name}.png").stat().st_size > 5000
+    verdicts = json.loads((folder / "verdicts.json").read_text())
+    assert {v["scale"] for v in verdicts} == {"smoke"} and all(v["seeds"] <= 1 for v in verdicts)
+    assert not any(v["verdict"] in ("supported", "contradicted") for v in verdicts), "one seed decides nothing"
+    assert read_status(folder / "seed-0" / "status.json")["state"] == "done"
+    executed = nbformat.read(folder / "notebook.ipynb", 4)
+    pictures = [o for c in executed.cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
+    assert len(pictures) >= 5 and str(folder) in out
+
+
+def test_a_second_run_does_nothing_again(finished):
+    study, settings, folder, command, _ = finished
+    arms = [folder / "seed-0" / "arms" / arm / "rows.jsonl" for arm in study.arms(settings)]
+    before, times = read_rows(arms), [path.stat().st_mtime_ns for path in arms]
+    subprocess.run([*command, "--no-notebook"], cwd=ROOT, check=True, capture_output=True)
+    assert [path.stat().st_mtime_ns for path in arms] == times
+    assert same_rows(before, read_rows(arms)) == []
+
+
+@pytest.mark.parametrize("name", ["sacle", "train_step"])
+def test_bare_papermill_refuses_a_misspelt_parameter(tmp_path, name):
+    began = time.monotonic()
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        with pytest.raises(PapermillExecutionError, match=f"unknown parameter '{name}'"):
+            papermill.execute_notebook(
+                notebook, tmp_path / notebook.name, {"scale": "smoke", name: 3}, progress_bar=False, cwd=ROOT
+            )
+    assert time.monotonic() - began < 60, "refused before any training"
+
+
+def test_notebooks_are_thin_and_stripped():
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        cells = nbformat.read(path, 4).cells
+        code = [cell for cell in cells if cell.cell_type == "code"]
+        assert len(cells) <= 40 and all(not cell.outputs and cell.execution_count is None for cell in code), path
+        assert "parameters" in code[0].metadata.get("tags", []), f"{path}: the first code cell holds the parameters"
+        assert not any("def " in cell.source or "class " in cell.source for cell in code), (
+            f"{path}: logic belongs to oryx/"
+        )

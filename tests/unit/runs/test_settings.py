@@ -1,0 +1,82 @@
+"""Settings: strict names and types, text as papermill delivers it, presets, a hash of what changes numbers."""
+
+import math
+
+import pytest
+
+from oryx.errors import SettingsError
+from oryx.studies import registry
+from oryx.studies.native_vs_fixed_resolution import ARMS, Settings
+from tests.toy import ToySettings
+
+
+def test_defaults_presets_and_overrides():
+    assert Settings.from_mapping({}).scale == "nano"
+    smoke = Settings.from_mapping({"scale": "smoke", "text_items": 9})
+    assert smoke.train_steps == 4 and smoke.text_items == 9
+    assert Settings.from_mapping({}).arms == ARMS
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"train_step": 3}, "unknown parameter 'train_step'; did you mean 'train_steps'"),
+        ({"train_steps": "many"}, "train_steps: expected a whole number, got 'many'"),
+        ({"train_steps": 2.5}, "train_steps: expected a whole number, got 2.5"),
+        ({"train_steps": True}, "train_steps: expected a whole number, got True"),
+        ({"scale": "nan"}, "scale: expected one of .*did you mean 'nano'"),
+        ({"from_scratch": "maybe"}, "from_scratch: expected true or false"),
+        ({"seeds": [0, "x"]}, r"seeds\[1\]: expected a whole number"),
+        ({"seeds": []}, "at least one"),
+        ({"seeds": [1, 1]}, "only once"),
+        ({"arms": ["native", "nativ"]}, r"arms\[1\].*did you mean 'native'"),
+        ({"encoder": 3}, "encoder: expected one of 'frozen', 'trained', got 3"),
+    ],
+)
+def test_wrong_names_and_values_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        Settings.from_mapping(values)
+
+
+def test_text_arrives_as_what_it_says():
+    made = Settings.from_mapping(
+        {"seeds": "[1,2]", "from_scratch": "true", "jobs": "null", "learning_rate": "1e-3", "train_steps": "7"}
+    )
+    assert (made.seeds, made.from_scratch, made.jobs, made.train_steps) == ((1, 2), True, None, 7)
+    assert math.isclose(made.learning_rate, 1e-3)
+    assert Settings.from_mapping({"arms": "native,area_1"}).arms == ("native", "area_1")
+    assert Settings.from_mapping({"from_scratch": "False"}).from_scratch is False
+
+
+def test_the_hash_covers_what_changes_numbers_and_nothing_else():
+    base = ToySettings.from_mapping({})
+    assert base.settings_hash == ToySettings.from_mapping({"seeds": [5], "jobs": 1, "results": "x"}).settings_hash
+    assert base.settings_hash != ToySettings.from_mapping({"items": 7}).settings_hash
+    assert len(base.settings_hash) == 12
+
+
+def test_notebook_names_that_are_no_data_are_passed_over_but_others_are_refused():
+    names = {
+        "__name__": "__main__",
+        "math": math,
+        "In": ["x"],
+        "_hidden": 1,
+        "scale": "smoke",
+        "seeds": [3],
+        "f": print,
+    }
+    study = registry.get("native_vs_fixed_resolution")
+    assert study.settings(names).seeds == (3,)
+    with pytest.raises(SettingsError, match="unknown parameter 'sacle'; did you mean 'scale'"):
+        study.settings({**names, "sacle": "nano"})
+
+
+def test_parameters_lead_back_to_the_same_settings():
+    made = Settings.from_mapping({"scale": "smoke", "seeds": [4, 5], "encoder": "trained", "batch": 3})
+    assert Settings.from_mapping(made.parameters()) == made
+
+
+def test_unknown_studies_get_the_nearest_match():
+    with pytest.raises(SettingsError, match="did you mean 'native_vs_fixed_resolution'"):
+        registry.get("native_vs_fixed")
+    assert registry.get("tests.toy:ToyStudy").title == "Toy"
