@@ -1,0 +1,176 @@
+"""Time, memory and agreement of the two encoders."""
+
+import ctypes
+import gc
+import multiprocessing
+import resource
+import statistics
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from benchmarks.encoders import Packed, Padded, alone, pair
+from benchmarks.mixes import Mix
+
+PASSES = ("forward", "forward+backward")
+MEBIBYTE = 2**20
+OWN_PAGES_FROM = 2**16  # bytes
+_M_MMAP_THRESHOLD = -3  # from glibc's malloc.h
+
+
+def run_pass(encoder: Padded | Packed, kind: str):
+    """One forward pass without gradients, or one forward and backward pass that leaves gradients in the weights."""
+    if kind == "forward":
+        with torch.no_grad():
+            encoder.run()
+    else:
+        encoder.run().backward(encoder.gradient)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the encoders are apart.
+
+    Attributes:
+        features: largest absolute difference of a feature of a real token, before Siglip2's final norm.
+        scale: root mean square of those features.
+        gradients: largest absolute difference of a weight's gradient, as a share of the largest gradient in the
+            same tensor. The key biases are left out: softmax cancels them, so theirs is rounding noise around 0.
+    """
+
+    features: float
+    scale: float
+    gradients: float
+
+
+def agreement(padded: Padded, packed: Packed) -> Agreement:
+    """Run both once, forward and backward, and compare. Leaves no gradients behind."""
+    features, gradients = [], []
+    for encoder in (padded, packed):
+        out = encoder.run()
+        out.backward(encoder.gradient)
+        features.append(encoder.real(out.detach()))
+        gradients.append({name: grad.clone() for name, grad in encoder.parameter_gradients().items()})
+        encoder.model.zero_grad()
+    apart = [
+        ((gradients[1][name] - grad).abs().max() / grad.abs().max().clamp(min=1e-30)).item()
+        for name, grad in gradients[0].items()
+        if not name.endswith("k_proj.bias")
+    ]
+    return Agreement(
+        features=(features[0] - features[1]).abs().max().item(),
+        scale=features[0].square().mean().sqrt().item(),
+        gradients=max(apart),
+    )
+
+
+def times(padded: Padded, packed: Packed, repeats: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Median seconds, ``[pass][encoder][clock]``; the encoders take turns within every repeat.
+
+    Clocks: "user" is the time all threads of this process spent computing, "cpu" adds what the system spent for it
+    (mostly handing out fresh memory pages, which varies with the state of the machine's memory), "wall" is the time
+    that passed and the only one that other programs on the machine change much.
+    """
+    encoders = {"padded": padded, "packed": packed}
+    samples = {kind: {name: [] for name in encoders} for kind in PASSES}
+    for _ in range(repeats):
+        for kind in PASSES:
+            for name, encoder in encoders.items():
+                encoder.model.zero_grad()
+                gc.collect()
+                start = _clocks()
+                run_pass(encoder, kind)
+                end = _clocks()
+                samples[kind][name].append({clock: end[clock] - start[clock] for clock in start})
+    return {
+        kind: {
+            name: {clock: statistics.median(row[clock] for row in rows) for clock in rows[0]}
+            for name, rows in by_encoder.items()
+        }
+        for kind, by_encoder in samples.items()
+    }
+
+
+def _clocks() -> dict[str, float]:
+    usage, wall = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    return {"user": usage.ru_utime, "cpu": usage.ru_utime + usage.ru_stime, "wall": wall}
+
+
+def _resident(field: str) -> int | None:
+    """``VmRSS`` (now) or ``VmHWM`` (peak) of this process in bytes, from Linux; None elsewhere."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field + ":"))
+    except (OSError, StopIteration):
+        return None
+
+
+def _give_tensors_own_pages() -> bool:
+    """Make glibc serve every tensor from pages of its own and return them when it is freed; False without glibc.
+
+    By default glibc keeps freed memory below a threshold that moves with what was freed before, and one and the same
+    pass then peaks up to a third higher or lower. With its own pages a tensor counts exactly while it lives.
+    """
+    gc.collect()
+    try:
+        libc = ctypes.CDLL(None)
+        pinned = libc.mallopt(_M_MMAP_THRESHOLD, OWN_PAGES_FROM)
+        libc.malloc_trim(0)
+    except AttributeError:
+        return False
+    return pinned == 1
+
+
+def _reset_peak() -> bool:
+    """Set Linux's peak of this process to what it holds now; False where that is not possible."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory(name: str, mix: Mix, threads: int) -> dict[str, float] | None:
+    """Peak resident MiB above what model and inputs hold, per pass, of the encoder "padded" or "packed".
+
+    For a fresh process: it changes the allocator's settings, and memory that an earlier run left behind would hide a
+    part of the peak. A model of 64 channels runs first, so that the code libraries load on first use is not counted.
+    None where the system has no peak counter to reset (other than Linux) or another allocator (no glibc).
+    """
+    torch.set_num_threads(threads)
+    if not _give_tensors_own_pages():
+        return None
+    small = alone(name, replace(mix, grids=mix.grids[:2], width=64, heads=1, mlp=64, layers=1))
+    for kind in PASSES:
+        run_pass(small, kind)
+    encoder = alone(name, mix)
+    gc.collect()
+    before, peaks = _resident("VmRSS"), {}
+    for kind in PASSES:
+        if before is None or not _reset_peak():
+            return None
+        run_pass(encoder, kind)
+        peaks[kind] = (_resident("VmHWM") - before) / MEBIBYTE
+    return peaks
+
+
+def peak_memory_in_fresh_process(name: str, mix: Mix, threads: int) -> dict[str, float] | None:
+    """:func:`peak_memory` in a new process, forked from a server that has imported this code and run nothing."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.measure", "pandas"])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(peak_memory, name, mix, threads).result()
+
+
+def measure(mix: Mix, repeats: int, threads: int, memory=peak_memory_in_fresh_process) -> dict:
+    """Everything about one mix: ``agreement``, ``seconds`` and ``memory_mib[encoder][pass]`` (None: unknown)."""
+    memory_mib = {name: memory(name, mix, threads) for name in ("padded", "packed")}
+    padded, packed = pair(mix)
+    return {
+        "agreement": agreement(padded, packed),
+        "seconds": times(padded, packed, repeats),
+        "memory_mib": memory_mib,
+    }

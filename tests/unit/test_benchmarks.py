@@ -1,0 +1,162 @@
+import json
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmarks import backends, packed_encoder
+from benchmarks.backends import attention_drift
+from benchmarks.encoders import alone, new_oryx, pair, siglip2_from_oryx
+from benchmarks.measure import PASSES, agreement, measure, peak_memory_in_fresh_process, run_pass
+from benchmarks.mixes import MIXES, Mix, draw_grids
+from oryx.model import attention
+
+TINY = Mix(
+    "tiny",
+    "four small pictures",
+    ((2, 3), (5, 2), (4, 4), (2, 2)),
+    width=32,
+    heads=2,
+    layers=2,
+    mlp=48,
+    speed_target=1.0,
+    memory_target=1.0,
+)
+
+
+def in_this_process(name, mix, threads):
+    return {kind: 2.0 if name == "padded" else 1.0 for kind in PASSES}
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "tokens", "longest", "padding"),
+    [
+        ("A", 32, 10740, 864, 2.57),
+        ("B", 4, 2593, 1024, 1.58),
+        ("C", 64, 12544, 196, 1.0),
+        ("D", 8, 1248, 576, 3.69),
+        ("E", 128, 3379, 64, 2.42),
+    ],
+)
+def test_mixes_are_the_described_ones(name, count, tokens, longest, padding):
+    mix = MIXES[name]
+    assert (len(mix.grids), mix.tokens, mix.longest) == (count, tokens, longest)
+    assert mix.padding == pytest.approx(padding, abs=0.006)
+    assert mix.table_side <= min(min(grid) for grid in mix.grids)
+
+
+def test_drawn_grids_stay_between_the_ends_and_repeat():
+    grids = draw_grids(40, (3, 4), (9, 8), aspect=2, seed=5)
+    counts = [rows * columns for rows, columns in grids]
+    assert (min(counts), max(counts)) == (12, 72)
+    assert grids == draw_grids(40, (3, 4), (9, 8), aspect=2, seed=5) != draw_grids(40, (3, 4), (9, 8), aspect=2, seed=6)
+
+
+@pytest.mark.parametrize("grids", [TINY.grids, ((3, 3),) * 4, ((1, 1), (7, 2))])
+def test_encoders_agree_in_features_and_gradients(grids):
+    apart = agreement(*pair(replace(TINY, grids=grids)))
+    assert apart.features < 1e-5
+    assert apart.gradients < 1e-4
+    assert apart.scale > 0.1  # features near zero would agree whatever the weights
+
+
+def test_agreement_sees_a_wrong_weight_and_a_wrong_position():
+    for name in ("encoder.layers.1.mlp.fc1.bias", "embeddings.position_embedding.weight"):
+        padded, packed = pair(TINY)
+        with torch.no_grad():
+            padded.model.get_parameter(name)[0] += 0.1
+        assert agreement(padded, packed).features > packed_encoder.FEATURE_TOLERANCE
+
+
+def test_every_siglip2_parameter_comes_from_oryx():
+    vit = new_oryx(TINY)
+    total = sum(p.numel() for p in siglip2_from_oryx(vit, TINY).parameters())
+    assert total == sum(p.numel() for p in vit.parameters())
+
+
+def test_padding_keeps_real_tokens_in_order():
+    padded, packed = pair(TINY)
+    assert torch.equal(padded.real(padded.pixels), packed.patches)
+    assert padded.pixels.shape == (4, 16, packed.patches.shape[1])
+    assert not padded.pixels[~padded.mask].any()
+
+
+def test_rows_hold_ratios_targets_and_verdicts():
+    rows = packed_encoder.rows_of(TINY, measure(TINY, repeats=1, threads=1, memory=in_this_process))
+    by_measure = {row["measure"]: row for row in rows}
+    assert by_measure["largest difference of a feature"]["met"] is True
+    for kind in PASSES:
+        row = by_measure[f"{kind}, peak MiB"]
+        assert (row["ratio"], row["target"], row["met"]) == (0.5, "<= 1.00", True)
+        seconds = by_measure[f"{kind}, user s"]["seconds"]
+        assert all(seconds[name]["cpu"] >= seconds[name]["user"] for name in ("padded", "packed"))
+
+
+def test_speed_verdicts_follow_the_ratio():
+    clocks = {
+        "padded": dict.fromkeys(("user", "cpu", "wall"), 3.0),
+        "packed": dict.fromkeys(("user", "cpu", "wall"), 2),
+    }
+    measured = measure(TINY, repeats=1, threads=1, memory=lambda *_: None) | {"seconds": dict.fromkeys(PASSES, clocks)}
+    for target, met in ((1.5, True), (1.6, False)):
+        rows = packed_encoder.rows_of(replace(TINY, speed_target=target), measured)
+        assert [row["met"] for row in rows if row["measure"].endswith("user s")] == [met, met]
+        assert not any(row["measure"].endswith("MiB") for row in rows)
+
+
+def test_peak_memory_of_a_fresh_process():
+    peaks = peak_memory_in_fresh_process("packed", replace(TINY, grids=((16, 16),) * 32, width=64), threads=1)
+    if peaks is None:
+        pytest.skip("peak memory is measured on Linux with glibc only")
+    one_map = 32 * 256 * 64 * 4 / 2**20  # the residual stream in MiB: both passes hold more than one, backward most
+    assert one_map < peaks["forward"] < peaks["forward+backward"]
+
+
+@pytest.mark.parametrize("name", ["padded", "packed"])
+def test_passes_leave_gradients_only_after_backward(name):
+    encoder = alone(name, TINY)
+    run_pass(encoder, "forward")
+    assert all(p.grad is None for p in encoder.model.parameters())
+    run_pass(encoder, "forward+backward")
+    assert all(p.grad is not None for p in encoder.model.parameters())
+
+
+def test_command_prints_tables_and_writes_json(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(packed_encoder, "MIXES", {"A": TINY})
+    monkeypatch.setattr(packed_encoder, "measure", lambda *args: measure(*args, memory=in_this_process))
+    file = tmp_path / "report.json"
+    assert packed_encoder.main(["--mix", "A", "--repeats", "1", "--json", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"tiny +forward\+backward, user s", out)
+    report = json.loads(file.read_text())
+    assert {row["mix"] for row in report["rows"]} == {"tiny"}
+    assert report["environment"]["threads"] == 1
+
+
+@pytest.mark.parametrize("argv", [["--repeats", "0"], ["--mix", "Z"], ["--json", "no/such/folder/x.json"]])
+def test_bad_arguments_are_refused_before_any_work(argv, monkeypatch, capsys):
+    monkeypatch.setattr(packed_encoder, "measure", lambda *args: pytest.fail("work began"))
+    with pytest.raises(SystemExit) as refusal:
+        packed_encoder.main(argv)
+    assert refusal.value.code == 2
+    assert argv[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "met"), [(1.0, True), (1.05, False)])
+def test_cuda_verdict_sees_a_wrong_kernel(error, met, monkeypatch):
+    """The CUDA comparison run on the CPU, ``exact`` scaled by ``error`` in the place of the kernel."""
+    monkeypatch.setattr(attention, "varlen_supported", lambda q: q.dtype == torch.bfloat16)
+    monkeypatch.setattr(attention, "_varlen", lambda *args: attention._exact(*args) * error)
+    monkeypatch.setattr(backends, "CALLS", 1)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.nn.Module, "cuda", lambda module: module)
+    monkeypatch.setattr(torch.Tensor, "cuda", lambda tensor: tensor)
+    monkeypatch.setattr(backends, "attention_drift", lambda mix, device: attention_drift(mix, "cpu"))
+    assert packed_encoder.cuda_row(TINY, repeats=1)["met"] is met
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_varlen_equals_exact_on_cuda():
+    row = packed_encoder.cuda_row(replace(TINY, width=64), repeats=1)
+    assert row["met"]
