@@ -55,12 +55,14 @@ def ask(
             for videos of more frames than ``options.short_video_frames``.
 
     Raises:
-        InputError: a visual that cannot be read, a bare list, an empty question, a ratio that is no square, or more
-            tokens than the model takes (it would lose the question from the end).
+        InputError: a visual that cannot be read, a bare list, an empty question, a ratio that is no square, no new
+            tokens, or more tokens than the model takes (it would lose the question from the end).
     """
     began = time.perf_counter()
     if not isinstance(question, str) or not question.strip():
         raise InputError(f"question: expected text, got {question!r}")
+    if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
+        raise InputError(f"max_new_tokens: expected a whole number of at least 1, got {max_new_tokens!r}")
     prepared = processor.prepare(visual, resolution, _side(compression))
     inputs, seen = processor.assemble(question, prepared), processor.seen(prepared)
     _check_length(model, inputs["input_ids"].shape[1] - len(prepared) + seen["visual_tokens"], seen)

@@ -23,6 +23,7 @@ from oryx.model.config import IGNORED_LABEL, VISUAL_TOKEN_ID
 MARK = "<image>"
 SYSTEM = "You are a helpful assistant."
 FORMS = ("qwen", "template", "plain")
+MARKS = ("all", "first", "text")
 STOP_TOKENS = {"qwen": ("<|im_end|>", "<|endoftext|>"), "template": ("<|im_end|>",), "plain": ("<|endoftext|>",)}
 """What ends an answer, by form; tokens that a tokenizer lacks are passed over."""
 
@@ -39,18 +40,22 @@ class Tokens:
 
 
 def tokenize(
-    tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Turn], form: str = "qwen", first_mark_only: bool = False
+    tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Turn], form: str = "qwen", marks: str = "all"
 ) -> Tokens:
     """Ids and labels of a conversation in one of the three forms.
 
-    ``first_mark_only`` reproduces a defect of the public training code: only the first visual mark of a turn becomes a
-    visual, later ones are tokenised as text. Raises InputError for an unknown form or an ill-formed conversation.
+    ``marks``: "all": every visual mark of a question is a visual. The other two exist for parity with the public
+    training code, in the form "qwen" only: "first": of any turn, answers too, only the first mark is a visual, later
+    ones are tokenised as text (a defect); "text": none is, as in its samples without visuals.
+    Raises InputError for an unknown form, unknown ``marks`` or an ill-formed conversation.
     """
     if form not in FORMS:
         raise InputError(f"prompt form {form!r}: expected one of {', '.join(FORMS)}")
+    if marks not in MARKS or (marks != "all" and form != "qwen"):
+        raise InputError(f"marks {marks!r}: expected one of {', '.join(MARKS)} in form 'qwen', 'all' in form {form!r}")
     turns = checked(conversation)
     if form == "qwen":
-        return _piecewise(tokenizer, turns, first_mark_only)
+        return _piecewise(tokenizer, turns, marks)
     if form == "plain":
         return _plain(tokenizer, turns)
     if any(turn["value"] is not None for turn in turns[1::2]):
@@ -100,7 +105,7 @@ def move_marks_first(conversation: Sequence[Turn], keep_all: bool = True) -> lis
         ours = turn["from"] == "human" or not keep_all
         if ours and text is not None and MARK in text and not text.startswith(MARK):
             count = text.count(MARK) if keep_all else 1
-            text = f"{MARK}\n" * count + text.replace(MARK, "").strip()
+            text = (f"{MARK}\n" * count + text.replace(MARK, "").strip()).strip()
         moved.append({**turn, "value": text})
     return moved
 
@@ -147,7 +152,7 @@ def _split_at_marks(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return [begin, *ids] if begin is not None and tokenizer("a")["input_ids"][0] == begin else ids
 
 
-def _piecewise(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], first_mark_only: bool) -> Tokens:
+def _piecewise(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], marks: str) -> Tokens:
     known = tokenizer.get_vocab()
     missing = [token for token in ("<|im_start|>", "<|im_end|>") if token not in known]
     if missing:
@@ -167,16 +172,16 @@ def _piecewise(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], first_
         if turn["value"] is None:
             break
         if human:
-            pieces.append(masked(_marked(tokenizer, turn["value"], newline, first_mark_only)))
+            pieces.append(masked(_marked(tokenizer, turn["value"], newline, marks)))
         else:
-            text = _encode(tokenizer, turn["value"])
+            text = _marked(tokenizer, turn["value"], newline, "text" if marks == "all" else marks)
             pieces.append((text, text))
         pieces.append(([end, *newline], [end, *newline]))
     return Tokens([i for ids, _ in pieces for i in ids], [label for _, labels in pieces for label in labels])
 
 
-def _marked(tokenizer: PreTrainedTokenizerBase, text: str, newline: list[int], first_mark_only: bool) -> list[int]:
-    parts = text.split(MARK, 1) if first_mark_only else text.split(MARK)
+def _marked(tokenizer: PreTrainedTokenizerBase, text: str, newline: list[int], marks: str) -> list[int]:
+    parts = text.split(MARK, {"all": -1, "first": 1, "text": 0}[marks])
     ids: list[int] = []
     for i, part in enumerate(parts):
         ids += [VISUAL_TOKEN_ID, *newline] * (i > 0) + _encode(tokenizer, part)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from os.path import isdir
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def choose_frames(video: Video, options: PreprocessOptions) -> ChosenFrames:
     source = video.source
     if isinstance(source, (Sequence, np.ndarray)) and not isinstance(source, str):
         return _pictures(source, choose, options)
-    if Path(source).is_dir():
+    if isdir(source):
         return _pictures(frame_files(Path(source)), choose, options)
     file = VideoFile(source, max_pixels=options.max_pixels)
     indices = choose(file.info.frames)

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from os import PathLike
+from os import PathLike, path
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ LEVELS = ((np.arange(256) * (1 / 255)).astype(np.float32) - np.float32(0.5)) / n
 
 
 def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> Image.Image:
-    """An RGB picture from a path, encoded bytes, a PIL picture or an array (H, W), (H, W, 3 or 4) of uint8.
+    """An RGB picture from a path, an open binary file, encoded bytes, a PIL picture or an array of uint8, (H, W) or
+    (H, W, 3 or 4).
 
     EXIF rotation is applied; transparency is shown on white; 16-bit grey is scaled to 8 bits; CMYK and palettes are
     converted; of an animation the first picture is taken. (The public single-image script converts after resizing,
@@ -35,7 +36,12 @@ def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> I
         return _decoded(source, getattr(source, "filename", "") or "picture", max_pixels)
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
-    if isinstance(source, (bytes, bytearray)):
+    if hasattr(source, "read"):
+        name, source = str(getattr(source, "name", "open file")), source.read()
+        if not isinstance(source, bytes):
+            raise InputError(f"{name}: expected a file opened for reading bytes, got {type(source).__name__} from it")
+        file = io.BytesIO(source)
+    elif isinstance(source, (bytes, bytearray, memoryview)):
         name, file = f"{len(source)} bytes", io.BytesIO(source)
     else:
         name, file = _checked_path(source)
@@ -57,14 +63,14 @@ def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> I
 def _checked_path(source: Any) -> tuple[str, Path]:
     if not isinstance(source, (str, PathLike)):
         raise InputError(f"expected a path, bytes, a PIL picture or an array, got {type(source).__name__}")
-    path, name = Path(source), str(source)
-    if path.is_dir():
+    name = str(source)
+    if path.isdir(source):  # os.path: pathlib raises OSError for names that no file can have
         raise InputError(f"{name}: expected a picture file, got a folder")
-    if not path.is_file():
+    if not path.isfile(source):
         raise InputError(f"{name}: expected a picture file, there is none")
-    if path.stat().st_size == 0:
+    if path.getsize(source) == 0:
         raise InputError(f"{name}: expected a picture, got an empty file")
-    return name, path
+    return name, Path(source)
 
 
 def _from_array(array: np.ndarray, max_pixels: int) -> Image.Image:

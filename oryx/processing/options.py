@@ -35,10 +35,16 @@ class PreprocessOptions:
 
     def __post_init__(self):
         if self.newlines not in (1, 2):
-            raise SettingsError(f"newlines: expected 1 (evaluation form) or 2 (training form), got {self.newlines}")
+            raise SettingsError(f"newlines: expected 1 (evaluation form) or 2 (training form), got {self.newlines!r}")
         for name in ("frames", "short_video_frames", "max_pixels"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name}: expected a positive number, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise SettingsError(f"{name}: expected a positive whole number, got {value!r}")
+        for name in ("low", "high", "video", "video_long"):
+            value = getattr(self, name)
+            if not isinstance(value, SizeRule) and (value is not None or name == "high"):
+                expected = "a SizeRule" if name == "high" else "a SizeRule or None"
+                raise SettingsError(f"{name}: expected {expected}, got {value!r}")
 
     def to_dict(self) -> dict:
         """As plain data."""
@@ -62,9 +68,9 @@ class PreprocessOptions:
 def from_reference_variables(variables: Mapping[str, str | int]) -> PreprocessOptions:
     """The options that the public code's environment variables stand for (docs: ``deviations.md``).
 
-    Without ``LOWRES_RESIZE`` the low view is 384 x 384; without the video variables video is not configured (the public
-    code crashes there) and, as there, ``MINRES`` does not count. Sizes that the public code refuses are refused. Other
-    variables are ignored.
+    Without ``LOWRES_RESIZE`` the low view is 384 x 384. Without ``VIDEO_RESIZE``, or without ``VIDEO_MINRES`` where
+    frames have no fixed area, video is not configured (the public code crashes there); without ``VIDEO_MINRES``, as
+    there, ``MINRES`` does not count. Sizes that the public code refuses are refused. Other variables are ignored.
     Raises SettingsError for a ``BASExSTRIDE`` value or a limit that is none.
     """
     values = {name: str(value) for name, value in variables.items()}
@@ -82,13 +88,15 @@ def from_reference_variables(variables: Mapping[str, str | int]) -> PreprocessOp
         return SizeRule(int(stride) * factor, int(base), most, least, pad_to_stride=pad, clamp=False)
 
     most, least = limit("MAXRES", 1536), limit("MINRES", 0) if "VIDEO_MINRES" in values else 0
-    low = rule("LOWRES_RESIZE", None, None) if "LOWRES_RESIZE" in values else SizeRule(32, exact=(384, 384))
+    low = rule("LOWRES_RESIZE", most, least) if "LOWRES_RESIZE" in values else SizeRule(32, exact=(384, 384))
     if "HIGHRES_BASE" in values:
         high = rule("HIGHRES_BASE", most, least)
     else:
         high = SizeRule(1, max_side=None, min_side=None, clamp=False)  # the size is left as it is, whatever the limits
     video = video_long = None
-    if "VIDEO_RESIZE" in values and "VIDEO_MINRES" in values:
+    if "VIDEO_RESIZE" in values:
         limits = limit("VIDEO_MAXRES", 1536), limit("VIDEO_MINRES", 0)
         video, video_long = rule("VIDEO_RESIZE", *limits), rule("VIDEO_RESIZE", *limits, factor=2)
+        if not video.base and "VIDEO_MINRES" not in values:
+            video = video_long = None
     return PreprocessOptions(low, high, video, video_long)

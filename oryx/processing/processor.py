@@ -77,6 +77,8 @@ class OryxProcessor:
         Raises InputError for anything else, with what to wrap it in.
         """
         fixed = _fixed(resolution)
+        if side is not None and (isinstance(side, bool) or not isinstance(side, int) or side < 1):
+            raise InputError(f"side: expected None or a whole number of at least 1, got {side!r}")
         if isinstance(visual, (list, tuple)):
             raise InputError(
                 "a bare list may mean several images, views of one scene or frames: wrap it in Images(...), Views(...) "

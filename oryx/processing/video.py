@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from os.path import getsize, isdir, isfile
 from pathlib import Path
 
 import numpy as np
@@ -90,11 +91,11 @@ def iter_frames(
 
 
 def _check_file(path: Path) -> None:
-    if path.is_dir():
+    if isdir(path):  # os.path: pathlib raises OSError for names that no file can have
         raise InputError(f"{path}: expected a video file, got a folder")
-    if not path.is_file():
+    if not isfile(path):
         raise InputError(f"{path}: expected a video file, there is none")
-    if path.stat().st_size == 0:
+    if getsize(path) == 0:
         raise InputError(f"{path}: expected a video, got an empty file")
 
 

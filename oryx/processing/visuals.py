@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from os import PathLike
 from typing import Any
 
@@ -44,8 +45,9 @@ class Video:
     repeat: bool = False
 
     def __post_init__(self):
-        if self.frames is not None and self.frames < 1:
-            raise InputError(f"Video: expected at least one frame, got frames={self.frames}")
+        count = self.frames
+        if count is not None and (isinstance(count, bool) or not isinstance(count, Integral) or count < 1):
+            raise InputError(f"Video: expected frames to be None or a whole number of at least 1, got {count!r}")
         if isinstance(self.source, np.ndarray):
             if self.source.ndim != 4 or not len(self.source):
                 raise InputError(f"Video: expected an array of shape (T, H, W, 3), got {self.source.shape}")

@@ -42,7 +42,7 @@ def training(fields: dict) -> None:
     if fields["has_image"]:
         conversation = chat.move_marks_first(conversation, keep_all=False)
         assert conversation == fields["after_multimodal_rewrite"]
-    parity = chat.tokenize(tokenizer(), conversation, "qwen", first_mark_only=True)
+    parity = chat.tokenize(tokenizer(), conversation, "qwen", "first" if fields["has_image"] else "text")
     assert (parity.input_ids, parity.labels) == (fields["input_ids"], fields["labels"])
     # ours: every mark becomes a visual; the reference loses all but the first of a turn
     marks = sum(turn["value"].count(chat.MARK) for turn in fields["conversation"] if turn["from"] == "human")

@@ -45,8 +45,26 @@ def test_every_mark_becomes_one_visual_in_every_form(form, marks):
 def test_both_images_of_a_turn_are_assembled_unless_the_defect_is_asked_for():
     conversation = turns(f"{MARK}\n{MARK}\nCompare.", "Same.")
     assert tokenize(BYTES, conversation, "qwen").input_ids.count(-200) == 2
-    parity = tokenize(BYTES, conversation, "qwen", first_mark_only=True).input_ids
+    parity = tokenize(BYTES, conversation, "qwen", marks="first").input_ids
     assert parity.count(-200) == 1 and bytes(i for i in parity if 0 <= i < 256).count(b"<image>") == 1
+
+
+def test_marks_of_a_sample_without_visuals_stay_text_as_in_the_public_code():
+    tokens = tokenize(BYTES, turns(f"{MARK} What?", f"{MARK}."), "qwen", marks="text")
+    assert -200 not in tokens.input_ids and bytes(i for i in tokens.input_ids if 0 <= i < 256).count(b"<image>") == 2
+
+
+def test_a_mark_in_an_answer_is_text_here_and_a_visual_in_the_public_code():
+    conversation = turns("What?", f"{MARK} here")
+    assert -200 not in tokenize(BYTES, conversation, "qwen").input_ids
+    parity = tokenize(BYTES, conversation, "qwen", marks="first")
+    assert parity.labels[parity.input_ids.index(-200)] == -200, "its label is the mark, as the public code leaves it"
+
+
+@pytest.mark.parametrize(("form", "marks"), [("qwen", "last"), ("template", "first"), ("plain", "text")])
+def test_unknown_marks_are_refused(form, marks):
+    with pytest.raises(InputError, match="marks"):
+        tokenize(BYTES, question("What?"), form, marks=marks)
 
 
 def test_marks_move_to_the_front_and_none_is_lost():
@@ -56,6 +74,7 @@ def test_marks_move_to_the_front_and_none_is_lost():
     assert moved[2]["value"] == f"{MARK}\nand {MARK}?", "a turn that begins with a mark stays as it is"
     public = move_marks_first(turns(f"Is {MARK} like {MARK}?", "no"), keep_all=False)
     assert public[0]["value"] == f"{MARK}\nIs  like ?"
+    assert move_marks_first(turns(f" {MARK} ", "no"))[0]["value"] == MARK, "a turn of only a mark has no line end"
 
 
 def test_only_answer_and_end_are_supervised_in_the_plain_form():
