@@ -1,10 +1,12 @@
 """A study without torch, for testing the frame: quick, deterministic, and able to be killed, to fail and to go on."""
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from oryx.evidence.files import atomic_write_json
 from oryx.evidence.rows import RowWriter
 from oryx.runs.settings import StudySettings, setting
 from oryx.studies.base import Study
@@ -12,44 +14,87 @@ from oryx.studies.base import Study
 
 @dataclass(frozen=True)
 class ToySettings(StudySettings):
-    items: int = setting(6, "items per task")
-    seconds: float = setting(0.0, "pause per item")
-    fail: str = setting("", "an arm that fails")
+    items: int = setting(6, "items per task", least=1)
+    steps: int = setting(3, "training steps")
+    seconds: float = setting(0.0, "pause per step and item", counts=False)
+    fail: str = setting("", "an arm that fails, or 'cell' or 'kernel' of the notebook", counts=False)
+    errors: int = setting(0, "items that fail", least=0)
     kind: Literal["plain", "fancy"] = setting("plain", "a choice")
+    span: tuple[int, float] = setting((1, 2.0), "a pair")
+    width: Literal[1, 2] = setting(1, "a choice of numbers")
+    split: Literal["dev", "report"] = setting("report", "held-out split")
+
+    presets = {"small": {"items": 8}}  # noqa: RUF012
 
 
 class ToyStudy(Study):
     id = "native_vs_fixed_resolution"  # has hypotheses; the toy's arms are named after theirs
     title = "Toy"
+    notebook = str(Path(__file__).with_name("toy.ipynb"))
     settings_class = ToySettings
     arm_order = ("native", "area_1")
     baseline = "native"
     needs_torch = False
+    weights = "w"
 
     def arms(self, settings):
         return list(self.arm_order)
+
+    def prepare(self, settings):
+        return ["shared"] if settings.from_scratch else []
+
+    def hashes(self, settings):
+        return {"weights_hash": self.weights, "data_hash": "d"}
+
+    def describe(self, settings):
+        return {"dtype": "float32", "attention": "none", "decoder": "none", "prompts": {"number": "read"}}
 
     def figures(self, run, settings):
         return {}
 
     def run_job(self, settings, arm: str, seed: int, folder: Path, progress):
-        if arm == settings.fail:
-            raise ValueError("this arm was told to fail")
+        if arm == "shared":
+            atomic_write_json(folder / "weights.json", seed)
+            return
+        if settings.from_scratch:
+            assert json.loads((folder.parent / "shared" / "weights.json").read_text()) == seed
+        learned = self.train(settings, seed, folder, progress)
         with RowWriter(folder / "rows.jsonl") as writer:
             for i in range(settings.items):
-                row = self.row(settings, arm, seed, i)
+                row = self.row(settings, arm, seed, i, learned)
                 if not writer.has(row):
                     time.sleep(settings.seconds)
                     writer.write([row])
                 progress("evaluate", i + 1, settings.items)
+        if arm == settings.fail:
+            raise ValueError("this arm was told to fail")
 
-    def row(self, settings, arm: str, seed: int, i: int) -> dict:
+    def train(self, settings, seed: int, folder: Path, progress) -> int:
+        """A number that depends on every step: a step left out or taken twice shows in the rows."""
+        path = folder / "checkpoints" / "state.json"
+        done, state = json.loads(path.read_text()) if path.exists() else (0, seed)
+        for step in range(done, settings.steps):
+            time.sleep(settings.seconds)
+            state = (state * 31 + step) % 1009
+            atomic_write_json(path, [step + 1, state])
+            progress("train", step + 1, settings.steps)
+        atomic_write_json(folder / "curve.json", [{"step": settings.steps, "loss": state / 1009, "rate": 1e-3}])
+        return state
+
+    def row(self, settings, arm: str, seed: int, i: int, learned: int) -> dict:
+        error = "no picture" if i < settings.errors else None
         return {
             "schema": 1, "study": self.id, "arm": arm, "condition": "visual", "item": f"report/number/{i}",
-            "seed": seed,
-            "settings_hash": settings.settings_hash, "weights_hash": "w", "data_hash": "d", "split": "report",
-            "task": "number", "cluster": f"c{i}", "question": "read", "truth": "7", "answer": "7",
-            "score": float((i + seed + (arm == "native")) % 3 > 0), "logprob": -0.5, "chance": 0.1, "visual_tokens": 9,
-            "frames": 1, "sizes": [[8, 8]], "picture_size": [8, 8], "seconds": time.perf_counter(), "error": None,
+            "seed": seed, "settings_hash": settings.settings_hash, **self.hashes(settings), "split": settings.split,
+            "task": "number", "cluster": f"c{i}", "question": "read", "truth": "7",
+            "answer": None if error else str(learned), "chance": 0.1, "error": error,
+            "score": None if error else float((i + learned + (arm == "native")) % 3 > 0), "logprob": -0.5,
+            "visual_tokens": 9, "frames": 1, "sizes": [[8, 8]], "picture_size": [8, 8], "seconds": time.perf_counter(),
             "size_bin": "smaller", "area_ratio": 0.3,
         }  # fmt: skip
+
+
+class ChangedToyStudy(ToyStudy):
+    """The same study after its shipped weights have changed."""
+
+    weights = "other"

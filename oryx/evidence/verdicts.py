@@ -99,15 +99,17 @@ def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypot
     A hypothesis whose id ends in ``.<scale>`` is for that scale; a scale without any of its own is judged by all of the
     study's. Each verdict has: id, paper, statement, scale, split, kind, verdict, estimate, low, high (None unless
     computed), alpha, n_items, n_clusters, seeds (numbers), direction_only, gate (text), reason, paper_value.
+    Seeds may differ in their weights (each trains its own from scratch); the rows of one seed may not.
     Raises RunError for rows of several splits, studies or runs, SettingsError for a study without hypotheses.
     """
     of_study = [entry for entry in (load_hypotheses() if hypotheses is None else hypotheses) if entry.study == study]
     if not of_study:
         raise SettingsError(f"study {study!r} has no hypotheses in {HYPOTHESES.name}")
     chosen = [entry for entry in of_study if entry.id.endswith(f".{scale}")] or of_study
-    for name in ("study", "split", "settings_hash", "weights_hash", "data_hash"):
-        if (count := rows[name].nunique()) > 1:
-            raise RunError(f"rows of {count} different {name} ({sorted(rows[name].unique())}): judge one run at a time")
+    for name in ("study", "split", "settings_hash", "data_hash"):
+        _check_same(rows, name, "")
+    for seed, own in rows.groupby("seed"):
+        _check_same(own, "weights_hash", f" in seed {seed}")
     split = rows["split"].iloc[0] if len(rows) else None
     return [
         {"id": entry.id, "paper": entry.paper, "statement": entry.statement, "scale": scale, "split": split}
@@ -121,6 +123,13 @@ def verdict_frame(verdicts: Sequence[Mapping]) -> pd.DataFrame:
     frame = pd.DataFrame(list(verdicts))
     numbers = [name for name in ("estimate", "low", "high") if name in frame]
     return frame.astype(dict.fromkeys(numbers, float))
+
+
+def _check_same(rows: pd.DataFrame, name: str, where: str) -> None:
+    if (count := rows[name].nunique()) > 1:
+        raise RunError(
+            f"rows of {count} different {name}{where} ({sorted(rows[name].unique())}): judge one run at a time"
+        )
 
 
 def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> dict:

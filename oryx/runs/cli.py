@@ -1,52 +1,83 @@
 """The command line: ``python -m oryx run|plan|status|report|publish|doctor``.
 
-Exit codes: 0 done, 2 usage (nothing was started), 3 failed items or a failed run, 4 notebook error, 137 killed.
+Exit codes: 0 done, 2 usage (nothing was started), 3 failed items or a failed run, 4 notebook error, 137 killed;
+130 and 143 stopped by Ctrl-C or SIGTERM.
 """
 
 import argparse
 import difflib
+import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from oryx.errors import OryxError, SettingsError
 from oryx.runs.settings import SCALES
 from oryx.studies import registry
 
+STOPPED, TERMINATED = 130, 143
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code. Errors are one line on stderr."""
-    parser = build_parser()
     try:
-        parsed = parser.parse_args(arguments)
-        return parsed.verb(parsed)
+        with _terminable():
+            parsed = build_parser().parse_args(arguments)
+            return parsed.verb(parsed)
     except OryxError as error:
         print(f"oryx: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _Terminated) as error:
         print("oryx: stopped; finished rows are kept, the same command goes on", file=sys.stderr)
-        return 130
+        return TERMINATED if isinstance(error, _Terminated) else STOPPED
+
+
+class _Terminated(BaseException):
+    """SIGTERM, as an exception, so that workers are ended and the status is written."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+        yield
+        return
+    earlier = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with the nearest match for a misspelt word, and our exit code."""
+    """argparse with the nearest match for a misspelt word, no abbreviations, and our exit code."""
+
+    known: tuple[str, ...] = ()
 
     def error(self, message: str):
-        raise SettingsError(f"{message}{self._nearest()}. See python -m oryx --help")
-
-    def _nearest(self) -> str:
-        known = [*_VERBS, *(o for a in self._actions for o in a.option_strings)]
-        for word in sys.argv[1:]:
-            if word not in known and (near := difflib.get_close_matches(word, known, 1, 0.6)):
-                return f" (did you mean {near[0]!r}?)"
-        return ""
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        word, _, _ = message.removeprefix("unrecognized arguments: ").partition(" ")
+        if choice:
+            word, known = choice[1], re.findall(r"[\w-]+", choice[2])
+        else:
+            known = self.known
+        near = difflib.get_close_matches(word, known, 1, 0.5)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise SettingsError(f"{message}{hint}. See python -m oryx --help")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The argument parser with one sub-command per verb."""
-    parser = _Parser(prog="python -m oryx", description="Run and inspect the studies of the Oryx workbook.")
+    about = "Run and inspect the studies of the Oryx workbook."
+    parser = _Parser(prog="python -m oryx", description=about, allow_abbrev=False)
     verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=_Parser)
     for name, (function, text) in _VERBS.items():
-        verb = verbs.add_parser(name, help=text, description=text)
+        verb = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
         verb.set_defaults(verb=function)
         if name in ("run", "plan", "publish"):
             verb.add_argument("study", help=f"a study id or 'all' ({', '.join(registry.ids())})")
@@ -62,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
             verb.add_argument("--results", default="results", help="results folder (default: results)")
         if name in ("run", "plan"):
             verb.add_argument("--jobs", type=int, help="worker processes (default: one per core)")
+        parser.known += tuple(verb._option_string_actions)
     return parser
 
 
@@ -71,13 +103,6 @@ def _studies(name: str) -> list:
 
 def _values(parsed: argparse.Namespace) -> dict:
     values: dict = {"scale": parsed.scale, "results": parsed.results}
-    for text in parsed.parameters:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise SettingsError(f"-p {text!r}: expected NAME=VALUE")
-        if name in values:
-            raise SettingsError(f"-p {name}: given twice, or as an option already")
-        values[name] = value
     if parsed.seeds is not None:
         values["seeds"] = [s.strip() for s in parsed.seeds.split(",")]
         if not all(s.lstrip("-").isdigit() for s in values["seeds"]):
@@ -87,27 +112,44 @@ def _values(parsed: argparse.Namespace) -> dict:
         values["from_scratch"] = True
     if getattr(parsed, "jobs", None) is not None:
         values["jobs"] = parsed.jobs
+    for text in parsed.parameters:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"-p {text!r}: expected NAME=VALUE")
+        if name in values:
+            raise SettingsError(f"-p {name}: given twice, or an option of its own (--{name.replace('_', '-')})")
+        values[name] = value
     return values
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from oryx.runs.ending import print_ending
+    from oryx.runs.ending import print_ending, print_report
 
     chosen = [(study, study.settings(_values(parsed))) for study in _studies(parsed.study)]
     for study, settings in chosen:
-        study.check(settings)
+        if settings.source == "run":
+            study.check(settings)
     worst = 0
     for study, settings in chosen:
-        if parsed.no_notebook:
-            run = study.run(settings)
-            code = 3 if run.failed else 0
-        else:
-            from oryx.runs.notebooks import execute
-
-            code = execute(study, settings)
-        print_ending(study, settings)
+        try:
+            code = _run_one(study, settings, parsed.no_notebook)
+            if code == 0 and print_ending(study, settings):
+                code = 3
+        except OryxError as error:  # one study's failure leaves the others alone
+            print(f"oryx: {study.id}: {error}", file=sys.stderr)
+            code = error.exit_code
         worst = max(worst, code)
+    print_report(parsed.results)
     return worst
+
+
+def _run_one(study, settings, no_notebook: bool) -> int:
+    if no_notebook:
+        study.run(settings)
+        return 0
+    from oryx.runs.notebooks import execute
+
+    return execute(study, settings)
 
 
 def _plan(parsed: argparse.Namespace) -> int:
@@ -120,15 +162,18 @@ def _plan(parsed: argparse.Namespace) -> int:
 
 
 def _status(parsed: argparse.Namespace) -> int:
+    from oryx.runs.seeds import how_far
     from oryx.runs.status import read_status
 
-    found = sorted(Path(parsed.results, "runs").glob("*/*/*/seed-*/status.json"))
+    runs = Path(parsed.results, "runs")
+    found = sorted([*runs.glob("*/*/*/seed-*/status.json"), *runs.glob("*/*/*/status.json")])
     for path in found:
-        state = read_status(path)
-        place = path.parent.relative_to(Path(parsed.results, "runs"))
-        print(f"{place}: {state['state']} {state.get('message', '')}".rstrip())
+        state, place = read_status(path), path.parent.relative_to(runs)
+        shard = path.parent.name.startswith("seed-")
+        words = [how_far(path.parent) if shard else "notebook", state.get("message", "").split("\n")[0]]
+        print(f"{place}: {state['state']}" + "".join(f", {word}" for word in words if word))
     if not found:
-        print(f"no runs under {Path(parsed.results, 'runs')}")
+        print(f"no runs under {runs}")
     return 0
 
 

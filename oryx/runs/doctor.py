@@ -1,6 +1,5 @@
 """What this installation can do: torch build, accelerator, video decoders, fonts, threads, and the right ``oryx``."""
 
-import os
 import platform
 import shutil
 from collections.abc import Callable
@@ -9,6 +8,9 @@ from importlib import metadata
 from importlib.util import find_spec
 
 import oryx
+from oryx.training.jobs import cores
+
+LEAST_DISK_GB = 1
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Check:
 def examine() -> list[Check]:
     """All checks, none of which raises."""
     checks = [_import_name(), _torch(), _transformers(), _torchvision(), _decoder("decord"), _decoder("av")]
-    return [*checks, _assets(), _notebooks(), _machine()]
+    return [*checks, _assets(), _notebooks(), _machine(), _disk()]
 
 
 def _guarded(name: str, look: Callable[[], tuple[bool, str]], needed: bool = True) -> Check:
@@ -39,9 +41,8 @@ def _import_name() -> Check:
     def look():
         version = metadata.version(oryx.DISTRIBUTION)
         others = [d for d in metadata.packages_distributions().get("oryx", []) if d != oryx.DISTRIBUTION]
-        return not others, f"{oryx.DISTRIBUTION} {version} in {oryx.__path__[0]}" + (
-            f"; also claimed by {others}" if others else ""
-        )
+        clash = f"; {', '.join(others)} installs an 'oryx' too: use an environment of its own" if others else ""
+        return not others, f"{oryx.DISTRIBUTION} {version} in {oryx.__path__[0]}{clash}"
 
     return _guarded("import name oryx", look)
 
@@ -50,8 +51,9 @@ def _torch() -> Check:
     def look():
         import torch
 
+        build = f"CUDA {torch.version.cuda} build" if torch.version.cuda else "CPU build"
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
-        return True, f"{torch.__version__}, {device}, {torch.get_num_threads()} threads"
+        return True, f"{torch.__version__} ({build}), {device}, {torch.get_num_threads()} threads"
 
     return _guarded("torch", look)
 
@@ -103,9 +105,12 @@ def _notebooks() -> Check:
 
 
 def _machine() -> Check:
-    free = shutil.disk_usage(".").free / 1e9
-    return Check(
-        "machine",
-        True,
-        f"{platform.machine()}, {os.cpu_count()} cores, {free:.0f} GB free here, Python {platform.python_version()}",
-    )
+    return Check("machine", True, f"{platform.machine()}, {cores()} cores, Python {platform.python_version()}")
+
+
+def _disk() -> Check:
+    def look():
+        free = shutil.disk_usage(".").free / 1e9
+        return free >= LEAST_DISK_GB, f"{free:.1f} GB free here (needs {LEAST_DISK_GB})"
+
+    return _guarded("disk", look)

@@ -1,14 +1,17 @@
 """Where a result comes from: commit, command, settings, versions, hardware, hashes, times, memory."""
 
+import json
+import os
 import platform
 import resource
+import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-
-import psutil
+from typing import Any
 
 import oryx
 
@@ -24,51 +27,59 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def describe_run(study: str, settings, seed: int, **extra) -> dict:
+def describe_run(study: Any, settings: Any, seed: int, inputs: dict[str, str]) -> dict:
     """The manifest of one seed at its start; :func:`finish` completes it.
 
-    ``dirty`` tells uncommitted changes outside ``results/``; both it and ``commit`` are None outside a git checkout.
+    ``inputs``: sha256 of weights and data. ``dirty`` tells uncommitted changes outside ``results/``; both it and
+    ``commit`` are None outside a git checkout.
     """
     commit, dirty = _git()
+    own = sys.argv[0].endswith("__main__.py")
     return {
-        "study": study,
+        "study": study.id,
         "settings": settings.to_dict(),
         "settings_hash": settings.settings_hash,
         "seed": seed,
-        "command": " ".join(["python -m oryx", *sys.argv[1:]]) if sys.argv[0].endswith("__main__.py") else "notebook",
-        "reproduce": reproduce_command(study, settings),
+        "command": shlex.join(["python", "-m", "oryx", *sys.argv[1:]]) if own else "notebook",
+        "reproduce": reproduce_command(study.id, settings),
         "commit": commit,
         "dirty": dirty,
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "hardware": _hardware(),
+        **inputs,
+        **study.describe(settings),
         "start": now(),
-        **extra,
     }
 
 
-def reproduce_command(study: str, settings) -> str:
+def after_earlier(manifest: dict, path: Path) -> dict:
+    """``manifest`` with what earlier attempts at the same shard, whose rows it may keep, ran from."""
+    try:
+        earlier = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {**manifest, "attempts": []}
+    attempt = {name: earlier.get(name) for name in ("command", "commit", "dirty", "start", "end")}
+    return {**manifest, "attempts": [*earlier.get("attempts", []), attempt]}
+
+
+def reproduce_command(study: str, settings: Any) -> str:
     """The command line that runs these settings again."""
+    named = {"scale", "from_scratch"} | {f.name for f in fields(settings) if not f.metadata.get("counts", True)}
     flags = [f"--scale {settings.scale}", "--seeds " + ",".join(map(str, settings.seeds))]
-    skip = {"scale", "seeds", "source", "jobs", "results", "from_scratch"}
-    flags += [f"-p {name}={_text(value)}" for name, value in settings.parameters().items() if name not in skip]
+    flags += [f"-p {name}={_text(value)}" for name, value in settings.parameters().items() if name not in named]
     return " ".join([f"python -m oryx run {study}", *flags, *(["--from-scratch"] if settings.from_scratch else [])])
 
 
-def _text(value) -> str:
-    import json
-    import shlex
-
+def _text(value: Any) -> str:
     return shlex.quote(value if isinstance(value, str) else json.dumps(value))
 
 
-def finish(manifest: dict) -> dict:
-    """The manifest with the end time and the peak memory of this process and its largest child, in megabytes."""
-    peak = {
-        name: round(resource.getrusage(who).ru_maxrss / 1024)
-        for name, who in (("parent", resource.RUSAGE_SELF), ("largest_worker", resource.RUSAGE_CHILDREN))
-    }
-    return {**manifest, "end": now(), "peak_memory_mb": peak}
+def finish(manifest: dict, arms: dict[str, dict]) -> dict:
+    """The manifest with the end time, and seconds and peak memory in megabytes of each finished arm."""
+    own = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    largest = max((arm["peak_memory_mb"] for arm in arms.values()), default=0)
+    return {**manifest, "end": now(), "arms": arms, "peak_memory_mb": {"parent": own, "largest_worker": largest}}
 
 
 def _version(name: str) -> str | None:
@@ -93,13 +104,24 @@ def _hardware() -> dict:
     found = {
         "machine": platform.machine(),
         "system": platform.system(),
-        "cores": psutil.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "cpu": _cpu_model(),
     }
-    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name()
+    if gpu := _gpu():
+        found["gpu"] = gpu
     return found
+
+
+def _gpu() -> str | None:
+    # asked of the driver, not of torch: the parent of the workers need not load it
+    try:
+        names = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=20
+        ).stdout.split("\n")
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return ", ".join(name.strip() for name in names if name.strip()) or None
 
 
 def _cpu_model() -> str:

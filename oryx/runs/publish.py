@@ -1,68 +1,133 @@
 """Copy a finished run into ``results/<study>/<scale>/``, the published reference that is committed."""
 
 import json
+import os
 import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 from oryx.errors import RunError, SettingsError
 from oryx.evidence.files import atomic_write_json
 from oryx.evidence.rows import write_rows_xz
+from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED
+from oryx.runs.notebooks import notebook_folder
+from oryx.runs.provenance import now
 from oryx.runs.settings import StudySettings
+from oryx.runs.status import read_status
 
 MOST_ROW_BYTES = 3_000_000
-LEAST_SEEDS = 3
+REPORT_SEEDS = range(5)
+MACHINE = ("pid", "born", "host")
+"""Fields of a status that mean something on the machine of the run only."""
 
 
-def publish(study, settings: StudySettings, allow_dirty: bool = False) -> Path:
-    """Publish the run of these settings and seeds; returns the folder.
+def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> Path:
+    """Publish the run of these settings and seeds; returns the folder. The earlier one is replaced whole or not at all.
 
-    Raises SettingsError for scale smoke or too few seeds, RunError if a seed is unfinished, items failed, the rows are
-    too large, or the run was made from a tree with uncommitted changes (``allow_dirty`` records that instead).
+    Raises SettingsError for scale smoke, too few seeds or seeds outside 0 to 4, and RunError if a seed is unfinished,
+    more than 1 % of the items failed, rows are of another split than ``report`` or too large, the notebook was not
+    executed with these settings, or the run was made from a tree with uncommitted changes or outside git
+    (``allow_dirty`` records that instead).
     """
     if settings.scale == "smoke":
         raise SettingsError("scale smoke is never published: its models are barely trained")
     if len(settings.seeds) < LEAST_SEEDS:
         raise SettingsError(f"publishing needs at least {LEAST_SEEDS} seeds, got {list(settings.seeds)}")
-    folder, target = study.run_folder(settings), Path(settings.results) / study.id / settings.scale
-    manifests, states = {}, {}
-    for seed in settings.seeds:
-        shard = folder / f"seed-{seed}"
-        try:
-            manifests[str(seed)] = json.loads((shard / "manifest.json").read_text())
-            states[str(seed)] = json.loads((shard / "status.json").read_text())
-        except FileNotFoundError as error:
-            raise RunError(f"seed {seed} has not been run with these settings: {error.filename} is missing") from error
-        if states[str(seed)]["state"] != "done":
-            raise RunError(f"seed {seed} is {states[str(seed)]['state']}, expected done: run it to its end first")
-    dirty = sorted(seed for seed, manifest in manifests.items() if manifest.get("dirty"))
-    if dirty and not allow_dirty:
-        raise RunError(f"seeds {', '.join(dirty)} ran from a tree with uncommitted changes: commit and run again")
-    run = study.run(settings)
-    if run.failed:
-        raise RunError(f"{run.failed} items failed; a published run has none beyond 1 % and says why")
-    earlier = _history(target)
-    target.mkdir(parents=True, exist_ok=True)
-    size = write_rows_xz(run.rows, target / "rows.jsonl.xz").stat().st_size
-    if size > MOST_ROW_BYTES:
-        raise RunError(f"{target / 'rows.jsonl.xz'} has {size} bytes, the limit is {MOST_ROW_BYTES}")
-    for name in ("table.csv", "verdicts.json", "curves.csv", "notebook.ipynb"):
-        if (folder / name).exists():
-            shutil.copyfile(folder / name, target / name)
-    shutil.rmtree(target / "figures", ignore_errors=True)
-    shutil.copytree(folder / "figures", target / "figures")
-    atomic_write_json(target / "status.json", states)
-    atomic_write_json(target / "manifest.json", {"seeds": manifests, "earlier_published_runs": earlier})
+    if unfit := [seed for seed in settings.seeds if seed not in REPORT_SEEDS]:
+        raise SettingsError(f"report runs use seeds 0 to {max(REPORT_SEEDS)}, got {unfit}: designs are tuned on others")
+    run = study.collect(settings)
+    manifests, states = _of_seeds(run.folder, settings)
+    if (dirty := _dirty(manifests)) and not allow_dirty:
+        raise RunError(
+            f"seeds {', '.join(dirty)} ran from a tree with uncommitted changes: commit and run again, or publish with "
+            "--allow-dirty, which the manifest then says"
+        )
+    if run.failed > MOST_FAILED * len(run.rows):
+        raise RunError(f"{run.failed} of {len(run.rows)} items failed; more than {MOST_FAILED:.0%} is not published")
+    if (splits := sorted(run.rows["split"].unique())) != ["report"]:
+        raise RunError(f"rows are of split {', '.join(splits)}: only 'report' is published")
+    notebook = _notebook(study, settings)
+    target = Path(settings.results) / study.id / settings.scale
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=f".{settings.scale}.", suffix=".tmp", dir=target.parent))
+    try:
+        size = write_rows_xz(run.rows, staged / "rows.jsonl.xz").stat().st_size
+        if size > MOST_ROW_BYTES:
+            raise RunError(f"rows.jsonl.xz would have {size} bytes, the limit is {MOST_ROW_BYTES}")
+        for path in (*(run.folder / name for name in ("table.csv", "verdicts.json", "curves.csv")), notebook):
+            shutil.copyfile(path, staged / path.name)
+        shutil.copytree(run.folder / "figures", staged / "figures")
+        atomic_write_json(staged / "status.json", states)
+        manifest = {
+            "study": study.id,
+            "scale": settings.scale,
+            "settings_hash": settings.settings_hash,
+            "published": now(),
+            "dirty": bool(dirty),
+            "seeds": manifests,
+            "earlier_published_runs": _history(target),
+        }
+        atomic_write_json(staged / "manifest.json", manifest)
+        os.chmod(staged, 0o755)
+        _swap(staged, target)
+    except OSError as error:
+        raise RunError(f"{target} cannot be written ({error}); what was published before is unchanged") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
     return target
 
 
+def _of_seeds(folder: Path, settings: StudySettings) -> tuple[dict[str, dict], dict[str, dict]]:
+    manifests, states = {}, {}
+    for seed in settings.seeds:
+        shard = folder / f"seed-{seed}"
+        manifests[str(seed)] = json.loads((shard / "manifest.json").read_text())
+        state = read_status(shard / "status.json")
+        states[str(seed)] = {name: value for name, value in state.items() if name not in MACHINE}
+    return manifests, states
+
+
+def _dirty(manifests: dict[str, dict]) -> list[str]:
+    # rows may come from several attempts at a seed; each must be of a commit
+    return [
+        seed
+        for seed, manifest in manifests.items()
+        if any(attempt["dirty"] is not False for attempt in (manifest, *manifest["attempts"]))
+    ]
+
+
+def _notebook(study: Any, settings: StudySettings) -> Path:
+    folder = notebook_folder(study, settings)
+    state = read_status(folder / "status.json")
+    if state["state"] != "done" or state["seeds"] != list(settings.seeds):
+        raise RunError(
+            f"{folder / 'notebook.ipynb'} was not executed to its end with these seeds: run the same "
+            "command without --no-notebook (finished rows are not computed again)"
+        )
+    return folder / "notebook.ipynb"
+
+
 def _history(target: Path) -> list[dict]:
-    """The list of every earlier published run of this study and scale: settings, seeds, start."""
+    """Every earlier published run of this study and scale: per seed its settings hash, start and commit."""
     try:
         old = json.loads((target / "manifest.json").read_text())
     except FileNotFoundError:
         return []
-    last = {
-        seed: {"settings_hash": m["settings_hash"], "start": m["start"], "commit": m["commit"]}
-        for seed, m in old["seeds"].items()
-    }
-    return [*old["earlier_published_runs"], last]
+    kept = ("settings_hash", "weights_hash", "data_hash", "start", "commit")
+    last = {seed: {name: m.get(name) for name in kept} for seed, m in old["seeds"].items()}
+    return [*old["earlier_published_runs"], {"published": old.get("published"), "seeds": last}]
+
+
+def _swap(staged: Path, target: Path) -> None:
+    old = target.with_name(f".{target.name}.old.tmp")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    try:
+        staged.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

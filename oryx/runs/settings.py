@@ -1,13 +1,15 @@
 """Settings of a study: one frozen, typed object that goes all the way down and is saved with every result.
 
 Values arrive from the command line, from papermill (which delivers ``true`` and ``[1,2]`` as text) and from notebook
-cells; all go through :func:`from_mapping`, which refuses unknown names and mistyped values before anything starts.
+cells; all go through :meth:`StudySettings.from_mapping`, which refuses unknown names, mistyped values and values below
+a field's least before anything starts.
 """
 
 import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -19,9 +21,13 @@ SCALES = ("smoke", "nano", "small", "paper")
 _PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 
 
-def setting(default: Any, help: str, counts: bool = True) -> Any:
-    """A field of a settings class. ``counts=False``: it does not change numbers and stays out of the hash."""
-    return field(default=default, metadata={"help": help, "counts": counts})
+def setting(default: Any, help: str, counts: bool = True, least: float | None = None) -> Any:
+    """A field of a settings class.
+
+    ``counts=False``: it does not change numbers and stays out of the hash. ``least``: the smallest value it may have
+    (of a list: every element).
+    """
+    return field(default=default, metadata={"help": help, "counts": counts, "least": least})
 
 
 @dataclass(frozen=True)
@@ -29,11 +35,16 @@ class StudySettings:
     """What every study's settings have. A subclass adds fields, and presets per scale: {scale: {field: value}}."""
 
     scale: Literal[SCALES] = setting("nano", "smoke, nano, small or paper")
-    seeds: tuple[int, ...] = setting((0,), "training seeds; one gives a direction only, a verdict needs three", False)
-    source: Literal["run", "published"] = setting("run", "run, or published: read the committed rows instead", False)
+    seeds: tuple[int, ...] = setting(
+        (0,), "training seeds; one gives a direction only, a verdict needs three", counts=False, least=0
+    )
+    source: Literal["run", "published"] = setting("run", "run, or published: read the committed rows", counts=False)
     from_scratch: bool = setting(False, "train the shared weights anew instead of using the shipped ones")
-    jobs: int | None = setting(None, "worker processes; null: one per core", False)
-    results: str = setting("results", "results folder", False)
+    jobs: int | None = setting(None, "worker processes; null: one per core", counts=False, least=1)
+    limit_minutes: float | None = setting(
+        None, "stop after so long, to go on later; null: no limit", counts=False, least=0
+    )
+    results: str = setting("results", "results folder", counts=False)
 
     presets: ClassVar[dict[str, dict]] = {}
 
@@ -50,6 +61,8 @@ class StudySettings:
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise SettingsError(f"unknown parameter {name!r}; {hint}known: {', '.join(types_of)}")
         given = {name: convert(name, value, types_of[name]) for name, value in values.items()}
+        for entry in fields(cls):
+            _check_least(entry.name, given.get(entry.name), entry.metadata.get("least"))
         preset = cls.presets.get(given.get("scale", "nano"), {})
         made = cls(**{**preset, **given})
         if not made.seeds:
@@ -62,8 +75,9 @@ class StudySettings:
     def from_notebook(cls, names: Mapping[str, Any]) -> Self:
         """Settings from ``globals()`` of a notebook: every public name bound to plain data is a parameter.
 
-        Plain data is None, bool, int, float, str, list, tuple or dict; names that begin with an underscore, modules,
-        functions and objects, and IPython's own ``In`` and ``Out`` are no parameters.
+        Plain data is exactly None, bool, int, float, str, list, tuple or dict. Names that begin with an underscore,
+        modules, functions and objects (the study, settings, frames, figures), and IPython's own ``In`` and ``Out`` are
+        no parameters; so the cell may run again after later cells, which bind no public plain data.
         """
         plain = {
             name: value
@@ -103,7 +117,9 @@ def convert(name: str, value: Any, kind: Any) -> Any:
     wrong = SettingsError(f"{name}: expected {describe(kind)}, got {value!r}")
     origin = get_origin(kind)
     if origin is Literal:
-        if value not in get_args(kind) or isinstance(value, bool):
+        if isinstance(value, str) and value not in get_args(kind):
+            value = next((a for a in get_args(kind) if not isinstance(a, str) and str(a) == value), value)
+        if not any(value == a and type(value) is type(a) for a in get_args(kind)):
             near = difflib.get_close_matches(str(value), [str(a) for a in get_args(kind)], 1)
             raise SettingsError(f"{wrong}{f' (did you mean {near[0]!r}?)' if near else ''}")
         return value
@@ -121,14 +137,26 @@ def convert(name: str, value: Any, kind: Any) -> Any:
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise wrong
-        return tuple(convert(f"{name}[{i}]", part, get_args(kind)[0]) for i, part in enumerate(value))
+        parts = get_args(kind)
+        if parts[1:] != (...,):
+            if len(value) != len(parts):
+                raise wrong
+            return tuple(convert(f"{name}[{i}]", *pair) for i, pair in enumerate(zip(value, parts, strict=True)))
+        return tuple(convert(f"{name}[{i}]", part, parts[0]) for i, part in enumerate(value))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
-    if type(value) is not kind:
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise wrong
     return value
+
+
+def _check_least(name: str, value: Any, least: float | None) -> None:
+    if least is None or value is None:
+        return
+    if wrong := [v for v in (value if isinstance(value, tuple) else (value,)) if v < least]:
+        raise SettingsError(f"{name}: expected at least {least}, got {wrong[0]}")
 
 
 def describe(kind: Any) -> str:
@@ -139,5 +167,8 @@ def describe(kind: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join("null" if a is type(None) else describe(a) for a in get_args(kind))
     if origin is tuple:
-        return f"a list of {describe(get_args(kind)[0])}"
+        parts = get_args(kind)
+        return (
+            f"a list of {describe(parts[0])}" if parts[1:] == (...,) else "a list of " + ", ".join(map(describe, parts))
+        )
     return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(kind, str(kind))

@@ -25,23 +25,28 @@ def shard_folder(run: Path, seed: int) -> Path:
 
 
 @contextmanager
-def held(shard: Path) -> Iterator[Path]:
-    """Hold a shard; raises RunError if another process holds it (naming it) or the folder cannot be written."""
-    owner = shard / "lock.owner"
+def held(folder: Path, wait: float = 0.0) -> Iterator[Path]:
+    """Hold a folder, which is made when missing; the lock goes with the process, however it ends.
+
+    Raises RunError if another process still holds it after ``wait`` seconds (naming it), or if the folder cannot be
+    written.
+    """
+    owner = folder / "lock.owner"
+    lock = FileLock(folder / "lock")
     try:
-        shard.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(shard / "lock")
-        lock.acquire(timeout=0)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=wait)
+        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
     except Timeout:
         name = owner.read_text() if owner.exists() else "another process"
-        raise RunError(f"{shard} is in use by {name}; wait for it or stop it") from None
+        raise RunError(f"{folder} is in use by {name}; wait for it or stop it") from None
     except OSError as error:
+        lock.release(force=True)
         raise RunError(
-            f"{shard} cannot be written ({error.strerror or error}); choose another results folder"
+            f"{folder} cannot be written ({error.strerror or error}); choose another results folder"
         ) from error
     try:
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-        yield shard
+        yield folder
     finally:
         owner.unlink(missing_ok=True)
         lock.release()

@@ -14,16 +14,12 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from oryx.errors import MissingResource, RunError
-from oryx.evidence.compare import compare, say
 from oryx.evidence.files import atomic_write_json, atomic_write_text
 from oryx.evidence.rows import read_rows, read_rows_xz
-from oryx.evidence.stats import summary
-from oryx.evidence.verdicts import judge
-from oryx.runs import provenance
+from oryx.runs.seeds import run_seeds, seeds_of
 from oryx.runs.settings import StudySettings
-from oryx.runs.shards import held, run_folder, shard_folder
-from oryx.runs.status import write_status
-from oryx.training.jobs import Failure, Job, run_jobs
+from oryx.runs.shards import run_folder
+from oryx.training.jobs import Job
 
 
 @dataclass(frozen=True)
@@ -76,13 +72,20 @@ class Study(ABC):
         return []
 
     def hashes(self, settings: Any) -> dict[str, str]:
-        """``weights_hash`` and ``data_hash`` for manifests."""
+        """``weights_hash`` and ``data_hash``: sha256 of what jobs read beside the settings. Jobs done from others are
+        laid aside and done anew."""
+        return {}
+
+    def describe(self, settings: Any) -> dict[str, Any]:
+        """What the manifest says beyond settings and hashes: dtype, attention and decoder backend, prompts in full."""
         return {}
 
     def plan(self, settings: Any) -> dict[str, Any]:
         """What a run would do, for people to read."""
         arms, seeds = self.arms(settings), list(settings.seeds)
-        return {"arms": ", ".join(arms), "seeds": seeds, "jobs": len(arms) * len(seeds)}
+        jobs = [job for seed in seeds_of(self, settings) for job in seed.jobs]
+        done = sum(job.done and not job.outdated for job in jobs)
+        return {"arms": ", ".join(arms), "seeds": seeds, "jobs": f"{len(jobs)}, of which {done} are done"}
 
     def settings(self, values: Mapping[str, Any] | None = None, **overrides: Any) -> StudySettings:
         """Settings from a mapping or a notebook's ``globals()``; strict, see :mod:`oryx.runs.settings`."""
@@ -110,55 +113,35 @@ class Study(ABC):
         if settings.source == "published":
             return self._published(settings)
         self.check(settings)
-        failures: list[Failure] = []
-        for seed in settings.seeds:
-            failures += self._run_seed(settings, seed)
-        if failures:
+        if failures := run_seeds(self, settings):
             first = failures[0]
+            how = f"killed by signal {-first.code}" if first.code < 0 else f"exit code {first.code}"
             raise RunError(
-                f"{len(failures)} job(s) failed, first {first.job.name} with exit code {first.code}; finished rows are "
+                f"{len(failures)} job(s) failed, first {first.job.name} with {how}; finished rows are "
                 f"kept, the same command goes on. End of {first.job.folder / 'log.txt'}:\n{first.log}"
             )
-        return self._merge(settings)
+        return self.collect(settings)
 
-    def _job(self, settings: Any, arm: str, seed: int) -> Job:
-        folder = shard_folder(self.run_folder(settings), seed) / "arms" / arm
-        return Job(self._spec(), settings.to_dict(), arm, seed, folder, self.needs_torch)
+    def collect(self, settings: Any) -> Run:
+        """Merge, judge and compare the finished seeds of a run; nothing is trained.
 
-    def _spec(self) -> str:
-        return f"{type(self).__module__}:{type(self).__qualname__}"
+        Raises RunError naming a seed that is not finished.
+        """
+        # here, not above: workers and most verbs need no statistics, whose imports take half a second
+        from oryx.evidence.stats import summary
+        from oryx.evidence.verdicts import judge
 
-    def _run_seed(self, settings: Any, seed: int) -> list[Failure]:
-        first = [self._job(settings, arm, seed) for arm in self.prepare(settings)]
-        jobs = [self._job(settings, arm, seed) for arm in self.arms(settings)]
-        shard = shard_folder(self.run_folder(settings), seed)
-        with held(shard):
-            if all(job.done for job in jobs) and (shard / "manifest.json").exists():
-                return []
-            manifest = provenance.describe_run(self.id, settings, seed, **self.hashes(settings))
-            status = shard / "status.json"
-            write_status(status, "running", f"{len(jobs)} jobs")
-            atomic_write_json(shard / "manifest.json", manifest)
-            try:
-                failures = run_jobs(first, settings.jobs) or run_jobs(jobs, settings.jobs)
-            except BaseException as error:
-                write_status(status, "killed", type(error).__name__)
-                raise
-            atomic_write_json(shard / "manifest.json", provenance.finish(manifest))
-            write_status(status, "failed" if failures else "done", ", ".join(f.job.name for f in failures))
-        return failures
-
-    def _merge(self, settings: Any) -> Run:
-        folder = self.run_folder(settings)
-        jobs = [self._job(settings, arm, seed) for seed in settings.seeds for arm in self.arms(settings)]
-        rows = read_rows([job.folder / "rows.jsonl" for job in jobs])
-        curves = _curves(jobs)
-        verdicts = judge(rows, self.id, settings.scale)
-        comparison = self._compare(settings, rows)
+        seeds = seeds_of(self, settings)
+        for seed in seeds:
+            if not seed.finished:
+                raise RunError(f"{seed.folder} is not finished with these settings, weights and data: run it first")
+        folder, jobs = self.run_folder(settings), [job for seed in seeds for job in seed.jobs]
+        rows, curves = read_rows([job.folder / "rows.jsonl" for job in jobs]), _curves(jobs)
+        verdicts, comparison = judge(rows, self.id, settings.scale), self._compare(settings, rows)
         atomic_write_text(folder / "table.csv", summary(rows).to_csv(index=False))
         atomic_write_text(folder / "curves.csv", curves.to_csv(index=False))
-        atomic_write_json(folder / "verdicts.json", verdicts)
         atomic_write_text(folder / "comparison.txt", comparison + "\n")
+        atomic_write_json(folder / "verdicts.json", verdicts)
         run = Run(folder, rows, curves, verdicts, comparison)
         self.draw(run, settings)
         return run
@@ -195,6 +178,8 @@ class Study(ABC):
         return Run(folder, rows, pd.read_csv(folder / "curves.csv"), verdicts, "These are the published rows.")
 
     def _compare(self, settings: Any, rows: pd.DataFrame) -> str:
+        from oryx.evidence.compare import compare, say
+
         published = self.published_folder(settings) / "rows.jsonl.xz"
         if not published.exists():
             return f"Nothing is published for {self.id} at {settings.scale}: no comparison."

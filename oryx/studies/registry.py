@@ -25,6 +25,11 @@ def get(name: str):
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise SettingsError(f"unknown study {name!r}; {hint}known: {', '.join(_STUDIES)}")
     try:
-        return getattr(import_module(module), attribute)()
+        found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise SettingsError(f"study {name!r} cannot be imported: {error}") from error
+    from oryx.studies.base import Study
+
+    if not (isinstance(found, type) and issubclass(found, Study)):
+        raise SettingsError(f"study {name!r}: expected a subclass of oryx.studies.base.Study, got {found!r}")
+    return found()

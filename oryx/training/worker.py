@@ -5,15 +5,20 @@ One thread: several single-thread jobs side by side are faster and steadier than
 
 import json
 import os
+import resource
 import sys
 import threading
 import time
 from pathlib import Path
 
-from oryx.evidence.files import atomic_write_json, atomic_write_text
+from oryx.evidence.files import atomic_write_json
+from oryx.runs.shards import held
+from oryx.training.progress import Progress
+
+ORPHAN_SECONDS = 30.0
 
 
-def die_with_parent(parent: int, every: float = 1.0) -> None:
+def die_with_parent(parent: int, every: float = 0.5) -> None:
     """End this process soon after ``parent`` has gone, so that a kill leaves no orphan training on."""
 
     def watch() -> None:
@@ -24,21 +29,9 @@ def die_with_parent(parent: int, every: float = 1.0) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-class Progress:
-    """Writes how far the job is, at most once a second, for the parent to show."""
-
-    def __init__(self, path: Path):
-        self.path, self.last, self.stage = path, 0.0, ""
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if stage != self.stage or done >= total or now - self.last >= 1.0:
-            atomic_write_json(self.path, {"stage": stage, "done": done, "total": total}, indent=None)
-            self.stage, self.last = stage, now
-
-
 def main(arguments: list[str]) -> None:
-    """Carry out the job described in the file and mark it done."""
+    """Carry out the job described in the file and mark it done; the mark tells seconds and peak memory."""
+    began = time.monotonic()
     job = json.loads(Path(arguments[0]).read_text())
     die_with_parent(job["parent"])
     if job["torch"]:
@@ -50,8 +43,12 @@ def main(arguments: list[str]) -> None:
     study = registry.get(job["study"])
     folder = Path(job["folder"])
     settings = study.settings(job["settings"])
-    study.run_job(settings, job["arm"], job["seed"], folder, Progress(folder / "progress.json"))
-    atomic_write_text(folder / "done", "")
+    # after a kill the earlier worker may live on for a moment: two must never write one file
+    with held(folder, wait=ORPHAN_SECONDS):
+        study.run_job(settings, job["arm"], job["seed"], folder, Progress(folder))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        done = {"seconds": round(time.monotonic() - began, 1), "peak_memory_mb": round(peak)}
+        atomic_write_json(folder / "done", done)
 
 
 if __name__ == "__main__":

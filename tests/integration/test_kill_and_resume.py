@@ -1,5 +1,6 @@
-"""kill -9 in the middle: children go, rows are kept, the next run ends with the rows of an undisturbed one."""
+"""kill -9 and kill in the middle: children go, rows are kept, the next run ends with the rows of an undisturbed one."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,9 +8,14 @@ import sys
 import time
 
 import psutil
+import pytest
 
 from oryx.evidence.rows import same_rows
+from oryx.runs.status import read_status
 from tests.toy import ToyStudy
+
+pytestmark = pytest.mark.integration
+FAST = ["-p", "items=8", "--jobs", "2"]
 
 
 def wait_for(condition, seconds: float = 60.0):
@@ -19,24 +25,102 @@ def wait_for(condition, seconds: float = 60.0):
         time.sleep(0.05)
 
 
-def test_a_killed_run_goes_on_to_the_same_rows(tmp_path):
+def command(results, *flags):
+    return [sys.executable, "-m", "oryx", "run", "tests.toy:ToyStudy", "--results", str(results), *flags]
+
+
+def alive(processes) -> list:
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
     study = ToyStudy()
-    values = {"seconds": 0.3, "items": 8, "jobs": 2}
-    settings = study.settings({**values, "results": str(tmp_path / "killed")})
-    command = [sys.executable, "-m", "oryx", "run", "tests.toy:ToyStudy", "--no-notebook", "--jobs", "2"]
-    command += ["--results", str(tmp_path / "killed"), "-p", "seconds=0.3", "-p", "items=8"]
-    parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    rows = study.run_folder(settings) / "seed-0" / "arms" / "native" / "rows.jsonl"
-    wait_for(lambda: rows.exists() and rows.read_bytes().count(b"\n") >= 2)
-    children = psutil.Process(parent.pid).children(recursive=True)
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.wait()
-    wait_for(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children), 20)
-    kept = rows.read_bytes()
-    assert 2 <= kept.count(b"\n") < 8, "the kill must come in the middle"
-    with rows.open("ab") as file:
+    results = str(tmp_path_factory.mktemp("undisturbed"))
+    return study.run(study.settings({"items": 8, "jobs": 2, "results": results})).rows
+
+
+class Started:
+    """A slow run from the command line, stopped when it has some rows or is still training."""
+
+    def __init__(self, results, *flags, pause: float = 0.3):
+        self.study = ToyStudy()
+        self.settings = self.study.settings({"items": 8, "jobs": 2, "results": str(results)})
+        self.folder = self.study.run_folder(self.settings)
+        self.arm = self.folder / "seed-0" / "arms" / "native"
+        self.rows = self.arm / "rows.jsonl"
+        self.process = subprocess.Popen(
+            command(results, *flags, *FAST, "-p", f"seconds={pause}"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def count(self) -> int:
+        return self.rows.read_bytes().count(b"\n") if self.rows.exists() else 0
+
+    def stop(self, when, how: signal.Signals) -> int:
+        wait_for(when)
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        assert len(children) >= 2, "workers run beside each other"
+        os.kill(self.process.pid, how)
+        self.out, self.err = self.process.communicate()
+        wait_for(lambda: not alive(children), 20)
+        return self.process.returncode
+
+    def status(self) -> str:
+        return read_status(self.folder / "seed-0" / "status.json")["state"]
+
+
+@pytest.mark.parametrize("flags", [["--no-notebook"], []], ids=["study", "notebook"])
+def test_a_killed_run_goes_on_to_the_same_rows(tmp_path, undisturbed, flags):
+    run = Started(tmp_path, *flags)
+    assert run.stop(lambda: run.count() >= 2, signal.SIGKILL) == -signal.SIGKILL
+    kept = run.rows.read_bytes()
+    assert 2 <= run.count() < 8, "the kill must come in the middle"
+    assert run.status() == "killed"
+    with run.rows.open("ab") as file:
         file.write(b'{"schema": 1, "study": "to')  # a row torn by the crash
-    resumed = study.run(settings)
-    assert rows.read_bytes().startswith(kept), "finished rows survive as they were"
-    undisturbed = study.run(study.settings({**values, "results": str(tmp_path / "whole")}))
-    assert same_rows(resumed.rows, undisturbed.rows) == []
+    done = subprocess.run(command(tmp_path, *FAST, *flags), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert run.rows.read_bytes().startswith(kept), "finished rows survive as they were"
+    assert run.status() == "done"
+    assert same_rows(run.study.collect(run.settings).rows, undisturbed) == []
+    assert len(json.loads((run.folder / "seed-0" / "manifest.json").read_text())["attempts"]) == 1
+
+
+def test_a_kill_during_training_goes_on_from_the_checkpoint(tmp_path, undisturbed):
+    run = Started(tmp_path, "--no-notebook", pause=1)
+    state = run.arm / "checkpoints" / "state.json"
+    run.stop(state.exists, signal.SIGKILL)
+    assert not run.rows.exists() and json.loads(state.read_text())[0] < 3
+    # at once, while an orphan might still be there
+    assert same_rows(run.study.run(run.settings).rows, undisturbed) == []
+
+
+@pytest.mark.parametrize("flags", [["--no-notebook"], []], ids=["study", "notebook"])
+def test_a_terminated_run_says_so_and_goes_on(tmp_path, undisturbed, flags):
+    run = Started(tmp_path, *flags)
+    assert run.stop(lambda: run.count() >= 2, signal.SIGTERM) == 143
+    assert "the same command goes on" in run.err
+    assert run.status() == "killed"
+    if not flags:
+        assert read_status(run.folder / "status.json")["state"] == "killed"
+    assert same_rows(run.study.run(run.settings).rows, undisturbed) == []
+
+
+def test_an_orphan_and_a_new_worker_never_write_at_once(tmp_path, undisturbed):
+    """A worker whose folder is still held waits until the other has gone."""
+    study = ToyStudy()
+    settings = study.settings({"items": 8, "jobs": 2, "results": str(tmp_path)})
+    arm = study.run_folder(settings) / "seed-0" / "arms" / "native"
+    hold = (
+        f"import time\nfrom pathlib import Path\nfrom oryx.runs.shards import held\n"
+        f"with held(Path({str(arm)!r})): print('held', flush=True); time.sleep(3)"
+    )
+    orphan = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True)
+    assert orphan.stdout.readline() == "held\n"
+    began = time.monotonic()
+    rows = study.run(settings).rows
+    assert time.monotonic() - began > 2 and orphan.wait() == 0
+    assert same_rows(rows, undisturbed) == []

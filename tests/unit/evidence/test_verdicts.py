@@ -172,6 +172,15 @@ def test_rows_of_two_runs_are_refused(field):
         judge(rows, "demo", "nano", [hypothesis()])
 
 
+def test_seeds_may_have_weights_of_their_own_but_one_seed_may_not():
+    rows = pd.DataFrame(rows_of({("a", "text"): 0.8, ("b", "text"): 0.3}))
+    own = rows.assign(weights_hash=rows["seed"].map("weights-{}".format))
+    assert judge(own, "demo", "nano", [hypothesis()])[0]["verdict"] == "supported"
+    mixed = rows.assign(weights_hash=rows["arm"].map("weights-{}".format))
+    with pytest.raises(RunError, match="rows of 2 different weights_hash in seed 0"):
+        judge(mixed, "demo", "nano", [hypothesis()])
+
+
 def test_verdicts_are_json_and_a_frame():
     rows = pd.DataFrame(rows_of({("a", "text"): 0.8, ("b", "text"): 0.3}))
     verdicts = judge(rows, "demo", "nano", [hypothesis(), hypothesis(arms=("a", "c"))])

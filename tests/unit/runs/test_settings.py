@@ -38,6 +38,31 @@ def test_wrong_names_and_values_are_refused(values, message):
         Settings.from_mapping(values)
 
 
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"jobs": 0}, "jobs: expected at least 1, got 0"),
+        ({"seeds": [1, -1]}, "seeds: expected at least 0, got -1"),
+        ({"limit_minutes": "NaN"}, "limit_minutes: expected a number, got 'NaN'"),
+        ({"limit_minutes": float("inf")}, "limit_minutes: expected a number, got inf"),
+        ({"span": [1]}, r"span: expected a list of a whole number, a number, got \[1\]"),
+        ({"span": "[1, true]"}, r"span\[1\]: expected a number, got True"),
+        ({"width": 3}, "width: expected one of 1, 2, got 3"),
+        ({"width": True}, "width: expected one of 1, 2, got True"),
+        ({"seeds": {"a": 1}}, "seeds: expected a list of a whole number"),
+    ],
+)
+def test_values_out_of_range_or_shape_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        ToySettings.from_mapping(values)
+
+
+def test_pairs_choices_of_numbers_and_limits_are_read():
+    made = ToySettings.from_mapping({"span": "[3, 4]", "width": "2", "limit_minutes": "0.5", "items": 4.0})
+    assert (made.span, made.width, made.limit_minutes, made.items) == ((3, 4.0), 2, 0.5, 4)
+    assert ToySettings.from_mapping({"scale": "small"}).items == 8 and ToySettings.from_mapping({}).items == 6
+
+
 def test_text_arrives_as_what_it_says():
     made = Settings.from_mapping(
         {"seeds": "[1,2]", "from_scratch": "true", "jobs": "null", "learning_rate": "1e-3", "train_steps": "7"}

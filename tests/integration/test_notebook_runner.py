@@ -1,0 +1,96 @@
+"""The notebook runner: what is kept, what the status says, and the exit code, however a notebook ends."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from papermill.exceptions import PapermillExecutionError
+
+from oryx.errors import RunError
+from oryx.runs import cli
+from oryx.runs.notebooks import execute
+from oryx.runs.shards import held
+from oryx.runs.status import read_status
+from tests.toy import ToyStudy
+
+pytestmark = pytest.mark.integration
+NOTEBOOK = Path(ToyStudy.notebook)
+
+
+def toy(tmp_path, **values):
+    study = ToyStudy()
+    settings = study.settings({"results": str(tmp_path), "jobs": 2, **values})
+    return study, settings, study.run_folder(settings)
+
+
+def outputs(path) -> str:
+    return json.dumps([c.get("outputs") for c in nbformat.read(path, 4).cells])
+
+
+def test_every_ending_leaves_a_notebook_an_honest_status_and_its_code(tmp_path, capsys):
+    """One folder, four runs: finished rows are not computed again, each run replaces notebook and status."""
+    study, settings, folder = toy(tmp_path, seeds=[0, 2])
+    assert execute(study, settings) == 0
+    done = read_status(folder / "status.json")
+    assert (done["state"], done["seeds"]) == ("done", [0, 2])
+    assert "24 rows, seeds 0, 2" in outputs(folder / "notebook.ipynb")
+    assert "jobs, done" in capsys.readouterr().err
+
+    assert execute(study, study.settings({**settings.to_dict(), "fail": "cell"})) == 4
+    failed = read_status(folder / "status.json")
+    assert failed["state"] == "failed" and "ValueError: this cell was told to fail" in failed["message"]
+    assert "this cell was told to fail" in outputs(folder / "notebook.ipynb")
+
+    assert execute(study, study.settings({**settings.to_dict(), "fail": "kernel"})) == 137
+    assert read_status(folder / "status.json")["state"] == "killed"
+    assert "The kernel was killed" in nbformat.read(folder / "notebook.ipynb", 4).cells[0].source
+
+    one_more = study.settings({**settings.to_dict(), "fail": "area_1", "seeds": [1]})
+    assert execute(study, one_more) == 3, "a failed arm is a failed run, not an error of the notebook"
+    assert "RunError" in read_status(folder / "status.json")["message"]
+    text = (folder / "notebook.ipynb").read_text()
+    paths = nbformat.read(folder / "notebook.ipynb", 4).metadata.papermill
+    assert (paths.input_path, paths.output_path) == ("notebooks/toy.ipynb", "notebook.ipynb"), text[:200]
+    assert not (folder / "notebook.partial.ipynb").exists()
+
+
+def test_two_notebooks_on_one_run_are_refused(tmp_path):
+    study, settings, folder = toy(tmp_path)
+    with held(folder), pytest.raises(RunError, match="is in use by process"):
+        execute(study, settings)
+
+
+def test_reading_the_published_rows_leaves_them_alone(tmp_path):
+    study, settings, _ = toy(tmp_path, source="published")
+    published = study.published_folder(settings)
+    published.mkdir(parents=True)
+    assert execute(study, settings) == 2, "nothing is published"
+    assert list(published.iterdir()) == []
+    assert (tmp_path / "runs" / study.id / "nano" / "published" / "notebook.ipynb").exists()
+
+
+def test_failed_items_give_exit_code_3(tmp_path, capsys):
+    assert cli.main(["run", "tests.toy:ToyStudy", "--results", str(tmp_path), "-p", "errors=1"]) == 3
+    assert "2 items failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "parameters, message",
+    [({"sacle": "nano"}, "did you mean 'scale'"), ({"items": "many"}, "items: expected a whole number, got 'many'")],
+)
+def test_bare_papermill_is_as_strict(tmp_path, parameters, message):
+    with pytest.raises(PapermillExecutionError, match=message):
+        papermill.execute_notebook(NOTEBOOK, tmp_path / "out.ipynb", parameters, progress_bar=False)
+
+
+def test_papermill_on_its_own_command_line_delivers_text_and_it_is_read(tmp_path):
+    """``true`` and ``[1,2]`` arrive as text there."""
+    flags = ["-p", "seeds", "[3,4]", "-p", "from_scratch", "true", "-p", "jobs", "2", "-p", "results", str(tmp_path)]
+    call = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(tmp_path / "out.ipynb"), *flags]
+    done = subprocess.run([*call, "--no-progress-bar"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "24 rows, seeds 3, 4" in outputs(tmp_path / "out.ipynb")

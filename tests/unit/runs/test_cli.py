@@ -1,0 +1,105 @@
+"""The command line: wrong words cost nothing and name the nearest; verbs say what they should."""
+
+import re
+import signal
+
+import pytest
+
+from oryx.errors import RunError
+from oryx.runs import cli
+from oryx.runs.doctor import examine
+
+STUDY = "native_vs_fixed_resolution"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["rnu", STUDY], "invalid choice: 'rnu'.*did you mean 'run'"),
+        ([], "required: VERB"),
+        (["run"], "required: study"),
+        (["run", "native_vs_fixed_resolutoin"], f"did you mean '{STUDY}'"),
+        (["run", STUDY, "--scale", "nan"], "invalid choice: 'nan'.*did you mean 'nano'"),
+        (["run", STUDY, "--seed", "0"], "unrecognized arguments: --seed 0.*did you mean '--seeds'"),
+        (["run", STUDY, "--seeds", "a,b"], "--seeds: expected whole numbers"),
+        (["run", STUDY, "--seeds", "0,0"], "each only once"),
+        (["run", STUDY, "--jobs", "0"], "jobs: expected at least 1, got 0"),
+        (["run", STUDY, "-p", "train_step=3"], "did you mean 'train_steps'"),
+        (["run", STUDY, "-p", "batch"], "expected NAME=VALUE"),
+        (["run", STUDY, "-p", "batch=x"], "batch: expected a whole number"),
+        (["run", STUDY, "-p", "batch=2", "-p", "batch=3"], "-p batch: given twice"),
+        (["run", STUDY, "--seeds", "1", "-p", "seeds=2"], "-p seeds: given twice, or an option of its own"),
+        (["run", STUDY, "--scale", "paper"], "needs the public benchmarks"),
+        (["run", "tests.toy:NoStudy"], "cannot be imported"),
+        (["run", "json:dumps"], "expected a subclass of oryx.studies.base.Study"),
+    ],
+)
+def test_wrong_words_cost_nothing(capsys, arguments, message, monkeypatch):
+    monkeypatch.setattr("oryx.runs.notebooks.execute", lambda *_: pytest.fail("a kernel was started"))
+    monkeypatch.setattr("oryx.training.jobs.run_jobs", lambda *_: pytest.fail("a job was started"))
+    assert cli.main(arguments) == 2
+    err = capsys.readouterr().err
+    assert re.search(message, err), err
+    assert err.count("\n") == 1, "one line"
+
+
+def test_plan_says_what_a_run_would_cost(capsys):
+    assert cli.main(["plan", "all", "--seeds", "0,1,2"]) == 0
+    out = capsys.readouterr().out
+    assert "CPU minutes" in out and "jobs: 27, of which" in out
+
+
+def test_status_run_and_report(tmp_path, capsys):
+    arguments = ["run", "tests.toy:ToyStudy", "--no-notebook", "--results", str(tmp_path)]
+    assert cli.main(["status", "--results", str(tmp_path)]) == 0
+    assert "no runs under" in capsys.readouterr().out
+    assert cli.main([*arguments, "-p", "fail=area_1"]) == 3
+    assert "this arm was told to fail" in capsys.readouterr().err
+    assert cli.main(["status", "--results", str(tmp_path)]) == 0
+    assert "seed-0: failed, 1 of 2 started arms done, area_1, seed 0" in capsys.readouterr().out
+    assert cli.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "H1a.equal.nano" in out and "no comparison" in out and f"report: {tmp_path}/runs/report.html" in out
+    assert cli.main([*arguments, "-p", "source=published"]) == 2
+    assert "nothing is published" in capsys.readouterr().err
+
+
+def test_failed_items_give_exit_code_3(tmp_path, capsys):
+    arguments = ["run", "tests.toy:ToyStudy", "--no-notebook", "--results", str(tmp_path), "-p", "errors=1"]
+    assert cli.main(arguments) == 3
+    assert "2 items failed" in capsys.readouterr().out
+
+
+def test_one_study_that_fails_leaves_the_others_alone(tmp_path, capsys, monkeypatch):
+    ran = []
+
+    def run_one(study, settings, no_notebook):
+        ran.append(study.title)
+        raise RunError("broken")
+
+    monkeypatch.setattr(cli, "_run_one", run_one)
+    monkeypatch.setattr(cli.registry, "ids", lambda: ["tests.toy:ToyStudy", "tests.toy:ChangedToyStudy"])
+    assert cli.main(["run", "all", "--results", str(tmp_path)]) == 3
+    assert len(ran) == 2 and capsys.readouterr().err.count("broken") == 2
+
+
+@pytest.mark.parametrize("stop, code", [(KeyboardInterrupt, 130), (signal.SIGTERM, 143)])
+def test_being_stopped_has_a_code_of_its_own(monkeypatch, capsys, stop, code):
+    def stopped(*_):
+        if stop is KeyboardInterrupt:
+            raise stop
+        signal.raise_signal(stop)
+
+    monkeypatch.setattr(cli, "_run_one", stopped)
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main(["run", "tests.toy:ToyStudy"]) == code
+    assert "the same command goes on" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_doctor_finds_a_working_installation(capsys):
+    checks = {check.name: check for check in examine()}
+    assert checks["torch"].ok and checks["import name oryx"].ok and checks["shipped data"].ok and checks["disk"].ok
+    assert all(check.ok for check in checks.values() if check.needed)
+    assert cli.main(["doctor"]) == 0
+    assert capsys.readouterr().out.count("\n") == len(checks)

@@ -1,0 +1,64 @@
+"""The manifest: command, versions, hardware, and whether the code was committed."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import oryx
+from oryx.runs.provenance import describe_run, reproduce_command
+from oryx.studies.native_vs_fixed_resolution import Settings
+from tests.toy import ToyStudy
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A git checkout that the package seems to lie in."""
+
+    def git(*words):
+        identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / "results").mkdir()
+    (tmp_path / "code.py").write_text("a = 1\n")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    monkeypatch.setattr(oryx, "__path__", [str(tmp_path / "oryx")])
+    return tmp_path
+
+
+def manifest() -> dict:
+    study = ToyStudy()
+    return describe_run(study, study.settings({"scale": "smoke"}), 0, {"weights_hash": "w"})
+
+
+def test_changes_count_as_dirty_outside_the_results(checkout):
+    clean = manifest()
+    assert len(clean["commit"]) == 40 and clean["dirty"] is False
+    (checkout / "results" / "rows.txt").write_text("new")
+    assert manifest()["dirty"] is False
+    (checkout / "code.py").write_text("a = 2\n")
+    assert manifest()["dirty"] is True
+
+
+def test_without_git_commit_and_dirty_are_unknown(tmp_path, monkeypatch):
+    monkeypatch.setattr(oryx, "__path__", [str(tmp_path / "oryx")])
+    found = manifest()
+    assert found["commit"] is None and found["dirty"] is None
+
+
+def test_the_manifest_names_versions_hardware_inputs_and_prompts():
+    found = manifest()
+    assert found["packages"]["numpy"] and found["hardware"]["cores"] and found["hardware"]["memory_gb"] > 0
+    assert found["weights_hash"] == "w" and found["prompts"] and found["settings"]["scale"] == "smoke"
+    assert (Path(oryx.__path__[0]) / "runs").is_dir(), "the package under test is this one"
+
+
+def test_the_command_names_what_changes_numbers():
+    values = {"scale": "smoke", "seeds": [3, 4], "encoder": "trained", "batch": 4, "jobs": 1, "from_scratch": True}
+    settings = Settings.from_mapping({**values, "arms": ["native", "area_1"]})
+    assert reproduce_command("native_vs_fixed_resolution", settings) == (
+        "python -m oryx run native_vs_fixed_resolution --scale smoke --seeds 3,4 "
+        """-p arms='["native", "area_1"]' -p encoder=trained -p batch=4 --from-scratch"""
+    )

@@ -1,0 +1,127 @@
+"""Publishing: what is copied, what is refused, and that the earlier one survives a refusal."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from oryx.errors import RunError, SettingsError
+from oryx.evidence.rows import same_rows
+from oryx.runs import publish as publishing
+from oryx.runs.publish import publish
+from oryx.runs.status import start_attempt, write_status
+
+
+def executed(folder, seeds=(0, 1, 2), state="done"):
+    """What the notebook runner leaves behind."""
+    start_attempt(folder / "status.json")
+    write_status(folder / "status.json", state, seeds=list(seeds))
+    (folder / "notebook.ipynb").write_text("{}")
+
+
+def committed(folder):
+    """Manifests of a run from a clean checkout."""
+    for path in folder.glob("seed-*/manifest.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "dirty": False}))
+
+
+@pytest.fixture
+def ready(finished):
+    study, settings, folder = finished
+    (folder / "figures").mkdir()
+    executed(folder)
+    committed(folder)
+    return study, settings, folder
+
+
+def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready):
+    study, settings, _ = ready
+    target = publish(study, settings)
+    assert {p.name for p in target.iterdir()} == {
+        *("rows.jsonl.xz", "table.csv", "verdicts.json", "curves.csv", "manifest.json", "status.json"),
+        *("notebook.ipynb", "figures"),
+    }
+    published = study.run(study.settings({**settings.to_dict(), "source": "published"}))
+    assert same_rows(study.collect(settings).rows, published.rows) == []
+    assert pd.read_csv(target / "table.csv")["seeds"].tolist() == [3, 3]
+    status = json.loads((target / "status.json").read_text())
+    assert {s["state"] for s in status.values()} == {"done"} and not {"pid", "host"} & set(status["0"])
+    manifest = json.loads((target / "manifest.json").read_text())
+    assert list(manifest["seeds"]) == ["0", "1", "2"] and manifest["dirty"] is False
+    assert manifest["earlier_published_runs"] == []
+    publish(study, settings)
+    earlier = json.loads((target / "manifest.json").read_text())["earlier_published_runs"]
+    assert [run["published"] for run in earlier] == [manifest["published"]]
+    assert earlier[0]["seeds"]["1"]["settings_hash"] == settings.settings_hash
+    assert "Same as published within tolerance: yes" in study.collect(settings).comparison
+    assert [p.name for p in target.parent.iterdir()] == ["nano"], "nothing staged stays behind"
+
+
+def test_unfit_settings_are_refused(finished):
+    study, settings, _ = finished
+    for values, message in (
+        ({"scale": "smoke"}, "smoke is never published"),
+        ({"seeds": [0, 1]}, "at least 3 seeds"),
+        ({"seeds": [0, 1, 100]}, r"seeds 0 to 4, got \[100\]"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            publish(study, study.settings({**settings.to_dict(), **values}))
+
+
+def test_an_unfinished_seed_is_refused(ready):
+    study, settings, folder = ready
+    with pytest.raises(RunError, match="seed-3 is not finished"):
+        publish(study, study.settings({**settings.to_dict(), "seeds": [0, 1, 2, 3]}))
+    (folder / "seed-1" / "arms" / "native" / "done").unlink()
+    with pytest.raises(RunError, match="seed-1 is not finished"):
+        publish(study, settings)
+
+
+@pytest.mark.parametrize("dirty", [True, None])
+def test_uncommitted_code_is_refused_or_recorded(ready, dirty):
+    study, settings, folder = ready
+    path = folder / "seed-2" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "attempts": [{"dirty": dirty}]}))
+    with pytest.raises(RunError, match="seeds 2 ran from a tree with uncommitted changes"):
+        publish(study, settings)
+    target = publish(study, settings, allow_dirty=True)
+    assert json.loads((target / "manifest.json").read_text())["dirty"] is True
+
+
+def test_a_notebook_of_other_seeds_or_of_a_failed_run_is_refused(ready):
+    study, settings, folder = ready
+    for seeds, state in (((0,), "done"), ((0, 1, 2), "failed")):
+        executed(folder, seeds, state)
+        with pytest.raises(RunError, match="was not executed to its end with these seeds"):
+            publish(study, settings)
+
+
+def _change_rows(folder, **values):
+    for path in folder.glob("seed-*/arms/*/rows.jsonl"):
+        rows = [json.loads(line) | values for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_failed_items_and_rows_of_the_dev_split_are_refused(ready):
+    study, settings, folder = ready
+    _change_rows(folder, split="dev")
+    with pytest.raises(RunError, match="rows are of split dev: only 'report'"):
+        publish(study, settings)
+    _change_rows(folder, error="gone", answer=None, score=None)
+    with pytest.raises(RunError, match="36 of 36 items failed"):
+        publish(study, settings)
+
+
+def test_a_refusal_leaves_the_earlier_publication(ready, monkeypatch):
+    study, settings, _ = ready
+    target = publish(study, settings)
+    before = (target / "manifest.json").read_bytes()
+    monkeypatch.setattr(publishing, "MOST_ROW_BYTES", 10)
+    with pytest.raises(RunError, match="the limit is 10"):
+        publish(study, settings)
+    monkeypatch.undo()
+    monkeypatch.setattr(publishing.shutil, "copyfile", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(RunError, match=r"cannot be written .*No space left.*unchanged"):
+        publish(study, settings)
+    assert (target / "manifest.json").read_bytes() == before
+    assert [p.name for p in target.parent.iterdir()] == ["nano"]

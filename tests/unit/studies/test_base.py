@@ -1,0 +1,121 @@
+"""A whole run of the toy study: seeds, jobs, status, manifest, merging, going on, and what goes wrong."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from oryx.errors import MissingResource, RunError
+from oryx.evidence.rows import same_rows
+from oryx.runs.shards import held
+from oryx.runs.status import read_status
+from tests.toy import ChangedToyStudy, ToyStudy
+
+
+def toy(tmp_path, **values):
+    study = ToyStudy()
+    return study, study.settings({"results": str(tmp_path), "jobs": 2, **values})
+
+
+def test_a_run_makes_rows_tables_verdicts_status_and_manifest(tmp_path):
+    study, settings = toy(tmp_path, seeds=[0, 1])
+    run = study.run(settings)
+    assert len(run.rows) == 2 * 2 * 6 and run.failed == 0 and "24 rows, seeds 0, 1, 0 failed" in repr(run)
+    for name in ("table.csv", "verdicts.json", "curves.csv", "comparison.txt"):
+        assert (run.folder / name).stat().st_size > 0
+    for seed in (0, 1):
+        shard = run.folder / f"seed-{seed}"
+        assert read_status(shard / "status.json")["state"] == "done"
+        manifest = json.loads((shard / "manifest.json").read_text())
+        assert manifest["seed"] == seed and manifest["end"] >= manifest["start"] and manifest["attempts"] == []
+        assert manifest["peak_memory_mb"]["largest_worker"] == max(
+            a["peak_memory_mb"] for a in manifest["arms"].values()
+        )
+        assert (manifest["weights_hash"], manifest["dtype"], manifest["prompts"]) == (
+            "w",
+            "float32",
+            {"number": "read"},
+        )
+    again = study.run(settings)
+    assert same_rows(run.rows, again.rows) == []
+    assert again.rows["seconds"].tolist() == run.rows["seconds"].tolist(), "a finished run is not done again"
+    assert "4, of which 4 are done" in study.plan(settings)["jobs"]
+
+
+def test_a_failing_arm_leaves_the_others_and_the_next_run_goes_on(tmp_path):
+    study, settings = toy(tmp_path, fail="area_1")
+    with pytest.raises(RunError, match=r"1 job\(s\) failed, first area_1, seed 0 with exit code 1") as caught:
+        study.run(settings)
+    assert "this arm was told to fail" in str(caught.value)
+    shard = study.run_folder(settings) / "seed-0"
+    assert read_status(shard / "status.json")["state"] == "failed"
+    before = (shard / "arms" / "native" / "done").stat().st_mtime_ns
+    whole = study.run(study.settings({**settings.to_dict(), "fail": ""}))
+    assert len(whole.rows) == 12
+    assert (shard / "arms" / "native" / "done").stat().st_mtime_ns == before, "a finished arm is not done again"
+    manifest = json.loads((shard / "manifest.json").read_text())
+    assert len(manifest["attempts"]) == 1 and manifest["attempts"][0]["end"]
+    assert read_status(shard / "status.json")["attempt"] == 2
+
+
+def test_failed_items_are_counted_not_scored(tmp_path):
+    study, settings = toy(tmp_path, errors=1)
+    run = study.run(settings)
+    assert run.failed == 2 and run.rows["score"].isna().sum() == 2
+
+
+def test_shared_weights_come_before_the_arms(tmp_path):
+    study, settings = toy(tmp_path, from_scratch=True, seeds=[3])
+    run = study.run(settings)
+    assert len(run.rows) == 12
+    assert (run.folder / "seed-3" / "arms" / "shared" / "weights.json").read_text().strip() == "3"
+
+
+def test_arms_of_other_weights_are_laid_aside(tmp_path, capsys):
+    study, settings = toy(tmp_path)
+    old = study.run(settings)
+    with pytest.raises(RunError, match="is not finished with these settings, weights and data"):
+        ChangedToyStudy().collect(settings)
+    new = ChangedToyStudy().run(settings)
+    assert set(old.rows["weights_hash"]) == {"w"} and set(new.rows["weights_hash"]) == {"other"}
+    assert len(list((new.folder / "seed-0" / "outdated").glob("*/rows.jsonl"))) == 2, "the earlier rows are kept"
+    assert "have changed; kept in" in capsys.readouterr().out
+
+
+def test_two_runs_on_one_seed_are_refused(tmp_path):
+    study, settings = toy(tmp_path)
+    with held(study.run_folder(settings) / "seed-0"), pytest.raises(RunError, match="seed-0 is in use by process"):
+        study.run(settings)
+    assert not (study.run_folder(settings) / "seed-0" / "arms").exists()
+
+
+def test_a_time_limit_ends_the_run_and_says_so(tmp_path):
+    study, settings = toy(tmp_path, limit_minutes=0.02, seconds=0.5)
+    with pytest.raises(RunError, match=r"stopped after 0\.02 minutes"):
+        study.run(settings)
+    assert read_status(study.run_folder(settings) / "seed-0" / "status.json")["state"] == "timeout"
+
+
+def test_an_unwritable_results_folder_is_a_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    study, settings = toy(tmp_path / "file")
+    with pytest.raises(RunError, match="cannot be written"):
+        study.run(settings)
+
+
+def test_nothing_published_is_said(tmp_path):
+    study, settings = toy(tmp_path, source="published")
+    with pytest.raises(MissingResource, match="nothing is published"):
+        study.run(settings)
+
+
+def test_a_run_without_notebook_loads_neither_torch_nor_notebook_packages(tmp_path):
+    code = (
+        "import sys\nfrom oryx.runs import cli\n"
+        f"code = cli.main(['run', 'tests.toy:ToyStudy', '--no-notebook', '--results', {str(tmp_path)!r}])\n"
+        "heavy = {'torch', 'transformers', 'papermill', 'nbclient', 'nbformat', 'decord', 'psutil'} & {*sys.modules}\n"
+        "sys.exit(str(heavy) if heavy else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
