@@ -4,9 +4,10 @@ Paper claim (our hypotheses H1a to H1c, ``hypotheses.toml``): native input clear
 the shape kept, above all where the task depends on detail; among fixed sizes larger is better. The sizes, data and
 training of the paper's ablation are not public; ours are below, fixed before any report run.
 
-At nano every arm starts from the same shipped encoder and reader, keeps the encoder frozen (or trains it:
-``encoder="trained"``), and trains on the same pictures in the same order for the same steps. Arms differ only in the
-size at which pictures reach the encoder. The low-resolution second view is off in all arms.
+At nano every arm starts from the same shipped encoder and reader (trained on native and square inputs), keeps the
+encoder frozen (or trains it: ``encoder="trained"``), and trains on the same pictures in the same order for the same
+steps. Arms differ only in the size at which pictures reach the encoder. The low-resolution second view is off in all
+arms.
 """
 
 from collections.abc import Callable
@@ -24,8 +25,18 @@ from oryx.studies.base import Study
 TEXT_TASKS = ("number", "word", "list", "page")
 OBJECT_TASKS = ("icon", "clipart", "photo")
 LEGIBLE_TASKS = tuple(f"{task}_legible" for task in TEXT_TASKS)
-CONTROL, BLIND, SHARED = "area_1_legible", "blind", "shared"
-ARMS = ("native", "area_quarter", "area_1", "area_4", "squash", "pad", CONTROL, BLIND)
+CONTROL, BLIND, SHARED = "area_matched_legible", "blind", "shared"
+ARMS = ("native", "area_quarter", "area_1", "area_matched", "area_4", "squash", "pad", CONTROL, BLIND)
+MATCHED = 1.2
+"""Side of the token-matched arms over S: areas log-uniform in S²/4 to 4 S² have a mean above S². Then the shape-keeping
+arm has native's mean number of tokens within 2 % (``tests/unit/studies/test_native_vs_fixed_resolution.py``)."""
+QUESTIONS = {
+    **dict.fromkeys(("number", "word"), "read"),
+    "list": "the letter whose number is asked",
+    "page": "marked",
+    "icon": "name",
+    **dict.fromkeys(("clipart", "photo"), "kind"),
+}
 CORPORA = ("fonts", "words", "icons", "clipart", "photos")
 WEIGHTS = Path(oryx.__path__[0]) / "weights" / "nano"
 SECONDS_A_STEP = {"frozen": 0.2, "trained": 0.6}
@@ -34,14 +45,16 @@ SECONDS_A_PICTURE = 0.006
 
 def arm_resolution(arm: str, side: int) -> Resolution | None:
     """The resolution of an arm for the side S in pixels; None for the arm that never sees a picture."""
+    matched = round(side * MATCHED)
     return {
         "native": Resolution("native"),
         "area_quarter": Resolution("area", side // 2),
         "area_1": Resolution("area", side),
+        "area_matched": Resolution("area", matched),
         "area_4": Resolution("area", side * 2),
-        "squash": Resolution("squash", side),
-        "pad": Resolution("pad", side),
-        CONTROL: Resolution("area", side),
+        "squash": Resolution("squash", matched),
+        "pad": Resolution("pad", matched),
+        CONTROL: Resolution("area", matched),
         BLIND: None,
     }[arm]
 
@@ -55,19 +68,19 @@ class Settings(StudySettings):
         "frozen", "frozen: cached features; trained: learns with the reader"
     )
     split: Literal["dev", "report"] = setting("report", "held-out items: dev (seeds from 100) or report (seeds 0 to 4)")
-    side: int = setting(48, "S in pixels: fixed arms have the area S²/4, S² or 4 S²")
-    train_items: int = setting(4000, "training pictures of a seed")
-    train_steps: int = setting(400, "training steps of every arm")
-    batch: int = setting(32, "pictures in a step")
+    side: int = setting(48, "S in pixels: areas of pictures are S²/4 to 4 S²", least=1)
+    train_items: int = setting(4000, "training pictures of a seed", least=1)
+    train_steps: int = setting(400, "training steps of every arm", least=1)
+    batch: int = setting(32, "pictures in a step", least=1)
     learning_rate: float = setting(5e-4, "peak learning rate")
-    text_items: int = setting(150, "evaluation items of each text task")
-    object_items: int = setting(150, "evaluation items of each object task")
+    text_items: int = setting(150, "evaluation items of each text task", least=1)
+    object_items: int = setting(300, "evaluation items of each object task", least=1)
     checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name")
     benchmarks: tuple[str, ...] = setting(("ocrbench", "mmbench_en_dev"), "scale paper: public benchmarks")
 
     presets: ClassVar[dict[str, dict]] = {
         "smoke": {
-            "arms": ("native", "area_1", CONTROL, BLIND),
+            "arms": ("native", "area_matched", CONTROL, BLIND),
             "train_items": 40,
             "train_steps": 4,
             "batch": 8,
@@ -118,6 +131,16 @@ class NativeVsFixedResolution(Study):
         if trains_shared(settings) and shared is None:
             return {"weights_hash": "trained by this run", "data_hash": data_hash(CORPORA)}
         return {"weights_hash": shared_hash(shared or WEIGHTS), "data_hash": data_hash(CORPORA)}
+
+    def describe(self, settings: Settings) -> dict:
+        """Precision, attention, decoding and the prompts in full."""
+        return {
+            "dtype": "float32",
+            "attention": "one picture at a time (exact path of the packed encoder)",
+            "decoder": "none: stills",
+            "prompt": "<visual>QUESTION\\n",
+            "questions": QUESTIONS,
+        }
 
     def plan(self, settings: Settings) -> dict:
         """Arms, steps and what they cost; minutes are those of the machine that the published run was made on."""
@@ -212,8 +235,8 @@ class Evaluation:
 def evaluations(arm: str, side: int) -> list[Evaluation]:
     """What an arm is asked.
 
-    Beside its own resolution every arm answers without the picture. The native and the area-S² arm also answer at each
-    other's resolution (the price of a train/test mismatch), and the control arm answers its own kind of items.
+    Beside its own resolution every arm answers without the picture. The native and the token-matched arm also answer at
+    each other's resolution (the price of a train/test mismatch), and the control arm answers its own kind of items.
     """
     own = arm_resolution(arm, side)
     tasks = (*TEXT_TASKS, *OBJECT_TASKS)
@@ -223,7 +246,7 @@ def evaluations(arm: str, side: int) -> list[Evaluation]:
         tasks = (*LEGIBLE_TASKS, *OBJECT_TASKS)
     asked = [Evaluation("visual", tasks, own), Evaluation("no_visual", tasks, None, visual=False)]
     if arm == "native":
-        asked.append(Evaluation("at_area_1", TEXT_TASKS, arm_resolution("area_1", side)))
-    if arm == "area_1":
+        asked.append(Evaluation("at_area_matched", TEXT_TASKS, arm_resolution("area_matched", side)))
+    if arm == "area_matched":
         asked.append(Evaluation("at_native", TEXT_TASKS, arm_resolution("native", side)))
     return asked
