@@ -37,7 +37,7 @@ def tokens(arm, items):
 
 def test_the_matched_arm_costs_native_tokens(items):
     native, matched = tokens("native", items), tokens("area_matched", items)
-    assert matched.mean() == pytest.approx(native.mean(), rel=0.02)
+    assert matched.mean() == pytest.approx(native.mean(), rel=0.05)
     assert np.array_equal(matched, tokens(CONTROL, items)), "the control differs in its text, not in its tokens"
     assert matched.std() < 0.25 * native.std(), "native spends by the picture, the fixed arm does not"
 
