@@ -50,12 +50,13 @@ def verdicts(folder: Path) -> str:
 
 
 def scores(folder: Path) -> str:
-    """Mean score per arm and task, with chance and the control without a picture."""
+    """Mean score per arm and task, with chance and the control: the best that any arm scores without the picture."""
     table = pd.read_csv(folder / "table.csv")
     seen = table[table["condition"] == "visual"]
     wide = seen.pivot_table(index="arm", columns="task", values="score", sort=False)
     chance = seen.groupby("task")["chance"].mean().rename("*chance*").to_frame().T
-    blind = table[table["condition"] == "no_visual"].groupby("task")["score"].mean().rename("*no picture*").to_frame().T
+    hidden = table[table["condition"] == "no_visual"].groupby("task")["score"].max()
+    blind = hidden.rename("*best arm without the picture*").to_frame().T
     whole = pd.concat([wide, chance, blind])[list(wide.columns)]
     shown = whole.map(lambda v: "" if pd.isna(v) else f"{v:.2f}").reset_index(names="arm")
     items = int(seen["n_items"].max())

@@ -15,6 +15,7 @@ from oryx.evidence.rows import read_rows, same_rows
 from oryx.runs.status import read_status
 from oryx.studies import registry
 
+pytestmark = pytest.mark.notebook
 ROOT = Path(__file__).parents[2]
 FIGURES = ("score_by_task", "score_by_size", "score_against_tokens", "training_curves", "verdicts")
 
