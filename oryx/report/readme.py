@@ -15,7 +15,7 @@ from oryx.errors import SettingsError
 from oryx.evidence.files import atomic_write_text
 from oryx.report.tables import to_markdown
 
-BLOCK = re.compile(r"(<!-- results:(?P<place>[\w/]+):(?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- results:(?P<place>[\w/,.=+-]+):(?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str, results: Path) -> str:

@@ -41,7 +41,7 @@ def notebook_path(study: Any) -> Path:
 def notebook_folder(study: Any, settings: StudySettings) -> Path:
     """Where the executed notebook and its status lie: the run's folder, never the published one."""
     if settings.source == "published":
-        return Path(settings.results) / "runs" / study.id / settings.scale / "published"
+        return Path(settings.results) / "runs" / study.id / settings.variant / "published"
     return study.run_folder(settings)
 
 

@@ -1,4 +1,7 @@
-"""Copy a finished run into ``results/<study>/<scale>/``, the published reference that is committed."""
+"""Copy a finished run into ``results/<study>/<scale>/``, the published reference that is committed.
+
+Settings away from the scale's preset have a folder of their own beside it: ``results/<study>/<scale>,<name>=<value>/``.
+"""
 
 import json
 import os
@@ -48,9 +51,9 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
     if (splits := sorted(run.rows["split"].unique())) != ["report"]:
         raise RunError(f"rows are of split {', '.join(splits)}: only 'report' is published")
     notebook = _notebook(study, settings)
-    target = Path(settings.results) / study.id / settings.scale
+    target = study.published_folder(settings)
     target.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=f".{settings.scale}.", suffix=".tmp", dir=target.parent))
+    staged = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
         size = write_rows_xz(run.rows, staged / "rows.jsonl.xz").stat().st_size
         if size > MOST_ROW_BYTES:

@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -18,6 +19,7 @@ from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, ge
 from oryx.errors import SettingsError
 
 SCALES = ("smoke", "nano", "small", "paper")
+LONGEST_NAME = 100
 _PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 
 
@@ -96,11 +98,28 @@ class StudySettings:
         return {name: value for name, value in plain.items() if value != base[name] or name in ("scale", "seeds")}
 
     @property
+    def variant(self) -> str:
+        """Scale and what counts and differs from its preset, as a folder name: ``nano``, ``nano,encoder=trained``.
+
+        A run away from the defaults is published beside the default one, never over it. Long values give way to the
+        hash of the settings.
+        """
+        plain, base = self.to_dict(), type(self).from_mapping({"scale": self.scale}).to_dict()
+        differing = [f.name for f in fields(self) if f.metadata.get("counts", True) and plain[f.name] != base[f.name]]
+        name = ",".join([self.scale, *(f"{field}={_as_name(plain[field])}" for field in differing)])
+        return name if len(name) <= LONGEST_NAME else f"{self.scale},{self.settings_hash}"
+
+    @property
     def settings_hash(self) -> str:
         """12 hex digits of the sha256 over every field that changes numbers, and the class they belong to."""
         counting = {f.name: self.to_dict()[f.name] for f in fields(self) if f.metadata.get("counts", True)}
         text = json.dumps([type(self).__module__, counting], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _as_name(value: Any) -> str:
+    text = "+".join(map(str, value)) if isinstance(value, list) else json.dumps(value).strip('"')
+    return re.sub(r"[^\w.+-]", "_", text)
 
 
 def settings_types(cls: type) -> dict[str, Any]:

@@ -102,8 +102,8 @@ class Study(ABC):
         return run_folder(settings.results, self.id, settings.scale, settings.settings_hash)
 
     def published_folder(self, settings: StudySettings) -> Path:
-        """``results/<study>/<scale>``."""
-        return Path(settings.results) / self.id / settings.scale
+        """``results/<study>/<scale>``; settings away from the preset are named too: ``<scale>,<name>=<value>``."""
+        return Path(settings.results) / self.id / settings.variant
 
     def run(self, settings: Any) -> Run:
         """Do what is missing of this run, then merge, judge and compare it; or read the published one.
@@ -182,7 +182,7 @@ class Study(ABC):
 
         published = self.published_folder(settings) / "rows.jsonl.xz"
         if not published.exists():
-            return f"Nothing is published for {self.id} at {settings.scale}: no comparison."
+            return f"Nothing is published for {self.id} at {settings.variant}: no comparison."
         return say(compare(rows, read_rows_xz(published)))
 
 

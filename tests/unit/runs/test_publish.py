@@ -57,6 +57,19 @@ def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready):
     assert [p.name for p in target.parent.iterdir()] == ["nano"], "nothing staged stays behind"
 
 
+def test_a_run_away_from_the_defaults_is_published_beside_the_default_one(ready):
+    study, settings, _ = ready
+    default = publish(study, settings)
+    other = study.settings({**settings.to_dict(), "steps": settings.steps + 1})
+    study.run(other)
+    committed(study.run_folder(other))
+    (study.run_folder(other) / "figures").mkdir(exist_ok=True)
+    executed(study.run_folder(other))
+    target = publish(study, other)
+    assert target.name == f"nano,steps={other.steps}" and default.exists()
+    assert "no comparison" not in study.collect(other).comparison
+
+
 def test_unfit_settings_are_refused(finished):
     study, settings, _ = finished
     for values, message in (

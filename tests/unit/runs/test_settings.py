@@ -105,3 +105,16 @@ def test_unknown_studies_get_the_nearest_match():
     with pytest.raises(SettingsError, match="did you mean 'native_vs_fixed_resolution'"):
         registry.get("native_vs_fixed")
     assert registry.get("tests.toy:ToyStudy").title == "Toy"
+
+
+def test_a_variant_names_what_counts_and_differs_from_the_preset():
+    def variant(**values):
+        return Settings.from_mapping(values).variant
+
+    assert variant() == variant(seeds=[3], jobs=1, source="published") == "nano"
+    assert variant(scale="smoke") == "smoke", "a preset's own values are no variant"
+    assert variant(encoder="trained", from_scratch=True) == "nano,from_scratch=true,encoder=trained"
+    assert variant(arms=["native", "squash"], learning_rate=0.001) == "nano,arms=native+squash,learning_rate=0.001"
+    assert variant(checkpoint="../a b").endswith("checkpoint=.._a_b")
+    long = Settings.from_mapping({"checkpoint": "x" * 200})
+    assert long.variant == f"nano,{long.settings_hash}"
