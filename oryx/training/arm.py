@@ -15,6 +15,7 @@ from oryx.data.items import generator, training_item
 from oryx.data.pictures import PictureSizes
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.resolution import Resolution
+from oryx.training.batches import loss_by_length
 from oryx.training.inputs import PictureInputs
 from oryx.training.loop import TrainPlan, train
 
@@ -52,8 +53,12 @@ def train_arm(
 
     def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
         chosen = generator("arm", seed, step).choice(len(items), arm.batch, replace=False)
-        order = sorted(chosen.tolist(), key=lambda i: inputs.grids[i])
-        return model(**inputs.batch(order, answers=True, device=model.device)).loss
+        order = sorted(chosen.tolist(), key=lambda i: inputs.grids[i])  # equal sizes side by side share attention calls
+        return loss_by_length(
+            model,
+            [inputs.length(i) for i in order],
+            lambda group: inputs.batch([order[i] for i in sorted(group)], answers=True, device=model.device),
+        )
 
     torch.manual_seed(seed)
     return train(

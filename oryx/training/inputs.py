@@ -67,6 +67,11 @@ class PictureInputs:
         """How many tokens the projector emits for item ``index``, newlines and separators included."""
         return 0 if not self.parts else image_token_count(None, self.grids[index])
 
+    def length(self, index: int) -> int:
+        """Tokens of item ``index`` in the language model: picture, question and answer (one byte a token)."""
+        item = self.items[index]
+        return self.visual_tokens(index) + len(item.question) + len(item.answer)
+
     def batch(self, indices: Sequence[int], answers: bool, visual: bool = True, device=None) -> dict[str, Tensor]:
         """Model inputs for these items; with ``answers`` also labels. ``visual=False`` leaves the pictures out."""
         visual = visual and bool(self.parts)

@@ -21,11 +21,12 @@ from transformers import Qwen2Config, SiglipConfig, SiglipModel
 from oryx.data import corpora
 from oryx.data.items import draw_item, generator
 from oryx.errors import MissingResource
+from oryx.grids import image_token_count
 from oryx.model.config import OryxConfig
 from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
-from oryx.training.batches import END, VOCABULARY, text_batch, to_patches
+from oryx.training.batches import END, VOCABULARY, loss_by_length, text_batch, to_patches
 from oryx.training.checkpoints import file_sha256, load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import Phase, Recipe, recipe
@@ -156,17 +157,22 @@ def reader_loss(r: Recipe, seed: int, model: OryxForConditionalGeneration, step:
         draw_item(rng, tasks[i], "train", phase.sizes, f"reader/{step}")
         for i in rng.choice(len(tasks), phase.batch, p=weights)
     ]
-    pictures = [(fit_training_picture(rng, item.picture, phase, r), item) for item in items]
-    pictures.sort(key=lambda pair: pair[0].size)  # equal sizes side by side share one attention call
-    parts = [to_patches(picture, r.patch) for picture, _ in pictures]
-    batch = text_batch([item.question for _, item in pictures], [item.answer for _, item in pictures])
-    batch |= {
-        "pixel_patches": torch.cat([patches for patches, _ in parts]),
-        "image_grids": torch.tensor([grid for _, grid in parts]),
-        "visual_spec": torch.tensor([[Layout.ONE_VIEW, 1, 1]] * len(parts)),
-    }
+    samples = [(to_patches(fit_training_picture(rng, item.picture, phase, r), r.patch), item) for item in items]
+    samples.sort(key=lambda sample: sample[0][1])  # equal sizes side by side share one attention call
     device = next(model.parameters()).device
-    return model(**{name: value.to(device) for name, value in batch.items()}).loss
+
+    def batch_of(group: list[int]) -> dict[str, Tensor]:
+        chosen = [samples[i] for i in sorted(group)]
+        batch = text_batch([item.question for _, item in chosen], [item.answer for _, item in chosen])
+        batch |= {
+            "pixel_patches": torch.cat([patches for (patches, _), _ in chosen]),
+            "image_grids": torch.tensor([grid for (_, grid), _ in chosen]),
+            "visual_spec": torch.tensor([[Layout.ONE_VIEW, 1, 1]] * len(chosen)),
+        }
+        return {name: value.to(device) for name, value in batch.items()}
+
+    lengths = [image_token_count(None, grid) + len(item.question) + len(item.answer) for (_, grid), item in samples]
+    return loss_by_length(model, lengths, batch_of)
 
 
 def train_shared(r: Recipe, seed: int, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None):
