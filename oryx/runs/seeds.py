@@ -12,7 +12,7 @@ from oryx.evidence.files import atomic_write_json
 from oryx.runs import provenance
 from oryx.runs.shards import held, shard_folder
 from oryx.runs.status import read_status, start_attempt, write_status
-from oryx.training.jobs import Failure, Job, run_jobs
+from oryx.training.jobs import Failure, Job, cores, run_jobs
 
 
 class Seed:
@@ -21,13 +21,16 @@ class Seed:
     def __init__(self, study: Any, settings: Any, seed: int, inputs: dict[str, str]):
         self.study, self.settings, self.seed, self.inputs = study, settings, seed, inputs
         self.folder = shard_folder(study.run_folder(settings), seed)
-        self.first = [self._job(arm) for arm in study.prepare(settings)]
+        # All others wait for these, so they share the cores among them; by the seeds of the settings, not by those that
+        # are left to do: a run that goes on after a kill must take the same steps.
+        threads = max(1, (settings.jobs or cores()) // len(settings.seeds))
+        self.first = [self._job(arm, threads) for arm in study.prepare(settings)]
         self.jobs = [self._job(arm) for arm in study.arms(settings)]
 
-    def _job(self, arm: str) -> Job:
+    def _job(self, arm: str, threads: int = 1) -> Job:
         folder = self.folder / "arms" / arm
         place = f"{type(self.study).__module__}:{type(self.study).__qualname__}"
-        return Job(place, self.settings.to_dict(), arm, self.seed, folder, self.study.needs_torch, self.inputs)
+        return Job(place, self.settings.to_dict(), arm, self.seed, folder, self.study.needs_torch, self.inputs, threads)
 
     @property
     def finished(self) -> bool:
@@ -95,7 +98,7 @@ def run_seeds(study: Any, settings: Any) -> list[Failure]:
         try:
             failures += run_jobs([j for s in todo.values() for j in s.first], settings.jobs, stop_at, started)
             lost = {failure.job.seed for failure in failures}
-            rest = [j for s in todo.values() if s.seed not in lost for j in s.jobs]
+            rest = [j for s in todo.values() if s.seed not in lost for j in longest_first(study, s.jobs)]
             failures += run_jobs(rest, settings.jobs, stop_at, started, ended)
         except TimeoutError:
             for seed in todo.values():
@@ -112,6 +115,11 @@ def run_seeds(study: Any, settings: Any) -> list[Failure]:
             failed = [failure.job.name for failure in failures if failure.job.seed == seed.seed]
             seed.end("failed" if failed else "done", ", ".join(failed))
     return failures
+
+
+def longest_first(study: Any, jobs: list[Job]) -> list[Job]:
+    """The jobs of a seed with the study's long ones in front, so that none is left to run alone at the end."""
+    return sorted(jobs, key=lambda job: job.arm not in study.long_arms)
 
 
 def how_far(folder: Path) -> str:

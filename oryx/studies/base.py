@@ -43,7 +43,11 @@ class Run:
 
 
 class Study(ABC):
-    """One study; ``arm_order`` fixes colours and the order of tables, ``baseline`` is what arms are compared with."""
+    """One study.
+
+    ``arm_order`` fixes colours and the order of tables, ``baseline`` is what arms are compared with, ``long_arms`` are
+    started first.
+    """
 
     id: ClassVar[str]
     title: ClassVar[str]
@@ -53,6 +57,7 @@ class Study(ABC):
     baseline: ClassVar[str]
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {}
     needs_torch: ClassVar[bool] = True
+    long_arms: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def arms(self, settings: StudySettings) -> list[str]:

@@ -39,7 +39,7 @@ QUESTIONS = {
 }
 CORPORA = ("fonts", "words", "icons", "clipart", "photos")
 WEIGHTS = Path(oryx.__path__[0]) / "weights" / "nano"
-SECONDS_A_STEP = {"frozen": 0.2, "trained": 0.6}
+SECONDS_A_STEP = {"frozen": 0.15, "trained": 0.5}
 SECONDS_A_PICTURE = 0.006
 
 
@@ -101,6 +101,7 @@ class NativeVsFixedResolution(Study):
     settings_class = Settings
     arm_order = ARMS
     baseline = "native"
+    long_arms: ClassVar[tuple[str, ...]] = ("native", "area_4")
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": OBJECT_TASKS}
 
     def arms(self, settings: Settings) -> list[str]:

@@ -1,4 +1,4 @@
-"""Run (arm, seed) jobs as single-thread processes, as many at a time as there are cores.
+"""Run (arm, seed) jobs as processes, as many at a time as there are cores; one thread each unless a job says more.
 
 Notebook, command line and cluster all call this; nothing else starts trainings. A job that is marked done is skipped,
 one that was stopped goes on from its own checkpoints and rows, one that fails leaves the others alone.
@@ -24,7 +24,7 @@ SHOW_SECONDS = 0.5
 class Job:
     """One arm with one seed; ``folder`` takes its rows, checkpoints, log and the mark that it is done.
 
-    ``inputs``: hashes of what the job reads beside its settings (shared weights, data).
+    ``inputs``: hashes of what the job reads beside its settings (shared weights, data). ``threads``: of its process.
     """
 
     study: str
@@ -34,6 +34,7 @@ class Job:
     folder: Path
     torch: bool = True
     inputs: dict = field(default_factory=dict)
+    threads: int = 1
 
     @property
     def done(self) -> bool:
@@ -115,7 +116,7 @@ def run_jobs(
 def _start(job: Job) -> subprocess.Popen:
     job.folder.mkdir(parents=True, exist_ok=True)
     description = job.folder / "job.json"
-    fields = {name: getattr(job, name) for name in ("study", "settings", "arm", "seed", "torch", "inputs")}
+    fields = {name: getattr(job, name) for name in ("study", "settings", "arm", "seed", "torch", "inputs", "threads")}
     atomic_write_json(description, {**fields, "folder": str(job.folder), "parent": os.getpid()})
     with (job.folder / "log.txt").open("ab") as log:
         command = [sys.executable, "-m", "oryx.training.worker", str(description)]

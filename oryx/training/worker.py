@@ -1,6 +1,7 @@
 """One job in a process of its own: ``python -m oryx.training.worker JOB.json``. Started by :mod:`oryx.training.jobs`.
 
-One thread: several single-thread jobs side by side are faster and steadier than threads that fight for the cores.
+One thread, as a rule: several single-thread jobs side by side are faster and steadier than threads that fight for the
+cores. A job that others wait for has the cores to itself.
 """
 
 import json
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> None:
     if job["torch"]:
         import torch
 
-        torch.set_num_threads(1)
+        torch.set_num_threads(job["threads"])
     from oryx.studies import registry
 
     study = registry.get(job["study"])
