@@ -153,9 +153,12 @@ class DecordReader:
         try:
             # one thread: with the default of 0 decord starts four more
             self.reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-            self.size = self.reader[0].shape[:2]
+            shape = self.reader[0].shape
         except Exception as error:  # decord raises several types of its own
             raise NotForDecord(_first_line(error)) from error
+        if shape[2] != 3:  # widths under 64 pixels that are no multiple of 32: it counts the padding as channels
+            raise NotForDecord(f"it reads frames of shape {tuple(shape)}, expected three channels")
+        self.size = shape[:2]
         self.frames, self.rate = len(self.reader), index.rate
         if self.frames != len(index.times):
             raise NotForDecord(f"it counts {self.frames} frames where {len(index.times)} exist")

@@ -95,6 +95,7 @@ HARD = {
     ),
     "transport stream": lambda folder: write_video(folder / "v.ts", 24, **B_FRAMES),
     "avi with b-frames": lambda folder: write_video(folder / "v.avi", 24, **B_FRAMES),
+    "48 pixels wide": lambda folder: write_video(folder / "v.mp4", 24, size=(64, 48)),
     "edit list": lambda folder: cut_at(write_video(folder / "whole.mp4", 27, **B_FRAMES), folder / "v.mp4", 0.6),
 }
 
