@@ -13,7 +13,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils import logging
 
 from oryx.errors import InputError, MissingResource
-from oryx.grids import Grid
+from oryx.grids import Grid, token_count
 from oryx.model.assembly import plan_batch
 from oryx.model.compressor import build_compressor, compress_maps
 from oryx.model.config import IGNORED_LABEL, OryxConfig
@@ -47,7 +47,8 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     - ``pixel_patches`` (N, 3 * patch * patch): the patches of all maps (views, frames) of the batch, packed;
       or ``vision_features`` (N, C): the tower's output for them, computed before (a frozen tower's, say);
-    - ``image_grids`` (M, 2): the (h, w) of every map;
+      or ``compressed_features`` (N', C): the compressor's output, computed before (a long video's, say);
+    - ``image_grids`` (M, 2): the (h, w) of every map, as compressed if ``compressed_features`` are given;
     - ``visual_spec`` (V, 3): [layout, number of maps, region side] of every visual, see
       :class:`oryx.model.layout.Layout`.
 
@@ -117,11 +118,12 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         image_grids: Tensor | Sequence[Grid],
         visual_spec: Tensor | Sequence[Sequence[int]],
         vision_features: Tensor | None = None,
+        compressed_features: Tensor | None = None,
     ) -> list[Tensor]:
         """The token sequence (L, width) of every visual; of length 0 for a text sample's dummy.
 
         Raises:
-            InputError: neither or both of patches and features, or maps that do not fit ``visual_spec``.
+            InputError: not exactly one of patches and features, or maps that do not fit ``visual_spec``.
         """
         grids = [tuple(grid) for grid in _rows(image_grids)]
         visuals = read_spec(_rows(visual_spec))
@@ -129,17 +131,25 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
             raise InputError(
                 f"visual_spec names {sum(visual.maps for visual in visuals)} maps, image_grids has {len(grids)}"
             )
-        if (pixel_patches is None) == (vision_features is None):
-            raise InputError("expected either pixel_patches or vision_features for the visuals, got both or neither")
+        given = [pixel_patches, vision_features, compressed_features]
+        if sum(one is not None for one in given) != 1:
+            raise InputError(
+                "expected one of pixel_patches, vision_features and compressed_features for the visuals, got "
+                f"{sum(one is not None for one in given)}"
+            )
+        layouts = [(visual.layout, visual.maps) for visual in visuals]
+        if compressed_features is not None:
+            _check_count("compressed_features", compressed_features, grids)
+            return self.projector(compressed_features.to(self.projector.image_newline.dtype), grids, layouts)
         if vision_features is None:
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_vision):
                 vision_features = self.vision_tower(pixel_patches, grids).tokens
-        elif vision_features.shape[0] != sum(rows * columns for rows, columns in grids):
-            raise InputError(f"vision_features: {vision_features.shape[0]} tokens do not fit image_grids {grids[:4]}..")
+        else:
+            _check_count("vision_features", vision_features, grids)
         features = vision_features.to(self.projector.image_newline.dtype)
         sides = [visual.side for visual in visuals for _ in range(visual.maps)]
         tokens, grids = compress_maps(self.compressor, features, grids, sides)
-        return self.projector(tokens, grids, [(visual.layout, visual.maps) for visual in visuals])
+        return self.projector(tokens, grids, layouts)
 
     def expand(
         self,
@@ -150,6 +160,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         image_grids: Tensor | None = None,
         visual_spec: Tensor | None = None,
         vision_features: Tensor | None = None,
+        compressed_features: Tensor | None = None,
         padding_side: str | None = None,
     ) -> Expanded:
         """Embed the text and put every visual's tokens in its place; see :func:`oryx.model.assembly.plan_batch`.
@@ -160,7 +171,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         sequences, encoded = [], []
         if visual_spec is not None and len(visual_spec):
-            encoded = self.encode_visuals(pixel_patches, image_grids, visual_spec, vision_features)
+            encoded = self.encode_visuals(pixel_patches, image_grids, visual_spec, vision_features, compressed_features)
             layouts = [visual.layout for visual in read_spec(_rows(visual_spec))]
             sequences = [out for out, layout in zip(encoded, layouts, strict=True) if layout != Layout.TEXT]
         plan = plan_batch(
@@ -203,6 +214,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         image_grids: Tensor | None = None,
         visual_spec: Tensor | None = None,
         vision_features: Tensor | None = None,
+        compressed_features: Tensor | None = None,
         num_items_in_batch: int | Tensor | None = None,
         **kwargs,
     ) -> CausalLMOutputWithPast:
@@ -213,9 +225,8 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         batch order. With ``num_items_in_batch`` the sum is divided by that number instead (gradient accumulation).
         """
         if inputs_embeds is None and self._needs_expansion(input_ids, past_key_values, visual_spec):
-            expanded = self.expand(
-                input_ids, attention_mask, labels, pixel_patches, image_grids, visual_spec, vision_features
-            )
+            visual = (pixel_patches, image_grids, visual_spec, vision_features, compressed_features)
+            expanded = self.expand(input_ids, attention_mask, labels, *visual)
             input_ids, inputs_embeds, labels = None, expanded.inputs_embeds, expanded.labels
             attention_mask, position_ids = expanded.attention_mask, expanded.position_ids
         elif position_ids is None and past_key_values is None and attention_mask is not None:
@@ -272,6 +283,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         image_grids: Tensor | None = None,
         visual_spec: Tensor | None = None,
         vision_features: Tensor | None = None,
+        compressed_features: Tensor | None = None,
         **kwargs,
     ):
         """New tokens only, (B, new). Keyword arguments are those of transformers' ``generate``.
@@ -287,6 +299,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
             image_grids,
             visual_spec,
             vision_features,
+            compressed_features,
             padding_side="left",
         )
         return super().generate(inputs_embeds=expanded.inputs_embeds, attention_mask=expanded.attention_mask, **kwargs)
@@ -304,6 +317,12 @@ def _rows(values: Tensor | Sequence[Sequence[int]] | None) -> list[list[int]]:
     if values is None:
         raise InputError("visual_spec and image_grids belong together: expected both, got one")
     return values.tolist() if isinstance(values, Tensor) else [list(row) for row in values]
+
+
+def _check_count(name: str, features: Tensor, grids: Sequence[Grid]) -> None:
+    """Raises InputError unless ``features`` has one row per token of ``grids``."""
+    if features.shape[0] != (expected := token_count(grids)):
+        raise InputError(f"{name}: {features.shape[0]} tokens do not fit image_grids, which have {expected}")
 
 
 def _numpy(values: Tensor | None) -> np.ndarray | None:

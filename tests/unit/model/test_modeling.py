@@ -7,6 +7,7 @@ from torch.nn import functional as F
 import oryx
 from oryx.errors import InputError, MissingResource
 from oryx.model import Layout, OryxForConditionalGeneration
+from oryx.model.compressor import compress_maps
 from oryx.model.layout import visual_token_count
 
 from .builders import MARK, pictures, tiny_model, visual_inputs
@@ -129,6 +130,15 @@ def test_cached_features_stand_for_pixels():
     with torch.no_grad():
         inputs["vision_features"] = model.vision_tower(inputs.pop("pixel_patches"), inputs["image_grids"]).tokens
     assert torch.equal(logits(model, ids, **inputs), expected)
+    features, grids = inputs.pop("vision_features"), [tuple(grid) for grid in inputs["image_grids"].tolist()]
+    sides = [side for _, maps, side in inputs["visual_spec"].tolist() for _ in range(maps)]
+    with torch.no_grad():
+        inputs["compressed_features"], grids = compress_maps(model.compressor, features, grids, sides)
+    inputs["image_grids"] = torch.tensor(grids)
+    assert torch.equal(logits(model, ids, **inputs), expected)
+    inputs["compressed_features"] = inputs["compressed_features"][1:]
+    with pytest.raises(InputError, match=r"compressed_features: .* tokens do not fit"):
+        logits(model, ids, **inputs)
 
 
 def test_a_text_samples_dummy_changes_nothing():
@@ -187,7 +197,7 @@ def test_inputs_that_do_not_fit_are_refused(change):
     message = {
         "visuals": "hold 2 visual placeholder.*but 3 visual",
         "grids": "names 8 maps, image_grids has 7",
-        "patches": "either pixel_patches or vision_features",
+        "patches": "expected one of pixel_patches, vision_features and compressed_features .* got 2",
         "features": "vision_features: 3 tokens",
         "no_grids": "belong together",
     }[change]
