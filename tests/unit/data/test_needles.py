@@ -1,0 +1,99 @@
+"""A needle has one answer and lies where its trial says, in the file too."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from oryx.data.items import generator
+from oryx.data.needles import COLOURS, OTHER_CARDS, VARIANTS, card, draw_needle, make_trial
+from oryx.data.text_tasks import split_fonts
+from oryx.errors import InputError
+from oryx.processing.video import read_frames
+
+SIZE = (32, 32)
+DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def pixels(picture):
+    return np.asarray(picture).astype(int)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_places_are_those_of_the_variant(variant, depth):
+    for index in range(10):
+        trial = make_trial("dev", variant, 50, depth, index, SIZE)
+        places = [*trial.needles, *trial.others]
+        assert len(set(places)) == len(places) == len(trial.inserted) and all(0 <= p < 50 for p in places)
+        assert len(trial.others) == len(trial.needle.others) == OTHER_CARDS.get(variant, 0)
+        first = trial.needles[0]
+        assert abs(first - depth * 49) <= (1 if variant == "change" else 0.5)
+        if variant == "near":
+            assert max(abs(place - first) for place in trial.others) <= 3
+        elif variant in ("far", "several"):
+            assert min(abs(place - first) for place in trial.others) >= 50 / 8
+        elif variant == "change":
+            assert trial.needles[1] > first
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_complete_file_holds_every_frame_at_its_place(tmp_path, variant):
+    trial = make_trial("report", variant, 12, 0.5, 3, SIZE)
+    file = trial.file(tmp_path)
+    frames = read_frames(file.path, range(12))
+    assert file.frames + len(trial.inserted) == len(frames) == 12
+    for place, picture in trial.inserted.items():
+        distance = [np.abs(pixels(frame) - pixels(picture)).mean() for frame in frames]
+        assert int(np.argmin(distance)) == place and distance[place] < 12, "of 255, what H.264 costs"
+
+
+def test_a_trial_is_a_function_of_its_cell_and_trials_differ():
+    trials = [make_trial("report", "number", 100, 0.5, index, SIZE) for index in range(40)]
+    again = make_trial("report", "number", 100, 0.5, 7, SIZE)
+    assert again.needle.answer == trials[7].needle.answer and again.inserted.keys() == trials[7].inserted.keys()
+    assert np.array_equal(pixels(again.needle.frames[0]), pixels(trials[7].needle.frames[0]))
+    assert len({trial.needle.answer for trial in trials}) > 20
+    assert sorted(trial.haystack for trial in trials[20:30]) == list(range(10)), "dealt, none more often than another"
+    assert {trial.needle.question for trial in trials} == set(COLOURS)
+
+
+@pytest.mark.parametrize("variant", ["several", "near", "far"])
+def test_only_one_card_has_the_colour_that_is_asked(variant):
+    for index in range(30):
+        needle = draw_needle(generator("t", variant, index), variant, "dev", SIZE, "t")
+        corners = [tuple(frame.getpixel((0, 0))) for frame in (*needle.frames, *needle.others)]
+        assert corners.count(COLOURS[needle.question]) == 1 and corners[0] == COLOURS[needle.question]
+
+
+def test_a_change_names_both_colours_in_order():
+    for index in range(20):
+        needle = draw_needle(generator("t", index), "change", "dev", SIZE, "t")
+        assert [COLOURS[colour] for colour in needle.answer.split()] == [f.getpixel((0, 0)) for f in needle.frames]
+        assert needle.chance == 1 / 12
+        first, second = (pixels(frame)[4:-4, 4:-4] for frame in needle.frames)
+        assert np.array_equal(first, second), "only the frame changes"
+
+
+@pytest.mark.parametrize("size", [(32, 32), (48, 64), (224, 224)])
+def test_numbers_stay_inside_their_frame(size):
+    border = max(2, round(min(size) / 10))
+    for index in range(60):
+        page = pixels(card(generator("card", index), 10 + index, "red", "report", size))
+        inner = page[border:-border, border:-border]
+        edge = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
+        assert edge.min() > 150, "ink on the frame"
+        assert inner.min() < 120, "no ink"
+    assert split_fonts("report") and not set(split_fonts("report")) & set(split_fonts("train"))
+
+
+def test_bad_requests_say_what_was_expected():
+    with pytest.raises(InputError, match="needle variant 'haystack': expected one of number"):
+        make_trial("dev", "haystack", 50, 0.5, 0, SIZE)
+    for frames, depth in ((7, 0.5), (50, 1.5), (50, -0.1)):
+        with pytest.raises(InputError, match=f"got depth {depth}, {frames} frames"):
+            make_trial("dev", "number", frames, depth, 0, SIZE)
+
+
+def test_a_cards_picture_is_of_the_size_asked():
+    assert isinstance(card(generator("x"), 42, "blue", "train", (32, 48)), Image.Image)
+    assert card(generator("x"), 42, "blue", "train", (32, 48)).size == (48, 32)
