@@ -1,0 +1,118 @@
+"""Frames to make training clips of, and the clips: a few needles among many frames of haystacks.
+
+All frames come out of real MP4 files, as at evaluation. A clip is a list of frame numbers with a question and its
+answer, so that the frames can be encoded once and clips of any length drawn from them. No torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from oryx.data.haystacks import make_haystack, write_video
+from oryx.data.items import generator
+from oryx.data.needles import COLOURS, NUMBERS, card, draw_needle
+from oryx.errors import InputError
+from oryx.processing.video import read_frames
+
+NAMES = tuple(COLOURS)
+MIXTURE = {"number": 0.5, "picture": 0.2, "change": 0.3}
+"""Variant -> share of training clips: a caption of one frame among many, or the difference of two (paper)."""
+
+MOST_OTHERS = 3
+
+
+@dataclass(frozen=True)
+class FrameBank:
+    """Frames (N, H, W, 3) uint8: first ``plain`` frames of haystacks, then cards, then pictures.
+
+    Card page p in colour c is frame ``plain + len(COLOURS) · p + c``; ``numbers[p]`` stands on it. ``names`` are those
+    of the pictures, in order.
+    """
+
+    frames: np.ndarray
+    plain: int
+    numbers: tuple[int, ...]
+    names: tuple[str, ...]
+
+    def card(self, page: int, colour: int) -> int:
+        """Frame of card page ``page`` in colour number ``colour``."""
+        return self.plain + len(NAMES) * page + colour
+
+    def picture(self, number: int) -> int:
+        """Frame of picture ``number``."""
+        return self.plain + len(NAMES) * len(self.numbers) + number
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frame numbers of a bank in the order they are shown, a question and its answer."""
+
+    frames: tuple[int, ...]
+    question: str
+    answer: str
+
+
+def make_bank(
+    folder: Path,
+    seed: int,
+    size: tuple[int, int],
+    split: str = "train",
+    haystacks: int = 8,
+    shots: int = 500,
+    pages: int = 1000,
+    pictures: int = 500,
+) -> FrameBank:
+    """Write the bank's video files into ``folder`` (those that lie there whole are left alone) and read them."""
+    parts = []
+    for i in range(haystacks):
+        found = make_haystack(folder, split, 1000 * (seed + 1) + i, shots, size)
+        parts.append(read_frames(found.path, range(shots)))
+    rng = generator("bank", split, seed)
+    numbers = tuple(int(n) for n in 10 + rng.integers(NUMBERS, size=pages))
+    drawn = (
+        card(generator("bank page", split, seed, page), number, colour, split, size)
+        for page, number in enumerate(numbers)
+        for colour in NAMES
+    )
+    needles = [draw_needle(rng, "picture", split, size, "bank") for _ in range(pictures)]
+    for name, images, count in (
+        ("cards", drawn, pages * len(NAMES)),
+        ("pictures", (needle.frames[0] for needle in needles), pictures),
+    ):
+        path = Path(folder) / f"{split}-{name}-{seed}.mp4"
+        write_video(path, images, size)
+        parts.append(read_frames(path, range(count)))
+    return FrameBank(np.concatenate(parts), haystacks * shots, numbers, tuple(needle.answer for needle in needles))
+
+
+def draw_clip(rng: np.random.Generator, bank: FrameBank, length: int, mixture: Mapping[str, float] = MIXTURE) -> Clip:
+    """One training clip of ``length`` frames.
+
+    The frames around are cut from a stretch of the haystacks, from a random place on; the needles lie anywhere.
+    Number clips hold up to three cards of other colours.
+
+    Raises InputError for a clip too short for a change.
+    """
+    if length < 2:
+        raise InputError(f"a clip needs at least 2 frames, got {length}")
+    frames = (int(rng.integers(bank.plain)) + np.arange(length)) % bank.plain
+    variants = list(mixture)
+    variant = variants[int(rng.choice(len(variants), p=np.array(list(mixture.values())) / sum(mixture.values())))]
+    if variant == "picture":
+        number = int(rng.integers(len(bank.names)))
+        frames[int(rng.integers(length))] = bank.picture(number)
+        question, answer = "name", bank.names[number]
+    elif variant == "change":
+        page, colours = int(rng.integers(len(bank.numbers))), rng.permutation(len(NAMES))[:2]
+        frames[np.sort(rng.choice(length, 2, replace=False))] = [bank.card(page, int(c)) for c in colours]
+        question, answer = "change", " ".join(NAMES[c] for c in colours)
+    else:
+        cards = 1 + int(rng.integers(min(MOST_OTHERS, length - 1) + 1))
+        pages, colours = rng.integers(len(bank.numbers), size=cards), rng.permutation(len(NAMES))[:cards]
+        frames[rng.choice(length, cards, replace=False)] = [
+            bank.card(int(page), int(colour)) for page, colour in zip(pages, colours, strict=True)
+        ]
+        question, answer = NAMES[colours[0]], str(bank.numbers[pages[0]])
+    return Clip(tuple(int(frame) for frame in frames), question, answer)

@@ -1,0 +1,52 @@
+"""A clip's answer is what its frames show."""
+
+import numpy as np
+import pytest
+
+from oryx.data.frame_bank import NAMES, draw_clip, make_bank
+from oryx.data.items import generator
+from oryx.data.needles import COLOURS
+from oryx.errors import InputError
+
+SIZE = (32, 32)
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory):
+    return make_bank(tmp_path_factory.mktemp("bank"), 0, SIZE, haystacks=2, shots=10, pages=6, pictures=5)
+
+
+def colour_of(frame):
+    """The colour of a card's frame as decoded."""
+    corner = frame[0, :8].mean(0)
+    return min(COLOURS, key=lambda name: np.abs(corner - COLOURS[name]).sum())
+
+
+def test_the_bank_holds_what_it_says(bank):
+    assert len(bank.frames) == 20 + 6 * 4 + 5 and bank.frames.shape[1:] == (*SIZE, 3)
+    for page in range(6):
+        assert [colour_of(bank.frames[bank.card(page, c)]) for c in range(4)] == list(NAMES)
+    assert bank.picture(4) == len(bank.frames) - 1
+
+
+@pytest.mark.parametrize("variant", ["number", "picture", "change"])
+@pytest.mark.parametrize("length", [2, 3, 15])
+def test_the_answer_is_shown_once(bank, variant, length):
+    for index in range(40):
+        clip = draw_clip(generator("clip", index), bank, length, {variant: 1.0})
+        assert len(clip.frames) == length
+        shown = [f for f in clip.frames if f >= bank.plain]
+        if variant == "picture":
+            assert [bank.names[f - bank.picture(0)] for f in shown] == [clip.answer] and clip.question == "name"
+        elif variant == "change":
+            assert " ".join(colour_of(bank.frames[f]) for f in shown) == clip.answer
+            assert len({(f - bank.plain) // 4 for f in shown}) == 1, "one page in two colours"
+        else:
+            asked = [f for f in shown if NAMES[(f - bank.plain) % 4] == clip.question]
+            assert [str(bank.numbers[(f - bank.plain) // 4]) for f in asked] == [clip.answer]
+            assert 1 <= len(shown) <= min(4, length)
+
+
+def test_a_clip_of_one_frame_is_refused(bank):
+    with pytest.raises(InputError, match="at least 2 frames, got 1"):
+        draw_clip(generator("x"), bank, 1)
