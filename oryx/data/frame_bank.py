@@ -6,35 +6,44 @@ answer, so that the frames can be encoded once and clips of any length drawn fro
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from oryx.data.haystacks import make_haystack, write_video
+from oryx.data.haystacks import ENCODER, make_haystack, write_once
 from oryx.data.items import generator
 from oryx.data.needles import COLOURS, NUMBERS, card, draw_needle
 from oryx.errors import InputError
-from oryx.processing.video import read_frames
+from oryx.processing.video import probe, read_frames
 
 NAMES = tuple(COLOURS)
 MIXTURE = {"number": 0.5, "picture": 0.2, "change": 0.3}
 """Variant -> share of training clips: a caption of one frame among many, or the difference of two (paper)."""
+
+READER_MIXTURE = {**MIXTURE, "colour": 0.2}
+"""As the reader of frames learns; the colour of the one card there is: a question that retrieval training lacks."""
 
 MOST_OTHERS = 3
 
 
 @dataclass(frozen=True)
 class FrameBank:
-    """Frames (N, H, W, 3) uint8: first ``plain`` frames of haystacks, then cards, then pictures.
+    """The frames of ``files`` in order: first ``plain`` frames of haystacks, then cards, then pictures.
 
     Card page p in colour c is frame ``plain + len(COLOURS) · p + c``; ``numbers[p]`` stands on it. ``names`` are those
     of the pictures, in order.
     """
 
-    frames: np.ndarray
+    files: tuple[Path, ...]
     plain: int
     numbers: tuple[int, ...]
     names: tuple[str, ...]
+
+    @cached_property
+    def frames(self) -> np.ndarray:
+        """(N, H, W, 3) uint8, decoded."""
+        return np.concatenate([read_frames(path, range(probe(path).frames)) for path in self.files])
 
     def card(self, page: int, colour: int) -> int:
         """Frame of card page ``page`` in colour number ``colour``."""
@@ -64,11 +73,8 @@ def make_bank(
     pages: int = 1000,
     pictures: int = 500,
 ) -> FrameBank:
-    """Write the bank's video files into ``folder`` (those that lie there whole are left alone) and read them."""
-    parts = []
-    for i in range(haystacks):
-        found = make_haystack(folder, split, 1000 * (seed + 1) + i, shots, size)
-        parts.append(read_frames(found.path, range(shots)))
+    """Write the bank's video files into ``folder``; those that lie there whole are left alone."""
+    files = [make_haystack(folder, split, 1000 * (seed + 1) + i, shots, size).path for i in range(haystacks)]
     rng = generator("bank", split, seed)
     numbers = tuple(int(n) for n in 10 + rng.integers(NUMBERS, size=pages))
     drawn = (
@@ -77,14 +83,13 @@ def make_bank(
         for colour in NAMES
     )
     needles = [draw_needle(rng, "picture", split, size, "bank") for _ in range(pictures)]
-    for name, images, count in (
-        ("cards", drawn, pages * len(NAMES)),
-        ("pictures", (needle.frames[0] for needle in needles), pictures),
-    ):
-        path = Path(folder) / f"{split}-{name}-{seed}.mp4"
-        write_video(path, images, size)
-        parts.append(read_frames(path, range(count)))
-    return FrameBank(np.concatenate(parts), haystacks * shots, numbers, tuple(needle.answer for needle in needles))
+    images = (needle.frames[0] for needle in needles)
+    described = {"split": split, "seed": seed, "size": list(size), "encoder": ENCODER}
+    for name, frames, count in (("cards", drawn, pages), ("pictures", images, pictures)):
+        files.append(Path(folder) / f"{split}-{seed}-{count}-{name}.mp4")
+        write_once(files[-1], {**described, name: count}, frames, size)
+    names = tuple(needle.answer for needle in needles)
+    return FrameBank(tuple(files), haystacks * shots, numbers, names)
 
 
 def draw_clip(rng: np.random.Generator, bank: FrameBank, length: int, mixture: Mapping[str, float] = MIXTURE) -> Clip:
@@ -109,10 +114,12 @@ def draw_clip(rng: np.random.Generator, bank: FrameBank, length: int, mixture: M
         frames[np.sort(rng.choice(length, 2, replace=False))] = [bank.card(page, int(c)) for c in colours]
         question, answer = "change", " ".join(NAMES[c] for c in colours)
     else:
-        cards = 1 + int(rng.integers(min(MOST_OTHERS, length - 1) + 1))
+        cards = 1 if variant == "colour" else 1 + int(rng.integers(min(MOST_OTHERS, length - 1) + 1))
         pages, colours = rng.integers(len(bank.numbers), size=cards), rng.permutation(len(NAMES))[:cards]
         frames[rng.choice(length, cards, replace=False)] = [
             bank.card(int(page), int(colour)) for page, colour in zip(pages, colours, strict=True)
         ]
         question, answer = NAMES[colours[0]], str(bank.numbers[pages[0]])
+        if variant == "colour":
+            question, answer = "colour", NAMES[colours[0]]
     return Clip(tuple(int(frame) for frame in frames), question, answer)

@@ -8,6 +8,7 @@ pages hold words, charts bars. No torch.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
@@ -104,19 +105,31 @@ def make_haystack(
     if inserted:
         name += f"-with-{'-'.join(map(str, sorted(inserted)))}"
     path, shots = Path(folder) / f"{name}.mp4", haystack_shots(split, number, frames)
-    recipe = path.with_suffix(".json")
     described = {
         "split": split, "number": number, "frames": frames, "size": list(size), "rate": 1, "encoder": ENCODER,
         "inserted": sorted(inserted), "shots": json.loads(json.dumps([asdict(shot) for shot in shots])),
     }  # fmt: skip
-    found = _whole(path, recipe, described) if not inserted else None
+    plain = (draw_shot(shot, split, size) for shot in shots)
+    images = (inserted[i] if i in inserted else next(plain) for i in range(total))
+    sha256 = write_once(path, described, images, size, anew=bool(inserted))
+    return Haystack(path, split, number, frames, size, shots, sha256)
+
+
+def write_once(
+    path: Path, described: dict, frames: Iterable[Image.Image], size: tuple[int, int], anew: bool = False
+) -> str:
+    """Write a video with ``described`` (JSON data) beside it, unless it lies there whole and so described.
+
+    Returns the file's sha256; ``anew`` writes it in any case.
+    """
+    recipe = path.with_suffix(".json")
+    found = None if anew else _whole(path, recipe, described)
     if found is None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        plain = (draw_shot(shot, split, size) for shot in shots)
-        write_video(path, (inserted[i] if i in inserted else next(plain) for i in range(total)), size)
+        write_video(path, frames, size)
         found = _sha256(path)
         atomic_write_text(recipe, json.dumps({**described, "sha256": found}) + "\n")
-    return Haystack(path, split, number, frames, size, shots, found)
+    return found
 
 
 def write_video(path: Path, frames: Iterable[Image.Image], size: tuple[int, int], rate: int = 1) -> None:
@@ -125,7 +138,7 @@ def write_video(path: Path, frames: Iterable[Image.Image], size: tuple[int, int]
     Raises InputError for an odd side or a frame of another size.
     """
     check_size(size)
-    temporary = path.with_suffix(".partial.mp4")
+    temporary = path.with_suffix(f".{os.getpid()}.mp4")
     with av.open(str(temporary), "w") as container:
         stream = container.add_stream("libx264", rate=rate, options=ENCODER)
         stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"

@@ -10,8 +10,9 @@ kind                      | ``difference``: first arm above the second
                           | ``order``: each arm above the one before it
                           | ``interaction``: first minus second arm is larger on ``tasks`` than on ``other_tasks``
                           | ``level``: the arm's score is above ``level``
+                          | ``retention``: the arm's score on ``tasks`` is at most ``margin`` below ``other_tasks``
 arms, tasks               what is compared, on which tasks (each weighs the same)
-other_tasks, level        for interaction, for level; refused elsewhere
+other_tasks, level        for interaction and retention, for level; refused elsewhere
 where                     row filters, field = value or list of values; ``condition = "visual"`` unless it says else
 margin                    0.05 unless given: the size of a difference that matters
 cluster                   the field that holds the unit of the intervals, ``cluster`` unless given
@@ -40,7 +41,7 @@ from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED, Estimate, contrast, eq
 
 ALPHA = 0.05
 HYPOTHESES = Path(__file__).parents[1] / "studies" / "hypotheses.toml"
-KINDS = {"difference": 2, "equivalence": 2, "order": None, "interaction": 2, "level": 1}
+KINDS = {"difference": 2, "equivalence": 2, "order": None, "interaction": 2, "level": 1, "retention": 1}
 """Kind -> its number of arms; None: two or more."""
 VISUAL = {"condition": "visual"}
 CLAIMED, AGAINST, UNCLEAR = "supported", "contradicted", "inconclusive"
@@ -162,6 +163,10 @@ def _tested(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> tuple[Estima
     if entry.kind == "level":
         found = mean_score(rows, entry.arms[0], entry.cluster, alpha, entry.tasks)
         return found, _side(found, entry.level), ""
+    if entry.kind == "retention":
+        arm = entry.arms[0]
+        found = contrast(rows, [(arm, entry.tasks, 1.0), (arm, entry.other_tasks, -1.0)], entry.cluster, alpha)
+        return found, _side(found, -entry.margin), f"may be lower by {entry.margin:g}"
     a, b = entry.arms
     weights = [(a, entry.tasks, 1.0), (b, entry.tasks, -1.0)]
     if entry.kind == "interaction":
@@ -244,9 +249,9 @@ def _hypothesis(entry: object, place: str) -> Hypothesis:
     count, arms = KINDS[kind], values["arms"]
     if len(arms) < 2 if count is None else len(arms) != count:
         raise SettingsError(f"{name}, field arms: {kind} needs {count or 'two or more'}, got {list(arms)}")
-    for needed, owner in (("other_tasks", "interaction"), ("level", "level")):
-        if (needed in entry) != (kind == owner):
-            word = "needs this field" if kind == owner else f"does not have it, only {owner} does"
+    for needed, owners in (("other_tasks", ("interaction", "retention")), ("level", ("level",))):
+        if (needed in entry) != (kind in owners):
+            word = "needs this field" if kind in owners else f"does not have it, only {' and '.join(owners)} do"
             raise SettingsError(f"{name}, field {needed}: {kind} {word}")
     if shared := set(values["tasks"]) & set(values.get("other_tasks", ())):
         raise SettingsError(f"{name}, field other_tasks: {sorted(shared)} are in tasks too")

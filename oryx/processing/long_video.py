@@ -121,6 +121,11 @@ class FrameCache:
         temporary.replace(found)
         return made
 
+    def joined(self, paths: Sequence[str | Path]) -> FrameTokens:
+        """Tokens of several files of one frame size, one after the other."""
+        parts = [self.encode(path) for path in paths]
+        return FrameTokens(torch.cat([part.tokens for part in parts]), parts[0].grid)
+
     def _path(self, path: str | Path, indices: Sequence[int] | None) -> Path:
         if not Path(path).is_file():
             raise InputError(f"{path}: expected a video file, there is none")

@@ -8,7 +8,10 @@ from importlib import import_module
 
 from oryx.errors import SettingsError
 
-_STUDIES = {"native_vs_fixed_resolution": "oryx.studies.native_vs_fixed_resolution:NativeVsFixedResolution"}
+_STUDIES = {
+    "native_vs_fixed_resolution": "oryx.studies.native_vs_fixed_resolution:NativeVsFixedResolution",
+    "needle_in_a_haystack": "oryx.studies.needle_in_a_haystack:NeedleInAHaystack",
+}
 
 
 def ids() -> list[str]:

@@ -1,0 +1,86 @@
+"""Arms of the needle study, and which cells of the grid each is asked. No torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from oryx.data.needles import VARIANTS
+
+HEADLINE = ("retrieval", "short_tokens")
+"""The two arms that are asked the full grid."""
+
+EASY = 16
+"""Frames of the easiest videos, within the training lengths of every arm: who fails here has not learned."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one language model is trained on, on top of the shared reader of frames.
+
+    ``data``: ``retrieval`` clips of up to ``longest`` frames; ``short_steps`` clips of at most 16, for as many steps;
+    ``short_tokens`` the same until as many video tokens were seen as in retrieval. ``positions``: see
+    :mod:`oryx.model.positions`. ``side``: region side of the compressor, 4 for 16x. ``oracle``: needles are given as
+    perfect codes instead of read.
+    """
+
+    data: Literal["retrieval", "short_steps", "short_tokens"] = "retrieval"
+    positions: str = "half_1e6"
+    side: int = 4
+    oracle: bool = False
+
+
+ARMS = {
+    "retrieval": Arm(),
+    "short_tokens": Arm("short_tokens"),
+    "short_steps": Arm("short_steps"),
+    "retrieval_full_1e4": Arm(positions="full_1e4"),
+    "retrieval_full_1e6": Arm(positions="full_1e6"),
+    "short_full_1e4": Arm("short_tokens", "full_1e4"),
+    "oracle": Arm(oracle=True),
+    "retrieval_4x": Arm(side=2),
+    "retrieval_1x": Arm(side=1),
+}
+MOST_FRAMES = {4: None, 2: 800, 1: 200}
+"""Region side -> longest video an arm of that side is asked about (what two cores can do)."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the grid: ``trials`` questions of a variant about videos of ``frames`` frames, needle at ``depth``."""
+
+    variant: str
+    frames: int
+    depth: float
+    trials: int
+
+    @property
+    def task(self) -> str:
+        """Name of the row field ``task``: cells of one variant and length differ in depth only."""
+        return f"{self.variant}_{self.frames}"
+
+
+def few(values: Sequence, count: int = 3) -> list:
+    """``count`` of the values, evenly chosen, first and last included; all if there are no more."""
+    if len(values) <= count:
+        return list(values)
+    return [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
+
+
+def cells(
+    arm: str, lengths: Sequence[int], beyond: Sequence[int], depths: Sequence[float], trials: int
+) -> list[Cell]:
+    """The cells an arm is asked, the easy ones first.
+
+    Headline arms: every length and depth. Others: three lengths, the longest among them, by three depths. The main arm
+    also: lengths ``beyond`` the grid, and every other variant, by three lengths and three depths.
+    """
+    most = MOST_FRAMES[ARMS[arm].side]
+    own = sorted(n for n in lengths if most is None or n <= most)
+    three = few(depths)
+    found = [Cell("number", EASY, depth, trials) for depth in three]
+    grid = [(n, d) for n in own for d in depths] if arm in HEADLINE else [(n, d) for n in few(own) for d in three]
+    found += [Cell("number", n, d, trials) for n, d in grid]
+    if arm == HEADLINE[0]:
+        found += [Cell("number", n, d, trials) for n in beyond for d in three]
+        found += [Cell(v, n, d, trials) for v in VARIANTS if v != "number" for n in few(own) for d in three]
+    return found

@@ -1,0 +1,144 @@
+"""Asking one arm the cells of the needle grid, one row per answer. See :mod:`oryx.studies.needle_in_a_haystack`."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from oryx.data.needles import Trial, make_trial
+from oryx.evidence.rows import RowWriter
+from oryx.grids import video_token_count
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.studies.needle_arms import HEADLINE, Cell
+from oryx.studies.needle_videos import TrialVideos
+from oryx.training.video_answers import ask, read_videos, without_video
+
+MOST_TOKENS = 40_000
+"""Video tokens read at once: what bounds the memory of asking."""
+
+OTHER_QUESTION = "colour"
+"""Asked about the same video: the colour of the card. Retrieval training lacks this question, the shared reader knew
+it: does the model still answer other questions sensibly?"""
+COLOURS = 4
+
+
+class Asker:
+    """Asks a trained arm about trials and writes the rows that are missing.
+
+    ``base``: the fields that all rows share; ``trained``: (shortest, longest) clip of its training, in frames.
+    """
+
+    def __init__(
+        self,
+        model: OryxForConditionalGeneration,
+        videos: TrialVideos,
+        writer: RowWriter,
+        base: dict,
+        trained: tuple[int, int],
+    ):
+        self.model, self.videos, self.writer, self.base, self.trained = model, videos, writer, base, trained
+
+    def ask_cell(self, cell: Cell, split: str) -> None:
+        """The cell's trials with and without their video; headline arms also answer another question about it."""
+        asked = ["visual", "no_visual"]
+        if cell.variant == "number" and self.base["arm"] in HEADLINE:
+            asked.append("other_question")
+        trials = self._trials(cell, split, range(cell.trials))
+        self._ask(cell, [t for t in trials if self._missing(t, asked)], asked, self.videos.tokens)
+
+    def audit(self, cell: Cell, split: str, count: int, folder: Path) -> None:
+        """The cell's first trials again as complete files, needle inside, decoded and encoded as a whole."""
+        for trial in self._trials(cell, split, range(count)):
+            if self._missing(trial, ["complete_file"]):
+                self._ask(cell, [trial], ["complete_file"], lambda t: self.videos.whole_file(t, folder))
+
+    def _trials(self, cell: Cell, split: str, numbers: Iterable[int]) -> list[Trial]:
+        files = self.videos.files
+        return [make_trial(split, cell.variant, cell.frames, cell.depth, i, files.size, files.count) for i in numbers]
+
+    def _missing(self, trial: Trial, asked: Sequence[str]) -> list[str]:
+        return [c for c in asked if not self.writer.has({**self.base, "condition": c, "item": trial.id})]
+
+    def _ask(self, cell: Cell, trials: list[Trial], asked: Sequence[str], tokens_of: Callable) -> None:
+        for batch in batches(trials, self._tokens(cell)):
+            began, answers, error = time.perf_counter(), {}, None
+            try:
+                videos = [tokens_of(trial) for trial in batch]
+                answers = self._answers(batch, videos, asked)
+            except Exception as problem:  # a failure is a row with an error, never a zero
+                error = f"{type(problem).__name__}: {problem}"
+            seconds = (time.perf_counter() - began) / len(batch)
+            self.writer.write(
+                self._row(cell, trial, condition, answers.get((trial.id, condition)), seconds, error)
+                for trial in batch
+                for condition in self._missing(trial, asked)
+            )
+
+    def _answers(self, batch: list[Trial], videos: list, asked: Sequence[str]) -> dict:
+        found, read = {}, read_videos(self.model, videos)
+        for condition in asked:
+            source = without_video(self.model, len(batch)) if condition == "no_visual" else read
+            questions = [_question(trial, condition) for trial in batch]
+            answers = ask(source, [q for q, _, _ in questions], [truth for _, truth, _ in questions])
+            for trial, answer, likelihood in zip(batch, *answers, strict=True):
+                found[trial.id, condition] = (answer, likelihood)
+        return found
+
+    def _tokens(self, cell: Cell) -> int:
+        return video_token_count(cell.frames, self.base_grid)
+
+    @property
+    def base_grid(self) -> tuple[int, int]:
+        """The grid of a compressed frame."""
+        patch, side = self.model.config.vision_config.patch_size, self.videos.cache.encoder.side
+        return tuple(-(-length // patch // side) for length in self.videos.files.size)
+
+    def _row(self, cell: Cell, trial: Trial, condition: str, answered, seconds: float, error: str | None) -> dict:
+        question, truth, chance = _question(trial, condition)
+        answer, likelihood = answered or (None, None)
+        seen = condition != "no_visual"
+        return {
+            **self.base,
+            "condition": condition,
+            "item": trial.id,
+            "split": trial.split,
+            "task": cell.task,
+            "cluster": f"{trial.split}-haystack-{trial.haystack}",
+            "question": question,
+            "truth": truth,
+            "answer": answer,
+            "score": None if error else float(answer == truth),
+            "logprob": likelihood,
+            "chance": chance,
+            "visual_tokens": self._tokens(cell) if seen else 0,
+            "frames": cell.frames if seen else 0,
+            "seconds": seconds,
+            "error": error,
+            "variant": cell.variant,
+            "length": cell.frames,
+            "depth": cell.depth,
+            "haystack": trial.haystack,
+            "needle_places": list(trial.needles),
+            "other_places": list(trial.others),
+            "inserted": "after sampling" if self.videos.files.own else "before sampling",
+            "side": self.videos.cache.encoder.side,
+            "longest_trained": self.trained[1],
+        }
+
+
+def batches(trials: Sequence[Trial], tokens: int) -> list[list[Trial]]:
+    """Trials whose questions are of one length in bytes, at most MOST_TOKENS video tokens together."""
+    most, found = max(1, MOST_TOKENS // tokens), []
+    ordered = sorted(trials, key=lambda trial: len(trial.needle.question))
+    for _, group in groupby(ordered, key=lambda trial: len(trial.needle.question)):
+        of_length = list(group)
+        found += [of_length[i : i + most] for i in range(0, len(of_length), most)]
+    return found
+
+
+def _question(trial: Trial, condition: str) -> tuple[str, str, float]:
+    """(question, true answer, chance)."""
+    needle = trial.needle
+    if condition == "other_question":
+        return OTHER_QUESTION, needle.question, 1 / COLOURS
+    return needle.question, needle.answer, needle.chance

@@ -1,0 +1,228 @@
+"""Study 4: does the model find one frame among 1,600, whatever its depth, and is it the training data that decides?
+
+Paper claim (H4a, H4b): trained with long-context retrieval data, Oryx finds a needle at every depth in videos of up to
+1,600 frames, where other models fail long before. Haystack, needles, grid and values are not public ("not found");
+ours are real MP4 files (``oryx/data/haystacks.py``, ``oryx/data/needles.py``), fixed before any report run.
+
+At nano all arms start from one shipped reader of frames. The encoder and compressor stay as they are; projector and
+language model train on cached frame tokens. Arms differ in training clips, positional scheme and tokens a frame.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import oryx
+from oryx.data.corpora import data_hash
+from oryx.errors import InputError, MissingResource
+from oryx.runs.settings import StudySettings, setting
+from oryx.studies.base import Study
+from oryx.studies.needle_arms import ARMS, HEADLINE, Cell, cells, few
+
+SHARED = "shared"
+CORPORA = ("fonts", "glosses", "icons", "photos", "tables")
+WEIGHTS = Path(oryx.__path__[0]) / "weights" / "nano"
+SECONDS_A_STEP, SECONDS_A_THOUSAND_TOKENS = 0.1, 0.04
+
+
+@dataclass(frozen=True)
+class Settings(StudySettings):
+    """What a run of this study depends on."""
+
+    arms: tuple[Literal[tuple(ARMS)], ...] = setting(tuple(ARMS), "arms to train and ask")
+    split: Literal["dev", "report"] = setting("report", "held-out needles: dev (seeds from 100) or report (seeds 0 to 4)")
+    lengths: tuple[int, ...] = setting((50, 100, 200, 400, 800, 1600), "frames in a video", least=8)
+    beyond: tuple[int, ...] = setting((3200,), "longer videos, for the main arm only: where does it break?", least=8)
+    depths: tuple[float, ...] = setting((0.0, 0.25, 0.5, 0.75, 1.0), "place of the needle: 0 first, 1 last frame", least=0)
+    trials: int = setting(20, "needles a cell", least=1)
+    haystacks: int = setting(10, "haystacks that trials draw from", least=1)
+    haystack_frames: int = setting(1600, "frames in a haystack file; longer videos go on in the next file", least=8)
+    video: str = setting("", "a long video of your own to hide the needles in, instead of the haystacks")
+    audit: int = setting(3, "trials of each of nine cells that are asked again as complete files", least=0)
+    train_steps: int = setting(700, "training steps of the retrieval arms", least=1)
+    train_tokens: int = setting(1920, "most video tokens in a training step", least=1)
+    longest: int = setting(400, "frames in the longest training clip at 16x; at 4x and 1x as many tokens", least=17)
+    most_clips: int = setting(48, "most clips in a training step", least=1)
+    learning_rate: float = setting(1e-3, "peak learning rate")
+    checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name")
+
+    presets: ClassVar[dict[str, dict]] = {
+        "smoke": {
+            "arms": ("retrieval", "short_tokens", "oracle", "retrieval_4x"),
+            "lengths": (16, 24, 32),
+            "beyond": (48,),
+            "depths": (0.0, 1.0),
+            "trials": 2,
+            "haystacks": 2,
+            "haystack_frames": 40,
+            "audit": 1,
+            "train_steps": 3,
+            "train_tokens": 200,
+            "longest": 20,
+            "most_clips": 4,
+        },
+    }
+
+
+class NeedleInAHaystack(Study):
+    """Arms, items and rows of the study; statistics are shared with the other studies."""
+
+    id = "needle_in_a_haystack"
+    title = "Needle in a haystack"
+    notebook = "04_needle_in_a_haystack.ipynb"
+    settings_class = Settings
+    arm_order = tuple(ARMS)
+    baseline = "retrieval"
+    long_arms: ClassVar[tuple[str, ...]] = ("retrieval", "short_tokens", "short_full_1e4")
+
+    def arms(self, settings: Settings) -> list[str]:
+        """The arms of a run, in the order of all tables and figures."""
+        return [arm for arm in ARMS if arm in settings.arms]
+
+    def check(self, settings: Settings) -> None:
+        """Raises MissingResource or InputError before any work if this run cannot be done."""
+        if settings.scale in ("small", "paper"):
+            raise MissingResource(f"scale {settings.scale!r} of this study is not part of this version")
+        if any(depth > 1 for depth in settings.depths):
+            raise InputError(f"depths: expected 0 to 1, got {list(settings.depths)}")
+        if settings.video:
+            from oryx.processing.video import probe
+
+            found, needed = probe(settings.video), max((*settings.lengths, *settings.beyond))
+            if found.frames < needed:
+                raise InputError(f"{settings.video} has {found.frames} frames, lengths ask for {needed}")
+        if not trains_shared(settings) and not (WEIGHTS / "video_reader.safetensors").is_file():
+            raise MissingResource(f"no reader of frames in {WEIGHTS}: add --from-scratch to train it first")
+
+    def prepare(self, settings: Settings) -> list[str]:
+        """Each seed first writes its files, encodes them, and (from scratch, or at smoke) trains the shared reader."""
+        return [SHARED]
+
+    def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
+        """What the numbers rest on beside the settings: the reader of frames, the shipped data, one's own video."""
+        from oryx.training.checkpoints import file_sha256
+
+        data = data_hash(CORPORA) + (f"+{file_sha256(Path(settings.video))[:16]}" if settings.video else "")
+        if trains_shared(settings) and shared is None:
+            return {"weights_hash": "trained by this run", "data_hash": data}
+        return {"weights_hash": file_sha256((shared or WEIGHTS) / "video_reader.safetensors")[:16], "data_hash": data}
+
+    def describe(self, settings: Settings) -> dict:
+        """Precision, attention, decoding and the prompts in full."""
+        return {
+            "dtype": "float32, frame tokens kept in float16",
+            "attention": "sdpa",
+            "decoder": "auto: decord, PyAV where decord reads wrongly",
+            "prompt": "<visual>QUESTION\\n",
+            "questions": {"number": "the colour of a card's frame", "picture": "name", "change": "change"},
+        }
+
+    def plan(self, settings: Settings) -> dict:
+        """Arms, steps and what they cost; minutes are those of the machine that the published run was made on."""
+        asked = sum(cell.frames * cell.trials for arm in self.arms(settings) for cell in arm_cells(settings, arm))
+        steps = settings.train_steps * len(self.arms(settings))
+        minutes = (steps * SECONDS_A_STEP + asked * 3 / 1000 * SECONDS_A_THOUSAND_TOKENS) * len(settings.seeds) / 60
+        return {
+            **super().plan(settings),
+            "training steps, at least": steps * len(settings.seeds),
+            "frames asked about": asked * len(settings.seeds),
+            "CPU minutes, about": round(minutes, 1),
+            "disk, MB, about": 60 + 40 * len(settings.seeds),
+        }
+
+    def run_job(
+        self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
+    ) -> None:
+        """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
+        from oryx.data.frame_bank import make_bank
+        from oryx.evidence.files import atomic_write_json
+        from oryx.evidence.rows import RowWriter
+        from oryx.model.positions import set_positions
+        from oryx.studies.needle_asking import Asker
+        from oryx.studies.needle_videos import HaystackFiles, NeedleCodes, TrialVideos, frame_cache, write_files
+        from oryx.training.retrieval import train_retrieval
+        from oryx.training.video_reader import load_video_reader, train_video_reader, video_recipe
+
+        recipe = video_recipe(settings.scale if trains_shared(settings) else "nano")
+        cache = Path(settings.results) / "runs" / "cache"
+        wanted = (settings.haystacks, settings.haystack_frames, recipe.size, settings.video)
+        files = HaystackFiles(cache / "haystacks", settings.split, *wanted)
+        bank = {"folder": cache / "bank", "seed": seed, "size": recipe.size}
+        bank |= {"shots": recipe.shots, "pages": recipe.pages}
+        if arm == SHARED:
+            write_files(files, bank)
+            if trains_shared(settings):
+                train_video_reader(
+                    recipe, seed, folder, make_bank(**bank), lambda done, total: progress("train", done, total)
+                )
+            return
+        shared = folder.parent / SHARED if trains_shared(settings) else WEIGHTS
+        hashes, spec = self.hashes(settings, shared), ARMS[arm]
+        model = load_video_reader(recipe, shared)
+        set_positions(model, spec.positions)
+        frames, features = make_bank(**bank), frame_cache(cache, model, spec.side, recipe.size, hashes["weights_hash"])
+        tokens = features.joined(frames.files)
+        codes = NeedleCodes(tokens) if spec.oracle else None
+        plan = retrieval_plan(settings, arm, seed, tokens.grid)
+        curve = train_retrieval(
+            model,
+            frames,
+            tokens if codes is None else codes.into_bank(frames, tokens),
+            plan,
+            seed,
+            folder,
+            lambda done, total: progress("train", done, total),
+        )
+        atomic_write_json(folder / "curve.json", curve, indent=None)
+        base = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
+        own, audited = arm_cells(settings, arm), audit_cells(settings, arm)
+        with RowWriter(folder / "rows.jsonl") as writer:
+            videos = TrialVideos(files, features, codes)
+            asker = Asker(model, videos, writer, base | hashes, (plan.shortest, plan.longest))
+            for done, cell in enumerate(own):
+                asker.ask_cell(cell, settings.split)
+                progress("evaluate", done + 1, len(own) + len(audited))
+            for done, cell in enumerate(audited):
+                asker.audit(cell, settings.split, settings.audit, folder / "complete")
+                progress("evaluate", len(own) + done + 1, len(own) + len(audited))
+
+
+def trains_shared(settings: Settings) -> bool:
+    """Whether a run trains its reader of frames itself instead of using the shipped one."""
+    return settings.from_scratch or settings.scale == "smoke"
+
+
+def arm_cells(settings: Settings, arm: str) -> list[Cell]:
+    """The cells an arm is asked at these settings."""
+    return cells(arm, settings.lengths, settings.beyond, settings.depths, settings.trials)
+
+
+def audit_cells(settings: Settings, arm: str) -> list[Cell]:
+    """The cells of which some trials are asked again as complete files: three lengths by three depths, main arm."""
+    if arm != HEADLINE[0] or settings.video:
+        return []
+    return [
+        Cell("number", n, d, settings.audit)
+        for n in few(sorted(settings.lengths))
+        for d in few(settings.depths)
+        if settings.audit
+    ]
+
+
+def retrieval_plan(settings: Settings, arm: str, seed: int, grid: tuple[int, int]):
+    """The training of an arm on frames of ``grid``; see :class:`oryx.studies.needle_arms.Arm`."""
+    from oryx.grids import video_token_count
+    from oryx.training.loop import TrainPlan
+    from oryx.training.retrieval import RetrievalPlan, steps_for_tokens, tokens_trained_on
+
+    longest = (settings.longest * 3 - 1) // (video_token_count(2, grid) - video_token_count(1, grid))
+    schedule = TrainPlan(settings.train_steps, settings.learning_rate, warmup=50)
+    plan = RetrievalPlan(2, max(2, longest), settings.train_tokens, settings.most_clips, schedule)
+    if ARMS[arm].data == "retrieval":
+        return plan
+    short = replace(plan, longest=min(16, longest))
+    if ARMS[arm].data == "short_steps":
+        return short
+    steps = steps_for_tokens(short, seed, grid, tokens_trained_on(plan, seed, grid))
+    return replace(short, plan=replace(schedule, steps=steps))

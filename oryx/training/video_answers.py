@@ -1,0 +1,88 @@
+"""Asking several questions about long videos: the video is read once, each question goes on from there.
+
+``read_videos`` fills the language model's cache with the video; ``ask`` continues from it and leaves it as it was. The
+slow path, the whole sequence through ``generate`` for every question, gives the same answers
+(``tests/unit/training/test_video_answers.py``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from oryx.errors import InputError
+from oryx.model.config import VISUAL_TOKEN_ID
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.processing.long_video import FrameTokens
+from oryx.training.batches import END, decode, encode_prompt
+
+
+@dataclass
+class ReadVideos:
+    """``cache`` of the language model after ``length`` tokens of each of ``count`` videos; length 0: no video."""
+
+    model: OryxForConditionalGeneration
+    cache: DynamicCache
+    length: int
+    count: int
+
+
+@torch.inference_mode()
+def read_videos(model: OryxForConditionalGeneration, videos: Sequence[FrameTokens]) -> ReadVideos:
+    """Let the language model read videos of one length; raises InputError if they differ in frames or grid."""
+    shapes = {(len(video), video.grid) for video in videos}
+    if len(shapes) != 1:
+        raise InputError(f"expected videos of one length and grid, got {sorted(shapes)}")
+    inputs = [video.inputs() for video in videos]
+    batch = {name: torch.cat([one[name] for one in inputs]).to(model.device) for name in inputs[0]}
+    marks = torch.full((len(videos), 1), VISUAL_TOKEN_ID, device=model.device)
+    embeds = model.expand(marks, **batch).inputs_embeds
+    cache = DynamicCache(config=model.language_model.config)
+    # the mask is left out: no video is padded, and attention without a mask is the fast path
+    model.language_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return ReadVideos(model, cache, embeds.shape[1], len(videos))
+
+
+def without_video(model: OryxForConditionalGeneration, count: int) -> ReadVideos:
+    """Nothing read: the control."""
+    return ReadVideos(model, DynamicCache(config=model.language_model.config), 0, count)
+
+
+@torch.inference_mode()
+def ask(
+    read: ReadVideos, questions: Sequence[str], truths: Sequence[str], max_new_tokens: int = 8
+) -> tuple[list[str], list[float]]:
+    """Greedy answers to one question a video, and the log-likelihood of each true answer with its end token.
+
+    Raises InputError unless the questions, one a video, are of one length in bytes.
+    """
+    model, device = read.model, read.model.device
+    prompts = [encode_prompt(question, visual=False) for question in questions]
+    if len(prompts) != read.count or len({len(prompt) for prompt in prompts}) != 1:
+        raise InputError(f"expected {read.count} questions of one length, got {list(questions)}")
+    tokens = torch.tensor(prompts, device=device)
+    first = _step(read, tokens)[:, -1]
+    new, ended = [first.argmax(-1)], first.argmax(-1) == END
+    while len(new) < max_new_tokens and not bool(ended.all()):
+        new.append(_step(read, new[-1][:, None])[:, -1].argmax(-1))
+        ended |= new[-1] == END
+    _back_to(read, read.length + tokens.shape[1])
+    answers = [[*truth.encode(), END] for truth in truths]
+    longest = max(map(len, answers))
+    padded = torch.tensor([answer + [END] * (longest - len(answer)) for answer in answers], device=device)
+    rest = _step(read, padded[:, :-1]) if longest > 1 else first[:, None, :0]
+    likelihood = torch.cat([first[:, None], rest], 1).log_softmax(-1).gather(2, padded[..., None])[..., 0]
+    _back_to(read, read.length)
+    spoken = [decode(ids) for ids in torch.stack(new, 1).tolist()]
+    return spoken, [float(likelihood[i, : len(answer)].sum()) for i, answer in enumerate(answers)]
+
+
+def _step(read: ReadVideos, tokens: Tensor) -> Tensor:
+    return read.model.language_model(input_ids=tokens, past_key_values=read.cache, use_cache=True).logits.float()
+
+
+def _back_to(read: ReadVideos, length: int) -> None:
+    if more := read.cache.get_seq_length() - length:
+        read.cache.crop(-more)

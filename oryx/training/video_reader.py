@@ -1,0 +1,190 @@
+"""The reader of small video frames: OryxViT, compressor and language model trained on cards and clips.
+
+    python -m oryx.training.video_reader --scale nano --folder results/runs/shared/video-nano
+
+It learns to read single cards at full resolution first, then clips of 1 to 8 frames at 1x, 4x and 16x (models of this
+size that met 16x at once stayed at chance). The needle study trains its language models on from here. What ships with
+the package lies in ``oryx/weights/nano/video_reader.safetensors`` and was made by that command.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oryx.data import corpora
+from oryx.data.frame_bank import READER_MIXTURE, Clip, FrameBank, draw_clip, make_bank
+from oryx.data.items import generator
+from oryx.data.needles import COLOURS, NUMBERS, card
+from oryx.data.object_tasks import draw_object
+from oryx.errors import MissingResource, SettingsError
+from oryx.model.layout import Layout
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.siglip import vit_from_siglip
+from oryx.training.batches import text_batch
+from oryx.training.checkpoints import load_weights, save_weights
+from oryx.training.loop import TrainPlan, train
+from oryx.training.recipes import Recipe
+from oryx.training.shared import WEIGHTS, build_reader, build_siglip
+
+SIDES = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class VideoRecipe:
+    """Shapes and training of a scale's reader of frames.
+
+    ``steps``: of single digits, of single cards and pictures (both at 1x), of clips (``sides`` drawn with ``shares``).
+    ``frames``: frames in a step of clips, shared by clips of one length.
+    """
+
+    scale: str
+    shapes: Recipe
+    size: tuple[int, int] = (32, 32)
+    steps: tuple[int, int, int] = (400, 900, 900)
+    batch: int = 64
+    frames: int = 160
+    longest: int = 8
+    shares: tuple[float, ...] = (1 / 6, 2 / 6, 3 / 6)
+    rate: float = 1e-3
+    pages: int = 2000
+    shots: int = 500
+
+
+_SHAPES = {"position_grid": 8, "text_layers": 2}
+RECIPES = {
+    "smoke": VideoRecipe("smoke", Recipe("smoke", **_SHAPES), steps=(1, 1, 2), batch=4, frames=16, pages=8, shots=16),
+    "nano": VideoRecipe("nano", Recipe("nano", **_SHAPES)),
+}
+
+
+def video_recipe(scale: str, **changes) -> VideoRecipe:
+    """The recipe of a scale, with fields replaced; raises SettingsError for a scale that has none."""
+    if scale not in RECIPES:
+        raise SettingsError(f"scale {scale!r}: readers of frames are trained at {', '.join(RECIPES)}")
+    return replace(RECIPES[scale], **changes)
+
+
+def frames_to_patches(frames: np.ndarray, patch: int) -> Tensor:
+    """Patches (N·h·w, 3·patch²) in [-1, 1] of frames (N, H, W, 3) uint8 whose sides are multiples of ``patch``."""
+    count, height, width, _ = frames.shape
+    rows, columns = height // patch, width // patch
+    cut = frames.reshape(count, rows, patch, columns, patch, 3).transpose(0, 1, 3, 5, 2, 4)
+    cut = cut.reshape(count * rows * columns, -1).astype(np.float32)
+    return torch.from_numpy(cut / np.float32(127.5) - np.float32(1))
+
+
+def build_video_reader(r: VideoRecipe) -> OryxForConditionalGeneration:
+    """The model in the recipe's shape, with random weights."""
+    return build_reader(r.shapes)
+
+
+def single_frame(rng: np.random.Generator, size: tuple[int, int], digits: int) -> tuple[np.ndarray, str, str]:
+    """(frame, question, answer) of a card with a number of ``digits`` digits, or (one in five, two digits) a picture."""
+    if digits == 2 and rng.random() < 0.2:
+        drawn, _ = draw_object(rng, "icon", size, "train")
+        return np.asarray(drawn.picture.convert("RGB")), "name", drawn.answer
+    colour = list(COLOURS)[int(rng.integers(len(COLOURS)))]
+    number = int(rng.integers(10)) if digits == 1 else 10 + int(rng.integers(NUMBERS))
+    return np.asarray(card(rng, number, colour, "train", size).convert("RGB")), colour, str(number)
+
+
+class Batches:
+    """The batch of every step: a function of (seed, step) alone."""
+
+    def __init__(self, r: VideoRecipe, seed: int, bank: FrameBank):
+        self.recipe, self.seed, self.bank = r, seed, bank
+
+    def of(self, step: int) -> dict[str, Tensor]:
+        """Model inputs with labels; one region side and one clip length a batch."""
+        r, rng = self.recipe, generator("video reader", self.seed, step)
+        if step < r.steps[0] + r.steps[1]:
+            digits = 1 if step < r.steps[0] else 2
+            drawn = [single_frame(rng, r.size, digits) for _ in range(r.batch)]
+            clips = [Clip((i,), question, answer) for i, (_, question, answer) in enumerate(drawn)]
+            return self._inputs(np.stack([frame for frame, _, _ in drawn]), clips, 1)
+        side = SIDES[int(rng.choice(len(SIDES), p=r.shares))]
+        length = int(rng.integers(2, r.longest + 1))
+        clips = [draw_clip(rng, self.bank, length, READER_MIXTURE) for _ in range(max(1, r.frames // length))]
+        return self._inputs(self.bank.frames, clips, side)
+
+    def _inputs(self, frames: np.ndarray, clips: list[Clip], side: int) -> dict[str, Tensor]:
+        patch = self.recipe.shapes.patch
+        shown = frames[[number for clip in clips for number in clip.frames]]
+        grid = (shown.shape[1] // patch, shown.shape[2] // patch)
+        return {
+            **text_batch([clip.question for clip in clips], [clip.answer for clip in clips]),
+            "pixel_patches": frames_to_patches(shown, patch),
+            "image_grids": torch.tensor([grid] * len(shown)),
+            "visual_spec": torch.tensor([[Layout.VIDEO, len(clip.frames), side] for clip in clips]),
+        }
+
+
+def train_video_reader(
+    r: VideoRecipe, seed: int, folder: Path, bank: FrameBank, progress: Callable[[int, int], None] = lambda done, total: None
+) -> OryxForConditionalGeneration:
+    """Train the reader from nothing, resuming from a checkpoint in ``folder``.
+
+    Writes ``video_reader.safetensors`` with its curve and manifest (``video_reader.json``).
+    """
+    torch.manual_seed(seed)
+    model, batches = build_video_reader(r), Batches(r, seed, bank)
+    sl=build_siglip(r.shapes); load_weights(WEIGHTS/"nano"/"siglip.safetensors", sl)
+    model.vision_tower = vit_from_siglip(sl.vision_model, r.shapes.position_grid)
+
+    def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
+        return model(**{name: value.to(model.device) for name, value in batches.of(step).items()}).loss
+
+    curve = train(model, loss_of, TrainPlan(sum(r.steps), r.rate), folder / "video_reader.pt", progress)
+    manifest = {
+        "command": f"python -m oryx.training.video_reader --scale {r.scale} --seed {seed} --folder FOLDER",
+        "seed": seed,
+        "recipe": asdict(r),
+        "sha256": save_weights(folder / "video_reader.safetensors", model),
+        "torch": torch.__version__,
+        "curve": curve,
+    }
+    (folder / "video_reader.json").write_text(json.dumps(manifest) + "\n")
+    return model
+
+
+def load_video_reader(r: VideoRecipe, folder: Path | None = None) -> OryxForConditionalGeneration:
+    """The reader of a scale from ``folder`` (default: as shipped), float32, in evaluation mode.
+
+    Raises MissingResource if none is there, CheckpointError if the file is damaged.
+    """
+    path = (folder or WEIGHTS / r.scale) / "video_reader.safetensors"
+    if not path.is_file():
+        raise MissingResource(f"no {path}; train it: python -m oryx.training.video_reader --scale {r.scale}")
+    model = build_video_reader(r)
+    load_weights(path, model)
+    return model.eval()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line: train the reader of frames of a scale."""
+    parser = argparse.ArgumentParser(description="Train the reader of video frames of a scale from nothing.")
+    parser.add_argument("--scale", default="nano")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parsed = parser.parse_args(arguments)
+    torch.set_num_threads(parsed.threads)
+    r = video_recipe(parsed.scale)
+    bank = make_bank(parsed.folder / "bank", parsed.seed, r.size, shots=r.shots, pages=r.pages)
+
+    def show(done: int, total: int) -> None:
+        if done % 100 == 0:
+            print(f"step {done} of {total}", flush=True)
+
+    train_video_reader(r, parsed.seed, parsed.folder, bank, show)
+
+
+if __name__ == "__main__":
+    main()
