@@ -45,16 +45,20 @@ def score_table(rows: pd.DataFrame, arms: Sequence[str], baseline: str) -> pd.Da
     )
 
 
-def control_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Legible text against plain text, in pictures larger than S²: did the fixed arm lose pixels, or not learn?"""
+def control_table(rows: pd.DataFrame, fixed: str, control: str, native: str = "native") -> pd.DataFrame:
+    """Legible text against plain text, in pictures larger than S²: did the arm ``fixed`` lose pixels, or not learn?
+
+    ``control``: the arm of the same size that was trained and asked on text that grows with the picture. An arm that
+    was not run says so.
+    """
     large = rows[(rows["size_bin"] == "larger") & (rows["condition"] == "visual")]
     lines = []
     for task in [t for t in dict.fromkeys(large["task"]) if t.endswith("_legible")]:
         plain = task.removesuffix("_legible")
         cells = {
-            "native, plain text": ("native", plain),
-            "area_1, plain text": ("area_1", plain),
-            "area_1_legible, legible text": ("area_1_legible", task),
+            f"{native}, plain text": (native, plain),
+            f"{fixed}, plain text": (fixed, plain),
+            f"{control}, legible text": (control, task),
         }
         lines.append({"task": plain, **{name: _mean(large, *cell) for name, cell in cells.items()}})
     return pd.DataFrame(lines)
@@ -110,6 +114,8 @@ def _difference(rows: pd.DataFrame, arm: str, baseline: str, task: str) -> str:
 
 
 def _mean(rows: pd.DataFrame, arm: str, task: str) -> str:
+    if not (rows["arm"] == arm).any():
+        return "not run"
     part = rows[(rows["arm"] == arm) & (rows["task"] == task)]
     try:
         found = mean_score(part, arm)

@@ -66,9 +66,7 @@ def few(values: Sequence, count: int = 3) -> list:
     return [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
 
 
-def cells(
-    arm: str, lengths: Sequence[int], beyond: Sequence[int], depths: Sequence[float], trials: int
-) -> list[Cell]:
+def cells(arm: str, lengths: Sequence[int], beyond: Sequence[int], depths: Sequence[float], trials: int) -> list[Cell]:
     """The cells an arm is asked, the easy ones first.
 
     Headline arms: every length and depth. Others: three lengths, the longest among them, by three depths. The main arm

@@ -8,7 +8,7 @@ At nano all arms start from one shipped reader of frames. The encoder and compre
 language model train on cached frame tokens. Arms differ in training clips, positional scheme and tokens a frame.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -17,7 +17,7 @@ import oryx
 from oryx.data.corpora import data_hash
 from oryx.errors import InputError, MissingResource
 from oryx.runs.settings import StudySettings, setting
-from oryx.studies.base import Study
+from oryx.studies.base import Run, Study
 from oryx.studies.needle_arms import ARMS, HEADLINE, Cell, cells, few
 
 SHARED = "shared"
@@ -31,10 +31,14 @@ class Settings(StudySettings):
     """What a run of this study depends on."""
 
     arms: tuple[Literal[tuple(ARMS)], ...] = setting(tuple(ARMS), "arms to train and ask")
-    split: Literal["dev", "report"] = setting("report", "held-out needles: dev (seeds from 100) or report (seeds 0 to 4)")
+    split: Literal["dev", "report"] = setting(
+        "report", "held-out needles: dev (seeds from 100) or report (seeds 0 to 4)"
+    )
     lengths: tuple[int, ...] = setting((50, 100, 200, 400, 800, 1600), "frames in a video", least=8)
     beyond: tuple[int, ...] = setting((3200,), "longer videos, for the main arm only: where does it break?", least=8)
-    depths: tuple[float, ...] = setting((0.0, 0.25, 0.5, 0.75, 1.0), "place of the needle: 0 first, 1 last frame", least=0)
+    depths: tuple[float, ...] = setting(
+        (0.0, 0.25, 0.5, 0.75, 1.0), "place of the needle: 0 first, 1 last frame", least=0
+    )
     trials: int = setting(20, "needles a cell", least=1)
     haystacks: int = setting(10, "haystacks that trials draw from", least=1)
     haystack_frames: int = setting(1600, "frames in a haystack file; longer videos go on in the next file", least=8)
@@ -131,6 +135,20 @@ class NeedleInAHaystack(Study):
             "disk, MB, about": 60 + 40 * len(settings.seeds),
         }
 
+    def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
+        """Heat map, lengths, tokens, variants, verdicts and training curves."""
+        from oryx.report import needle_plots, plots
+
+        arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
+        return {
+            "heat_map": needle_plots.heat_map(run.rows, [arm for arm in HEADLINE if arm in arms], self.arm_order),
+            "score_by_length": needle_plots.score_by_length(run.rows, at_16x(arms), self.arm_order),
+            "score_by_context": needle_plots.score_by_context(run.rows, ratio_arms(arms), self.arm_order),
+            "score_by_variant": needle_plots.score_by_variant(run.rows, arms[0]),
+            "verdicts": plots.difference_forest(run.verdicts),
+            "training_curves": plots.training_curves(run.curves, self.arm_order),
+        }
+
     def run_job(
         self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
     ) -> None:
@@ -186,6 +204,16 @@ class NeedleInAHaystack(Study):
             for done, cell in enumerate(audited):
                 asker.audit(cell, settings.split, settings.audit, folder / "complete")
                 progress("evaluate", len(own) + done + 1, len(own) + len(audited))
+
+
+def at_16x(arms: Sequence[str]) -> list[str]:
+    """The arms that compress 16x."""
+    return [arm for arm in arms if ARMS[arm].side == 4]
+
+
+def ratio_arms(arms: Sequence[str]) -> list[str]:
+    """The arms that differ in the tokens of a frame alone."""
+    return [arm for arm in arms if replace(ARMS[arm], side=4) == ARMS[HEADLINE[0]]]
 
 
 def trains_shared(settings: Settings) -> bool:

@@ -175,21 +175,32 @@ def reader_loss(r: Recipe, seed: int, model: OryxForConditionalGeneration, step:
     return loss_by_length(model, lengths, batch_of)
 
 
+def train_siglip(
+    r: Recipe, seed: int, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[SiglipModel, list[dict]]:
+    """SigLIP of the recipe, trained from nothing, and its curve; resumes from a checkpoint in ``folder``."""
+    torch.manual_seed(seed)
+    siglip = build_siglip(r)
+    plan = TrainPlan(r.siglip_steps, r.siglip_rate)
+    return siglip, train(siglip, partial(siglip_loss, r, seed), plan, folder / "siglip.pt", progress)
+
+
+def load_siglip(r: Recipe, folder: Path | None = None) -> SiglipModel:
+    """SigLIP of a scale from ``folder`` (default: as shipped); raises CheckpointError if the file is damaged."""
+    siglip = build_siglip(r)
+    load_weights((folder or WEIGHTS / r.scale) / "siglip.safetensors", siglip)
+    return siglip
+
+
 def train_shared(r: Recipe, seed: int, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None):
     """Train SigLIP, then OryxViT with the reader, from nothing; resumes from checkpoints in ``folder``.
 
     Writes ``siglip.safetensors``, ``oryxvit.safetensors``, ``reader.safetensors`` (everything but the tower),
     ``curves.json`` and ``manifest.json``; returns the whole model.
     """
-    torch.manual_seed(seed)
     total = r.siglip_steps + r.reader_steps
-    siglip = build_siglip(r)
-    plan = TrainPlan(r.siglip_steps, r.siglip_rate)
-    curves = {
-        "siglip": train(
-            siglip, partial(siglip_loss, r, seed), plan, folder / "siglip.pt", lambda done, _: progress(done, total)
-        )
-    }
+    siglip, curve = train_siglip(r, seed, folder, lambda done, _: progress(done, total))
+    curves = {"siglip": curve}
     torch.manual_seed(seed + 1)
     model = build_reader(r)
     model.vision_tower = vit_from_siglip(siglip.vision_model, r.position_grid)

@@ -58,7 +58,7 @@ def ask(
 
     Raises InputError unless the questions, one a video, are of one length in bytes.
     """
-    model, device = read.model, read.model.device
+    device = read.model.device
     prompts = [encode_prompt(question, visual=False) for question in questions]
     if len(prompts) != read.count or len({len(prompt) for prompt in prompts}) != 1:
         raise InputError(f"expected {read.count} questions of one length, got {list(questions)}")

@@ -2,36 +2,35 @@
 
     python -m oryx.training.video_reader --scale nano --folder results/runs/shared/video-nano
 
-It learns to read single cards at full resolution first, then clips of 1 to 8 frames at 1x, 4x and 16x (models of this
-size that met 16x at once stayed at chance). The needle study trains its language models on from here. What ships with
-the package lies in ``oryx/weights/nano/video_reader.safetensors`` and was made by that command.
+Its tower starts from SigLIP. It learns to read single cards at full resolution first, then clips of 1 to 8 frames at
+1x, 4x and 16x (models of this size that met 16x at once stayed at chance). The needle study trains its language models
+on from here. What ships with the package lies in ``oryx/weights/nano/video_reader.safetensors``.
 """
 
 import argparse
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import SiglipModel
 
-from oryx.data import corpora
 from oryx.data.frame_bank import READER_MIXTURE, Clip, FrameBank, draw_clip, make_bank
 from oryx.data.items import generator
 from oryx.data.needles import COLOURS, NUMBERS, card
 from oryx.data.object_tasks import draw_object
 from oryx.errors import MissingResource, SettingsError
+from oryx.evidence.files import atomic_write_json
 from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
 from oryx.training.batches import text_batch
 from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
-from oryx.training.recipes import Recipe
-from oryx.training.shared import WEIGHTS, build_reader, build_siglip
+from oryx.training.recipes import Recipe, recipe
+from oryx.training.shared import WEIGHTS, build_reader, load_siglip, train_siglip
 
 SIDES = (1, 2, 4)
 
@@ -59,8 +58,8 @@ class VideoRecipe:
 
 _SHAPES = {"position_grid": 8, "text_layers": 2}
 RECIPES = {
-    "smoke": VideoRecipe("smoke", Recipe("smoke", **_SHAPES), steps=(1, 1, 2), batch=4, frames=16, pages=8, shots=16),
-    "nano": VideoRecipe("nano", Recipe("nano", **_SHAPES)),
+    "smoke": VideoRecipe("smoke", recipe("smoke", **_SHAPES), steps=(1, 1, 2), batch=4, frames=16, pages=8, shots=16),
+    "nano": VideoRecipe("nano", recipe("nano", **_SHAPES)),
 }
 
 
@@ -86,7 +85,7 @@ def build_video_reader(r: VideoRecipe) -> OryxForConditionalGeneration:
 
 
 def single_frame(rng: np.random.Generator, size: tuple[int, int], digits: int) -> tuple[np.ndarray, str, str]:
-    """(frame, question, answer) of a card with a number of ``digits`` digits, or (one in five, two digits) a picture."""
+    """(frame, question, answer) of a card with a number of ``digits`` digits; with two, one in five is a picture."""
     if digits == 2 and rng.random() < 0.2:
         drawn, _ = draw_object(rng, "icon", size, "train")
         return np.asarray(drawn.picture.convert("RGB")), "name", drawn.answer
@@ -127,21 +126,30 @@ class Batches:
 
 
 def train_video_reader(
-    r: VideoRecipe, seed: int, folder: Path, bank: FrameBank, progress: Callable[[int, int], None] = lambda done, total: None
+    r: VideoRecipe,
+    seed: int,
+    folder: Path,
+    bank: FrameBank,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    siglip: SiglipModel | None = None,
 ) -> OryxForConditionalGeneration:
-    """Train the reader from nothing, resuming from a checkpoint in ``folder``.
+    """Train the reader, its tower from ``siglip`` (trained from nothing first by default); resumes in ``folder``.
 
     Writes ``video_reader.safetensors`` with its curve and manifest (``video_reader.json``).
     """
+    first = 0 if siglip is not None else r.shapes.siglip_steps
+    total = first + sum(r.steps)
+    if siglip is None:
+        siglip, _ = train_siglip(r.shapes, seed, folder, lambda done, _: progress(done, total))
     torch.manual_seed(seed)
     model, batches = build_video_reader(r), Batches(r, seed, bank)
-    sl=build_siglip(r.shapes); load_weights(WEIGHTS/"nano"/"siglip.safetensors", sl)
-    model.vision_tower = vit_from_siglip(sl.vision_model, r.shapes.position_grid)
+    model.vision_tower = vit_from_siglip(siglip.vision_model, r.shapes.position_grid)
 
     def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
         return model(**{name: value.to(model.device) for name, value in batches.of(step).items()}).loss
 
-    curve = train(model, loss_of, TrainPlan(sum(r.steps), r.rate), folder / "video_reader.pt", progress)
+    plan = TrainPlan(sum(r.steps), r.rate)
+    curve = train(model, loss_of, plan, folder / "video_reader.pt", lambda done, _: progress(first + done, total))
     manifest = {
         "command": f"python -m oryx.training.video_reader --scale {r.scale} --seed {seed} --folder FOLDER",
         "seed": seed,
@@ -150,7 +158,7 @@ def train_video_reader(
         "torch": torch.__version__,
         "curve": curve,
     }
-    (folder / "video_reader.json").write_text(json.dumps(manifest) + "\n")
+    atomic_write_json(folder / "video_reader.json", manifest, indent=None)
     return model
 
 
@@ -174,6 +182,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--siglip", type=Path, help="folder with siglip.safetensors; default: trained from nothing")
     parsed = parser.parse_args(arguments)
     torch.set_num_threads(parsed.threads)
     r = video_recipe(parsed.scale)
@@ -183,7 +192,8 @@ def main(arguments: list[str] | None = None) -> None:
         if done % 100 == 0:
             print(f"step {done} of {total}", flush=True)
 
-    train_video_reader(r, parsed.seed, parsed.folder, bank, show)
+    siglip = None if parsed.siglip is None else load_siglip(r.shapes, parsed.siglip)
+    train_video_reader(r, parsed.seed, parsed.folder, bank, show, siglip)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_the_score_table_marks_only_what_its_interval_supports(rows):
 
 
 def test_the_control_table_compares_legible_with_plain_text(rows):
-    table = tables.control_table(rows)
+    table = tables.control_table(rows, "area_1", "area_1_legible")
     assert table["task"].tolist() == ["number", "word"]
     assert table.iloc[0]["area_1_legible, legible text"].startswith("0.67 [")
 
@@ -146,3 +146,8 @@ def test_reports_need_no_torch():
         "oryx.studies.base, oryx.runs.cli; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_control_table_says_that_an_arm_was_not_run(rows):
+    table = tables.control_table(rows, "area_9", "area_1_legible")
+    assert set(table["area_9, plain text"]) == {"not run"}

@@ -40,9 +40,7 @@ def slow(model, video, question, truth):
 
 def check(model, read, videos):
     answers, likelihoods = ask(read, QUESTIONS, TRUTHS)
-    for video, question, truth, answer, likelihood in zip(
-        videos, QUESTIONS, TRUTHS, answers, likelihoods, strict=True
-    ):
+    for video, question, truth, answer, likelihood in zip(videos, QUESTIONS, TRUTHS, answers, likelihoods, strict=True):
         expected, of_truth = slow(model, video, question, truth)
         assert answer == expected
         assert likelihood == pytest.approx(of_truth, rel=1e-4)

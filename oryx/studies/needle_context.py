@@ -1,0 +1,61 @@
+"""How many frames fit into a context: arithmetic on the released models' configurations. No torch."""
+
+import pandas as pd
+
+from oryx.errors import InputError
+from oryx.grids import Grid, Size, compressed_grid, patch_grid, video_token_count
+from oryx.processing.options import PreprocessOptions
+
+CONTEXTS = {"Oryx-7B": 32768, "Oryx-34B-Image": 8192, "Oryx-1.5-Image": 16384}
+"""``tokenizer_model_max_length`` of the released config.json files: samples are cut there, at inference too. Their
+language models have 32768, 16384 and 32768 positions. The configurations of the video models Oryx-34B, Oryx-1.5-7B and
+Oryx-1.5-32B were not found."""
+
+SIZES = {"256x256": (256, 256), "640x360": (360, 640), "1280x720": (720, 1280)}
+PATCH, PROMPT_TOKENS = 16, 64
+RULES = {16: "video_long", 4: "video", 1: "video"}
+
+
+def frames_that_fit(context: int, grid: Grid, prompt_tokens: int = PROMPT_TOKENS) -> int:
+    """The longest video, in frames of ``grid`` after compression, that fits a context beside the prompt."""
+    a_frame = video_token_count(2, grid) - video_token_count(1, grid)
+    around = video_token_count(1, grid) - a_frame
+    return max(0, (context - prompt_tokens - around) // a_frame)
+
+
+def check_fits(frames: int, context: int, grid: Grid, prompt_tokens: int = PROMPT_TOKENS) -> None:
+    """Raises InputError, saying how many frames fit, if ``frames`` frames do not."""
+    if frames > (most := frames_that_fit(context, grid, prompt_tokens)):
+        tokens = video_token_count(frames, grid) + prompt_tokens
+        raise InputError(
+            f"{frames} frames of {grid[0]} x {grid[1]} tokens need {tokens} tokens with the prompt; the context holds "
+            f"{context}, that is {most} frames. Ask for fewer frames, smaller ones or more compression"
+        )
+
+
+def compressed(size: Size, ratio: int, options: PreprocessOptions | None = None) -> Grid:
+    """Grid of a video frame of ``size`` pixels after resizing by the released rules and compression by ``ratio``."""
+    rule = getattr(options or PreprocessOptions(), RULES[ratio])
+    return compressed_grid(patch_grid(rule.target(size), PATCH), round(ratio**0.5))
+
+
+def context_table() -> pd.DataFrame:
+    """Frames that fit each released context, by frame size and compression."""
+    lines = []
+    for model, context in CONTEXTS.items():
+        for name, size in SIZES.items():
+            for ratio in RULES:
+                grid = compressed(size, ratio)
+                a_frame = video_token_count(2, grid) - video_token_count(1, grid)
+                lines.append(
+                    {
+                        "model": model,
+                        "context": context,
+                        "frame": name,
+                        "compression": f"{ratio}x",
+                        "tokens a frame": a_frame,
+                        "frames that fit": frames_that_fit(context, grid),
+                        "1,600 frames need": video_token_count(1600, grid) + PROMPT_TOKENS,
+                    }
+                )
+    return pd.DataFrame(lines)
