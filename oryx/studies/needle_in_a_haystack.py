@@ -244,7 +244,7 @@ def retrieval_plan(settings: Settings, arm: str, seed: int, grid: tuple[int, int
     from oryx.training.loop import TrainPlan
     from oryx.training.retrieval import RetrievalPlan, steps_for_tokens, tokens_trained_on
 
-    longest = (settings.longest * 3 - 1) // (video_token_count(2, grid) - video_token_count(1, grid))
+    longest = settings.longest * 3 // (video_token_count(2, grid) - video_token_count(1, grid))
     schedule = TrainPlan(settings.train_steps, settings.learning_rate, warmup=50)
     plan = RetrievalPlan(2, max(2, longest), settings.train_tokens, settings.most_clips, schedule)
     if ARMS[arm].data == "retrieval":

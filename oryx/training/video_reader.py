@@ -39,18 +39,18 @@ SIDES = (1, 2, 4)
 class VideoRecipe:
     """Shapes and training of a scale's reader of frames.
 
-    ``steps``: of single digits, of single cards and pictures (both at 1x), of clips (``sides`` drawn with ``shares``).
-    ``frames``: frames in a step of clips, shared by clips of one length.
+    ``steps``: of single digits, of single cards and pictures at 1x, of the same at all sides (drawn with ``shares``), of
+    clips at all sides. ``frames``: frames in a step of clips, shared by clips of one length.
     """
 
     scale: str
     shapes: Recipe
     size: tuple[int, int] = (32, 32)
-    steps: tuple[int, int, int] = (400, 900, 900)
+    steps: tuple[int, int, int, int] = (150, 800, 1400, 500)
     batch: int = 64
     frames: int = 160
     longest: int = 8
-    shares: tuple[float, ...] = (1 / 6, 2 / 6, 3 / 6)
+    shares: tuple[float, ...] = (0.15, 0.25, 0.6)
     rate: float = 1e-3
     pages: int = 2000
     shots: int = 500
@@ -58,7 +58,7 @@ class VideoRecipe:
 
 _SHAPES = {"position_grid": 8, "text_layers": 2}
 RECIPES = {
-    "smoke": VideoRecipe("smoke", recipe("smoke", **_SHAPES), steps=(1, 1, 2), batch=4, frames=16, pages=8, shots=16),
+    "smoke": VideoRecipe("smoke", recipe("smoke", **_SHAPES), steps=(1, 1, 1, 1), batch=4, frames=16, pages=8, shots=16),
     "nano": VideoRecipe("nano", recipe("nano", **_SHAPES)),
 }
 
@@ -103,15 +103,15 @@ class Batches:
     def of(self, step: int) -> dict[str, Tensor]:
         """Model inputs with labels; one region side and one clip length a batch."""
         r, rng = self.recipe, generator("video reader", self.seed, step)
-        if step < r.steps[0] + r.steps[1]:
-            digits = 1 if step < r.steps[0] else 2
-            drawn = [single_frame(rng, r.size, digits) for _ in range(r.batch)]
-            clips = [Clip((i,), question, answer) for i, (_, question, answer) in enumerate(drawn)]
-            return self._inputs(np.stack([frame for frame, _, _ in drawn]), clips, 1)
-        side = SIDES[int(rng.choice(len(SIDES), p=r.shares))]
-        length = int(rng.integers(2, r.longest + 1))
-        clips = [draw_clip(rng, self.bank, length, READER_MIXTURE) for _ in range(max(1, r.frames // length))]
-        return self._inputs(self.bank.frames, clips, side)
+        stage = int(np.searchsorted(np.cumsum(r.steps), step, side="right"))
+        side = SIDES[int(rng.choice(len(SIDES), p=r.shares))] if stage >= 2 else 1
+        if stage == 3:
+            length = int(rng.integers(2, r.longest + 1))
+            clips = [draw_clip(rng, self.bank, length, READER_MIXTURE) for _ in range(max(1, r.frames // length))]
+            return self._inputs(self.bank.frames, clips, side)
+        drawn = [single_frame(rng, r.size, 1 if stage == 0 else 2) for _ in range(r.batch)]
+        clips = [Clip((i,), question, answer) for i, (_, question, answer) in enumerate(drawn)]
+        return self._inputs(np.stack([frame for frame, _, _ in drawn]), clips, side)
 
     def _inputs(self, frames: np.ndarray, clips: list[Clip], side: int) -> dict[str, Tensor]:
         patch = self.recipe.shapes.patch

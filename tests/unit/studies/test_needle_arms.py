@@ -1,0 +1,91 @@
+"""The grid of the needle study: who is asked what, and how much each arm trains."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from oryx.data.needles import VARIANTS
+from oryx.errors import InputError, MissingResource, SettingsError
+from oryx.studies.needle_arms import ARMS, EASY, HEADLINE, MOST_FRAMES, few
+from oryx.studies.needle_in_a_haystack import (
+    NeedleInAHaystack,
+    Settings,
+    arm_cells,
+    audit_cells,
+    ratio_arms,
+    retrieval_plan,
+)
+from oryx.training.retrieval import tokens_trained_on
+
+NANO = Settings()
+GRIDS = {4: (1, 1), 2: (2, 2), 1: (4, 4)}
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_is_asked_its_part_of_the_grid(arm):
+    asked = arm_cells(NANO, arm)
+    assert len(set(asked)) == len(asked) and all(cell.trials >= 20 for cell in asked)
+    numbers = {(c.frames, c.depth) for c in asked if c.variant == "number" and c.frames in NANO.lengths}
+    most = MOST_FRAMES[ARMS[arm].side] or 1600
+    if arm in HEADLINE:
+        assert numbers == {(n, d) for n in (50, 100, 200, 400, 800, 1600) for d in NANO.depths}
+    else:
+        assert len({n for n, _ in numbers}) == 3 and len({d for _, d in numbers}) == 3
+        assert max(n for n, _ in numbers) == most
+    assert any(cell.frames == EASY for cell in asked), "the gate needs videos within every arm's training"
+
+
+def test_the_main_arm_is_asked_every_variant_and_beyond_the_grid():
+    asked = arm_cells(NANO, HEADLINE[0])
+    assert {cell.variant for cell in asked} == set(VARIANTS)
+    assert Counter(cell.frames for cell in asked if cell.frames > 1600) == {3200: 3}
+    assert len(audit_cells(NANO, HEADLINE[0])) * NANO.audit >= 20
+    assert not audit_cells(NANO, HEADLINE[1]) and not audit_cells(replace(NANO, audit=0), HEADLINE[0])
+
+
+def test_few_takes_the_ends_and_the_middle():
+    assert few([1, 2, 3, 4, 5]) == [1, 3, 5] and few([1, 2]) == [1, 2] and few((50, 100, 200, 400, 800, 1600))[2] == 1600
+
+
+def test_arms_differ_from_the_main_one_in_what_their_name_says():
+    main = ARMS["retrieval"]
+    assert ARMS["short_tokens"] == replace(main, data="short_tokens")
+    assert ARMS["retrieval_full_1e4"] == replace(main, positions="full_1e4")
+    assert ARMS["short_full_1e4"] == replace(ARMS["short_tokens"], positions="full_1e4")
+    assert ARMS["oracle"] == replace(main, oracle=True)
+    assert ratio_arms(list(ARMS)) == ["retrieval", "retrieval_4x", "retrieval_1x"]
+
+
+def test_training_is_equal_in_steps_or_in_tokens():
+    grid, seed = GRIDS[4], 3
+    plans = {arm: retrieval_plan(NANO, arm, seed, grid) for arm in ("retrieval", "short_steps", "short_tokens")}
+    assert plans["short_steps"].plan.steps == plans["retrieval"].plan.steps
+    assert plans["short_steps"].longest == plans["short_tokens"].longest == 16 and plans["retrieval"].longest == 400
+    total = {arm: tokens_trained_on(plan, seed, grid) for arm, plan in plans.items()}
+    assert total["retrieval"] <= total["short_tokens"] < total["retrieval"] + NANO.train_tokens
+    assert total["short_steps"] < total["retrieval"]
+
+
+@pytest.mark.parametrize("arm", ["retrieval_4x", "retrieval_1x"])
+def test_other_ratios_train_on_clips_of_as_many_tokens(arm):
+    grid = GRIDS[ARMS[arm].side]
+    per_frame = grid[0] * (grid[1] + 1) + 1
+    plan = retrieval_plan(NANO, arm, 0, grid)
+    assert (plan.longest - 1) * per_frame <= 400 * 3 <= (plan.longest + 1) * per_frame
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "said"),
+    [
+        ({"depths": [0.0, 1.5]}, InputError, r"depths: expected 0 to 1, got \[0\.0, 1\.5\]"),
+        ({"lengths": [4]}, SettingsError, "lengths"),
+        ({"arms": ["retreival"]}, SettingsError, "did you mean 'retrieval'"),
+        ({"video": "/nowhere.mp4"}, InputError, r"/nowhere\.mp4: expected a video file, there is none"),
+        ({"scale": "small"}, MissingResource, "small"),
+    ],
+)
+def test_a_run_that_cannot_be_done_says_so_before_any_work(values, error, said):
+    study = NeedleInAHaystack()
+    with pytest.raises(error, match=said):
+        study.check(study.settings(values))

@@ -1,0 +1,87 @@
+"""A trial's frame tokens: every frame in its place, haystacks encoded once, needles as files of their own."""
+
+import pytest
+import torch
+
+from oryx.data.frame_bank import make_bank
+from oryx.data.haystacks import write_video
+from oryx.data.needles import make_trial
+from oryx.errors import InputError
+from oryx.studies.needle_videos import HaystackFiles, NeedleCodes, TrialVideos, frame_cache
+from oryx.training.video_reader import build_video_reader, video_recipe
+
+SIZE = (32, 32)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return build_video_reader(video_recipe("smoke")).eval()
+
+
+@pytest.fixture
+def videos(tmp_path, model):
+    files = HaystackFiles(tmp_path / "haystacks", "dev", 2, 24, SIZE)
+    return TrialVideos(files, frame_cache(tmp_path, model, 4, SIZE, "w"))
+
+
+@pytest.mark.parametrize("variant", ["number", "change", "near", "far"])
+@pytest.mark.parametrize("depth", [0.0, 0.4, 1.0])
+def test_every_frame_is_in_its_place(videos, variant, depth):
+    trial = make_trial("dev", variant, 20, depth, 1, SIZE, 2)
+    made, cache = videos.tokens(trial), videos.cache
+    assert len(made) == 20
+    haystack = iter(cache.encode(videos.files.path(trial.haystack)).tokens)
+    for place in range(20):
+        if place in trial.inserted:
+            file = videos.files.folder / "needles" / f"{trial.id}/{place}.mp4"
+            expected = cache.encode(file).tokens[0]
+        else:
+            expected = next(haystack)
+        torch.testing.assert_close(made.tokens[place], expected, atol=0, rtol=0)
+
+
+def test_a_haystack_is_encoded_once_for_all_its_trials(videos):
+    for index in range(6):
+        videos.tokens(make_trial("dev", "number", 20, 0.5, index, SIZE, 2))
+    assert videos.cache.misses == 2 + 6, "two haystacks and six needles"
+
+
+def test_longer_videos_go_on_in_the_next_file(videos):
+    trial = make_trial("dev", "number", 60, 1.0, 0, SIZE, 2)
+    made = videos.tokens(trial)
+    first, second = (videos.cache.encode(videos.files.path(trial.haystack + i)).tokens for i in range(2))
+    expected = torch.cat([first, second, first[: 59 - 48]])
+    torch.testing.assert_close(made.tokens[:59], expected, atol=0, rtol=0)
+
+
+def test_the_complete_file_differs_by_compression_only(videos, tmp_path):
+    trial = make_trial("dev", "number", 20, 0.5, 0, SIZE, 2)
+    whole, spliced = videos.whole_file(trial, tmp_path / "complete"), videos.tokens(trial)
+    assert whole.grid == spliced.grid and len(whole) == len(spliced)
+    near = torch.nn.functional.cosine_similarity(whole.tokens.float(), spliced.tokens.float(), dim=-1)
+    assert near.min() > 0.9
+    assert not list((tmp_path / "complete").glob("*")), "complete files are not kept"
+
+
+def test_ones_own_video_is_sampled_evenly_and_must_be_long_enough(tmp_path, model):
+    own = tmp_path / "own.mp4"
+    frames = [make_trial("dev", "number", 8, 0.0, i, (40, 60), 2).needle.frames[0] for i in range(31)]
+    write_video(own, frames, (40, 60))
+    files = HaystackFiles(tmp_path / "haystacks", "dev", 2, 24, SIZE, str(own))
+    videos = TrialVideos(files, frame_cache(tmp_path, model, 4, SIZE, "w"))
+    assert list(files.parts(0, 11)[0][1]) == list(range(0, 31, 3))
+    assert len(videos.tokens(make_trial("dev", "number", 12, 0.5, 0, SIZE, 2))) == 12
+    with pytest.raises(InputError, match=r"40 frames are asked for, the video has 31"):
+        files.parts(0, 40)
+
+
+def test_codes_tell_every_card_apart_and_leave_the_rest(tmp_path, model):
+    bank = make_bank(tmp_path, 0, SIZE, haystacks=1, shots=6, pages=3, pictures=2)
+    tokens = frame_cache(tmp_path, model, 4, SIZE, "w").joined(bank.files)
+    codes = NeedleCodes(tokens)
+    coded = codes.into_bank(bank, tokens)
+    torch.testing.assert_close(coded.tokens[:6], tokens.tokens[:6], atol=0, rtol=0)
+    torch.testing.assert_close(coded.tokens[bank.card(2, 1)], codes.of(bank.numbers[2], "green"), atol=0, rtol=0)
+    every = torch.stack([codes.of(n, c).flatten() for n in range(10, 100) for c in ("red", "blue")]).float()
+    assert torch.cdist(every, every).add(torch.eye(180) * 9).min() > 0.01
