@@ -17,7 +17,10 @@ from oryx.studies import registry
 
 pytestmark = pytest.mark.notebook
 ROOT = Path(__file__).parents[2]
-FIGURES = ("score_by_task", "score_by_size", "score_against_tokens", "training_curves", "verdicts")
+FIGURES = {
+    "native_vs_fixed_resolution": ("score_by_task", "score_by_size", "score_against_tokens"),
+    "needle_in_a_haystack": ("heat_map", "score_by_length", "score_by_context", "score_by_variant"),
+}
 
 
 @pytest.fixture(scope="module", params=registry.ids())
@@ -39,7 +42,7 @@ def test_the_run_leaves_rows_tables_figures_and_the_executed_notebook(finished):
     assert {"visual", "no_visual"} <= set(rows["condition"]) and rows["score"].between(0, 1).all()
     assert (rows.loc[rows["condition"] == "no_visual", "visual_tokens"] == 0).all()
     assert (rows.loc[rows["condition"] == "visual", "visual_tokens"] > 0).all()
-    for name in FIGURES:
+    for name in (*FIGURES[study.id], "training_curves", "verdicts"):
         assert (folder / "figures" / f"{name}.png").stat().st_size > 5000
     verdicts = json.loads((folder / "verdicts.json").read_text())
     assert {v["scale"] for v in verdicts} == {"smoke"} and all(v["seeds"] <= 1 for v in verdicts)
