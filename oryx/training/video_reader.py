@@ -1,10 +1,11 @@
 """The reader of small video frames: OryxViT, compressor and language model trained on cards and clips.
 
-    python -m oryx.training.video_reader --scale nano --folder results/runs/shared/video-nano
+    python -m oryx.training.video_reader --scale nano --folder results/runs/shared/video --siglip oryx/weights/nano
 
 Its tower starts from SigLIP. It learns to read single cards at full resolution first, then clips of 1 to 8 frames at
 1x, 4x and 16x (models of this size that met 16x at once stayed at chance). The needle study trains its language models
-on from here. What ships with the package lies in ``oryx/weights/nano/video_reader.safetensors``.
+on from here. What ships with the package lies in ``oryx/weights/nano/video_reader.safetensors``
+and was made by that command.
 """
 
 import argparse
@@ -15,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import SiglipModel
 
 from oryx.data.frame_bank import READER_MIXTURE, Clip, FrameBank, draw_clip, make_bank
 from oryx.data.items import generator
@@ -27,7 +27,7 @@ from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
 from oryx.training.batches import text_batch
-from oryx.training.checkpoints import load_weights, save_weights
+from oryx.training.checkpoints import file_sha256, load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import Recipe, recipe
 from oryx.training.shared import WEIGHTS, build_reader, load_siglip, train_siglip
@@ -58,7 +58,9 @@ class VideoRecipe:
 
 _SHAPES = {"position_grid": 8, "text_layers": 2}
 RECIPES = {
-    "smoke": VideoRecipe("smoke", recipe("smoke", **_SHAPES), steps=(1, 1, 1, 1), batch=4, frames=16, pages=8, shots=16),
+    "smoke": VideoRecipe(
+        "smoke", recipe("smoke", **_SHAPES), steps=(1, 1, 1, 1), batch=4, frames=16, pages=8, shots=16
+    ),
     "nano": VideoRecipe("nano", recipe("nano", **_SHAPES)),
 }
 
@@ -131,19 +133,23 @@ def train_video_reader(
     folder: Path,
     bank: FrameBank,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    siglip: SiglipModel | None = None,
+    siglip: Path | None = None,
 ) -> OryxForConditionalGeneration:
-    """Train the reader, its tower from ``siglip`` (trained from nothing first by default); resumes in ``folder``.
+    """Train the reader, its tower from the SigLIP in the folder ``siglip`` (default: trained from nothing first).
+
+    Resumes from checkpoints in ``folder``.
 
     Writes ``video_reader.safetensors`` with its curve and manifest (``video_reader.json``).
     """
     first = 0 if siglip is not None else r.shapes.siglip_steps
     total = first + sum(r.steps)
     if siglip is None:
-        siglip, _ = train_siglip(r.shapes, seed, folder, lambda done, _: progress(done, total))
+        start, _ = train_siglip(r.shapes, seed, folder, lambda done, _: progress(done, total))
+    else:
+        start = load_siglip(r.shapes, siglip)
     torch.manual_seed(seed)
     model, batches = build_video_reader(r), Batches(r, seed, bank)
-    model.vision_tower = vit_from_siglip(siglip.vision_model, r.shapes.position_grid)
+    model.vision_tower = vit_from_siglip(start.vision_model, r.shapes.position_grid)
 
     def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
         return model(**{name: value.to(model.device) for name, value in batches.of(step).items()}).loss
@@ -151,8 +157,10 @@ def train_video_reader(
     plan = TrainPlan(sum(r.steps), r.rate)
     curve = train(model, loss_of, plan, folder / "video_reader.pt", lambda done, _: progress(first + done, total))
     manifest = {
-        "command": f"python -m oryx.training.video_reader --scale {r.scale} --seed {seed} --folder FOLDER",
+        "command": f"python -m oryx.training.video_reader --scale {r.scale} --seed {seed} --folder FOLDER"
+        + ("" if siglip is None else " --siglip oryx/weights/nano"),
         "seed": seed,
+        "siglip": "trained first, from nothing" if siglip is None else file_sha256(siglip / "siglip.safetensors"),
         "recipe": asdict(r),
         "sha256": save_weights(folder / "video_reader.safetensors", model),
         "torch": torch.__version__,
@@ -192,8 +200,7 @@ def main(arguments: list[str] | None = None) -> None:
         if done % 100 == 0:
             print(f"step {done} of {total}", flush=True)
 
-    siglip = None if parsed.siglip is None else load_siglip(r.shapes, parsed.siglip)
-    train_video_reader(r, parsed.seed, parsed.folder, bank, show, siglip)
+    train_video_reader(r, parsed.seed, parsed.folder, bank, show, parsed.siglip)
 
 
 if __name__ == "__main__":
