@@ -99,7 +99,7 @@ def _clocks() -> dict[str, float]:
     return {"user": usage.ru_utime, "cpu": usage.ru_utime + usage.ru_stime, "wall": wall}
 
 
-def _resident(field: str) -> int | None:
+def resident(field: str) -> int | None:
     """``VmRSS`` (now) or ``VmHWM`` (peak) of this process in bytes, from Linux; None elsewhere."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
@@ -108,7 +108,7 @@ def _resident(field: str) -> int | None:
         return None
 
 
-def _give_tensors_own_pages() -> bool:
+def give_tensors_own_pages() -> bool:
     """Make glibc serve every tensor from pages of its own and return them when it is freed; False without glibc.
 
     By default glibc keeps freed memory below a threshold that moves with what was freed before, and one and the same
@@ -124,7 +124,7 @@ def _give_tensors_own_pages() -> bool:
     return pinned == 1
 
 
-def _reset_peak() -> bool:
+def reset_peak() -> bool:
     """Set Linux's peak of this process to what it holds now; False where that is not possible."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
@@ -141,19 +141,19 @@ def peak_memory(name: str, mix: Mix, threads: int) -> dict[str, float] | None:
     None where the system has no peak counter to reset (other than Linux) or another allocator (no glibc).
     """
     torch.set_num_threads(threads)
-    if not _give_tensors_own_pages():
+    if not give_tensors_own_pages():
         return None
     small = alone(name, replace(mix, grids=mix.grids[:2], width=64, heads=1, mlp=64, layers=1))
     for kind in PASSES:
         run_pass(small, kind)
     encoder = alone(name, mix)
     gc.collect()
-    before, peaks = _resident("VmRSS"), {}
+    before, peaks = resident("VmRSS"), {}
     for kind in PASSES:
-        if before is None or not _reset_peak():
+        if before is None or not reset_peak():
             return None
         run_pass(encoder, kind)
-        peaks[kind] = (_resident("VmHWM") - before) / MEBIBYTE
+        peaks[kind] = (resident("VmHWM") - before) / MEBIBYTE
     return peaks
 
 

@@ -39,8 +39,8 @@ SIDES = (1, 2, 4)
 class VideoRecipe:
     """Shapes and training of a scale's reader of frames.
 
-    ``steps``: of single digits, of single cards and pictures at 1x, of the same at all sides (drawn with ``shares``), of
-    clips at all sides. ``frames``: frames in a step of clips, shared by clips of one length.
+    ``steps``: of single digits, of single cards and pictures at 1x, of the same at all sides (drawn with ``shares``),
+    of clips at all sides. ``frames``: frames in a step of clips, shared by clips of one length.
     """
 
     scale: str

@@ -1,0 +1,149 @@
+"""Long videos: decoding against the bare decoder, memory by length, and what encoding once saves.
+
+    python -m benchmarks.long_videos [--frames 1600] [--rounds 5] [--trials 100] [--json FILE]
+
+Ratios are of wall times within one run, in which the two sides take turns. Reported in ``docs/benchmarks.md``.
+"""
+
+import argparse
+import gc
+import json
+import multiprocessing
+import statistics
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import torch
+
+from benchmarks.measure import MEBIBYTE, give_tensors_own_pages, reset_peak, resident
+from oryx.data.haystacks import make_haystack
+from oryx.data.needles import make_trial
+from oryx.processing.long_video import FrameEncoder
+from oryx.processing.video import iter_frames
+from oryx.studies.needle_videos import HaystackFiles, TrialVideos, frame_cache, frame_pixels
+from oryx.training.video_reader import build_video_reader, video_recipe
+
+SIZE = (32, 32)
+LARGE = (256, 256)
+CHUNK = 64
+
+
+def bare_decode(path: Path, frames: int) -> None:
+    """All frames with decord alone, in chunks of the same size."""
+    import decord
+
+    reader = decord.VideoReader(str(path), num_threads=1)  # as ours; the default starts four more threads
+    for start in range(0, frames, CHUNK):
+        reader.get_batch(range(start, min(start + CHUNK, frames))).asnumpy()
+
+
+def our_decode(path: Path, frames: int) -> None:
+    """The same through the workbook's door."""
+    for _ in iter_frames(path, range(frames), CHUNK):
+        pass
+
+
+def decoding(folder: Path, frames: int, size: tuple[int, int], rounds: int) -> dict:
+    """Seconds of both ways, in turns, and the ratio of their medians."""
+    path = make_haystack(folder, "dev", 0, frames, size).path
+    seconds: dict[str, list[float]] = {"bare": [], "ours": []}
+    for _ in range(rounds):
+        for name, decode in (("bare", bare_decode), ("ours", our_decode)):
+            began = time.perf_counter()
+            decode(path, frames)
+            seconds[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return {"size": size, "frames": frames, "seconds": seconds, "ratio": medians["ours"] / medians["bare"]}
+
+
+def caching(folder: Path, frames: int, trials: int) -> dict:
+    """Seconds to encode ``trials`` complete files anew, and to encode their haystacks once and splice the needles.
+
+    Both begin with an empty cache and files that are written already; needles draw from ten haystacks.
+    """
+    model = build_video_reader(video_recipe("nano")).eval()
+    files = HaystackFiles(folder / "haystacks", "dev", 10, frames, SIZE)
+    drawn = [make_trial("dev", "number", frames, (i % 5) / 4, i // 5, SIZE) for i in range(trials)]
+    for number in {trial.haystack for trial in drawn}:
+        files.path(number)
+    complete = [trial.file(folder / "complete").path for trial in drawn]
+    encoder = FrameEncoder(model, frame_pixels(SIZE), 4)
+    began = time.perf_counter()
+    for path in complete:
+        encoder.encode(path)
+    anew = time.perf_counter() - began
+    videos = TrialVideos(files, frame_cache(folder, model, 4, SIZE, "benchmark"))
+    began = time.perf_counter()
+    for trial in drawn:
+        videos.tokens(trial)
+    once = time.perf_counter() - began
+    return {"frames": frames, "trials": trials, "anew": anew, "once": once, "ratio": anew / once}
+
+
+def peak_memory(path: Path, frames: int, chunk: int) -> float | None:
+    """Peak resident MiB above the model while encoding the first ``frames`` frames; for a fresh process."""
+    torch.set_num_threads(1)
+    if not give_tensors_own_pages():
+        return None
+    encoder = FrameEncoder(build_video_reader(video_recipe("nano")).eval(), frame_pixels(LARGE), 4, chunk)
+    encoder.encode(path, range(2 * chunk))  # loads what libraries load on first use
+    gc.collect()
+    before = resident("VmRSS")
+    if before is None or not reset_peak():
+        return None
+    encoder.encode(path, range(frames))
+    return (resident("VmHWM") - before) / MEBIBYTE
+
+
+def memory(folder: Path, lengths: tuple[int, ...], chunk: int = 16) -> dict:
+    """Peak memory by length for frames of LARGE pixels, beside what all their pixels and all their tokens take."""
+    path = make_haystack(folder, "dev", 0, max(lengths), LARGE).path
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.long_videos"])
+    lines = []
+    for frames in lengths:
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            peak = pool.submit(peak_memory, path, frames, chunk).result()
+        tokens = (LARGE[0] // 32) * (LARGE[1] // 32) * 128 * 2 * frames / MEBIBYTE
+        pixels = LARGE[0] * LARGE[1] * 3 * frames / MEBIBYTE
+        lines.append({"frames": frames, "peak_mib": peak, "tokens_mib": tokens, "pixels_mib": pixels})
+    return {"size": LARGE, "chunk": chunk, "lines": lines}
+
+
+def main(arguments: list[str] | None = None) -> dict:
+    """Command line: measure and print."""
+    parser = argparse.ArgumentParser(description="Decoding, memory and caching of long videos.")
+    parser.add_argument("--frames", type=int, default=1600)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=100, help="videos in the comparison of encoding once and anew")
+    parser.add_argument("--cached-frames", type=int, default=400, help="frames of those videos")
+    parser.add_argument("--json", type=Path)
+    parsed = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    lengths = tuple(sorted({max(32, parsed.frames // 16), max(32, parsed.frames // 4), parsed.frames}))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found = {
+            "decoding": [decoding(folder, parsed.frames, size, parsed.rounds) for size in (SIZE, LARGE)],
+            "caching": caching(folder, parsed.cached_frames, parsed.trials),
+            "memory": memory(folder, lengths),
+        }
+    for one in found["decoding"]:
+        print(f"decoding {one['frames']} frames of {one['size']}: {one['ratio']:.2f} times the bare decoder")
+    saved = found["caching"]
+    print(
+        f"{saved['trials']} videos of {saved['frames']} frames: anew {saved['anew']:.1f} s, "
+        f"once {saved['once']:.1f} s, ratio {saved['ratio']:.2f}"
+    )
+    for line in found["memory"]["lines"]:
+        peak = "unknown" if line["peak_mib"] is None else f"{line['peak_mib']:.1f} MiB above the model"
+        print(f"{line['frames']} frames: {peak} (tokens {line['tokens_mib']:.1f}, pixels {line['pixels_mib']:.1f} MiB)")
+    if parsed.json:
+        parsed.json.write_text(json.dumps(found, indent=1) + "\n")
+    return found
+
+
+if __name__ == "__main__":
+    main()
