@@ -18,12 +18,13 @@ class Arm:
     """What one language model is trained on, on top of the shared reader of frames.
 
     ``data``: ``retrieval`` clips of up to ``longest`` frames; ``short_steps`` clips of at most 16, for as many steps;
-    ``short_tokens`` the same until as many video tokens were seen as in retrieval. ``positions``: see
+    ``short_tokens`` the same until as many video tokens were seen as in retrieval; ``none``: the shared reader as it
+    is, trained on clips of up to 8 frames. ``positions``: see
     :mod:`oryx.model.positions`. ``side``: region side of the compressor, 4 for 16x. ``oracle``: needles are given as
     perfect codes instead of read.
     """
 
-    data: Literal["retrieval", "short_steps", "short_tokens"] = "retrieval"
+    data: Literal["retrieval", "short_steps", "short_tokens", "none"] = "retrieval"
     positions: str = "half_1e6"
     side: int = 4
     oracle: bool = False
@@ -39,7 +40,11 @@ ARMS = {
     "oracle": Arm(oracle=True),
     "retrieval_4x": Arm(side=2),
     "retrieval_1x": Arm(side=1),
+    "reader": Arm("none", "full_1e4"),
 }
+OTHER_QUESTION_ARMS = (*HEADLINE, "reader")
+"""Arms that are also asked another question about the same videos."""
+
 MOST_FRAMES = {4: None, 2: 800, 1: 200}
 """Region side -> longest video an arm of that side is asked about (what two cores can do)."""
 

@@ -1,7 +1,7 @@
 """Asking one arm the cells of the needle grid, one row per answer. See :mod:`oryx.studies.needle_in_a_haystack`."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from oryx.data.needles import Trial, make_trial
 from oryx.evidence.rows import RowWriter
 from oryx.grids import video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.studies.needle_arms import HEADLINE, Cell
+from oryx.studies.needle_arms import OTHER_QUESTION_ARMS, Cell
 from oryx.studies.needle_videos import TrialVideos
 from oryx.training.video_answers import ask, read_videos, without_video
 
@@ -25,7 +25,7 @@ COLOURS = 4
 class Asker:
     """Asks a trained arm about trials and writes the rows that are missing.
 
-    ``base``: the fields that all rows share; ``trained``: (shortest, longest) clip of its training, in frames.
+    ``base``: the fields that all rows share; ``longest``: frames in the longest clip it was trained on.
     """
 
     def __init__(
@@ -34,27 +34,27 @@ class Asker:
         videos: TrialVideos,
         writer: RowWriter,
         base: dict,
-        trained: tuple[int, int],
+        longest: int,
     ):
-        self.model, self.videos, self.writer, self.base, self.trained = model, videos, writer, base, trained
+        self.model, self.videos, self.writer, self.base, self.longest = model, videos, writer, base, longest
 
     def ask_cell(self, cell: Cell, split: str) -> None:
-        """The cell's trials with and without their video; headline arms also answer another question about it."""
+        """The cell's trials with and without their video; some arms also answer another question about it."""
         asked = ["visual", "no_visual"]
-        if cell.variant == "number" and self.base["arm"] in HEADLINE:
+        if cell.variant == "number" and self.base["arm"] in OTHER_QUESTION_ARMS:
             asked.append("other_question")
-        trials = self._trials(cell, split, range(cell.trials))
+        trials = self._trials(cell, split)
         self._ask(cell, [t for t in trials if self._missing(t, asked)], asked, self.videos.tokens)
 
-    def audit(self, cell: Cell, split: str, count: int, folder: Path) -> None:
-        """The cell's first trials again as complete files, needle inside, decoded and encoded as a whole."""
-        for trial in self._trials(cell, split, range(count)):
+    def audit(self, cell: Cell, split: str, folder: Path) -> None:
+        """The cell's trials again as complete files, needle inside, decoded and encoded as a whole."""
+        for trial in self._trials(cell, split):
             if self._missing(trial, ["complete_file"]):
                 self._ask(cell, [trial], ["complete_file"], lambda t: self.videos.whole_file(t, folder))
 
-    def _trials(self, cell: Cell, split: str, numbers: Iterable[int]) -> list[Trial]:
-        files = self.videos.files
-        return [make_trial(split, cell.variant, cell.frames, cell.depth, i, files.size, files.count) for i in numbers]
+    def _trials(self, cell: Cell, split: str) -> list[Trial]:
+        where, files = (split, cell.variant, cell.frames, cell.depth), self.videos.files
+        return [make_trial(*where, i, files.size, files.count) for i in range(cell.trials)]
 
     def _missing(self, trial: Trial, asked: Sequence[str]) -> list[str]:
         return [c for c in asked if not self.writer.has({**self.base, "condition": c, "item": trial.id})]
@@ -122,7 +122,7 @@ class Asker:
             "other_places": list(trial.others),
             "inserted": "after sampling" if self.videos.files.own else "before sampling",
             "side": self.videos.cache.encoder.side,
-            "longest_trained": self.trained[1],
+            "longest_trained": self.longest,
         }
 
 

@@ -33,12 +33,15 @@ class HaystackFiles:
 
     def __init__(self, folder: Path, split: str, count: int, frames: int, size: tuple[int, int], own: str = ""):
         self.folder, self.split, self.count, self.frames, self.size, self.own = folder, split, count, frames, size, own
+        self.checked: dict[int, Path] = {}
 
     def path(self, number: int) -> Path:
-        """File of haystack ``number``; written if it is not there."""
-        if self.own:
-            return Path(self.own)
-        return make_haystack(self.folder, self.split, number % self.count, self.frames, self.size).path
+        """File of haystack ``number``, written if it is not there; looked at once (that takes a tenth of a second)."""
+        number %= self.count
+        if number not in self.checked:
+            made = make_haystack(self.folder, self.split, number, self.frames, self.size)
+            self.checked[number] = made.path
+        return self.checked[number]
 
     def parts(self, number: int, frames: int) -> list[tuple[Path, Sequence[int]]]:
         """Files and frames of them that make haystack ``number`` of ``frames`` frames."""

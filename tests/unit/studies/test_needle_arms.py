@@ -14,8 +14,8 @@ from oryx.studies.needle_in_a_haystack import (
     arm_cells,
     audit_cells,
     ratio_arms,
-    retrieval_plan,
 )
+from oryx.studies.needle_jobs import retrieval_plan
 from oryx.training.retrieval import tokens_trained_on
 
 NANO = Settings()

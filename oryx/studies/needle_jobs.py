@@ -1,0 +1,102 @@
+"""The work of the needle study: its shared files and reader, and one arm trained and asked.
+
+See :mod:`oryx.studies.needle_in_a_haystack`, which says what is compared.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from oryx.data.frame_bank import make_bank
+from oryx.evidence.files import atomic_write_json
+from oryx.evidence.rows import RowWriter
+from oryx.grids import Grid, video_token_count
+from oryx.model.positions import set_positions
+from oryx.studies.needle_arms import ARMS
+from oryx.studies.needle_asking import Asker
+from oryx.studies.needle_in_a_haystack import arm_cells, audit_cells, trains_shared
+from oryx.studies.needle_videos import HaystackFiles, NeedleCodes, TrialVideos, frame_cache, write_files
+from oryx.training.loop import TrainPlan
+from oryx.training.retrieval import RetrievalPlan, steps_for_tokens, tokens_trained_on, train_retrieval
+from oryx.training.video_reader import VideoRecipe, load_video_reader, train_video_reader, video_recipe
+
+Progress = Callable[[str, int, int], None]
+
+
+def prepare(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
+    """Write the haystacks and the bank of training frames; from scratch (and at smoke) train the reader of frames."""
+    recipe = _recipe(settings)
+    write_files(_files(settings, recipe), _bank(settings, recipe, seed))
+    if trains_shared(settings):
+        frames = make_bank(**_bank(settings, recipe, seed))
+        train_video_reader(recipe, seed, folder, frames, lambda done, total: progress("train", done, total))
+
+
+def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base: dict, progress: Progress) -> None:
+    """Train one arm from the reader in ``shared`` and ask it; goes on from checkpoint and rows in ``folder``."""
+    recipe, spec, cache = _recipe(settings), ARMS[arm], _cache(settings)
+    model = load_video_reader(recipe, shared)
+    set_positions(model, spec.positions)
+    frames = make_bank(**_bank(settings, recipe, seed))
+    features = frame_cache(cache, model, spec.side, recipe.size, base["weights_hash"])
+    tokens = features.joined(frames.files)
+    codes = NeedleCodes(tokens) if spec.oracle else None
+    curve, longest = [], recipe.longest
+    if spec.data != "none":
+        plan = retrieval_plan(settings, arm, seed, tokens.grid)
+        shown = tokens if codes is None else codes.into_bank(frames, tokens)
+        longest = plan.longest
+        curve = train_retrieval(
+            model, frames, shown, plan, seed, folder, lambda done, total: progress("train", done, total)
+        )
+    atomic_write_json(folder / "curve.json", curve, indent=None)
+    asked, audited = arm_cells(settings, arm), audit_cells(settings, arm)
+    with RowWriter(folder / "rows.jsonl") as writer:
+        asker = Asker(model, TrialVideos(_files(settings, recipe), features, codes), writer, base, longest)
+        for done, cell in enumerate(asked):
+            asker.ask_cell(cell, settings.split)
+            progress("evaluate", done + 1, len(asked) + len(audited))
+        for done, cell in enumerate(audited):
+            asker.audit(cell, settings.split, folder / "complete")
+            progress("evaluate", len(asked) + done + 1, len(asked) + len(audited))
+
+
+def retrieval_plan(settings: Any, arm: str, seed: int, grid: Grid) -> RetrievalPlan:
+    """The training of an arm on frames of ``grid``; see :class:`oryx.studies.needle_arms.Arm`."""
+    a_frame = video_token_count(2, grid) - video_token_count(1, grid)
+    longest = settings.longest * TOKENS_AT_16X // a_frame
+    schedule = TrainPlan(settings.train_steps, settings.learning_rate, warmup=50)
+    plan = RetrievalPlan(2, max(2, longest), settings.train_tokens, settings.most_clips, schedule)
+    if ARMS[arm].data == "retrieval":
+        return plan
+    short = replace(plan, longest=min(SHORT, longest))
+    if ARMS[arm].data == "short_steps":
+        return short
+    steps = steps_for_tokens(short, seed, grid, tokens_trained_on(plan, seed, grid))
+    return replace(short, plan=replace(schedule, steps=steps))
+
+
+TOKENS_AT_16X = 3
+"""Video tokens of a frame at 16x: itself, its newline, its separator. At 4x and 1x clips have as many tokens."""
+
+SHORT = 16
+"""Frames in the longest clip of the arms without retrieval data."""
+
+
+def _cache(settings: Any) -> Path:
+    return Path(settings.results) / "runs" / "cache"
+
+
+def _recipe(settings: Any) -> VideoRecipe:
+    return video_recipe(settings.scale if trains_shared(settings) else "nano")
+
+
+def _files(settings: Any, recipe: VideoRecipe) -> HaystackFiles:
+    folder, size = _cache(settings) / "haystacks", recipe.size
+    return HaystackFiles(folder, settings.split, settings.haystacks, settings.haystack_frames, size, settings.video)
+
+
+def _bank(settings: Any, recipe: VideoRecipe, seed: int) -> dict:
+    size = {"size": recipe.size, "shots": recipe.shots, "pages": recipe.pages}
+    return {"folder": _cache(settings) / "bank", "seed": seed, **size}
