@@ -52,7 +52,7 @@ def without_video(model: OryxForConditionalGeneration, count: int) -> ReadVideos
 
 @torch.inference_mode()
 def ask(
-    read: ReadVideos, questions: Sequence[str], truths: Sequence[str], max_new_tokens: int = 8
+    read: ReadVideos, questions: Sequence[str], truths: Sequence[str], max_new_tokens: int = 12
 ) -> tuple[list[str], list[float]]:
     """Greedy answers to one question a video, and the log-likelihood of each true answer with its end token.
 

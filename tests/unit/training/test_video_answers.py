@@ -1,8 +1,11 @@
 """Reading a video once and asking often gives what the whole sequence gives each time."""
 
+import inspect
+
 import pytest
 import torch
 
+from oryx.data.needles import COLOURS
 from oryx.errors import InputError
 from oryx.processing.long_video import FrameTokens
 from oryx.training.batches import END, decode, text_batch
@@ -31,7 +34,7 @@ def videos():
 def slow(model, video, question, truth):
     inputs = {} if video is None else video.inputs()
     prompt = text_batch([question], None, video is not None) | inputs
-    new = model.generate(**prompt, max_new_tokens=8, do_sample=False, eos_token_id=END, pad_token_id=END)
+    new = model.generate(**prompt, max_new_tokens=12, do_sample=False, eos_token_id=END, pad_token_id=END)
     forced = text_batch([question], [truth], video is not None) | inputs
     with torch.inference_mode():
         out = model(**forced)
@@ -56,6 +59,11 @@ def test_without_a_video(model, videos):
     read = without_video(model, len(QUESTIONS))
     for _ in range(2):
         check(model, read, [None] * len(QUESTIONS))
+
+
+def test_the_longest_answer_of_a_needle_has_room():
+    longest = max(len(f"{a} {b}") for a in COLOURS for b in COLOURS if a != b)
+    assert inspect.signature(ask).parameters["max_new_tokens"].default > longest
 
 
 def test_videos_of_two_lengths_are_refused(model, videos):
