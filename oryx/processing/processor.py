@@ -135,6 +135,11 @@ class OryxProcessor:
             data["visual_spec"] = torch.tensor([[one.layout, len(one.maps), one.side] for one in prepared])
         return BatchFeature(data)
 
+    def prompt_ids(self, text: str, visuals: int = 1) -> list[int]:
+        """Token ids of the prompt that asks ``text``, with one mark a visual in front of it."""
+        conversation = chat.question(f"{chat.MARK}\n" * visuals + text)
+        return chat.tokenize(self.tokenizer, conversation, self._form(conversation)).input_ids
+
     def seen(self, prepared: Sequence[Prepared]) -> dict:
         """What the model gets to see: sizes (height, width) of every map, frames, and visual tokens."""
         tokens = 0

@@ -19,12 +19,12 @@ class Arm:
 
     ``data``: ``retrieval`` clips of up to ``longest`` frames; ``short_steps`` clips of at most 16, for as many steps;
     ``short_tokens`` the same until as many video tokens were seen as in retrieval; ``none``: the shared reader as it
-    is, trained on clips of up to 8 frames. ``positions``: see
+    is, trained on clips of up to 8 frames; ``released``: released weights as they are. ``positions``: see
     :mod:`oryx.model.positions`. ``side``: region side of the compressor, 4 for 16x. ``oracle``: needles are given as
     perfect codes instead of read.
     """
 
-    data: Literal["retrieval", "short_steps", "short_tokens", "none"] = "retrieval"
+    data: Literal["retrieval", "short_steps", "short_tokens", "none", "released"] = "retrieval"
     positions: str = "half_1e6"
     side: int = 4
     oracle: bool = False
@@ -41,8 +41,12 @@ ARMS = {
     "retrieval_4x": Arm(side=2),
     "retrieval_1x": Arm(side=1),
     "reader": Arm("none", "full_1e4"),
+    "released": Arm("released", "own"),
+    "released_4x": Arm("released", "own", side=2),
 }
-OTHER_QUESTION_ARMS = (*HEADLINE, "reader")
+TRAINED = tuple(name for name, arm in ARMS.items() if arm.data != "released")
+RELEASED = tuple(name for name in ARMS if name not in TRAINED)
+OTHER_QUESTION_ARMS = (*HEADLINE, "reader", *RELEASED)
 """Arms that are also asked another question about the same videos."""
 
 MOST_FRAMES = {4: None, 2: 800, 1: 200}
@@ -74,16 +78,17 @@ def few(values: Sequence, count: int = 3) -> list:
 def cells(arm: str, lengths: Sequence[int], beyond: Sequence[int], depths: Sequence[float], trials: int) -> list[Cell]:
     """The cells an arm is asked, the easy ones first.
 
-    Headline arms: every length and depth. Others: three lengths, the longest among them, by three depths. The main arm
-    also: lengths ``beyond`` the grid, and every other variant, by three lengths and three depths.
+    Headline arms and released weights: every length and depth. Others: three lengths, the longest among them, by three
+    depths. The main arm (or ``released``) also: lengths ``beyond`` the grid, and every other variant, three by three.
     """
-    most = MOST_FRAMES[ARMS[arm].side]
+    most = None if arm in RELEASED else MOST_FRAMES[ARMS[arm].side]
     own = sorted(n for n in lengths if most is None or n <= most)
     three = few(depths)
     found = [Cell("number", EASY, depth, trials) for depth in three]
-    grid = [(n, d) for n in own for d in depths] if arm in HEADLINE else [(n, d) for n in few(own) for d in three]
+    whole = arm in (*HEADLINE, *RELEASED)
+    grid = [(n, d) for n in (own if whole else few(own)) for d in (depths if whole else three)]
     found += [Cell("number", n, d, trials) for n, d in grid]
-    if arm == HEADLINE[0]:
+    if arm in (HEADLINE[0], RELEASED[0]):
         found += [Cell("number", n, d, trials) for n in beyond for d in three]
         found += [Cell(v, n, d, trials) for v in VARIANTS if v != "number" for n in few(own) for d in three]
     return found

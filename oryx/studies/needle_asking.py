@@ -1,16 +1,18 @@
 """Asking one arm the cells of the needle grid, one row per answer. See :mod:`oryx.studies.needle_in_a_haystack`."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from oryx.data.frame_bank import NAMES
 from oryx.data.needles import Trial, make_trial
 from oryx.evidence.rows import RowWriter
-from oryx.grids import video_token_count
+from oryx.grids import Grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.studies.needle_arms import OTHER_QUESTION_ARMS, Cell
 from oryx.studies.needle_videos import TrialVideos
+from oryx.training.dialogue import Bytes, Dialogue
 from oryx.training.video_answers import ask, read_videos, without_video
 
 MOST_TOKENS = 40_000
@@ -19,13 +21,13 @@ MOST_TOKENS = 40_000
 OTHER_QUESTION = "colour"
 """Asked about the same video: the colour of the card. Retrieval training lacks this question, the shared reader knew
 it: does the model still answer other questions sensibly?"""
-COLOURS = 4
 
 
 class Asker:
     """Asks a trained arm about trials and writes the rows that are missing.
 
-    ``base``: the fields that all rows share; ``longest``: frames in the longest clip it was trained on.
+    ``base``: the fields that all rows share; ``grid``: of a compressed frame; ``longest``: frames in the longest clip
+    it was trained on; ``phrases``: what stands for a question's short form (``red``), itself where there is none.
     """
 
     def __init__(
@@ -34,9 +36,24 @@ class Asker:
         videos: TrialVideos,
         writer: RowWriter,
         base: dict,
+        grid: Grid,
         longest: int,
+        dialogue: Dialogue | None = None,
+        phrases: Mapping[str, str] = {},
     ):
         self.model, self.videos, self.writer, self.base, self.longest = model, videos, writer, base, longest
+        self.grid = grid
+        self.dialogue, self.phrases = dialogue or Bytes(), phrases
+
+    def ask_all(self, asked: Sequence[Cell], audited: Sequence[Cell], split: str, folder: Path, progress) -> None:
+        """Every cell, then those to be asked as complete files (written to ``folder`` one at a time)."""
+        total = len(asked) + len(audited)
+        for done, cell in enumerate(asked):
+            self.ask_cell(cell, split)
+            progress("evaluate", done + 1, total)
+        for done, cell in enumerate(audited):
+            self.audit(cell, split, folder)
+            progress("evaluate", len(asked) + done + 1, total)
 
     def ask_cell(self, cell: Cell, split: str) -> None:
         """The cell's trials with and without their video; some arms also answer another question about it."""
@@ -60,7 +77,7 @@ class Asker:
         return [c for c in asked if not self.writer.has({**self.base, "condition": c, "item": trial.id})]
 
     def _ask(self, cell: Cell, trials: list[Trial], asked: Sequence[str], tokens_of: Callable) -> None:
-        for batch in batches(trials, self._tokens(cell)):
+        for batch in self._batches(trials, self._tokens(cell)):
             began, answers, error = time.perf_counter(), {}, None
             try:
                 videos = [tokens_of(trial) for trial in batch]
@@ -75,26 +92,20 @@ class Asker:
             )
 
     def _answers(self, batch: list[Trial], videos: list, asked: Sequence[str]) -> dict:
-        found, read = {}, read_videos(self.model, videos)
+        found, read = {}, read_videos(self.model, videos, self.dialogue)
         for condition in asked:
-            source = without_video(self.model, len(batch)) if condition == "no_visual" else read
-            questions = [_question(trial, condition) for trial in batch]
+            source = without_video(self.model, len(batch), self.dialogue) if condition == "no_visual" else read
+            questions = [self._question(trial, condition) for trial in batch]
             answers = ask(source, [q for q, _, _ in questions], [truth for _, truth, _ in questions])
             for trial, answer, likelihood in zip(batch, *answers, strict=True):
                 found[trial.id, condition] = (answer, likelihood)
         return found
 
     def _tokens(self, cell: Cell) -> int:
-        return video_token_count(cell.frames, self.base_grid)
-
-    @property
-    def base_grid(self) -> tuple[int, int]:
-        """The grid of a compressed frame."""
-        patch, side = self.model.config.vision_config.patch_size, self.videos.cache.encoder.side
-        return tuple(-(-length // patch // side) for length in self.videos.files.size)
+        return video_token_count(cell.frames, self.grid)
 
     def _row(self, cell: Cell, trial: Trial, condition: str, answered, seconds: float, error: str | None) -> dict:
-        question, truth, chance = _question(trial, condition)
+        question, truth, chance = self._question(trial, condition)
         answer, likelihood = answered or (None, None)
         seen = condition != "no_visual"
         return {
@@ -107,7 +118,7 @@ class Asker:
             "question": question,
             "truth": truth,
             "answer": answer,
-            "score": None if error else float(answer == truth),
+            "score": None if error else float(self.dialogue.right(answer, truth)),
             "logprob": likelihood,
             "chance": chance,
             "visual_tokens": self._tokens(cell) if seen else 0,
@@ -125,20 +136,24 @@ class Asker:
             "longest_trained": self.longest,
         }
 
+    def _batches(self, trials: Sequence[Trial], tokens: int) -> list[list[Trial]]:
+        """Trials whose questions are of one length in tokens, at most MOST_TOKENS video tokens together."""
+        most, found = max(1, MOST_TOKENS // tokens), []
 
-def batches(trials: Sequence[Trial], tokens: int) -> list[list[Trial]]:
-    """Trials whose questions are of one length in bytes, at most MOST_TOKENS video tokens together."""
-    most, found = max(1, MOST_TOKENS // tokens), []
-    ordered = sorted(trials, key=lambda trial: len(trial.needle.question))
-    for _, group in groupby(ordered, key=lambda trial: len(trial.needle.question)):
-        of_length = list(group)
-        found += [of_length[i : i + most] for i in range(0, len(of_length), most)]
-    return found
+        def length(trial: Trial) -> int:
+            return len(self.dialogue.after(self._question(trial, "visual")[0]))
 
+        for _, group in groupby(sorted(trials, key=length), key=length):
+            of_length = list(group)
+            found += [of_length[i : i + most] for i in range(0, len(of_length), most)]
+        return found
 
-def _question(trial: Trial, condition: str) -> tuple[str, str, float]:
-    """(question, true answer, chance)."""
-    needle = trial.needle
-    if condition == "other_question":
-        return OTHER_QUESTION, needle.question, 1 / COLOURS
-    return needle.question, needle.answer, needle.chance
+    def _question(self, trial: Trial, condition: str) -> tuple[str, str, float]:
+        """(question, true answer, chance)."""
+        needle = trial.needle
+        if condition == "other_question":
+            return self._phrase(OTHER_QUESTION), needle.question, 1 / len(NAMES)
+        return self._phrase(needle.question), needle.answer, needle.chance
+
+    def _phrase(self, question: str) -> str:
+        return self.phrases.get(question, question)

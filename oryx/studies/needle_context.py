@@ -12,7 +12,7 @@ language models have 32768, 16384 and 32768 positions. The configurations of the
 Oryx-1.5-32B were not found."""
 
 SIZES = {"256x256": (256, 256), "640x360": (360, 640), "1280x720": (720, 1280)}
-PATCH, PROMPT_TOKENS = 16, 64
+PATCH, PROMPT_TOKENS = 16, 128
 RULES = {16: "video_long", 4: "video", 1: "video"}
 
 
@@ -33,10 +33,10 @@ def check_fits(frames: int, context: int, grid: Grid, prompt_tokens: int = PROMP
         )
 
 
-def compressed(size: Size, ratio: int, options: PreprocessOptions | None = None) -> Grid:
+def compressed(size: Size, ratio: int, options: PreprocessOptions | None = None, patch: int = PATCH) -> Grid:
     """Grid of a video frame of ``size`` pixels after resizing by the released rules and compression by ``ratio``."""
     rule = getattr(options or PreprocessOptions(), RULES[ratio])
-    return compressed_grid(patch_grid(rule.target(size), PATCH), round(ratio**0.5))
+    return compressed_grid(patch_grid(rule.target(size), patch), round(ratio**0.5))
 
 
 def context_table() -> pd.DataFrame:

@@ -18,7 +18,7 @@ from oryx.data.corpora import data_hash
 from oryx.errors import InputError, MissingResource
 from oryx.runs.settings import StudySettings, setting
 from oryx.studies.base import Run, Study
-from oryx.studies.needle_arms import ARMS, HEADLINE, Cell, cells, few
+from oryx.studies.needle_arms import ARMS, HEADLINE, RELEASED, TRAINED, Cell, cells, few
 
 SHARED = "shared"
 CORPORA = ("fonts", "glosses", "icons", "photos", "tables")
@@ -31,7 +31,7 @@ SECONDS_A_STEP, SECONDS_A_THOUSAND_TOKENS = 0.1, 0.04
 class Settings(StudySettings):
     """What a run of this study depends on."""
 
-    arms: tuple[Literal[tuple(ARMS)], ...] = setting(tuple(ARMS), "arms to train and ask")
+    arms: tuple[Literal[tuple(ARMS)], ...] = setting(TRAINED, "arms to train and ask")
     split: Literal["dev", "report"] = setting(
         "report", "held-out needles: dev (seeds from 100) or report (seeds 0 to 4)"
     )
@@ -50,6 +50,7 @@ class Settings(StudySettings):
     longest: int = setting(400, "frames in the longest training clip at 16x; at 4x and 1x as many tokens", least=17)
     most_clips: int = setting(48, "most clips in a training step", least=1)
     learning_rate: float = setting(1e-3, "peak learning rate")
+    frame_side: int = setting(32, "side of the square haystack frames in pixels; the nano reader's is 32", least=32)
     checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name")
 
     presets: ClassVar[dict[str, dict]] = {
@@ -66,6 +67,13 @@ class Settings(StudySettings):
             "train_tokens": 200,
             "longest": 20,
             "most_clips": 4,
+        },
+        "small": {"beyond": (3200, 6400, 12800), "train_steps": 4000, "train_tokens": 16384, "most_clips": 256},
+        "paper": {
+            "arms": RELEASED[:1],
+            "lengths": (50, 100, 200, 400, 800, 1500),
+            "beyond": (),
+            "frame_side": 256,
         },
     }
 
@@ -87,8 +95,9 @@ class NeedleInAHaystack(Study):
 
     def check(self, settings: Settings) -> None:
         """Raises MissingResource or InputError before any work if this run cannot be done."""
-        if settings.scale in ("small", "paper"):
-            raise MissingResource(f"scale {settings.scale!r} of this study is not part of this version")
+        fitting = RELEASED if settings.scale == "paper" else TRAINED
+        if wrong := [arm for arm in settings.arms if arm not in fitting]:
+            raise InputError(f"arms: scale {settings.scale!r} has {', '.join(fitting)}; got {', '.join(wrong)}")
         if any(depth > 1 for depth in settings.depths):
             raise InputError(f"depths: expected 0 to 1, got {list(settings.depths)}")
         if settings.video:
@@ -97,18 +106,30 @@ class NeedleInAHaystack(Study):
             found, needed = probe(settings.video), max((*settings.lengths, *settings.beyond))
             if found.frames < needed:
                 raise InputError(f"{settings.video} has {found.frames} frames, lengths ask for {needed}")
+        if settings.scale == "paper":
+            from oryx.studies import needle_released
+
+            return needle_released.check(settings)
+        if settings.frame_side != 32:
+            raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
+        if settings.scale == "small" and not settings.from_scratch:
+            raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
         if not trains_shared(settings) and not (WEIGHTS / "video_reader.safetensors").is_file():
             raise MissingResource(f"no reader of frames in {WEIGHTS}: add --from-scratch to train it first")
 
     def prepare(self, settings: Settings) -> list[str]:
-        """Each seed first writes its files, encodes them, and (from scratch, or at smoke) trains the shared reader."""
-        return [SHARED]
+        """Each seed first writes its files and (from scratch, or at smoke) trains the shared reader."""
+        return [] if settings.scale == "paper" else [SHARED]
 
     def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
         """What the numbers rest on beside the settings: the reader of frames, the shipped data, one's own video."""
         from oryx.training.checkpoints import file_sha256
 
         data = data_hash(CORPORA) + (f"+{file_sha256(Path(settings.video))[:16]}" if settings.video else "")
+        if settings.scale == "paper":
+            from oryx.studies.needle_released import checkpoint_hash
+
+            return {"weights_hash": checkpoint_hash(settings.checkpoint), "data_hash": data}
         if trains_shared(settings) and shared is None:
             return {"weights_hash": "trained by this run", "data_hash": data}
         return {"weights_hash": file_sha256((shared or WEIGHTS) / "video_reader.safetensors")[:16], "data_hash": data}
@@ -154,14 +175,16 @@ class NeedleInAHaystack(Study):
         self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
     ) -> None:
         """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
-        from oryx.studies import needle_jobs
+        from oryx.studies import needle_jobs, needle_released
 
         if arm == SHARED:
-            needle_jobs.prepare(settings, seed, folder, progress)
-        else:
-            shared = folder.parent / SHARED if trains_shared(settings) else WEIGHTS
-            base = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
-            needle_jobs.run_arm(settings, arm, seed, folder, shared, base | self.hashes(settings, shared), progress)
+            return needle_jobs.prepare(settings, seed, folder, progress)
+        shared = folder.parent / SHARED if trains_shared(settings) else WEIGHTS
+        base = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
+        base |= self.hashes(settings, shared)
+        if settings.scale == "paper":
+            return needle_released.run_arm(settings, arm, folder, cache_folder(settings), base, progress)
+        return needle_jobs.run_arm(settings, arm, seed, folder, shared, base, progress)
 
 
 def at_16x(arms: Sequence[str]) -> list[str]:
@@ -179,6 +202,16 @@ def trains_shared(settings: Settings) -> bool:
     return settings.from_scratch or settings.scale == "smoke"
 
 
+def recipe_scale(settings: Settings) -> str:
+    """The scale whose reader of frames a run uses."""
+    return settings.scale if trains_shared(settings) else "nano"
+
+
+def cache_folder(settings: Settings) -> Path:
+    """Where video files and frame tokens are kept for all runs of a results folder."""
+    return Path(settings.results) / "runs" / "cache"
+
+
 def arm_cells(settings: Settings, arm: str) -> list[Cell]:
     """The cells an arm is asked at these settings."""
     return cells(arm, settings.lengths, settings.beyond, settings.depths, settings.trials)
@@ -189,7 +222,7 @@ def audit_cells(settings: Settings, arm: str) -> list[Cell]:
 
     Writing a file takes longer than all else, so lengths above 800 are left out.
     """
-    if arm != HEADLINE[0] or settings.video or not settings.audit:
+    if arm not in (HEADLINE[0], RELEASED[0]) or settings.video or not settings.audit:
         return []
     lengths = few(sorted(n for n in settings.lengths if n <= 800))
     return [Cell("number", n, d, settings.audit) for n in lengths for d in few(settings.depths)]

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from oryx.data.frame_bank import make_bank
 from oryx.evidence.files import atomic_write_json
 from oryx.evidence.rows import RowWriter
@@ -15,7 +17,7 @@ from oryx.grids import Grid, video_token_count
 from oryx.model.positions import set_positions
 from oryx.studies.needle_arms import ARMS
 from oryx.studies.needle_asking import Asker
-from oryx.studies.needle_in_a_haystack import arm_cells, audit_cells, trains_shared
+from oryx.studies.needle_in_a_haystack import arm_cells, audit_cells, cache_folder, recipe_scale, trains_shared
 from oryx.studies.needle_videos import HaystackFiles, NeedleCodes, TrialVideos, frame_cache, write_files
 from oryx.training.loop import TrainPlan
 from oryx.training.retrieval import RetrievalPlan, steps_for_tokens, tokens_trained_on, train_retrieval
@@ -26,7 +28,7 @@ Progress = Callable[[str, int, int], None]
 
 def prepare(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
     """Write the haystacks and the bank of training frames; from scratch (and at smoke) train the reader of frames."""
-    recipe = _recipe(settings)
+    recipe = video_recipe(recipe_scale(settings))
     write_files(_files(settings, recipe), _bank(settings, recipe, seed))
     if trains_shared(settings):
         frames = make_bank(**_bank(settings, recipe, seed))
@@ -35,8 +37,8 @@ def prepare(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
 
 def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base: dict, progress: Progress) -> None:
     """Train one arm from the reader in ``shared`` and ask it; goes on from checkpoint and rows in ``folder``."""
-    recipe, spec, cache = _recipe(settings), ARMS[arm], _cache(settings)
-    model = load_video_reader(recipe, shared)
+    recipe, spec, cache = video_recipe(recipe_scale(settings)), ARMS[arm], cache_folder(settings)
+    model = load_video_reader(recipe, shared).to("cuda" if torch.cuda.is_available() else "cpu")
     set_positions(model, spec.positions)
     frames = make_bank(**_bank(settings, recipe, seed))
     features = frame_cache(cache, model, spec.side, recipe.size, base["weights_hash"])
@@ -53,13 +55,8 @@ def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base
     atomic_write_json(folder / "curve.json", curve, indent=None)
     asked, audited = arm_cells(settings, arm), audit_cells(settings, arm)
     with RowWriter(folder / "rows.jsonl") as writer:
-        asker = Asker(model, TrialVideos(_files(settings, recipe), features, codes), writer, base, longest)
-        for done, cell in enumerate(asked):
-            asker.ask_cell(cell, settings.split)
-            progress("evaluate", done + 1, len(asked) + len(audited))
-        for done, cell in enumerate(audited):
-            asker.audit(cell, settings.split, folder / "complete")
-            progress("evaluate", len(asked) + done + 1, len(asked) + len(audited))
+        asker = Asker(model, TrialVideos(_files(settings, recipe), features, codes), writer, base, tokens.grid, longest)
+        asker.ask_all(asked, audited, settings.split, folder / "complete", progress)
 
 
 def retrieval_plan(settings: Any, arm: str, seed: int, grid: Grid) -> RetrievalPlan:
@@ -84,19 +81,11 @@ SHORT = 16
 """Frames in the longest clip of the arms without retrieval data."""
 
 
-def _cache(settings: Any) -> Path:
-    return Path(settings.results) / "runs" / "cache"
-
-
-def _recipe(settings: Any) -> VideoRecipe:
-    return video_recipe(settings.scale if trains_shared(settings) else "nano")
-
-
 def _files(settings: Any, recipe: VideoRecipe) -> HaystackFiles:
-    folder, size = _cache(settings) / "haystacks", recipe.size
+    folder, size = cache_folder(settings) / "haystacks", recipe.size
     return HaystackFiles(folder, settings.split, settings.haystacks, settings.haystack_frames, size, settings.video)
 
 
 def _bank(settings: Any, recipe: VideoRecipe, seed: int) -> dict:
     size = {"size": recipe.size, "shots": recipe.shots, "pages": recipe.pages}
-    return {"folder": _cache(settings) / "bank", "seed": seed, **size}
+    return {"folder": cache_folder(settings) / "bank", "seed": seed, **size}

@@ -13,10 +13,9 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from oryx.errors import InputError
-from oryx.model.config import VISUAL_TOKEN_ID
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.long_video import FrameTokens
-from oryx.training.batches import END, decode, encode_prompt
+from oryx.training.dialogue import Bytes, Dialogue
 
 
 @dataclass
@@ -24,30 +23,34 @@ class ReadVideos:
     """``cache`` of the language model after ``length`` tokens of each of ``count`` videos; length 0: no video."""
 
     model: OryxForConditionalGeneration
+    dialogue: Dialogue
     cache: DynamicCache
     length: int
     count: int
 
 
 @torch.inference_mode()
-def read_videos(model: OryxForConditionalGeneration, videos: Sequence[FrameTokens]) -> ReadVideos:
+def read_videos(
+    model: OryxForConditionalGeneration, videos: Sequence[FrameTokens], dialogue: Dialogue | None = None
+) -> ReadVideos:
     """Let the language model read videos of one length; raises InputError if they differ in frames or grid."""
     shapes = {(len(video), video.grid) for video in videos}
     if len(shapes) != 1:
         raise InputError(f"expected videos of one length and grid, got {sorted(shapes)}")
+    dialogue = dialogue or Bytes()
     inputs = [video.inputs() for video in videos]
     batch = {name: torch.cat([one[name] for one in inputs]).to(model.device) for name in inputs[0]}
-    marks = torch.full((len(videos), 1), VISUAL_TOKEN_ID, device=model.device)
-    embeds = model.expand(marks, **batch).inputs_embeds
+    before = torch.tensor([dialogue.before()] * len(videos), device=model.device)
+    embeds = model.expand(before, **batch).inputs_embeds
     cache = DynamicCache(config=model.language_model.config)
     # the mask is left out: no video is padded, and attention without a mask is the fast path
     model.language_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return ReadVideos(model, cache, embeds.shape[1], len(videos))
+    return ReadVideos(model, dialogue, cache, embeds.shape[1], len(videos))
 
 
-def without_video(model: OryxForConditionalGeneration, count: int) -> ReadVideos:
+def without_video(model: OryxForConditionalGeneration, count: int, dialogue: Dialogue | None = None) -> ReadVideos:
     """Nothing read: the control."""
-    return ReadVideos(model, DynamicCache(config=model.language_model.config), 0, count)
+    return ReadVideos(model, dialogue or Bytes(), DynamicCache(config=model.language_model.config), 0, count)
 
 
 @torch.inference_mode()
@@ -56,26 +59,27 @@ def ask(
 ) -> tuple[list[str], list[float]]:
     """Greedy answers to one question a video, and the log-likelihood of each true answer with its end token.
 
-    Raises InputError unless the questions, one a video, are of one length in bytes.
+    Raises InputError unless there is a question a video and all are of one length in tokens.
     """
-    device = read.model.device
-    prompts = [encode_prompt(question, visual=False) for question in questions]
+    dialogue, device = read.dialogue, read.model.device
+    prompts = [dialogue.after(question, visual=read.length > 0) for question in questions]
     if len(prompts) != read.count or len({len(prompt) for prompt in prompts}) != 1:
         raise InputError(f"expected {read.count} questions of one length, got {list(questions)}")
-    tokens = torch.tensor(prompts, device=device)
+    tokens, stops = torch.tensor(prompts, device=device), torch.tensor(dialogue.stops, device=device)
     first = _step(read, tokens)[:, -1]
-    new, ended = [first.argmax(-1)], first.argmax(-1) == END
+    new = [first.argmax(-1)]
+    ended = torch.isin(new[0], stops)
     while len(new) < max_new_tokens and not bool(ended.all()):
         new.append(_step(read, new[-1][:, None])[:, -1].argmax(-1))
-        ended |= new[-1] == END
+        ended |= torch.isin(new[-1], stops)
     _back_to(read, read.length + tokens.shape[1])
-    answers = [[*truth.encode(), END] for truth in truths]
+    answers = [dialogue.answer(truth) for truth in truths]
     longest = max(map(len, answers))
-    padded = torch.tensor([answer + [END] * (longest - len(answer)) for answer in answers], device=device)
-    rest = _step(read, padded[:, :-1]) if longest > 1 else first[:, None, :0]
+    padded = torch.tensor([ids + [dialogue.stops[0]] * (longest - len(ids)) for ids in answers], device=device)
+    rest = _step(read, padded[:, :-1]) if longest > 1 else first[:, None][:, :0]
     likelihood = torch.cat([first[:, None], rest], 1).log_softmax(-1).gather(2, padded[..., None])[..., 0]
     _back_to(read, read.length)
-    spoken = [decode(ids) for ids in torch.stack(new, 1).tolist()]
+    spoken = [dialogue.text(ids) for ids in torch.stack(new, 1).tolist()]
     return spoken, [float(likelihood[i, : len(answer)].sum()) for i, answer in enumerate(answers)]
 
 

@@ -62,6 +62,16 @@ RECIPES = {
         "smoke", recipe("smoke", **_SHAPES), steps=(1, 1, 1, 1), batch=4, frames=16, pages=8, shots=16
     ),
     "nano": VideoRecipe("nano", recipe("nano", **_SHAPES)),
+    "small": VideoRecipe(
+        "small",
+        recipe("small", position_grid=8),
+        steps=(500, 4000, 10000, 4000),
+        batch=256,
+        frames=1024,
+        rate=5e-4,
+        pages=10000,
+        shots=2000,
+    ),
 }
 
 

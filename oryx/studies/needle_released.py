@@ -1,0 +1,95 @@
+"""The needle study on released weights: the same videos and cells, questions as sentences, nothing trained."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import oryx
+from oryx.errors import MissingResource
+from oryx.evidence.rows import RowWriter
+from oryx.model.loading import resolve
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.processing.images import frame_view, to_pixels
+from oryx.processing.long_video import FrameCache, FrameEncoder
+from oryx.studies.needle_arms import ARMS
+from oryx.studies.needle_asking import Asker
+from oryx.studies.needle_context import check_fits, compressed
+from oryx.studies.needle_in_a_haystack import arm_cells, audit_cells
+from oryx.studies.needle_videos import HaystackFiles, TrialVideos
+from oryx.training.dialogue import Chat
+
+CARD = (
+    "One frame of this video shows a card with a number inside a {} frame. What is the number? Answer with digits only."
+)
+PHRASES = {
+    **{colour: CARD.format(colour) for colour in ("red", "green", "blue", "black")},
+    "name": "One frame of this video is a single drawn symbol. What does it show? Answer with one word.",
+    "change": "A card with a number is shown twice in this video, framed in two colours. Which colour comes first and "
+    "which second? Answer with two words.",
+    "colour": "One frame of this video shows a card with a number. What colour is the frame around it? One word.",
+}
+CHUNK = 16
+
+
+def check(settings: Any) -> None:
+    """Raises MissingResource without a checkpoint, InputError saying how many frames fit if a length does not."""
+    if not settings.checkpoint:
+        raise MissingResource("scale 'paper' needs released weights: -p checkpoint=FOLDER or a repository name")
+    config = json.loads((resolve(settings.checkpoint) / "config.json").read_text())
+    for arm in settings.arms:
+        size = (settings.frame_side, settings.frame_side)
+        longest = max(cell.frames for cell in arm_cells(settings, arm))
+        check_fits(longest, config["tokenizer_model_max_length"], compressed(size, ARMS[arm].side ** 2))
+
+
+@lru_cache(maxsize=4)
+def checkpoint_hash(checkpoint: str) -> str:
+    """One sha256 over the files of a checkpoint, 16 hex digits."""
+    digest = hashlib.sha256()
+    for path in sorted(resolve(checkpoint).iterdir()):
+        if path.suffix in (".safetensors", ".pth", ".json"):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def placed(model: OryxForConditionalGeneration) -> OryxForConditionalGeneration:
+    """On the GPU if there is one; over all of them through accelerate if there are several."""
+    if torch.cuda.device_count() > 1:
+        from accelerate import dispatch_model, infer_auto_device_map
+
+        whole = ["Block", *(model.language_model._no_split_modules or [])]
+        return dispatch_model(model, infer_auto_device_map(model, no_split_module_classes=whole))
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def run_arm(
+    settings: Any, arm: str, folder: Path, cache: Path, base: dict, progress: Callable[[str, int, int], None]
+) -> None:
+    """Ask released weights every cell of an arm; goes on from the rows in ``folder``. Features are cached on disk."""
+    side, gpu = ARMS[arm].side, torch.cuda.is_available()
+    model = placed(oryx.load(settings.checkpoint, dtype=torch.bfloat16 if gpu else torch.float32))
+    processor, size = model.processor, (settings.frame_side, settings.frame_side)
+    if processor is None:
+        raise MissingResource(f"{settings.checkpoint}: expected a tokenizer beside the weights, there is none")
+    options = processor.options
+    long = side > 2  # as the released scripts: 16x compressed videos have a size rule of their own
+    encoder = FrameEncoder(
+        model, lambda frame: to_pixels(frame_view(frame, options, long)), side, CHUNK, next(model.parameters()).dtype
+    )
+    identity = {"weights": base["weights_hash"], "size": list(size), "options": asdict(options)}
+    features = FrameCache(cache / "features", encoder, identity)
+    files = HaystackFiles(
+        cache / "haystacks", settings.split, settings.haystacks, settings.haystack_frames, size, settings.video
+    )
+    grid = compressed(size, side**2, options, processor.patch)
+    asked, audited = arm_cells(settings, arm), audit_cells(settings, arm)
+    with RowWriter(folder / "rows.jsonl") as writer:
+        asker = Asker(model, TrialVideos(files, features), writer, base, grid, 0, Chat(processor), PHRASES)
+        asker.ask_all(asked, audited, settings.split, folder / "complete", progress)
