@@ -45,7 +45,7 @@ class Settings(StudySettings):
     haystack_frames: int = setting(1600, "frames in a haystack file; longer videos go on in the next file", least=8)
     video: str = setting("", "a long video of your own to hide the needles in, instead of the haystacks")
     audit: int = setting(3, "trials of each of nine cells that are asked again as complete files", least=0)
-    train_steps: int = setting(700, "training steps of the retrieval arms", least=1)
+    train_steps: int = setting(500, "training steps of the retrieval arms", least=1)
     train_tokens: int = setting(1920, "most video tokens in a training step", least=1)
     longest: int = setting(400, "frames in the longest training clip at 16x; at 4x and 1x as many tokens", least=17)
     most_clips: int = setting(48, "most clips in a training step", least=1)
@@ -220,9 +220,9 @@ def arm_cells(settings: Settings, arm: str) -> list[Cell]:
 def audit_cells(settings: Settings, arm: str) -> list[Cell]:
     """The cells of which some trials are asked again as complete files: three lengths by three depths, main arm.
 
-    Writing a file takes longer than all else, so lengths above 800 are left out.
+    Writing a file takes longer than all else, so lengths above 400 are left out.
     """
     if arm not in (HEADLINE[0], RELEASED[0]) or settings.video or not settings.audit:
         return []
-    lengths = few(sorted(n for n in settings.lengths if n <= 800))
+    lengths = few(sorted(n for n in settings.lengths if n <= 400))
     return [Cell("number", n, d, settings.audit) for n in lengths for d in few(settings.depths)]

@@ -97,13 +97,19 @@ def build_video_reader(r: VideoRecipe) -> OryxForConditionalGeneration:
 
 
 def single_frame(rng: np.random.Generator, size: tuple[int, int], digits: int) -> tuple[np.ndarray, str, str]:
-    """(frame, question, answer) of a card with a number of ``digits`` digits; with two, one in five is a picture."""
-    if digits == 2 and rng.random() < 0.2:
+    """(frame, question, answer) of a card with a number of ``digits`` digits.
+
+    With two digits, one in five is a picture instead and one in seven cards is asked for its colour.
+    """
+    if digits == 2 and rng.random() < 1 / 5:
         drawn, _ = draw_object(rng, "icon", size, "train")
         return np.asarray(drawn.picture.convert("RGB")), "name", drawn.answer
     colour = list(COLOURS)[int(rng.integers(len(COLOURS)))]
     number = int(rng.integers(10)) if digits == 1 else 10 + int(rng.integers(NUMBERS))
-    return np.asarray(card(rng, number, colour, "train", size).convert("RGB")), colour, str(number)
+    frame = np.asarray(card(rng, number, colour, "train", size).convert("RGB"))
+    if digits == 2 and rng.random() < 1 / 7:
+        return frame, "colour", colour
+    return frame, colour, str(number)
 
 
 class Batches:
