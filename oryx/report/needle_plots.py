@@ -14,6 +14,9 @@ from oryx.report.plots import STYLE, style_of
 COLOURS = "cividis"
 """Readable by colour-blind people and in grey."""
 
+LABELS = ((4, 5), (4, -10), (-16, 5))
+"""Where the numbers at the points of one arm stand, in points, so that those of three arms do not meet."""
+
 
 def shares(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Share of right answers for every group of ``by``, with Wilson's 95 % interval, chance and the blind control.
@@ -94,7 +97,7 @@ def score_by_context(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[st
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         axes = figure.subplots(1, 2)
-        for arm in arms:
+        for i, arm in enumerate(arms):
             mine = frame[frame["arm"] == arm].sort_values("visual_tokens")
             if mine.empty:
                 continue
@@ -103,21 +106,16 @@ def score_by_context(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[st
                 mine["visual_tokens"], mine["score"], _spans(mine), lw=1.2, label=label, **style_of(arm, order)
             )
             axes[1].plot(mine["visual_tokens"], mine["seconds"], lw=1.2, **style_of(arm, order))
+            place = {"xytext": LABELS[i % len(LABELS)], "textcoords": "offset points", "fontsize": 6.5}
             for line in mine.itertuples():
-                axes[0].annotate(
-                    f"{line.length:,}",
-                    (line.visual_tokens, line.score),
-                    fontsize=6.5,
-                    xytext=(3, 4),
-                    textcoords="offset points",
-                )
+                axes[0].annotate(f"{line.length:,}", (line.visual_tokens, line.score), **place)
         for axis in axes:
             axis.set_xscale("log")
             axis.set_xlabel("video tokens (numbers: frames)" if axis is axes[0] else "video tokens")
         axes[0].set_ylim(-0.03, 1.03)
         axes[0].set_ylabel("share of right answers")
         axes[1].set_yscale("log")
-        axes[1].set_ylabel("seconds a video, all its questions")
+        axes[1].set_ylabel("seconds a video (encoding not counted)")
         figure.legend(loc="outside right upper")
     return figure, frame
 
@@ -126,7 +124,8 @@ def score_by_variant(rows: pd.DataFrame, arm: str) -> tuple[Figure, pd.DataFrame
     """Every kind of needle on one arm, with chance (dash) and the blind control (cross)."""
     frame = shares(rows[rows["arm"] == arm], ("variant", "length"))
     frame = frame[frame["length"].isin(frame.loc[frame["variant"] != "number", "length"])]
-    variants, lengths = list(dict.fromkeys(frame["variant"])), sorted(frame["length"].unique())
+    variants, lengths = list(dict.fromkeys(rows["variant"])), sorted(frame["length"].unique())
+    variants = [variant for variant in variants if variant in set(frame["variant"])]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.5, 3.4), layout="constrained")
         axis = figure.subplots()
@@ -145,6 +144,27 @@ def score_by_variant(rows: pd.DataFrame, arm: str) -> tuple[Figure, pd.DataFrame
         axis.set_ylabel("share of right answers")
         figure.legend(loc="outside right upper")
     return figure, frame
+
+
+def break_table(rows: pd.DataFrame, easy: int) -> pd.DataFrame:
+    """Where does it break? For each arm the longest videos that keep at least half of its score at ``easy`` frames."""
+    frame = shares(rows[rows["variant"] == "number"], ("arm", "length"))
+    lines = []
+    for arm, mine in frame.groupby("arm", sort=False):
+        mine = mine.sort_values("length")
+        start = mine.loc[mine["length"] == easy, "score"].mean()
+        below = mine.loc[mine["score"] < start / 2, "length"]
+        kept = mine["length"] if below.empty else mine.loc[mine["length"] < below.min(), "length"]
+        lines.append(
+            {
+                "arm": arm,
+                "trained to, frames": int(mine["longest_trained"].max()),
+                f"score at {easy} frames": f"{start:.2f}",
+                "keeps half to, frames": int(kept.max()) if len(kept) else "none",
+                "below half from, frames": "not reached" if below.empty else int(below.min()),
+            }
+        )
+    return pd.DataFrame(lines)
 
 
 def other_question_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -30,9 +30,10 @@ STYLE = {
 
 
 def style_of(arm: str, order: Sequence[str]) -> dict:
-    """Colour and marker of an arm, by its place in the study's ordered list."""
+    """Colour and marker of an arm, by its place in the study's full list; past the last colour markers are hollow."""
     place = list(order).index(arm)
-    return {"color": OKABE_ITO[place % len(OKABE_ITO)], "marker": MARKERS[place % len(MARKERS)]}
+    style = {"color": OKABE_ITO[place % len(OKABE_ITO)], "marker": MARKERS[place % len(MARKERS)]}
+    return style if place < len(OKABE_ITO) else {**style, "mfc": "white", "ls": ":"}
 
 
 def _figure(width: float, height: float) -> Figure:

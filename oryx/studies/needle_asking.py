@@ -78,9 +78,10 @@ class Asker:
 
     def _ask(self, cell: Cell, trials: list[Trial], asked: Sequence[str], tokens_of: Callable) -> None:
         for batch in self._batches(trials, self._tokens(cell)):
-            began, answers, error = time.perf_counter(), {}, None
+            answers, error, began = {}, None, time.perf_counter()
             try:
                 videos = [tokens_of(trial) for trial in batch]
+                began = time.perf_counter()  # seconds are those of reading and answering: encoding is shared by all
                 answers = self._answers(batch, videos, asked)
             except Exception as problem:  # a failure is a row with an error, never a zero
                 error = f"{type(problem).__name__}: {problem}"

@@ -163,7 +163,7 @@ class NeedleInAHaystack(Study):
 
         arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
         return {
-            "heat_map": needle_plots.heat_map(run.rows, [arm for arm in HEADLINE if arm in arms], self.arm_order),
+            "heat_map": needle_plots.heat_map(run.rows, whole_grid(arms), self.arm_order),
             "score_by_length": needle_plots.score_by_length(run.rows, at_16x(arms), self.arm_order),
             "score_by_context": needle_plots.score_by_context(run.rows, ratio_arms(arms), self.arm_order),
             "score_by_variant": needle_plots.score_by_variant(run.rows, arms[0]),
@@ -193,8 +193,13 @@ def at_16x(arms: Sequence[str]) -> list[str]:
 
 
 def ratio_arms(arms: Sequence[str]) -> list[str]:
-    """The arms that differ in the tokens of a frame alone."""
-    return [arm for arm in arms if replace(ARMS[arm], side=4) == ARMS[HEADLINE[0]]]
+    """The first arm and those that differ from it in the tokens of a frame alone."""
+    return [arm for arm in arms if replace(ARMS[arm], side=4) == replace(ARMS[arms[0]], side=4)]
+
+
+def whole_grid(arms: Sequence[str]) -> list[str]:
+    """The arms that are asked every cell, or else the first."""
+    return [arm for arm in arms if arm in (*HEADLINE, *RELEASED)] or list(arms[:1])
 
 
 def trains_shared(settings: Settings) -> bool:

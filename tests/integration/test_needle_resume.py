@@ -1,0 +1,53 @@
+"""The needle grid killed in the middle: rows are kept, and the next run ends with those of an undisturbed one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from oryx.evidence.rows import read_rows, same_rows
+from oryx.studies.needle_in_a_haystack import NeedleInAHaystack
+
+pytestmark = pytest.mark.integration
+VALUES = {"scale": "smoke", "arms": ["retrieval"], "trials": 6, "lengths": [16, 24, 32, 40], "jobs": 1}
+WANTED = ["-p", 'arms=["retrieval"]', "-p", "trials=6", "-p", "lengths=[16,24,32,40]", "--jobs", "1"]
+
+
+def start(results) -> subprocess.Popen:
+    command = [sys.executable, "-m", "oryx", "run", "needle_in_a_haystack", "--scale", "smoke", "--no-notebook"]
+    return subprocess.Popen(
+        [*command, *WANTED, "--results", str(results)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def rows_file(results):
+    study = NeedleInAHaystack()
+    folder = study.run_folder(study.settings({**VALUES, "results": str(results)}))
+    return folder / "seed-0" / "arms" / "retrieval" / "rows.jsonl"
+
+
+def test_a_killed_grid_goes_on_to_the_same_rows(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    done = start(whole)
+    out, _ = done.communicate(timeout=240)
+    assert done.returncode == 0, out[-2000:]
+    run, path, end = start(killed), rows_file(killed), time.monotonic() + 240
+    while not (path.exists() and path.read_bytes().count(b"\n") >= 20):
+        assert run.poll() is None and time.monotonic() < end, "ended before it could be killed"
+        time.sleep(0.01)
+    children = psutil.Process(run.pid).children(recursive=True)
+    os.kill(run.pid, signal.SIGKILL)
+    psutil.wait_procs(children, timeout=20)
+    run.communicate()
+    kept = path.read_bytes()
+    expected = read_rows([rows_file(whole)])
+    assert 20 <= kept.count(b"\n") < len(expected), "the kill must come in the middle"
+    again = start(killed)
+    out, _ = again.communicate(timeout=240)
+    assert again.returncode == 0, out[-2000:]
+    assert path.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1]), "finished rows are not asked again"
+    assert same_rows(read_rows([path]), expected) == []
