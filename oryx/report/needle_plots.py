@@ -158,7 +158,8 @@ def break_table(rows: pd.DataFrame, easy: int) -> pd.DataFrame:
         lines.append(
             {
                 "arm": arm,
-                "trained to, frames": int(mine["longest_trained"].max()),
+                "trained to, frames": (trained := int(mine["longest_trained"].max())),
+                "1,600 frames are": f"{1600 / trained:.0f} times that" if trained else "",
                 f"score at {easy} frames": f"{start:.2f}",
                 "keeps half to, frames": int(kept.max()) if len(kept) else "none",
                 "below half from, frames": "not reached" if below.empty else int(below.min()),

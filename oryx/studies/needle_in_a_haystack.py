@@ -8,14 +8,18 @@ At nano all arms start from one shipped reader of frames. The encoder and compre
 language model train on cached frame tokens. Arms differ in training clips, positional scheme and tokens a frame.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import pandas as pd
+
 import oryx
 from oryx.data.corpora import data_hash
 from oryx.errors import InputError, MissingResource
+from oryx.evidence.files import atomic_write_text
 from oryx.runs.settings import StudySettings, setting
 from oryx.studies.base import Run, Study
 from oryx.studies.needle_arms import ARMS, HEADLINE, RELEASED, TRAINED, Cell, cells, few
@@ -171,6 +175,12 @@ class NeedleInAHaystack(Study):
             "training_curves": plots.training_curves(run.curves, self.arm_order),
         }
 
+    def draw(self, run: Run, settings: Settings) -> None:
+        """Also writes ``haystacks.csv``: every haystack file by its sha256, with its shots by kind."""
+        super().draw(run, settings)
+        if not settings.video:
+            atomic_write_text(run.folder / "figures" / "haystacks.csv", haystack_table(settings).to_csv(index=False))
+
     def run_job(
         self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
     ) -> None:
@@ -185,6 +195,20 @@ class NeedleInAHaystack(Study):
         if settings.scale == "paper":
             return needle_released.run_arm(settings, arm, folder, cache_folder(settings), base, progress)
         return needle_jobs.run_arm(settings, arm, seed, folder, shared, base, progress)
+
+
+def haystack_table(settings: Settings) -> pd.DataFrame:
+    """One line per haystack: what it is a function of, the sha256 of its file (written if need be), shots by kind."""
+    from oryx.data.haystacks import KINDS, make_haystack
+
+    folder, size = cache_folder(settings) / "haystacks", (settings.frame_side, settings.frame_side)
+    lines = []
+    for number in range(settings.haystacks):
+        made = make_haystack(folder, settings.split, number, settings.haystack_frames, size)
+        kinds = Counter(shot.kind for shot in made.shots)
+        facts = {"split": made.split, "number": number, "frames": made.frames, "size": f"{size[0]}x{size[1]}"}
+        lines.append({**facts, "sha256": made.sha256, **{kind: kinds[kind] for kind in KINDS}})
+    return pd.DataFrame(lines)
 
 
 def at_16x(arms: Sequence[str]) -> list[str]:
