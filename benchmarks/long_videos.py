@@ -1,14 +1,18 @@
 """Long videos: decoding against the bare decoder, memory by length, and what encoding once saves.
 
-    python -m benchmarks.long_videos [--frames 1600] [--rounds 5] [--trials 100] [--json FILE]
+    python -m benchmarks.long_videos [--frames 1600] [--rounds 5] [--trials 100] [--json FILE] [--docs FILE]
 
-Ratios are of wall times within one run, in which the two sides take turns. Reported in ``docs/benchmarks.md``.
+Ratios are of wall times within one run, in which the two sides take turns. ``--docs docs/benchmarks.md`` renews the
+tables there.
 """
 
 import argparse
 import gc
 import json
 import multiprocessing
+import os
+import platform
+import re
 import statistics
 import tempfile
 import time
@@ -28,6 +32,7 @@ from oryx.training.video_reader import build_video_reader, video_recipe
 SIZE = (32, 32)
 LARGE = (256, 256)
 CHUNK = 64
+BLOCK = r"(<!-- long-videos -->\n).*?(<!-- end -->)"
 
 
 def bare_decode(path: Path, frames: int) -> None:
@@ -112,6 +117,36 @@ def memory(folder: Path, lengths: tuple[int, ...], chunk: int = 16) -> dict:
     return {"size": LARGE, "chunk": chunk, "lines": lines}
 
 
+def tables(found: dict) -> str:
+    """The results as Markdown, with what they were measured with."""
+    lines = [
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread.",
+        "",
+        "| decoding | frame | bare decord, s | ours, s | ratio | target |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in found["decoding"]:
+        bare, ours = (statistics.median(one["seconds"][name]) for name in ("bare", "ours"))
+        size = f"{one['size'][1]}x{one['size'][0]}"
+        lines.append(f"| {one['frames']:,} frames | {size} | {bare:.2f} | {ours:.2f} | {one['ratio']:.2f} | <= 1.30 |")
+    saved = found["caching"]
+    lines += [
+        "",
+        "| encoding | videos | frames each | anew, s | haystacks once, needles spliced, s | ratio |",
+        "| --- | --- | --- | --- | --- | --- |",
+        f"| 16x, {SIZE[1]}x{SIZE[0]} | {saved['trials']} | {saved['frames']:,} | {saved['anew']:.1f} "
+        f"| {saved['once']:.1f} | {saved['ratio']:.1f} |",
+        "",
+        f"| encoding {LARGE[1]}x{LARGE[0]} at 16x, {found['memory']['chunk']} frames at a time "
+        "| peak above the model, MiB | its tokens, MiB | all its pixels, MiB |",
+        "| --- | --- | --- | --- |",
+    ]
+    for line in found["memory"]["lines"]:
+        peak = "unknown" if line["peak_mib"] is None else f"{line['peak_mib']:.0f}"
+        lines.append(f"| {line['frames']:,} frames | {peak} | {line['tokens_mib']:.1f} | {line['pixels_mib']:.0f} |")
+    return "\n".join(lines)
+
+
 def main(arguments: list[str] | None = None) -> dict:
     """Command line: measure and print."""
     parser = argparse.ArgumentParser(description="Decoding, memory and caching of long videos.")
@@ -120,6 +155,7 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--trials", type=int, default=100, help="videos in the comparison of encoding once and anew")
     parser.add_argument("--cached-frames", type=int, default=400, help="frames of those videos")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--docs", type=Path, help="a file whose block between the long-videos marks is renewed")
     parsed = parser.parse_args(arguments)
     torch.set_num_threads(1)
     lengths = tuple(sorted({max(32, parsed.frames // 16), max(32, parsed.frames // 4), parsed.frames}))
@@ -130,18 +166,13 @@ def main(arguments: list[str] | None = None) -> dict:
             "caching": caching(folder, parsed.cached_frames, parsed.trials),
             "memory": memory(folder, lengths),
         }
-    for one in found["decoding"]:
-        print(f"decoding {one['frames']} frames of {one['size']}: {one['ratio']:.2f} times the bare decoder")
-    saved = found["caching"]
-    print(
-        f"{saved['trials']} videos of {saved['frames']} frames: anew {saved['anew']:.1f} s, "
-        f"once {saved['once']:.1f} s, ratio {saved['ratio']:.2f}"
-    )
-    for line in found["memory"]["lines"]:
-        peak = "unknown" if line["peak_mib"] is None else f"{line['peak_mib']:.1f} MiB above the model"
-        print(f"{line['frames']} frames: {peak} (tokens {line['tokens_mib']:.1f}, pixels {line['pixels_mib']:.1f} MiB)")
+    text = tables(found)
+    print(text)
     if parsed.json:
         parsed.json.write_text(json.dumps(found, indent=1) + "\n")
+    if parsed.docs:
+        old = parsed.docs.read_text()
+        parsed.docs.write_text(re.sub(BLOCK, lambda match: f"{match[1]}{text}\n{match[2]}", old, flags=re.DOTALL))
     return found
 
 
