@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from transformers import Qwen2Config
@@ -15,6 +16,7 @@ from oryx.model import OryxConfig, OryxForConditionalGeneration
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import OryxProcessor
 from oryx.processing.tokenizers import byte_tokenizer
+from oryx.processing.video import read_frames
 from oryx.studies.needle_in_a_haystack import NeedleInAHaystack
 from oryx.studies.needle_released import PHRASES
 
@@ -68,8 +70,12 @@ def test_released_weights_are_asked_the_grid_and_complete_files_agree_with_ask(c
     for row in rows[rows["condition"] == "complete_file"].itertuples():
         trial = make_trial("report", "number", row.length, row.depth, 0, (64, 64), 2)
         assert row.item == trial.id and row.question == PHRASES[trial.needle.question]
+        file = trial.file(tmp_path).path
+        shown, needle = read_frames(file, range(row.length)), np.asarray(trial.needle.frames[0].convert("RGB"))
+        away = np.abs(shown.astype(int) - needle).mean(axis=(1, 2, 3))
+        assert [int(away.argmin())] == row.needle_places and away.min() < 10, "the needle is where the row says"
         model.processor.options = PreprocessOptions(frames=row.length)
-        asked = model.ask(Video(trial.file(tmp_path).path), row.question, compression=16, max_new_tokens=12)
+        asked = model.ask(Video(file), row.question, compression=16, max_new_tokens=12)
         assert (asked.text, asked.visual_tokens, asked.frames) == (row.answer, row.visual_tokens, row.frames)
 
 
