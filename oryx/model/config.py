@@ -10,9 +10,15 @@ from oryx.errors import SettingsError
 VISUAL_TOKEN_ID = -200  # marks one visual in ``input_ids`` (reference: IMAGE_TOKEN_INDEX)
 IGNORED_LABEL = -100  # a label that takes no part in the loss (reference: IGNORE_INDEX)
 
+ACTIVATIONS = ("gelu", "gelu_pytorch_tanh")
+
 
 class OryxVisionConfig(PretrainedConfig):
-    """The vision tower. ``position_grid`` is the side of the learned position table (128: made for 2048 pixels)."""
+    """The vision tower.
+
+    ``position_grid`` is the side of the learned position table (128: made for 2048 pixels). ``hidden_act``: "gelu", the
+    exact one, of OryxViT; or "gelu_pytorch_tanh", the approximation that public SigLIP weights were trained with.
+    """
 
     model_type = "oryx_workbook_vision"
     base_config_key = "vision_config"
@@ -28,8 +34,11 @@ class OryxVisionConfig(PretrainedConfig):
         position_grid: int = 128,
         layer_norm_eps: float = 1e-6,
         initializer_range: float = 0.02,
+        hidden_act: str = "gelu",
         **kwargs,
     ):
+        if hidden_act not in ACTIVATIONS:
+            raise SettingsError(f"vision_config: hidden_act: expected one of {ACTIVATIONS}, got {hidden_act!r}")
         if hidden_size % num_attention_heads:
             raise SettingsError(
                 f"vision_config: hidden_size {hidden_size} is not a multiple of num_attention_heads "
@@ -44,6 +53,7 @@ class OryxVisionConfig(PretrainedConfig):
         self.position_grid = position_grid
         self.layer_norm_eps = layer_norm_eps
         self.initializer_range = initializer_range
+        self.hidden_act = hidden_act
         super().__init__(**kwargs)
 
 

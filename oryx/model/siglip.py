@@ -2,7 +2,9 @@
 
 The authors started OryxViT from SigLIP so400m (maintainers' answer in the public repository). SigLIP's final norm and
 pooling head have no place in OryxViT and are left out: at the trained size OryxViT's features equal SigLIP's last
-hidden state before its final norm.
+hidden state before its final norm. The public so400m weights have patches of 14 pixels and the tanh approximation of
+GELU, OryxViT patches of 16 and the exact GELU: the activation is kept as trained, patches are resampled on request.
+How the authors did either is not found.
 """
 
 import torch
@@ -10,30 +12,26 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import SiglipVisionModel
 
-from oryx.errors import CheckpointError
+from oryx.errors import SettingsError
 from oryx.model.config import OryxVisionConfig
 from oryx.model.vit import OryxViT
 
 
-def vit_config_from_siglip(siglip, position_grid: int | None = None) -> OryxVisionConfig:
-    """The OryxViT configuration with the shape of a ``SiglipVisionConfig``.
+def vit_config_from_siglip(siglip, position_grid: int | None = None, patch_size: int | None = None) -> OryxVisionConfig:
+    """The OryxViT configuration with the shape and activation of a ``SiglipVisionConfig``.
 
-    ``position_grid`` defaults to SigLIP's own. Raises CheckpointError if SigLIP was trained with the tanh
-    approximation of GELU and so would not compute the same function.
+    ``position_grid`` and ``patch_size`` default to SigLIP's own.
     """
-    if siglip.hidden_act != "gelu":
-        raise CheckpointError(
-            f"hidden_act: OryxViT computes the exact GELU ('gelu'), this SigLIP was trained with {siglip.hidden_act!r}"
-        )
     return OryxVisionConfig(
         hidden_size=siglip.hidden_size,
         num_hidden_layers=siglip.num_hidden_layers,
         num_attention_heads=siglip.num_attention_heads,
         intermediate_size=siglip.intermediate_size,
-        patch_size=siglip.patch_size,
+        patch_size=patch_size or siglip.patch_size,
         num_channels=siglip.num_channels,
         position_grid=position_grid or siglip.image_size // siglip.patch_size,
         layer_norm_eps=siglip.layer_norm_eps,
+        hidden_act=siglip.hidden_act,
     )
 
 
@@ -49,13 +47,37 @@ def stretch_positions(table: Tensor, side: int) -> Tensor:
     return F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)[0].flatten(1).T
 
 
+def resample_patches(weight: Tensor, side: int) -> Tensor:
+    """Patch embedding weights (width, channels, p, p) for patches of ``side`` >= p pixels.
+
+    The pseudo-inverse rule of FlexiViT (arXiv 2212.08013, section 3.4): with B the bilinear enlargement of a patch, the
+    new weights give <B x, w'> = <x, w> for every patch x. So a picture that is enlarged patch by patch keeps its
+    embeddings exactly. Raises SettingsError for smaller patches, where no weights can do that.
+    """
+    own = weight.shape[-1]
+    if side == own:
+        return weight
+    if side < own:
+        raise SettingsError(f"patch_size: expected at least SigLIP's {own}, got {side}: smaller patches lose detail")
+    basis = torch.eye(own * own, dtype=torch.float64).view(own * own, 1, own, own)
+    enlarged = F.interpolate(basis, size=(side, side), mode="bilinear", align_corners=False).flatten(1)
+    flat = weight.flatten(2).double() @ torch.linalg.pinv(enlarged).T
+    return flat.view(*weight.shape[:2], side, side).to(weight.dtype)
+
+
 @torch.no_grad()
-def vit_from_siglip(siglip: SiglipVisionModel, position_grid: int | None = None) -> OryxViT:
-    """An OryxViT with SigLIP's weights and its position table stretched to ``position_grid``²."""
-    vit = OryxViT(vit_config_from_siglip(siglip.config, position_grid))
+def vit_from_siglip(
+    siglip: SiglipVisionModel, position_grid: int | None = None, patch_size: int | None = None
+) -> OryxViT:
+    """An OryxViT with SigLIP's weights, its position table stretched to ``position_grid``².
+
+    ``patch_size``: other than SigLIP's own, by :func:`resample_patches`.
+    """
+    vit = OryxViT(vit_config_from_siglip(siglip.config, position_grid, patch_size))
     source = siglip.state_dict()
+    patches = source["embeddings.patch_embedding.weight"]
     state = {
-        "patch_embed.proj.weight": source["embeddings.patch_embedding.weight"],
+        "patch_embed.proj.weight": resample_patches(patches, vit.config.patch_size),
         "patch_embed.proj.bias": source["embeddings.patch_embedding.bias"],
         "pos_embed": stretch_positions(source["embeddings.position_embedding.weight"], vit.config.position_grid)[None],
     }

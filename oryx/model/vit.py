@@ -2,8 +2,8 @@
 
 Architecture and numbers: reference file ``oryx/model/multimodal_encoder/oryx_vit.py``; the parameter names are its
 own. What matters for its trained weights: the position table is resampled bilinearly without antialiasing, the
-output is the raw residual stream after the last block (no final norm), GELU is the exact one, LayerNorm epsilon
-1e-6. Unlike the public code, gradients flow into the tower.
+output is the raw residual stream after the last block (no final norm), GELU is the exact one (unless configured),
+LayerNorm epsilon 1e-6. Unlike the public code, gradients flow into the tower.
 """
 
 from collections.abc import Sequence
@@ -100,9 +100,10 @@ class MLP(nn.Module):
         super().__init__()
         self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
         self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.approximate = "tanh" if config.hidden_act == "gelu_pytorch_tanh" else "none"
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(F.gelu(self.fc1(x), approximate=self.approximate))
 
 
 class Block(GradientCheckpointingLayer):
