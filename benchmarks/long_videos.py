@@ -106,7 +106,7 @@ def memory(folder: Path, lengths: tuple[int, ...], chunk: int = 16) -> dict:
     """Peak memory by length for frames of LARGE pixels, beside what all their pixels and all their tokens take."""
     path = make_haystack(folder, "dev", 0, max(lengths), LARGE).path
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.long_videos"])
+    context.set_forkserver_preload(["oryx.studies.needle_videos", "oryx.training.video_reader"])
     lines = []
     for frames in lengths:
         with ProcessPoolExecutor(1, mp_context=context) as pool:
