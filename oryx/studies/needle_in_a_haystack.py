@@ -140,10 +140,15 @@ class NeedleInAHaystack(Study):
 
     def describe(self, settings: Settings) -> dict:
         """Precision, attention, decoding and the prompts in full."""
+        shared = {"attention": "sdpa", "decoder": "auto: decord, PyAV where decord reads wrongly"}
+        if settings.scale == "paper":
+            from oryx.studies.needle_released import PHRASES
+
+            dtype, prompt = "bfloat16 on a GPU, else float32", "the checkpoint's chat form: <visual>, newline, QUESTION"
+            return {**shared, "dtype": dtype, "prompt": prompt, "questions": PHRASES}
         return {
+            **shared,
             "dtype": "float32, frame tokens kept in float16",
-            "attention": "sdpa",
-            "decoder": "auto: decord, PyAV where decord reads wrongly",
             "prompt": "<visual>QUESTION\\n",
             "questions": {"number": "the colour of a card's frame", "picture": "name", "change": "change"},
         }

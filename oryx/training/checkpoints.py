@@ -77,4 +77,5 @@ def load_weights(path: Path, model: nn.Module) -> None:
 
 def file_sha256(path: Path) -> str:
     """sha256 of a file's bytes, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
