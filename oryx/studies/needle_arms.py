@@ -1,8 +1,12 @@
-"""Arms of the needle study, and which cells of the grid each is asked. No torch."""
+"""Arms of the needle study, which cells of the grid each is asked, and what follows from the settings. No torch.
+
+``settings`` are those of :mod:`oryx.studies.needle_in_a_haystack`.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
 from oryx.data.needles import VARIANTS
 
@@ -92,3 +96,49 @@ def cells(arm: str, lengths: Sequence[int], beyond: Sequence[int], depths: Seque
         found += [Cell("number", n, d, trials) for n in beyond for d in three]
         found += [Cell(v, n, d, trials) for v in VARIANTS if v != "number" for n in few(own) for d in three]
     return found
+
+
+def trains_shared(settings: Any) -> bool:
+    """Whether a run trains its reader of frames itself instead of using the shipped one."""
+    return settings.from_scratch or settings.scale == "smoke"
+
+
+def recipe_scale(settings: Any) -> str:
+    """The scale whose reader of frames a run uses."""
+    return settings.scale if trains_shared(settings) else "nano"
+
+
+def cache_folder(settings: Any) -> Path:
+    """Where video files and frame tokens are kept for all runs of a results folder."""
+    return Path(settings.results) / "runs" / "cache"
+
+
+def arm_cells(settings: Any, arm: str) -> list[Cell]:
+    """The cells an arm is asked at these settings."""
+    return cells(arm, settings.lengths, settings.beyond, settings.depths, settings.trials)
+
+
+def audit_cells(settings: Any, arm: str) -> list[Cell]:
+    """The cells of which some trials are asked again as complete files: three lengths by three depths, main arm.
+
+    Writing a file takes longer than all else, so lengths above 400 are left out.
+    """
+    if arm not in (HEADLINE[0], RELEASED[0]) or settings.video or not settings.audit:
+        return []
+    lengths = few(sorted(n for n in settings.lengths if n <= 400))
+    return [Cell("number", n, d, settings.audit) for n in lengths for d in few(settings.depths)]
+
+
+def at_16x(arms: Sequence[str]) -> list[str]:
+    """The arms that compress 16x."""
+    return [arm for arm in arms if ARMS[arm].side == 4]
+
+
+def ratio_arms(arms: Sequence[str]) -> list[str]:
+    """The first arm and those that differ from it in the tokens of a frame alone."""
+    return [arm for arm in arms if replace(ARMS[arm], side=4) == replace(ARMS[arms[0]], side=4)]
+
+
+def whole_grid(arms: Sequence[str]) -> list[str]:
+    """The arms that are asked every cell, or else the first."""
+    return [arm for arm in arms if arm in (*HEADLINE, *RELEASED)] or list(arms[:1])

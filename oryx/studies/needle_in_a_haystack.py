@@ -9,8 +9,8 @@ language model train on cached frame tokens. Arms differ in training clips, posi
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -22,7 +22,17 @@ from oryx.errors import InputError, MissingResource
 from oryx.evidence.files import atomic_write_text
 from oryx.runs.settings import StudySettings, setting
 from oryx.studies.base import Run, Study
-from oryx.studies.needle_arms import ARMS, HEADLINE, RELEASED, TRAINED, Cell, cells, few
+from oryx.studies.needle_arms import (
+    ARMS,
+    RELEASED,
+    TRAINED,
+    arm_cells,
+    at_16x,
+    cache_folder,
+    ratio_arms,
+    trains_shared,
+    whole_grid,
+)
 
 SHARED = "shared"
 CORPORA = ("fonts", "glosses", "icons", "photos", "tables")
@@ -214,49 +224,3 @@ def haystack_table(settings: Settings) -> pd.DataFrame:
         facts = {"split": made.split, "number": number, "frames": made.frames, "size": f"{size[0]}x{size[1]}"}
         lines.append({**facts, "sha256": made.sha256, **{kind: kinds[kind] for kind in KINDS}})
     return pd.DataFrame(lines)
-
-
-def at_16x(arms: Sequence[str]) -> list[str]:
-    """The arms that compress 16x."""
-    return [arm for arm in arms if ARMS[arm].side == 4]
-
-
-def ratio_arms(arms: Sequence[str]) -> list[str]:
-    """The first arm and those that differ from it in the tokens of a frame alone."""
-    return [arm for arm in arms if replace(ARMS[arm], side=4) == replace(ARMS[arms[0]], side=4)]
-
-
-def whole_grid(arms: Sequence[str]) -> list[str]:
-    """The arms that are asked every cell, or else the first."""
-    return [arm for arm in arms if arm in (*HEADLINE, *RELEASED)] or list(arms[:1])
-
-
-def trains_shared(settings: Settings) -> bool:
-    """Whether a run trains its reader of frames itself instead of using the shipped one."""
-    return settings.from_scratch or settings.scale == "smoke"
-
-
-def recipe_scale(settings: Settings) -> str:
-    """The scale whose reader of frames a run uses."""
-    return settings.scale if trains_shared(settings) else "nano"
-
-
-def cache_folder(settings: Settings) -> Path:
-    """Where video files and frame tokens are kept for all runs of a results folder."""
-    return Path(settings.results) / "runs" / "cache"
-
-
-def arm_cells(settings: Settings, arm: str) -> list[Cell]:
-    """The cells an arm is asked at these settings."""
-    return cells(arm, settings.lengths, settings.beyond, settings.depths, settings.trials)
-
-
-def audit_cells(settings: Settings, arm: str) -> list[Cell]:
-    """The cells of which some trials are asked again as complete files: three lengths by three depths, main arm.
-
-    Writing a file takes longer than all else, so lengths above 400 are left out.
-    """
-    if arm not in (HEADLINE[0], RELEASED[0]) or settings.video or not settings.audit:
-        return []
-    lengths = few(sorted(n for n in settings.lengths if n <= 400))
-    return [Cell("number", n, d, settings.audit) for n in lengths for d in few(settings.depths)]

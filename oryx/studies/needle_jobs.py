@@ -15,9 +15,8 @@ from oryx.evidence.files import atomic_write_json
 from oryx.evidence.rows import RowWriter
 from oryx.grids import Grid, video_token_count
 from oryx.model.positions import set_positions
-from oryx.studies.needle_arms import ARMS
+from oryx.studies.needle_arms import ARMS, arm_cells, audit_cells, cache_folder, recipe_scale, trains_shared
 from oryx.studies.needle_asking import Asker
-from oryx.studies.needle_in_a_haystack import arm_cells, audit_cells, cache_folder, recipe_scale, trains_shared
 from oryx.studies.needle_videos import HaystackFiles, NeedleCodes, TrialVideos, frame_cache, write_files
 from oryx.training.loop import TrainPlan
 from oryx.training.retrieval import RetrievalPlan, steps_for_tokens, tokens_trained_on, train_retrieval

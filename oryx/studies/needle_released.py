@@ -17,10 +17,9 @@ from oryx.model.loading import resolve
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.images import frame_view, to_pixels
 from oryx.processing.long_video import FrameCache, FrameEncoder
-from oryx.studies.needle_arms import ARMS
+from oryx.studies.needle_arms import ARMS, arm_cells, audit_cells
 from oryx.studies.needle_asking import Asker
 from oryx.studies.needle_context import check_fits, compressed
-from oryx.studies.needle_in_a_haystack import arm_cells, audit_cells
 from oryx.studies.needle_videos import HaystackFiles, TrialVideos
 from oryx.training.dialogue import Chat
 

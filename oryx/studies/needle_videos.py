@@ -3,6 +3,7 @@
 Files and features lie in one cache folder that all arms, seeds and runs share; both are found again by their content.
 """
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -22,6 +23,7 @@ from oryx.processing.long_video import FrameCache, FrameEncoder, FrameTokens
 from oryx.processing.video import probe
 from oryx.studies.needle_arms import MOST_FRAMES
 from oryx.training.jobs import cores
+from oryx.training.worker import die_with_parent
 
 
 class HaystackFiles:
@@ -155,7 +157,7 @@ def frame_cache(
 
 def write_files(files: HaystackFiles, bank: dict) -> None:
     """Write all haystacks, and the bank of training frames, a file on each core; what is there stays."""
-    with ProcessPoolExecutor(cores()) as pool:
+    with ProcessPoolExecutor(cores(), initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
         jobs = [pool.submit(make_bank, **bank)]
         if not files.own:
             jobs += [pool.submit(files.path, number) for number in range(files.count)]

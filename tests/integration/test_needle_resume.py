@@ -17,10 +17,13 @@ VALUES = {"scale": "smoke", "arms": ["retrieval"], "trials": 6, "lengths": [16, 
 WANTED = ["-p", 'arms=["retrieval"]', "-p", "trials=6", "-p", "lengths=[16,24,32,40]", "--jobs", "1"]
 
 
-def start(results) -> subprocess.Popen:
+def start(results, *flags) -> subprocess.Popen:
     command = [sys.executable, "-m", "oryx", "run", "needle_in_a_haystack", "--scale", "smoke", "--no-notebook"]
     return subprocess.Popen(
-        [*command, *WANTED, "--results", str(results)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, *WANTED, *flags, "--results", str(results)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -51,3 +54,18 @@ def test_a_killed_grid_goes_on_to_the_same_rows(tmp_path):
     assert again.returncode == 0, out[-2000:]
     assert path.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1]), "finished rows are not asked again"
     assert same_rows(read_rows([path]), expected) == []
+
+
+def test_a_kill_while_files_are_written_leaves_no_process_behind(tmp_path):
+    run, end = start(tmp_path, "-p", "haystack_frames=20000"), time.monotonic() + 60
+    family: list[psutil.Process] = []
+    while len(family) < 3:  # the worker of the shared job and those that write files
+        family = psutil.Process(run.pid).children(recursive=True)
+        assert run.poll() is None and time.monotonic() < end, "ended before it could be killed"
+        time.sleep(0.05)
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    for process in alive:
+        process.kill()
+    assert not alive

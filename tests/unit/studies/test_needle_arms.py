@@ -7,14 +7,19 @@ import pytest
 
 from oryx.data.needles import VARIANTS
 from oryx.errors import InputError, MissingResource, SettingsError
-from oryx.studies.needle_arms import ARMS, EASY, HEADLINE, MOST_FRAMES, TRAINED, few
-from oryx.studies.needle_in_a_haystack import (
-    NeedleInAHaystack,
-    Settings,
+from oryx.studies.needle_arms import (
+    ARMS,
+    EASY,
+    HEADLINE,
+    MOST_FRAMES,
+    TRAINED,
     arm_cells,
     audit_cells,
+    few,
     ratio_arms,
+    whole_grid,
 )
+from oryx.studies.needle_in_a_haystack import NeedleInAHaystack, Settings
 from oryx.studies.needle_jobs import retrieval_plan
 from oryx.training.retrieval import tokens_trained_on
 
@@ -55,6 +60,7 @@ def test_arms_differ_from_the_main_one_in_what_their_name_says():
     assert ARMS["retrieval_full_1e4"] == replace(main, positions="full_1e4")
     assert ARMS["short_full_1e4"] == replace(ARMS["short_tokens"], positions="full_1e4")
     assert ARMS["oracle"] == replace(main, oracle=True)
+    assert whole_grid(list(ARMS)[:3]) == list(HEADLINE) and whole_grid(["oracle", "reader"]) == ["oracle"]
     assert ratio_arms(list(ARMS)) == ["retrieval", "retrieval_4x", "retrieval_1x"]
 
 
