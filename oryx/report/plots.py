@@ -159,7 +159,8 @@ def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> tuple[Fi
         axis.set_xlabel("step")
         axis.set_ylabel("training loss")
         axis.set_ylim(bottom=0)
-        figure.legend(loc="outside right upper")
+        if len(curves):
+            figure.legend(loc="outside right upper")
     return figure, curves
 
 
