@@ -30,6 +30,11 @@ __all__ = [
 ]
 
 
+ROUNDED = ("logprob", "seconds")
+XZ = {"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 4, "pb": 0, "nice_len": 273, "depth": 24}
+"""Found by trial on published rows: two thirds of preset 9's size, a tenth of the time of its extreme variant."""
+
+
 class RowWriter:
     """Appends rows to one file and knows which are already there.
 
@@ -98,21 +103,38 @@ def read_rows(paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
 
 
 def write_rows_xz(rows: pd.DataFrame | Iterable[Mapping], path: str | Path) -> Path:
-    """Write rows as ``.jsonl.xz``; the same rows in any order give the same bytes (with one version of liblzma)."""
+    """Write rows field by field, one JSON line ``{"field": NAME, "values": [...]}`` each, compressed by xz.
+
+    Answers to one item stand together, which makes the file a quarter of the rows' own size compressed. The same rows
+    in any order give the same bytes (with one version of liblzma). The fields of ROUNDED keep four decimals: their
+    further digits are noise, and a third of the file.
+    """
     # Through a frame, so that rows from files and rows from a frame (gaps as null, 1 as 1.0) give the same bytes.
-    rows = rows_of(_frame((row, str(path)) for row in rows_of(rows)))
-    rows = [{name: value for name, value in row.items() if value is not None or _is_required(name)} for row in rows]
-    text = "".join(_line(row) for row in rows)
-    return atomic_write_bytes(path, lzma.compress(text.encode(), preset=9))
+    frame = _frame((row, str(path)) for row in rows_of(rows))
+    frame = frame.sort_values("item", kind="stable")
+    lines = []
+    for name in frame:
+        values = [_cell(value) for value in frame[name].tolist()]
+        if name in ROUNDED:
+            values = [None if value is None else round(value, 4) for value in values]
+        lines.append(json.dumps({"field": name, "values": values}, ensure_ascii=False, allow_nan=False) + "\n")
+    return atomic_write_bytes(path, lzma.compress("".join(lines).encode(), filters=[XZ]))
 
 
 def read_rows_xz(path: str | Path) -> pd.DataFrame:
     """The frame that ``write_rows_xz`` stored; rules and errors as ``read_rows``."""
     try:
-        text = lzma.decompress(Path(path).read_bytes())
+        lines = lzma.decompress(Path(path).read_bytes()).splitlines()
+        columns = {column["field"]: column["values"] for column in map(json.loads, lines)}
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     except (OSError, lzma.LZMAError) as error:
         raise RunError(f"{path}: cannot be read as xz ({error})") from error
-    return _frame((row, str(path)) for row in _parsed(text, path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: not a file of published rows ({type(error).__name__}: {error})") from error
+    for number, row in enumerate(rows, start=1):
+        check_schema(row, f"{path}, row {number}")
+    present = ({name: v for name, v in row.items() if v is not None or _is_required(name)} for row in rows)
+    return _frame((row, str(path)) for row in present)
 
 
 def rows_of(rows: pd.DataFrame | Iterable[Mapping]) -> list[dict]:

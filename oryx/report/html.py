@@ -43,7 +43,7 @@ def _study(folder: Path) -> str:
     return (
         f"<h2>{html.escape(folder.parent.name.replace('_', ' '))}, scale {html.escape(folder.name)}</h2>"
         f"<p><code>{html.escape(first['reproduce'])}</code><br>commit {html.escape(str(first['commit']))}, "
-        f"seeds {', '.join(manifest['seeds'])}; rows: {html.escape(str(folder / 'rows.jsonl.xz'))}</p>"
+        f"seeds {', '.join(manifest['seeds'])}; rows: {html.escape(str(folder / 'rows.columns.jsonl.xz'))}</p>"
         f"<div class='table'>{table}</div>{figures}"
     )
 

@@ -15,6 +15,7 @@ from oryx.evidence.files import atomic_write_json
 from oryx.evidence.rows import write_rows_xz
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED
 from oryx.runs.notebooks import notebook_folder
+from oryx.runs.pictures import with_palette, with_palette_in_notebook
 from oryx.runs.provenance import now
 from oryx.runs.settings import StudySettings
 from oryx.runs.status import read_status
@@ -55,12 +56,15 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
-        size = write_rows_xz(run.rows, staged / "rows.jsonl.xz").stat().st_size
+        size = write_rows_xz(run.rows, staged / "rows.columns.jsonl.xz").stat().st_size
         if size > MOST_ROW_BYTES:
-            raise RunError(f"rows.jsonl.xz would have {size} bytes, the limit is {MOST_ROW_BYTES}")
-        for path in (*(run.folder / name for name in ("table.csv", "verdicts.json", "curves.csv")), notebook):
-            shutil.copyfile(path, staged / path.name)
+            raise RunError(f"rows.columns.jsonl.xz would have {size} bytes, the limit is {MOST_ROW_BYTES}")
+        for name in ("table.csv", "verdicts.json", "curves.csv"):
+            shutil.copyfile(run.folder / name, staged / name)
         shutil.copytree(run.folder / "figures", staged / "figures")
+        for figure in (staged / "figures").glob("*.png"):
+            figure.write_bytes(with_palette(figure.read_bytes()))
+        with_palette_in_notebook(notebook, staged / notebook.name)
         atomic_write_json(staged / "status.json", states)
         manifest = {
             "study": study.id,

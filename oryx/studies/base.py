@@ -176,16 +176,16 @@ class Study(ABC):
 
     def _published(self, settings: Any) -> Run:
         folder = self.published_folder(settings)
-        if not (folder / "rows.jsonl.xz").exists():
+        if not (folder / "rows.columns.jsonl.xz").exists():
             raise MissingResource(f"nothing is published in {folder}; use source='run'")
-        rows = read_rows_xz(folder / "rows.jsonl.xz")
+        rows = read_rows_xz(folder / "rows.columns.jsonl.xz")
         verdicts = json.loads((folder / "verdicts.json").read_text())
         return Run(folder, rows, pd.read_csv(folder / "curves.csv"), verdicts, "These are the published rows.")
 
     def _compare(self, settings: Any, rows: pd.DataFrame) -> str:
         from oryx.evidence.compare import compare, say
 
-        published = self.published_folder(settings) / "rows.jsonl.xz"
+        published = self.published_folder(settings) / "rows.columns.jsonl.xz"
         if not published.exists():
             return f"Nothing is published for {self.id} at {settings.variant}: no comparison."
         return say(compare(rows, read_rows_xz(published)))

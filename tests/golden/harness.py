@@ -1,5 +1,7 @@
 """Runs reference results ("goldens") from a folder of ``NAME.json`` + ``NAME.safetensors`` pairs.
 
+A tensor file may be stored compressed, as ``NAME.safetensors.xz``; the project's own folder is, to keep clones small.
+
 Nothing here or in the runners knows the name of a case or of a file: a runner recognises a json document by its
 structure, and each case is checked by the fields and tensors it has. So another folder of the same layout, with other
 cases, runs unchanged: ``pytest tests/golden --golden-dir DIR``.
@@ -18,6 +20,7 @@ A document may be accepted by several runners (each adds its items) but not by n
 
 import importlib
 import json
+import lzma
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +30,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import Tensor
 
 NOT_A_TARGET = "not a target"
@@ -45,6 +48,9 @@ class GoldenFile:
         """Every tensor of the file; read once. Empty for documents without a tensor file."""
         name = self.document.get("file", self.path.with_suffix(".safetensors").name)
         source = self.path.parent / name
+        packed = source.with_name(source.name + ".xz")
+        if packed.exists():
+            return load(lzma.decompress(packed.read_bytes()))
         return load_file(source) if "file" in self.document or source.exists() else {}
 
     def weights(self, prefix: str = "weights/") -> dict[str, Tensor]:

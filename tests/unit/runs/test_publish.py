@@ -1,13 +1,18 @@
 """Publishing: what is copied, what is refused, and that the earlier one survives a refusal."""
 
+import base64
+import io
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from oryx.errors import RunError, SettingsError
 from oryx.evidence.rows import same_rows
 from oryx.runs import publish as publishing
+from oryx.runs.pictures import with_palette
 from oryx.runs.publish import publish
 from oryx.runs.status import start_attempt, write_status
 
@@ -16,7 +21,18 @@ def executed(folder, seeds=(0, 1, 2), state="done"):
     """What the notebook runner leaves behind."""
     start_attempt(folder / "status.json")
     write_status(folder / "status.json", state, seeds=list(seeds))
-    (folder / "notebook.ipynb").write_text("{}")
+    png = base64.b64encode(noisy_png()).decode()
+    cells = [{"cell_type": "markdown", "source": ["Größe"]}, {"outputs": [{"data": {"image/png": png}}]}]
+    (folder / "notebook.ipynb").write_text(json.dumps({"cells": cells}))
+
+
+def noisy_png():
+    """A smooth picture of many more than 256 colours."""
+    red, green = np.meshgrid(np.arange(120), np.arange(120))
+    blue = np.random.default_rng(0).integers(0, 20, red.shape)
+    out = io.BytesIO()
+    Image.fromarray(np.stack([red, green, blue], -1).astype("uint8")).save(out, "PNG")
+    return out.getvalue()
 
 
 def committed(folder):
@@ -29,6 +45,7 @@ def committed(folder):
 def ready(finished):
     study, settings, folder = finished
     (folder / "figures").mkdir()
+    (folder / "figures" / "one.png").write_bytes(noisy_png())
     executed(folder)
     committed(folder)
     return study, settings, folder
@@ -38,7 +55,7 @@ def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready):
     study, settings, _ = ready
     target = publish(study, settings)
     assert {p.name for p in target.iterdir()} == {
-        *("rows.jsonl.xz", "table.csv", "verdicts.json", "curves.csv", "manifest.json", "status.json"),
+        *("rows.columns.jsonl.xz", "table.csv", "verdicts.json", "curves.csv", "manifest.json", "status.json"),
         *("notebook.ipynb", "figures"),
     }
     published = study.run(study.settings({**settings.to_dict(), "source": "published"}))
@@ -68,6 +85,20 @@ def test_a_run_away_from_the_defaults_is_published_beside_the_default_one(ready)
     target = publish(study, other)
     assert target.name == f"nano,steps={other.steps}" and default.exists()
     assert "no comparison" not in study.collect(other).comparison
+
+
+def test_published_pictures_have_a_palette_and_the_runs_own_stay(ready):
+    study, settings, folder = ready
+    target = publish(study, settings)
+    assert (folder / "figures" / "one.png").read_bytes() == noisy_png()
+    cells = json.loads((target / "notebook.ipynb").read_text())["cells"]
+    assert cells[0] == {"cell_type": "markdown", "source": ["Größe"]}
+    shown = base64.b64decode(cells[1]["outputs"][0]["data"]["image/png"])
+    assert shown == (target / "figures" / "one.png").read_bytes() == with_palette(noisy_png())
+    assert len(shown) < len(noisy_png())
+    before, after = (np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), float) for png in (noisy_png(), shown))
+    assert before.shape == after.shape and np.abs(before - after).mean() < 10
+    assert len(with_palette(shown)) <= len(shown), "never larger"
 
 
 def test_unfit_settings_are_refused(finished):
