@@ -40,8 +40,8 @@ class ToyStudy(Study):
     def arms(self, settings):
         return list(self.arm_order)
 
-    def prepare(self, settings):
-        return ["shared"] if settings.from_scratch else []
+    def prepare(self, settings, seed):
+        return [["shared"]] if settings.from_scratch else []
 
     def hashes(self, settings):
         return {"weights_hash": self.weights, "data_hash": "d"}

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from oryx.data.chart_tasks import CHART_TASKS
 from oryx.data.object_tasks import OBJECT_TASKS, TITLE_TASKS, draw_object
 from oryx.data.pictures import PictureSizes, size_bin
 from oryx.data.text_tasks import TEXT_TASKS, TRAINING_TASKS, split_fonts
 from oryx.errors import InputError
 
-TASKS = (*TEXT_TASKS, *OBJECT_TASKS)
+TASKS = (*TEXT_TASKS, *CHART_TASKS, *OBJECT_TASKS)
 LEGIBLE_SUFFIX = "_legible"
 """Task names with this suffix draw text that grows with the picture: the "pixels lost or not learned" control."""
 
@@ -25,7 +26,7 @@ LEGIBLE_SUFFIX = "_legible"
 class Item:
     """One question about one picture.
 
-    ``cluster`` is the unit of resampling (text: the picture itself; objects: the concept). ``chance`` is the score of
+    ``cluster`` is the unit of resampling (text and charts: the picture itself; objects: the concept). ``chance`` is the score of
     the best guess without looking (objects) or without looking up (lists, pages). ``area_ratio`` is height·width /
     S².
     """
@@ -88,6 +89,8 @@ def draw_item(rng: np.random.Generator, task: str, split: str, sizes: PictureSiz
             scale = max(1.0, ratio**0.5) if legible else 1.0
             drawn = draw(rng, size, split_fonts(split), scale)
             cluster = name
+        elif draw := CHART_TASKS.get(base):
+            drawn, cluster = draw(rng, size, split_fonts(split), split), name
         else:
             drawn, cluster = draw_object(rng, base, size, split)
         if drawn is not None:

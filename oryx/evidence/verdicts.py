@@ -11,8 +11,11 @@ kind                      | ``difference``: first arm above the second
                           | ``interaction``: first minus second arm is larger on ``tasks`` than on ``other_tasks``
                           | ``level``: the arm's score is above ``level``
                           | ``retention``: the arm's score on ``tasks`` is at most ``margin`` below ``other_tasks``
+                          | ``contrast``: the sum of ``weights`` times the arms' scores is above 0 (main effects of a
+                          | crossed design, interactions of arms)
 arms, tasks               what is compared, on which tasks (each weighs the same)
-other_tasks, level        for interaction and retention, for level; refused elsewhere
+other_tasks               for interaction and retention; refused elsewhere
+level, weights            for level; for contrast, one number an arm; refused elsewhere
 where                     row filters, field = value or list of values; ``condition = "visual"`` unless it says else
 margin                    0.05 unless given: the size of a difference that matters
 cluster                   the field that holds the unit of the intervals, ``cluster`` unless given
@@ -41,7 +44,15 @@ from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED, Estimate, contrast, eq
 
 ALPHA = 0.05
 HYPOTHESES = Path(__file__).parents[1] / "studies" / "hypotheses.toml"
-KINDS = {"difference": 2, "equivalence": 2, "order": None, "interaction": 2, "level": 1, "retention": 1}
+KINDS = {
+    "difference": 2,
+    "equivalence": 2,
+    "order": None,
+    "interaction": 2,
+    "level": 1,
+    "retention": 1,
+    "contrast": None,
+}
 """Kind -> its number of arms; None: two or more."""
 VISUAL = {"condition": "visual"}
 CLAIMED, AGAINST, UNCLEAR = "supported", "contradicted", "inconclusive"
@@ -73,6 +84,7 @@ class Hypothesis:
     where: Mapping[str, object] = field(default_factory=lambda: dict(VISUAL))
     margin: float = 0.05
     level: float | None = None
+    weights: tuple[float, ...] = ()
     cluster: str = "cluster"
     gate: Gate | None = None
     paper_value: str | float = "not found"
@@ -167,10 +179,9 @@ def _tested(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> tuple[Estima
         arm = entry.arms[0]
         found = contrast(rows, [(arm, entry.tasks, 1.0), (arm, entry.other_tasks, -1.0)], entry.cluster, alpha)
         return found, _side(found, -entry.margin), f"may be lower by {entry.margin:g}"
-    a, b = entry.arms
-    weights = [(a, entry.tasks, 1.0), (b, entry.tasks, -1.0)]
+    weights = [(arm, entry.tasks, w) for arm, w in zip(entry.arms, entry.weights or (1.0, -1.0), strict=True)]
     if entry.kind == "interaction":
-        weights += [(a, entry.other_tasks, -1.0), (b, entry.other_tasks, 1.0)]
+        weights += [(arm, entry.other_tasks, -w) for arm, _, w in weights]
     found = contrast(rows, weights, entry.cluster, alpha)
     place = equivalence(found, entry.margin)
     if entry.kind == "equivalence":
@@ -249,10 +260,13 @@ def _hypothesis(entry: object, place: str) -> Hypothesis:
     count, arms = KINDS[kind], values["arms"]
     if len(arms) < 2 if count is None else len(arms) != count:
         raise SettingsError(f"{name}, field arms: {kind} needs {count or 'two or more'}, got {list(arms)}")
-    for needed, owners in (("other_tasks", ("interaction", "retention")), ("level", ("level",))):
+    owned = {"other_tasks": ("interaction", "retention"), "level": ("level",), "weights": ("contrast",)}
+    for needed, owners in owned.items():
         if (needed in entry) != (kind in owners):
             word = "needs this field" if kind in owners else f"does not have it, only {' and '.join(owners)} do"
             raise SettingsError(f"{name}, field {needed}: {kind} {word}")
+    if kind == "contrast" and len(values["weights"]) != len(arms):
+        raise SettingsError(f"{name}, field weights: expected one for each of {len(arms)} arms, got {entry['weights']}")
     if shared := set(values["tasks"]) & set(values.get("other_tasks", ())):
         raise SettingsError(f"{name}, field other_tasks: {sorted(shared)} are in tasks too")
     return Hypothesis(**values)
@@ -282,6 +296,11 @@ def _value(key: str, value: object, name: str) -> object:
         if not good or len(set(value)) != len(value):
             raise SettingsError(f"{where}: expected a list of different names, got {value!r}")
         return tuple(value)
+    if key == "weights":
+        numbers = isinstance(value, list) and all(isinstance(w, int | float) and math.isfinite(w) for w in value)
+        if not numbers or not any(value):
+            raise SettingsError(f"{where}: expected numbers, not all zero, got {value!r}")
+        return tuple(float(w) for w in value)
     if key in ("margin", "level", "above_chance"):
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not number or not (0 <= value <= 1) or (key == "margin" and value == 0):

@@ -59,7 +59,7 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
         size = write_rows_xz(run.rows, staged / "rows.columns.jsonl.xz").stat().st_size
         if size > MOST_ROW_BYTES:
             raise RunError(f"rows.columns.jsonl.xz would have {size} bytes, the limit is {MOST_ROW_BYTES}")
-        for name in ("table.csv", "verdicts.json", "curves.csv"):
+        for name in ("table.csv", "verdicts.json", "curves.csv", *study.tables):
             shutil.copyfile(run.folder / name, staged / name)
         shutil.copytree(run.folder / "figures", staged / "figures")
         for figure in (staged / "figures").glob("*.png"):

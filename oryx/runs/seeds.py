@@ -23,8 +23,9 @@ class Seed:
         self.folder = shard_folder(study.run_folder(settings), seed)
         # All others wait for these, so they share the cores among them; by the seeds of the settings, not by those that
         # are left to do: a run that goes on after a kill must take the same steps.
-        threads = max(1, (settings.jobs or cores()) // len(settings.seeds))
-        self.first = [self._job(arm, threads) for arm in study.prepare(settings)]
+        free = (settings.jobs or cores()) // len(settings.seeds)
+        waves = study.prepare(settings, seed)
+        self.first = [[self._job(arm, max(1, free // len(wave))) for arm in wave] for wave in waves]
         self.jobs = [self._job(arm) for arm in study.arms(settings)]
 
     def _job(self, arm: str, threads: int = 1) -> Job:
@@ -33,15 +34,20 @@ class Seed:
         return Job(place, self.settings.to_dict(), arm, self.seed, folder, self.study.needs_torch, self.inputs, threads)
 
     @property
+    def all_jobs(self) -> list[Job]:
+        """Every job, those that others wait for first."""
+        return [*(job for wave in self.first for job in wave), *self.jobs]
+
+    @property
     def finished(self) -> bool:
         """Whether nothing is left to do: every job done with today's weights and data, and the status says so."""
-        jobs = [*self.first, *self.jobs]
+        jobs = self.all_jobs
         state = read_status(self.folder / "status.json")["state"]
         return state == "done" and all(job.done and not job.outdated for job in jobs)
 
     def begin(self) -> None:
         """Queue the seed; arms made from other weights or data are laid aside, never mixed with new ones."""
-        for job in [*self.first, *self.jobs]:
+        for job in self.all_jobs:
             if job.outdated:
                 aside = self.folder / "outdated" / f"{job.arm}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
                 aside.parent.mkdir(exist_ok=True)
@@ -96,8 +102,11 @@ def run_seeds(study: Any, settings: Any) -> list[Failure]:
                 todo[job.seed].end("done")
 
         try:
-            failures += run_jobs([j for s in todo.values() for j in s.first], settings.jobs, stop_at, started)
-            lost = {failure.job.seed for failure in failures}
+            lost: set[int] = set()
+            for wave in range(max((len(seed.first) for seed in todo.values()), default=0)):
+                waiting = [j for s in todo.values() if s.seed not in lost for j in s.first[wave : wave + 1]]
+                failures += run_jobs([j for jobs in waiting for j in jobs], settings.jobs, stop_at, started)
+                lost = {failure.job.seed for failure in failures}
             rest = [j for s in todo.values() if s.seed not in lost for j in longest_first(study, s.jobs)]
             failures += run_jobs(rest, settings.jobs, stop_at, started, ended)
         except TimeoutError:

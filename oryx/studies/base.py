@@ -46,7 +46,7 @@ class Study(ABC):
     """One study.
 
     ``arm_order`` fixes colours and the order of tables, ``baseline`` is what arms are compared with, ``long_arms`` are
-    started first.
+    started first, ``tables`` are files of its own in the run's folder that are published too.
     """
 
     id: ClassVar[str]
@@ -58,6 +58,7 @@ class Study(ABC):
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {}
     needs_torch: ClassVar[bool] = True
     long_arms: ClassVar[tuple[str, ...]] = ()
+    tables: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def arms(self, settings: StudySettings) -> list[str]:
@@ -72,8 +73,11 @@ class Study(ABC):
     def check(self, settings: Any) -> None:  # noqa: B027 (an empty default is meant)
         """Raise, before any work, what would make this run fail later (missing weights, benchmarks, a GPU)."""
 
-    def prepare(self, settings: Any) -> list[str]:
-        """Arms that must be finished before the others start (shared weights trained from scratch); none by default."""
+    def prepare(self, settings: Any, seed: int) -> list[list[str]]:
+        """Jobs of a seed that must be finished before its arms start (shared weights trained from scratch).
+
+        A list of waves: the jobs of a wave run side by side, each wave waits for the one before it. None by default.
+        """
         return []
 
     def hashes(self, settings: Any) -> dict[str, str]:

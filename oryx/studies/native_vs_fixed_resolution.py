@@ -121,9 +121,9 @@ class NativeVsFixedResolution(Study):
         if not trains_shared(settings) and not (WEIGHTS / "manifest.json").is_file():
             raise MissingResource(f"the shared weights are not in {WEIGHTS}: add --from-scratch to train them first")
 
-    def prepare(self, settings: Settings) -> list[str]:
+    def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """From scratch (always at smoke, barely trained), each seed trains its own shared weights first."""
-        return [SHARED] if trains_shared(settings) else []
+        return [[SHARED]] if trains_shared(settings) else []
 
     def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
         """What the numbers rest on beside the settings: the shared weights and the shipped data."""

@@ -131,9 +131,9 @@ class NeedleInAHaystack(Study):
         if not trains_shared(settings) and not (WEIGHTS / "video_reader.safetensors").is_file():
             raise MissingResource(f"no reader of frames in {WEIGHTS}: add --from-scratch to train it first")
 
-    def prepare(self, settings: Settings) -> list[str]:
+    def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes its files and (from scratch, or at smoke) trains the shared reader."""
-        return [] if settings.scale == "paper" else [SHARED]
+        return [] if settings.scale == "paper" else [[SHARED]]
 
     def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
         """What the numbers rest on beside the settings: the reader of frames, the shipped data, one's own video."""

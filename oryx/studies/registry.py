@@ -10,6 +10,7 @@ from oryx.errors import SettingsError
 
 _STUDIES = {
     "native_vs_fixed_resolution": "oryx.studies.native_vs_fixed_resolution:NativeVsFixedResolution",
+    "oryxvit_vs_siglip": "oryx.studies.oryxvit_vs_siglip:OryxViTvsSigLIP",
     "needle_in_a_haystack": "oryx.studies.needle_in_a_haystack:NeedleInAHaystack",
 }
 

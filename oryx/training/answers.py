@@ -64,7 +64,7 @@ def answer_rows(
                     "logprob": likelihood,
                     "visual_tokens": inputs.visual_tokens(i) if visual else 0,
                     "frames": 1 if visual and inputs.parts else 0,
-                    "sizes": [list(inputs.size(i))] if visual and inputs.parts else [],
+                    "sizes": inputs.sizes(i) if visual and inputs.parts else [],
                     "seconds": seconds,
                     "error": error,
                 }

@@ -14,9 +14,10 @@ from torch import Tensor
 from oryx.data.items import generator, training_item
 from oryx.data.pictures import PictureSizes
 from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.processing.partition import Partition
 from oryx.processing.resolution import Resolution
 from oryx.training.batches import loss_by_length
-from oryx.training.inputs import PictureInputs
+from oryx.training.partition_inputs import picture_inputs
 from oryx.training.loop import TrainPlan, train
 
 
@@ -24,7 +25,7 @@ from oryx.training.loop import TrainPlan, train
 class ArmPlan:
     """What an arm is trained on and for how long; ``frozen`` keeps the encoder as shared and caches its features."""
 
-    resolution: Resolution | None
+    resolution: Resolution | Partition | None
     mixture: dict[str, float]
     sizes: PictureSizes
     items: int
@@ -43,7 +44,7 @@ def train_arm(
     """Train ``model`` in place on the arm's items; returns the curve. Resumes from ``folder``/checkpoints."""
     model.freeze_vision(arm.frozen)
     items = [training_item(seed, i, arm.mixture, arm.sizes) for i in range(arm.items)]
-    inputs = PictureInputs(
+    inputs = picture_inputs(
         items,
         arm.resolution,
         arm.sizes.patch,

@@ -6,13 +6,24 @@ import torch
 from torch import Tensor
 
 from oryx.data.items import Item
-from oryx.grids import image_token_count
-from oryx.model.layout import Layout
+from oryx.grids import Grid
+from oryx.model.layout import Layout, visual_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.resolution import Resolution
 from oryx.training.batches import text_batch, to_patches
 
 ENCODE_BATCH = 64
+
+
+def encoded(encoder: OryxForConditionalGeneration, pictures: Sequence[tuple[Tensor, Grid]]) -> list[Tensor]:
+    """The frozen encoder's features (h·w, C) of pictures given as (patches, grid), in half precision, on the CPU."""
+    # equal sizes side by side share one attention call
+    order = sorted(range(len(pictures)), key=lambda i: pictures[i][1])
+    with torch.inference_mode():
+        packed = torch.cat([pictures[i][0] for i in order]).to(encoder.device)
+        maps = encoder.vision_tower(packed, [pictures[i][1] for i in order]).maps()
+    ordered = dict(zip(order, maps, strict=True))
+    return [ordered[i].to("cpu", torch.float16) for i in range(len(pictures))]
 
 
 class PictureInputs:
@@ -23,6 +34,8 @@ class PictureInputs:
     all.
     """
 
+    layout = Layout.ONE_VIEW
+
     def __init__(
         self,
         items: Sequence[Item],
@@ -32,40 +45,32 @@ class PictureInputs:
         progress: Callable[[int, int], None] = lambda done, total: None,
     ):
         self.items, self.patch = items, patch
-        self.grids: list[tuple[int, int]] = []
+        self.grids: list[Grid] = []
         self.name = "pixel_patches" if encoder is None else "vision_features"
         self.parts: list[Tensor] = []
         if resolution is None:
             self.grids = [(0, 0)] * len(items)
             return
-        device = None if encoder is None else encoder.device
         for start in range(0, len(items), ENCODE_BATCH):
             chunk = [to_patches(resolution.apply(i.picture, patch), patch) for i in items[start : start + ENCODE_BATCH]]
-            grids = [grid for _, grid in chunk]
-            self.grids += grids
-            if encoder is None:
-                self.parts += [patches for patches, _ in chunk]
-                continue
-            order = sorted(
-                range(len(chunk)), key=lambda i: grids[i]
-            )  # equal sizes side by side share one attention call
-            with torch.inference_mode():
-                packed = torch.cat([chunk[i][0] for i in order]).to(device)
-                maps = encoder.vision_tower(packed, [grids[i] for i in order]).maps()
-            ordered = dict(zip(order, maps, strict=True))
-            self.parts += [ordered[i].to("cpu", torch.float16) for i in range(len(chunk))]
+            self.grids += [grid for _, grid in chunk]
+            self.parts += [patches for patches, _ in chunk] if encoder is None else encoded(encoder, chunk)
             progress(min(start + ENCODE_BATCH, len(items)), len(items))
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def size(self, index: int) -> tuple[int, int]:
-        """(height, width) in pixels that the model saw of item ``index``."""
-        return self.grids[index][0] * self.patch, self.grids[index][1] * self.patch
+    def views(self, index: int) -> tuple[Grid, ...]:
+        """The grids of item ``index``'s maps in the model: one, or two where there is a view of all of it before."""
+        return (self.grids[index],)
+
+    def sizes(self, index: int) -> list[list[int]]:
+        """[height, width] in pixels of each view that the model saw of item ``index``."""
+        return [[rows * self.patch, columns * self.patch] for rows, columns in self.views(index)]
 
     def visual_tokens(self, index: int) -> int:
         """How many tokens the projector emits for item ``index``, newlines and separators included."""
-        return 0 if not self.parts else image_token_count(None, self.grids[index])
+        return visual_token_count(self.layout, self.views(index)) if self.parts else 0
 
     def length(self, index: int) -> int:
         """Tokens of item ``index`` in the language model: picture, question and answer (one byte a token)."""
@@ -80,7 +85,7 @@ class PictureInputs:
         if visual:
             batch |= {
                 self.name: torch.cat([self.parts[i] for i in indices]).float(),
-                "image_grids": torch.tensor([self.grids[i] for i in indices]),
-                "visual_spec": torch.tensor([[Layout.ONE_VIEW, 1, 1]] * len(indices)),
+                "image_grids": torch.tensor([grid for i in indices for grid in self.views(i)]),
+                "visual_spec": torch.tensor([[self.layout, len(self.views(i)), 1] for i in indices]),
             }
         return {name: value.to(device) for name, value in batch.items()} if device is not None else batch

@@ -5,6 +5,7 @@ model as interface and cross-entropy on text (maintainers' answer in the public 
 inputs.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 from oryx.data.pictures import PictureSizes
@@ -65,6 +66,31 @@ PHASES = (
 )
 """A curriculum: models of this size that met every task at once had not left chance after 30,000 pictures."""
 
+MATCHED_PICTURES = PictureSizes(area_range=(0.25, 2.25))
+"""Pictures that cost as many tokens at their own size, on average, as squeezed into a square of S²
+(``tests/unit/studies/test_encoder_arms.py``)."""
+
+ENCODER_PHASES = (
+    Phase(0.08, {"digit": 1.0}, SMALL_PICTURES, batch=64),
+    Phase(0.38, {"digit": 0.2, "number": 0.8}, SMALL_PICTURES, batch=48),
+    Phase(0.56, {"number": 0.4, "word": 0.6}, SMALL_PICTURES, batch=48),
+    Phase(
+        1.0,
+        {
+            "number": 0.2,
+            "word": 0.2,
+            "list": 0.15,
+            "page": 0.15,
+            "chart": 0.1,
+            "icon": 0.1,
+            "clipart": 0.05,
+            "photo": 0.05,
+        },
+        MATCHED_PICTURES,
+    ),
+)
+"""What the encoders of the encoder study are continued on; ``square`` plays no part there."""
+
 SMOKE_PHASES = (Phase(0.5, {"digit": 1.0}, SMALL_PICTURES, batch=4), Phase(1.0, READING, batch=4))
 
 RECIPES = {
@@ -96,3 +122,22 @@ def recipe(scale: str, **changes) -> Recipe:
     if scale not in RECIPES:
         raise SettingsError(f"scale {scale!r}: shared parts are trained at {', '.join(RECIPES)}")
     return replace(RECIPES[scale], **changes)
+
+
+def encoder_recipe(scale: str, side: int = 48, patch: int = 8) -> Recipe:
+    """The recipe of the encoder study's encoders: the scale's shapes, ENCODER_PHASES, steps of its own; errors as above.
+
+    ``side`` of SigLIP's square and ``patch`` in pixels: with public weights, those of OryxViT. Scale ``paper`` has the
+    shapes of ``small`` for its language model; its encoders have those of the weights that they start from.
+    """
+    steps = {"smoke": 3, "nano": 1800, "small": 12000, "paper": 50000}
+    r = recipe("small" if scale == "paper" else scale)
+    grid = max(r.position_grid, 4 * side // patch)
+    phases = ENCODER_PHASES if scale != "smoke" else (replace(SMOKE_PHASES[-1], sizes=MATCHED_PICTURES),)
+    phases = tuple(replace(phase, sizes=_scaled(phase.sizes, side, patch)) for phase in phases)
+    return replace(r, scale=scale, side=side, patch=patch, position_grid=grid, reader_steps=steps[scale], phases=phases)
+
+
+def _scaled(sizes: PictureSizes, side: int, patch: int) -> PictureSizes:
+    most = max(sizes.max_tokens, math.ceil(sizes.area_range[1] * (side / patch) ** 2))
+    return replace(sizes, side=side, patch=patch, min_side=max(sizes.min_side, patch), max_tokens=most)

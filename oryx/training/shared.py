@@ -22,7 +22,7 @@ from oryx.data import corpora
 from oryx.data.items import draw_item, generator
 from oryx.errors import MissingResource
 from oryx.grids import image_token_count
-from oryx.model.config import OryxConfig
+from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
@@ -84,9 +84,9 @@ def build_siglip(r: Recipe) -> SiglipModel:
     return model
 
 
-def build_reader(r: Recipe) -> OryxForConditionalGeneration:
-    """The whole model in the recipe's shape with random weights; OryxViT has the shape that SigLIP's weights need."""
-    vision = vit_config_from_siglip(build_siglip(r).config.vision_config, r.position_grid)
+def build_reader(r: Recipe, vision: OryxVisionConfig | None = None) -> OryxForConditionalGeneration:
+    """The whole model in the recipe's shape with random weights; by default OryxViT has the shape of its SigLIP."""
+    vision = vision or vit_config_from_siglip(build_siglip(r).config.vision_config, r.position_grid)
     text = Qwen2Config(
         vocab_size=VOCABULARY,
         hidden_size=r.text_width,
@@ -148,8 +148,17 @@ def siglip_loss(r: Recipe, seed: int, model: SiglipModel, step: int) -> Tensor:
     return model(input_ids=ids.to(device), pixel_values=pixels.to(device), return_loss=True).loss
 
 
-def reader_loss(r: Recipe, seed: int, model: OryxForConditionalGeneration, step: int) -> Tensor:
-    """Cross-entropy on the answers of one batch of training items, in the phase of ``step``."""
+def reader_loss(
+    r: Recipe,
+    seed: int,
+    model: OryxForConditionalGeneration,
+    step: int,
+    fit: Callable[..., Image.Image] = fit_training_picture,
+) -> Tensor:
+    """Cross-entropy on the answers of one batch of training items, in the phase of ``step``.
+
+    The items do not depend on ``fit``, which gives each picture the size at which it reaches the encoder.
+    """
     phase = next(p for p in r.phases if step < p.until * r.reader_steps or p is r.phases[-1])
     rng = generator("reader", seed, step)
     tasks, weights = list(phase.mixture), list(phase.mixture.values())
@@ -157,7 +166,7 @@ def reader_loss(r: Recipe, seed: int, model: OryxForConditionalGeneration, step:
         draw_item(rng, tasks[i], "train", phase.sizes, f"reader/{step}")
         for i in rng.choice(len(tasks), phase.batch, p=weights)
     ]
-    samples = [(to_patches(fit_training_picture(rng, item.picture, phase, r), r.patch), item) for item in items]
+    samples = [(to_patches(fit(rng, item.picture, phase, r), r.patch), item) for item in items]
     samples.sort(key=lambda sample: sample[0][1])  # equal sizes side by side share one attention call
     device = next(model.parameters()).device
 

@@ -49,6 +49,30 @@ def test_difference(a, b, verdict):
     assert (found["scale"], found["split"], found["paper_value"]) == ("nano", "report", "not found")
 
 
+@pytest.mark.parametrize(("last", "verdict"), [(0.2, "supported"), (0.9, "contradicted"), (0.5, "inconclusive")])
+def test_contrast_of_four_arms(last, verdict):
+    """(a - b) - (c - d), where only c differs from the others."""
+    rows = rows_of({("a", "text"): 0.5, ("b", "text"): 0.5, ("c", "text"): last, ("d", "text"): 0.5})
+    found = one(rows, hypothesis("contrast", arms="abcd", weights=(1.0, -1.0, -1.0, 1.0)))
+    assert found["verdict"] == verdict and found["estimate"] == pytest.approx(0.5 - last, abs=1 / ITEMS)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ('kind = "contrast"\narms = ["a", "b"]\nweights = [1.0]', "weights: expected one for each of 2 arms"),
+        ('kind = "contrast"\narms = ["a", "b"]\nweights = [0, 0]', "weights: expected numbers, not all zero"),
+        ('kind = "contrast"\narms = ["a", "b"]', "weights: contrast needs this field"),
+        ('kind = "difference"\narms = ["a", "b"]\nweights = [1.0, -1.0]', "weights: difference does not have it"),
+    ],
+)
+def test_weights_of_a_contrast_are_checked(tmp_path, fields, message):
+    path = tmp_path / "h.toml"
+    path.write_text(f'[[hypothesis]]\nid = "X"\nstudy = "s"\npaper = "p"\nstatement = "t"\ntasks = ["x"]\n{fields}\n')
+    with pytest.raises(SettingsError, match=message):
+        load_hypotheses(path)
+
+
 @pytest.mark.parametrize(
     ("share", "margin", "verdict"),
     [(0.5, 0.2, "supported"), (0.1, 0.2, "contradicted"), (0.45, 0.01, "inconclusive")],

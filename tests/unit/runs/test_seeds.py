@@ -11,7 +11,7 @@ def test_a_job_that_others_wait_for_shares_the_cores_with_its_like_only(tmp_path
     study = ToyStudy()
     settings = study.settings({"seeds": seeds, "jobs": jobs, "from_scratch": True, "results": str(tmp_path)})
     for seed in seeds_of(study, settings):
-        assert [job.threads for job in seed.first] == [threads]
+        assert [[job.threads for job in wave] for wave in seed.first] == [[threads]]
         assert [job.threads for job in seed.jobs] == [1, 1]
 
 

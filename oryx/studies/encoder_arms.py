@@ -1,0 +1,46 @@
+"""Arms of the encoder study: which encoder reads the pictures, and at which size or cut they reach it. No torch.
+
+Three encoders: ``siglip`` as it was pre-trained; ``control``, continued with a language model on squares of SigLIP's
+own size; ``oryxvit``, continued in the same way, for the same steps, on the same pictures at their native size. Telling
+``control`` and ``oryxvit`` apart tells what more training gave from what native resolution gave.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from oryx.processing.partition import Partition
+from oryx.processing.resolution import Resolution
+
+BLIND = "blind"
+INPUTS = ("fixed", "native", "partition")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """``encoder`` with its input: ``fixed``, squeezed into SigLIP's square; ``native``; ``partition`` into tiles of
+    that square; ``partition_matched``, tiles of half its side, which cost as many tokens as native; ``budget``, SigLIP
+    2 NaFlex's rule: shape kept, every picture scaled to one number of tokens. None: never sees a picture.
+    """
+
+    encoder: Literal["siglip", "control", "oryxvit"]
+    input: Literal["fixed", "native", "partition", "partition_matched", "budget"] | None
+
+
+ARMS = {
+    **{f"{encoder}_{view}": Arm(encoder, view) for encoder in ("siglip", "control", "oryxvit") for view in INPUTS},
+    "oryxvit_partition_matched": Arm("oryxvit", "partition_matched"),
+    "oryxvit_budget": Arm("oryxvit", "budget"),
+    BLIND: Arm("oryxvit", None),
+}
+
+
+def arm_view(arm: str, side: int) -> Resolution | Partition | None:
+    """What an arm does to a picture, for squares of ``side`` pixels; None for the arm that never sees one."""
+    return {
+        "fixed": Resolution("squash", side),
+        "native": Resolution("native"),
+        "partition": Partition(side),
+        "partition_matched": Partition(side // 2),
+        "budget": Resolution("area", side),
+        None: None,
+    }[ARMS[arm].input]
