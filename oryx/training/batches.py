@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
 from PIL import Image
 from torch import Tensor
 
+from oryx.errors import SettingsError
 from oryx.model.config import IGNORED_LABEL, VISUAL_TOKEN_ID
 from oryx.model.modeling import OryxForConditionalGeneration
 
@@ -80,11 +83,20 @@ def loss_by_length(
 
     Equals ``model(**batch_of(all samples)).loss`` but for rounding
     (``tests/unit/training/test_batches.py``); ``lengths``: tokens of each sample, ``batch_of(indices)``: model inputs.
+
+    Of several processes (accelerate) each takes every n-th sample; the mean of their gradients is that of the batch.
     """
-    batches = [batch_of(group) for group in length_groups(lengths)]
-    supervised = sum(int((batch["labels"] != IGNORED_LABEL).sum()) for batch in batches)
-    losses = [model(**batch, num_items_in_batch=supervised).loss for batch in batches]
-    return torch.stack(losses).sum()
+    state = PartialState()
+    rank, processes = state.process_index, state.num_processes
+    own = range(rank, len(lengths), processes)
+    if not own:
+        raise SettingsError(f"batch: expected at least one sample for each of {processes} processes, got {len(lengths)}")
+    groups = length_groups([lengths[i] for i in own])
+    batches = [batch_of([own[i] for i in group]) for group in groups]
+    supervised = torch.stack([(batch["labels"] != IGNORED_LABEL).sum() for batch in batches]).sum()
+    total = int(reduce(supervised, "sum"))
+    losses = [model(**batch, num_items_in_batch=total).loss for batch in batches]
+    return processes * torch.stack(losses).sum()
 
 
 def decode(ids: Sequence[int]) -> str:

@@ -6,7 +6,8 @@ trains SigLIP from nothing, then from its weights two towers that differ in noth
 pictures reach them in the same steps: ``control``, squeezed into SigLIP's own square, and ``oryxvit``, at native size.
 The authors made OryxViT so (maintainers' answer in the public repository: from SigLIP, a small language model as
 interface, cross-entropy on text); the control is ours. What ships lies in ``oryx/weights/nano/`` and was made by that
-command.
+command. On several GPUs: ``accelerate launch -m oryx.training.encoders ...``, which splits every batch of the continued
+encoders; SigLIP's loss compares all pairs of a batch, so each process computes it whole.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from PIL import Image
 from transformers import SiglipVisionModel
 
@@ -90,7 +92,8 @@ def continue_encoder(
     plan = TrainPlan(r.reader_steps, r.reader_rate)
     loss = partial(reader_loss, r, seed, fit=partial(_at, size))
     curve = train(model, loss, plan, folder / f"{name}.pt", progress)
-    save_weights(folder / encoder_file(name), tower, torch.int8)
+    if PartialState().is_main_process:
+        save_weights(folder / encoder_file(name), tower, torch.int8)
     return curve
 
 
@@ -110,11 +113,13 @@ def train_encoder(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "siglip":
         model, curve = train_siglip(r, seed, folder, progress)
-        save_weights(folder / encoder_file(name), model)
+        if PartialState().is_main_process:
+            save_weights(folder / encoder_file(name), model)
     else:
         tower = starting_tower(r, siglip, public).to(device)
         curve = continue_encoder(name, tower, r, seed, folder, progress)
-    atomic_write_json(folder / f"{name}.json", curve, indent=None)
+    if PartialState().is_main_process:
+        atomic_write_json(folder / f"{name}.json", curve, indent=None)
 
 
 def load_encoder(name: str, r: Recipe, folder: Path | None = None, public: str = "") -> OryxViT:
@@ -139,14 +144,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parsed = parser.parse_args(arguments)
     torch.set_num_threads(parsed.threads)
-    r = encoder_recipe(parsed.scale)
+    r, state = encoder_recipe(parsed.scale), PartialState(cpu=not torch.cuda.is_available())
     for name in ENCODERS:
 
         def show(done: int, total: int, name: str = name) -> None:
-            if done % 100 == 0:
+            if done % 100 == 0 and state.is_main_process:
                 print(f"{name}: step {done} of {total}", flush=True)
 
         train_encoder(name, r, parsed.seed, parsed.folder, parsed.folder, progress=show)
+        state.wait_for_everyone()
+    if not state.is_main_process:
+        return
     manifest = {
         "command": f"python -m oryx.training.encoders --scale {r.scale} --seed {parsed.seed} --folder FOLDER",
         "seed": parsed.seed,

@@ -1,6 +1,7 @@
 """Grouping by length changes the cost of a batch, never its loss."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from oryx.data.items import draw_item, generator
 from oryx.data.pictures import PictureSizes
+from oryx.errors import SettingsError
 from oryx.processing.resolution import Resolution
+from oryx.training import batches
 from oryx.training.batches import length_groups, loss_by_length
 from oryx.training.inputs import PictureInputs
 from oryx.training.recipes import recipe
@@ -45,6 +48,33 @@ def test_no_other_split_is_cheaper(lengths, group_cost):
 
 def test_equal_lengths_stay_together():
     assert length_groups([7] * 32) == [list(range(32))]
+
+
+def test_shares_of_several_processes_make_up_the_batch(monkeypatch):
+    """The mean of what two processes compute is what one computes; each takes half of the samples."""
+    torch.manual_seed(0)
+    model = build_reader(recipe("smoke"))
+    rng, sizes = generator("shares"), PictureSizes()
+    items = [draw_item(rng, ("number", "icon")[i % 2], "train", sizes, "t") for i in range(7)]
+    inputs = PictureInputs(items, Resolution("native"), sizes.patch)
+    lengths, taken = [inputs.length(i) for i in range(len(items))], []
+
+    def batch_of(group):
+        taken.append(group)
+        return inputs.batch(group, answers=True)
+
+    whole = loss_by_length(model, lengths, batch_of)
+    total = sum(len(item.answer) + 1 for item in items)
+    monkeypatch.setattr(batches, "reduce", lambda tensor, how: total)
+    shares = []
+    for rank in (0, 1):
+        taken.clear()
+        monkeypatch.setattr(batches, "PartialState", lambda rank=rank: SimpleNamespace(process_index=rank, num_processes=2))
+        shares.append(loss_by_length(model, lengths, batch_of))
+        assert sorted(i for group in taken for i in group) == list(range(rank, 7, 2))
+    torch.testing.assert_close(sum(shares) / 2, whole, atol=1e-5, rtol=1e-5)
+    with pytest.raises(SettingsError, match="at least one sample for each of 2 processes, got 1"):
+        loss_by_length(model, lengths[:1], batch_of)
 
 
 @pytest.mark.parametrize("mixture", [("page",), ("digit", "word", "icon")])
