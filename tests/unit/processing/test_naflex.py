@@ -1,4 +1,4 @@
-"""NaFlex's budget against our rules: it fills a budget where native only keeps to a size, and it nearly equals `area`."""
+"""NaFlex's budget against our rules: it fills a budget where native keeps the size; `area` nearly equals it."""
 
 import numpy as np
 import pytest
