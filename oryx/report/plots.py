@@ -80,13 +80,26 @@ def score_by_size(
     rows: pd.DataFrame, arms: Sequence[str], groups: Mapping[str, Sequence[str]], order: Sequence[str] = ()
 ) -> tuple[Figure, pd.DataFrame]:
     """Score over picture size relative to S², a panel per group of tasks; every task weighs the same."""
+    labels = ("smaller\nthan S²", "about S²", "larger\nthan S²")
+    return score_by_bin(rows, arms, groups, order, "size_bin", dict(zip(BINS, labels, strict=True)))
+
+
+def score_by_bin(
+    rows: pd.DataFrame,
+    arms: Sequence[str],
+    groups: Mapping[str, Sequence[str]],
+    order: Sequence[str],
+    column: str,
+    bins: Mapping[str, str],
+) -> tuple[Figure, pd.DataFrame]:
+    """Score over the values of ``column`` (value -> its label), a panel per group of tasks; tasks weigh the same."""
     order, found = order or arms, []
     rows = rows[rows["condition"] == "visual"]
     for group, tasks in groups.items():
         for arm in arms:
-            for size in BINS:
-                part = rows[(rows["arm"] == arm) & rows["task"].isin(list(tasks)) & (rows["size_bin"] == size)]
-                found.append({"group": group, "arm": arm, "size_bin": size, **_score(part, arm)})
+            for value in bins:
+                part = rows[(rows["arm"] == arm) & rows["task"].isin(list(tasks)) & (rows[column] == value)]
+                found.append({"group": group, "arm": arm, column: value, **_score(part, arm)})
     frame = pd.DataFrame(found)
     with mpl.rc_context(STYLE):
         figure = _figure(4.6 * len(groups), 3.6)
@@ -96,9 +109,9 @@ def score_by_size(
                 mine = frame[(frame["group"] == group) & (frame["arm"] == arm)]
                 if mine["score"].notna().sum() == 0:
                     continue
-                x = np.arange(len(BINS)) + 0.05 * (i - len(arms) / 2)
+                x = np.arange(len(bins)) + 0.05 * (i - len(arms) / 2)
                 axis.errorbar(x, mine["score"], _errors(mine), lw=1.2, ms=4.5, label=arm, **style_of(arm, order))
-            axis.set_xticks(range(len(BINS)), ["smaller\nthan S²", "about S²", "larger\nthan S²"])
+            axis.set_xticks(range(len(bins)), list(bins.values()))
             axis.set_title(f"{group} tasks", loc="left", fontsize=10)
             axis.set_ylim(-0.03, 1.03)
         axes[0].set_ylabel("share of right answers")

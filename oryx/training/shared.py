@@ -8,11 +8,12 @@ with the package lies in ``oryx/weights/<scale>/`` and was made by that command.
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import exp, log
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -131,19 +132,27 @@ def siglip_pair(rng, r: Recipe, done: float) -> tuple[Image.Image, str]:
     return item.picture.resize((r.side, r.side), Image.Resampling.BICUBIC), item.answer
 
 
+def caption_ids(captions: Sequence[bytes]) -> Tensor:
+    """Token ids (n, CAPTION_LENGTH) of captions of at most that many bytes, padded as SigLIP's text tower is taught."""
+    ids = torch.full((len(captions), CAPTION_LENGTH), END)
+    for i, caption in enumerate(captions):
+        ids[i, : len(caption)] = torch.tensor(list(caption))
+    return ids
+
+
+def square_pixels(pictures: Sequence[Image.Image]) -> Tensor:
+    """(n, 3, side, side) in [-1, 1], for transformers' SigLIP, of RGB pictures of its size."""
+    pixels = torch.from_numpy(np.stack([np.asarray(picture, dtype=np.float32) for picture in pictures]))
+    return pixels.permute(0, 3, 1, 2).contiguous() / 127.5 - 1
+
+
 def siglip_loss(r: Recipe, seed: int, model: SiglipModel, step: int) -> Tensor:
     """The sigmoid loss of one batch of pairs with different captions."""
     rng, pairs = generator("siglip", seed, step), {}
     while len(pairs) < r.siglip_batch:
         picture, caption = siglip_pair(rng, r, step / r.siglip_steps)
         pairs.setdefault(caption.encode()[:CAPTION_LENGTH], picture)
-    ids = torch.full((len(pairs), CAPTION_LENGTH), END)
-    for i, caption in enumerate(pairs):
-        ids[i, : len(caption)] = torch.tensor(list(caption))
-    patches = torch.stack([to_patches(p, r.patch)[0] for p in pairs.values()])
-    n = r.side // r.patch
-    pixels = patches.view(len(pairs), n, n, 3, r.patch, r.patch).permute(0, 3, 1, 4, 2, 5)
-    pixels = pixels.reshape(len(pairs), 3, r.side, r.side)
+    ids, pixels = caption_ids(list(pairs)), square_pixels(list(pairs.values()))
     device = next(model.parameters()).device
     return model(input_ids=ids.to(device), pixel_values=pixels.to(device), return_loss=True).loss
 

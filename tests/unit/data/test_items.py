@@ -39,6 +39,18 @@ def test_no_font_or_picture_is_in_two_parts():
         assert not (pools[0] & pools[1] or pools[0] & pools[2] or pools[1] & pools[2])
 
 
+def test_restyled_icons_are_known_titles_in_new_drawings():
+    taught = _pool("icon-title", "train")
+    pools = [_pool("icon-restyled", part) for part in ("dev", "report")]
+    for pool in pools:
+        assert {answer for _, answer in pool} <= {answer for _, answer in taught}
+        assert not {item.id for item, _ in pool} & {item.id for item, _ in taught}
+        assert {item.style for item, _ in pool} == {"fluent"}
+    assert not {answer for _, answer in pools[0]} & {answer for _, answer in pools[1]}
+    with pytest.raises(InputError, match="held-out"):
+        _pool("icon-restyled", "train")
+
+
 def test_every_held_out_answer_was_seen_in_training():
     for task in OBJECT_TASKS:
         seen = {answer for _, answer in _pool(task, "train")}
