@@ -44,6 +44,28 @@ EFFECTS: dict[str, dict[str, float]] = {
 """Effect -> arm -> weight: main effects and interactions of the crossed design, encoder by fixed or native input."""
 
 
+LOOKS = ("retrieval", "patch reading", "match by area", "match by aspect", "attention distance")
+
+
+def looks_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """One line per look and condition, a column per encoder: the mean over seeds (lowest to highest seed), and chance.
+
+    ``frame``: ``looks.csv`` of a run.
+    """
+    frame = frame[frame["look"].isin(LOOKS)].copy()
+    lines = []
+    for (look, reader, view, x), part in frame.groupby(["look", "reader", "input", "x"], sort=False, dropna=False):
+        condition = ", ".join(str(v) for v in (reader, view, x) if pd.notna(v))
+        line = {"look": look, "condition": condition}
+        for encoder, own in part.groupby("encoder", sort=False):
+            each = own.groupby("seed")["value"].mean()
+            span = f" ({each.min():.2f} to {each.max():.2f})" if len(each) > 1 else ""
+            line[encoder] = f"{each.mean():.2f}{span}"
+        chance = part["chance"].dropna() if "chance" in part else pd.Series(dtype=float)
+        lines.append({**line, "chance": f"{chance.mean():.2f}" if len(chance) else "", "n": int(part["n"].mean())})
+    return pd.DataFrame(lines).fillna("")
+
+
 def effects_table(rows: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """One line per effect and group of tasks: estimate with its 95 % interval (uncorrected), items, seeds.
 

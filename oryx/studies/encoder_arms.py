@@ -12,6 +12,7 @@ from oryx.processing.partition import Partition
 from oryx.processing.resolution import Resolution
 
 BLIND = "blind"
+ENCODERS = ("siglip", "control", "oryxvit")
 INPUTS = ("fixed", "native", "partition")
 
 
@@ -22,12 +23,12 @@ class Arm:
     2 NaFlex's rule: shape kept, every picture scaled to one number of tokens. None: never sees a picture.
     """
 
-    encoder: Literal["siglip", "control", "oryxvit"]
+    encoder: Literal[ENCODERS]
     input: Literal["fixed", "native", "partition", "partition_matched", "budget"] | None
 
 
 ARMS = {
-    **{f"{encoder}_{view}": Arm(encoder, view) for encoder in ("siglip", "control", "oryxvit") for view in INPUTS},
+    **{f"{encoder}_{view}": Arm(encoder, view) for encoder in ENCODERS for view in INPUTS},
     "oryxvit_partition_matched": Arm("oryxvit", "partition_matched"),
     "oryxvit_budget": Arm("oryxvit", "budget"),
     BLIND: Arm("oryxvit", None),

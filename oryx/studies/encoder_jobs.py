@@ -15,7 +15,7 @@ from oryx.evidence.rows import RowWriter
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT
 from oryx.studies.encoder_arms import ARMS, BLIND, arm_view
-from oryx.studies.oryxvit_vs_siglip import ENCODER_JOBS, OBJECT_TASKS, TEXT_TASKS, trains_encoders
+from oryx.studies.oryxvit_vs_siglip import ENCODER_JOBS, MIXTURE, OBJECT_TASKS, TEXT_TASKS, trains_encoders
 from oryx.training.answers import answer_rows
 from oryx.training.arm import ArmPlan, train_arm
 from oryx.training.checkpoints import module_sha256
@@ -24,7 +24,7 @@ from oryx.training.encoders import ENCODERS, load_encoder, train_encoder
 from oryx.training.loop import TrainPlan
 from oryx.training.partition_inputs import picture_inputs
 from oryx.training.recipes import Recipe, encoder_recipe
-from oryx.training.shared import build_reader, load_siglip
+from oryx.training.shared import load_siglip, warm_reader
 
 Progress = Callable[[str, int, int], None]
 
@@ -64,10 +64,9 @@ def look_at(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
     atomic_write_json(folder / "looks.json", found)
 
 
-def cold_reader(tower: OryxViT, r: Recipe, seed: int) -> OryxForConditionalGeneration:
-    """A new language model and projector on a trained tower; the same ones for every arm of a seed."""
-    torch.manual_seed(seed)
-    model = build_reader(r, tower.config)
+def reader_on(tower: OryxViT, r: Recipe, seed: int) -> OryxForConditionalGeneration:
+    """A language model and a new projector on a trained tower; the same ones for every arm of a seed."""
+    model = warm_reader(r, tower.config, seed)
     model.vision_tower = tower
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -76,10 +75,10 @@ def run_arm(settings: Any, arm: str, seed: int, folder: Path, base: dict, progre
     """Train one arm and ask it; goes on from checkpoint and rows in ``folder``."""
     towers, r = load_encoders(settings, seed, folder.parent), recipe_of(settings)
     base = {**base, "weights_hash": "+".join(module_sha256(tower)[:8] for tower in towers.values())}
-    model, view, sizes = cold_reader(towers[ARMS[arm].encoder], r, seed), arm_view(arm, settings.side), r.phases[-1].sizes
+    model, view, sizes = reader_on(towers[ARMS[arm].encoder], r, seed), arm_view(arm, settings.side), r.phases[-1].sizes
     plan = ArmPlan(
         resolution=view,
-        mixture=dict.fromkeys((*TEXT_TASKS, *OBJECT_TASKS), 1.0),
+        mixture=MIXTURE,
         sizes=sizes,
         items=settings.train_items,
         batch=settings.batch,

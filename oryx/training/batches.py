@@ -90,7 +90,9 @@ def loss_by_length(
     rank, processes = state.process_index, state.num_processes
     own = range(rank, len(lengths), processes)
     if not own:
-        raise SettingsError(f"batch: expected at least one sample for each of {processes} processes, got {len(lengths)}")
+        raise SettingsError(
+            f"batch: expected at least one sample for each of {processes} processes, got {len(lengths)}"
+        )
     groups = length_groups([lengths[i] for i in own])
     batches = [batch_of([own[i] for i in group]) for group in groups]
     supervised = torch.stack([(batch["labels"] != IGNORED_LABEL).sum() for batch in batches]).sum()

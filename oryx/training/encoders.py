@@ -31,7 +31,7 @@ from oryx.processing.resolution import Resolution
 from oryx.training.checkpoints import file_sha256, load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import Phase, Recipe, encoder_recipe
-from oryx.training.shared import WEIGHTS, build_reader, build_siglip, load_siglip, reader_loss, train_siglip
+from oryx.training.shared import WEIGHTS, build_siglip, load_siglip, reader_loss, train_siglip, warm_reader
 
 CONTINUED = {"control": "fixed", "oryxvit": "native"}
 """Encoder -> the size at which it is continued."""
@@ -80,14 +80,13 @@ def continue_encoder(
     folder: Path,
     progress: Progress = lambda done, total: None,
 ) -> list[dict]:
-    """Train ``tower`` on, in place, with a new language model as interface; returns the curve.
+    """Train ``tower`` on, in place, with a language model as interface that learns too; returns the curve.
 
     Writes the encoder's file, in 8 bits, into ``folder`` and resumes from checkpoints there. Both continued encoders
     see the same items in the same order and start from the same language model.
     """
     size = CONTINUED[name]
-    torch.manual_seed(seed + 1)
-    model = build_reader(r, tower.config)
+    model = warm_reader(r, tower.config, seed + 1)
     model.vision_tower = tower
     plan = TrainPlan(r.reader_steps, r.reader_rate)
     loss = partial(reader_loss, r, seed, fit=partial(_at, size))

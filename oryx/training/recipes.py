@@ -71,21 +71,10 @@ MATCHED_PICTURES = PictureSizes(area_range=(0.25, 2.25))
 (``tests/unit/studies/test_encoder_arms.py``)."""
 
 ENCODER_PHASES = (
-    Phase(0.08, {"digit": 1.0}, SMALL_PICTURES, batch=64),
-    Phase(0.38, {"digit": 0.2, "number": 0.8}, SMALL_PICTURES, batch=48),
-    Phase(0.56, {"number": 0.4, "word": 0.6}, SMALL_PICTURES, batch=48),
+    Phase(0.2, {"digit": 0.3, "number": 0.7}, SMALL_PICTURES, batch=48),
     Phase(
         1.0,
-        {
-            "number": 0.2,
-            "word": 0.2,
-            "list": 0.15,
-            "page": 0.15,
-            "chart": 0.1,
-            "icon": 0.1,
-            "clipart": 0.05,
-            "photo": 0.05,
-        },
+        {"number": 0.25, "word": 0.2, "page": 0.2, "chart": 0.15, "icon": 0.1, "clipart": 0.05, "photo": 0.05},
         MATCHED_PICTURES,
     ),
 )
@@ -130,7 +119,7 @@ def encoder_recipe(scale: str, side: int = 48, patch: int = 8) -> Recipe:
     ``side`` of SigLIP's square and ``patch`` in pixels: with public weights, those of OryxViT. Scale ``paper`` has the
     shapes of ``small`` for its language model; its encoders have those of the weights that they start from.
     """
-    steps = {"smoke": 3, "nano": 1800, "small": 12000, "paper": 50000}
+    steps = {"smoke": 3, "nano": 1200, "small": 12000, "paper": 50000}
     r = recipe("small" if scale == "paper" else scale)
     grid = max(r.position_grid, 4 * side // patch)
     phases = ENCODER_PHASES if scale != "smoke" else (replace(SMOKE_PHASES[-1], sizes=MATCHED_PICTURES),)

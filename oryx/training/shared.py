@@ -30,7 +30,7 @@ from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.training.batches import END, VOCABULARY, loss_by_length, text_batch, to_patches
 from oryx.training.checkpoints import file_sha256, load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
-from oryx.training.recipes import Phase, Recipe, recipe
+from oryx.training.recipes import RECIPES, Phase, Recipe, recipe
 
 CAPTION_LENGTH = 16
 INITIAL_SPREAD = 0.06
@@ -271,6 +271,19 @@ def load_shared(r: Recipe, folder: Path | None = None) -> OryxForConditionalGene
     for name, part in _parts(None, model).items():
         load_weights(folder / f"{name}.safetensors", part)
     return model.eval()
+
+
+def warm_reader(r: Recipe, vision: OryxVisionConfig, seed: int) -> OryxForConditionalGeneration:
+    """A model whose language model has read before, with another tower: the shipped reader's, if the shapes are its own.
+
+    Tower, compressor and projector are new; at other shapes the language model is too. A function of ``seed``.
+    """
+    torch.manual_seed(seed)
+    model, shipped = build_reader(r, vision), RECIPES["nano"]
+    shapes = ("text_width", "text_layers", "text_heads", "text_hidden")
+    if all(getattr(r, name) == getattr(shipped, name) for name in shapes):
+        model.language_model.load_state_dict(load_shared(shipped).language_model.state_dict())
+    return model
 
 
 def shared_hash(folder: Path) -> str:

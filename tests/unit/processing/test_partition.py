@@ -55,7 +55,9 @@ def test_tiles_put_together_are_the_canvas():
     def features(square):
         return torch.from_numpy(np.asarray(square, float).reshape(2, 8, 2, 8, 3).mean((1, 3)).reshape(4, 3))
 
-    rows = [np.concatenate([np.asarray(t) for t in tiles[r * canvas[1] : (r + 1) * canvas[1]]], 1) for r in range(canvas[0])]
+    rows = [
+        np.concatenate([np.asarray(t) for t in tiles[r * canvas[1] : (r + 1) * canvas[1]]], 1) for r in range(canvas[0])
+    ]
     whole = np.concatenate(rows, 0).astype(float)
     cells = whole.reshape(canvas[0] * 2, 8, canvas[1] * 2, 8, 3).mean((1, 3))
     top, left, height, width = kept

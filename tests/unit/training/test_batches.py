@@ -69,7 +69,9 @@ def test_shares_of_several_processes_make_up_the_batch(monkeypatch):
     shares = []
     for rank in (0, 1):
         taken.clear()
-        monkeypatch.setattr(batches, "PartialState", lambda rank=rank: SimpleNamespace(process_index=rank, num_processes=2))
+        monkeypatch.setattr(
+            batches, "PartialState", lambda rank=rank: SimpleNamespace(process_index=rank, num_processes=2)
+        )
         shares.append(loss_by_length(model, lengths, batch_of))
         assert sorted(i for group in taken for i in group) == list(range(rank, 7, 2))
     torch.testing.assert_close(sum(shares) / 2, whole, atol=1e-5, rtol=1e-5)

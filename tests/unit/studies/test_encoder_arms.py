@@ -1,0 +1,89 @@
+"""The encoder study's arms, tokens and encoders, without training."""
+
+import numpy as np
+import pytest
+
+from oryx.data.items import evaluation_items
+from oryx.errors import MissingResource, SettingsError
+from oryx.model.layout import Layout, visual_token_count
+from oryx.processing.naflex import naflex_size
+from oryx.processing.partition import Partition
+from oryx.studies.encoder_arms import ARMS, BLIND, ENCODERS, INPUTS, arm_view
+from oryx.studies.oryxvit_vs_siglip import (
+    ENCODER_JOBS,
+    LOOKS,
+    MIXTURE,
+    OBJECT_TASKS,
+    QUESTIONS,
+    TEXT_TASKS,
+    OryxViTvsSigLIP,
+)
+from oryx.training.recipes import MATCHED_PICTURES
+
+PATCH, SIDE = MATCHED_PICTURES.patch, MATCHED_PICTURES.side
+
+
+@pytest.fixture(scope="module")
+def items():
+    return [i for task in (*TEXT_TASKS, *OBJECT_TASKS) for i in evaluation_items(task, "dev", 60, MATCHED_PICTURES)]
+
+
+def tokens(arm, items):
+    view = arm_view(arm, SIDE)
+    if isinstance(view, Partition):
+        square = (view.side // PATCH,) * 2
+        grids = [(square, view.cells(item.size, PATCH)[2:]) for item in items]
+        return np.array([visual_token_count(Layout.TWO_VIEW, each) for each in grids])
+    grids = [tuple(side // PATCH for side in view.target(item.size, PATCH)) for item in items]
+    return np.array([visual_token_count(Layout.ONE_VIEW, [grid]) for grid in grids])
+
+
+def test_native_costs_the_tokens_of_fixed_and_of_small_tiles_on_average(items):
+    native = tokens("oryxvit_native", items).mean()
+    for arm in ("oryxvit_fixed", "oryxvit_partition_matched", "oryxvit_budget"):
+        assert tokens(arm, items).mean() == pytest.approx(native, rel=0.05), arm
+    assert tokens("oryxvit_partition", items).mean() > 2 * native
+
+
+def test_encoders_and_inputs_are_fully_crossed():
+    assert {(ARMS[f"{e}_{v}"].encoder, ARMS[f"{e}_{v}"].input) for e in ENCODERS for v in INPUTS} == {
+        (e, v) for e in ENCODERS for v in INPUTS
+    }
+    assert arm_view(BLIND, SIDE) is None
+
+
+def test_the_budget_arm_spends_as_naflex_does(items):
+    """One number of tokens for every picture: our rule and transformers' own, on average over the study's pictures."""
+    ours = [np.prod(arm_view("oryxvit_budget", SIDE).target(i.size, PATCH)) for i in items]
+    theirs = [np.prod(naflex_size(i.size, PATCH, (SIDE // PATCH) ** 2)) for i in items]
+    assert np.mean(ours) == pytest.approx(np.mean(theirs), rel=0.12)
+
+
+def test_questions_are_those_of_the_manifest(items):
+    assert {(i.task, i.question) for i in items} == set(QUESTIONS.items()) and set(MIXTURE) == set(QUESTIONS)
+
+
+@pytest.mark.parametrize(
+    ("values", "seed", "first"),
+    [
+        ({}, 0, [[LOOKS]]),
+        ({}, 1, [[ENCODER_JOBS[0]], list(ENCODER_JOBS[1:]), [LOOKS]]),
+        ({"from_scratch": True}, 0, [[ENCODER_JOBS[0]], list(ENCODER_JOBS[1:]), [LOOKS]]),
+        ({"siglip": "folder"}, 0, [list(ENCODER_JOBS[1:]), [LOOKS]]),
+    ],
+)
+def test_seed_0_has_shipped_encoders_and_others_train_theirs(values, seed, first):
+    study = OryxViTvsSigLIP()
+    assert study.prepare(study.settings(values), seed) == first
+
+
+def test_what_cannot_run_says_what_it_needs(tmp_path):
+    study = OryxViTvsSigLIP()
+    for values, error, message in (
+        ({"scale": "paper"}, MissingResource, "starts from public weights"),
+        ({"scale": "small"}, MissingResource, "--from-scratch"),
+        ({"siglip": str(tmp_path)}, MissingResource, "no SigLIP weights"),
+        ({"side": 50}, SettingsError, "side: expected a multiple of two patches"),
+    ):
+        with pytest.raises(error, match=message):
+            study.check(study.settings(values))
