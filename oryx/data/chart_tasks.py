@@ -35,7 +35,7 @@ def numeric_columns(split: str) -> tuple[tuple[float, ...], ...]:
 
 
 def chart(rng: np.random.Generator, size: tuple[int, int], fonts: Sequence[str], split: str) -> Drawn | None:
-    """A bar chart on a page of ``size`` (height, width), as many bars as fit, at most MOST_BARS; None if fewer than two.
+    """A bar chart on a page of ``size`` (height, width), at most MOST_BARS bars; None if not even two fit.
 
     The answer is the letter under the highest bar; chance is one over the number of bars.
     """

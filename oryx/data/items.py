@@ -26,9 +26,9 @@ LEGIBLE_SUFFIX = "_legible"
 class Item:
     """One question about one picture.
 
-    ``cluster`` is the unit of resampling (text and charts: the picture itself; objects: the concept). ``chance`` is the score of
-    the best guess without looking (objects) or without looking up (lists, pages). ``area_ratio`` is height·width /
-    S².
+    ``cluster`` is the unit of resampling (text and charts: the picture itself; objects: the concept). ``chance`` is
+    the score of the best guess without looking (objects) or without looking up (lists, pages, charts).
+    ``area_ratio`` is height·width / S².
     """
 
     id: str

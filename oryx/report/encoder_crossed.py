@@ -13,7 +13,7 @@ from oryx.studies.encoder_arms import ENCODERS, INPUTS
 
 
 def crossed_scores(rows: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> tuple[Figure, pd.DataFrame]:
-    """A panel per group of tasks: mean score with its 95 % interval and visual tokens of every encoder with every input.
+    """A panel per group of tasks: mean score with its 95 % interval, and visual tokens, of every encoder and input.
 
     A cell whose arm was not run is hatched, never shown as zero.
     """

@@ -17,8 +17,8 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.partition import Partition
 from oryx.processing.resolution import Resolution
 from oryx.training.batches import loss_by_length
-from oryx.training.partition_inputs import picture_inputs
 from oryx.training.loop import TrainPlan, train
+from oryx.training.partition_inputs import picture_inputs
 
 
 @dataclass(frozen=True)

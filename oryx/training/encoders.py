@@ -1,4 +1,4 @@
-"""The encoders of the encoder study: SigLIP as it is, and continued with a language model at one fixed or at native size.
+"""The encoders of the encoder study: SigLIP, and SigLIP continued with a language model at fixed or native size.
 
     python -m oryx.training.encoders --scale nano --seed 0 --folder results/runs/shared/encoders
 

@@ -114,7 +114,7 @@ def recipe(scale: str, **changes) -> Recipe:
 
 
 def encoder_recipe(scale: str, side: int = 48, patch: int = 8) -> Recipe:
-    """The recipe of the encoder study's encoders: the scale's shapes, ENCODER_PHASES, steps of its own; errors as above.
+    """The recipe of the encoder study's encoders: the scale's shapes, ENCODER_PHASES, own steps; errors as above.
 
     ``side`` of SigLIP's square and ``patch`` in pixels: with public weights, those of OryxViT. Scale ``paper`` has the
     shapes of ``small`` for its language model; its encoders have those of the weights that they start from.

@@ -274,7 +274,7 @@ def load_shared(r: Recipe, folder: Path | None = None) -> OryxForConditionalGene
 
 
 def warm_reader(r: Recipe, vision: OryxVisionConfig, seed: int) -> OryxForConditionalGeneration:
-    """A model whose language model has read before, with another tower: the shipped reader's, if the shapes are its own.
+    """A model whose language model has read before, with another tower: the shipped reader's, if of its shape.
 
     Tower, compressor and projector are new; at other shapes the language model is too. A function of ``seed``.
     """
