@@ -45,6 +45,8 @@ weights: setup
 	$(BIN)/python -m oryx.training.shared --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE)
 	$(BIN)/python -m oryx.training.video_reader --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE) \
 		--siglip results/runs/shared/$(SCALE)
+	$(BIN)/python -m oryx.training.encoders --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE) \
+		--siglip results/runs/shared/$(SCALE)
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

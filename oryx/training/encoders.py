@@ -1,9 +1,10 @@
 """The encoders of the encoder study: SigLIP, and SigLIP continued with a language model at fixed or native size.
 
-    python -m oryx.training.encoders --scale nano --seed 0 --folder results/runs/shared/encoders
+    python -m oryx.training.encoders --scale nano --folder results/runs/shared/encoders [--siglip oryx/weights/nano]
 
-trains SigLIP from nothing, then from its weights two towers that differ in nothing but the size at which the same
-pictures reach them in the same steps: ``control``, squeezed into SigLIP's own square, and ``oryxvit``, at native size.
+trains SigLIP from nothing (unless given), then from its weights two towers that differ in nothing but the size at
+which the same pictures reach them in the same steps: ``control``, squeezed into SigLIP's own square, and ``oryxvit``,
+at native size.
 The authors made OryxViT so (maintainers' answer in the public repository: from SigLIP, a small language model as
 interface, cross-entropy on text); the control is ours. What ships lies in ``oryx/weights/nano/`` and was made by that
 command. On several GPUs: ``accelerate launch -m oryx.training.encoders ...``, which splits every batch of the continued
@@ -141,27 +142,33 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--siglip", type=Path, help="folder with siglip.safetensors; default: trained from nothing")
     parsed = parser.parse_args(arguments)
     torch.set_num_threads(parsed.threads)
     r, state = encoder_recipe(parsed.scale), PartialState(cpu=not torch.cuda.is_available())
-    for name in ENCODERS:
+    siglip = parsed.siglip or parsed.folder
+    trained = ENCODERS if parsed.siglip is None else tuple(CONTINUED)
+    for name in trained:
 
         def show(done: int, total: int, name: str = name) -> None:
             if done % 100 == 0 and state.is_main_process:
                 print(f"{name}: step {done} of {total}", flush=True)
 
-        train_encoder(name, r, parsed.seed, parsed.folder, parsed.folder, progress=show)
+        train_encoder(name, r, parsed.seed, parsed.folder, siglip, progress=show)
         state.wait_for_everyone()
     if not state.is_main_process:
         return
     manifest = {
-        "command": f"python -m oryx.training.encoders --scale {r.scale} --seed {parsed.seed} --folder FOLDER",
+        "command": f"python -m oryx.training.encoders --scale {r.scale} --seed {parsed.seed} --folder FOLDER"
+        + ("" if parsed.siglip is None else " --siglip oryx/weights/nano"),
         "seed": parsed.seed,
         "recipe": asdict(r),
-        "sha256": {name: file_sha256(parsed.folder / encoder_file(name)) for name in ENCODERS},
+        "sha256": {
+            name: file_sha256((parsed.folder if name in trained else siglip) / encoder_file(name)) for name in ENCODERS
+        },
         "data_sha256": corpora.data_hash(CORPORA),
         "torch": torch.__version__,
-        "curves": {name: json.loads((parsed.folder / f"{name}.json").read_text()) for name in ENCODERS},
+        "curves": {name: json.loads((parsed.folder / f"{name}.json").read_text()) for name in trained},
     }
     atomic_write_json(parsed.folder / "encoders.json", manifest, indent=None)
 
