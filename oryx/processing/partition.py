@@ -11,7 +11,7 @@ from PIL import Image
 
 from oryx.errors import SettingsError
 from oryx.grids import Grid, Size, check_size
-from oryx.processing.resolution import GREY
+from oryx.processing.resolution import GREY, Resolution
 
 LLAVA_NEXT_TILES: tuple[Grid, ...] = ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))
 """The (rows, columns) of LLaVA-NeXT's canvases (``image_grid_pinpoints`` of its released configurations)."""
@@ -64,3 +64,18 @@ class Partition:
         corners = [(c * self.side, r * self.side) for r in range(rows) for c in range(columns)]
         tiles = [canvas.crop((x, y, x + self.side, y + self.side)) for x, y in corners]
         return [picture.convert("RGB").resize((self.side, self.side), Image.Resampling.BICUBIC), *tiles]
+
+
+def picture_forms(side: int) -> dict[str, Resolution | Partition]:
+    """The forms in which a picture can reach an encoder that knows squares of ``side`` pixels.
+
+    ``partition_matched`` has tiles of half the side: about as many tokens as native. ``budget`` is the rule of SigLIP 2
+    NaFlex: shape kept, every picture scaled to one number of tokens (:mod:`oryx.processing.naflex`).
+    """
+    return {
+        "fixed": Resolution("squash", side),
+        "native": Resolution("native"),
+        "partition": Partition(side),
+        "partition_matched": Partition(side // 2),
+        "budget": Resolution("area", side),
+    }

@@ -8,7 +8,7 @@ own size; ``oryxvit``, continued in the same way, for the same steps, on the sam
 from dataclasses import dataclass
 from typing import Literal
 
-from oryx.processing.partition import Partition
+from oryx.processing.partition import Partition, picture_forms
 from oryx.processing.resolution import Resolution
 
 BLIND = "blind"
@@ -37,11 +37,5 @@ ARMS = {
 
 def arm_view(arm: str, side: int) -> Resolution | Partition | None:
     """What an arm does to a picture, for squares of ``side`` pixels; None for the arm that never sees one."""
-    return {
-        "fixed": Resolution("squash", side),
-        "native": Resolution("native"),
-        "partition": Partition(side),
-        "partition_matched": Partition(side // 2),
-        "budget": Resolution("area", side),
-        None: None,
-    }[ARMS[arm].input]
+    name = ARMS[arm].input
+    return None if name is None else picture_forms(side)[name]

@@ -21,10 +21,11 @@ from oryx.training.arm import ArmPlan, train_arm
 from oryx.training.checkpoints import module_sha256
 from oryx.training.encoder_looks import look
 from oryx.training.encoders import ENCODERS, load_encoder, train_encoder
+from oryx.training.language_model import reader_of_forms
 from oryx.training.loop import TrainPlan
 from oryx.training.partition_inputs import picture_inputs
 from oryx.training.recipes import Recipe, encoder_recipe
-from oryx.training.shared import load_siglip, warm_reader
+from oryx.training.shared import load_siglip
 
 Progress = Callable[[str, int, int], None]
 
@@ -66,7 +67,7 @@ def look_at(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
 
 def reader_on(tower: OryxViT, r: Recipe, seed: int) -> OryxForConditionalGeneration:
     """A language model and a new projector on a trained tower; the same ones for every arm of a seed."""
-    model = warm_reader(r, tower.config, seed)
+    model = reader_of_forms(r, tower.config, seed)
     model.vision_tower = tower
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 

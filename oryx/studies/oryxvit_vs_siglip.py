@@ -7,9 +7,9 @@ this apart from native resolution is ours.
 
 Each seed pre-trains a SigLIP and continues it twice (``oryx/training/encoders.py``). Then every arm freezes one
 encoder, and the same language model with the same new projector learns from its features: same pictures, order and
-steps. That language model has read before, with another encoder (the shipped reader's; at scales of another shape it is
-new), as the paper's had; the continued encoders were trained with a copy of it as interface. Seed 0's encoders ship
-with the package; other seeds train their own.
+steps. That language model has read pictures in every form before, with an encoder that is not compared
+(``oryx/training/language_model.py``; at scales of another shape it is new). Seed 0's encoders ship with the package;
+other seeds train their own.
 """
 
 from collections.abc import Callable

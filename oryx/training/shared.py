@@ -279,11 +279,16 @@ def warm_reader(r: Recipe, vision: OryxVisionConfig, seed: int) -> OryxForCondit
     Tower, compressor and projector are new; at other shapes the language model is too. A function of ``seed``.
     """
     torch.manual_seed(seed)
-    model, shipped = build_reader(r, vision), RECIPES["nano"]
-    shapes = ("text_width", "text_layers", "text_heads", "text_hidden")
-    if all(getattr(r, name) == getattr(shipped, name) for name in shapes):
-        model.language_model.load_state_dict(load_shared(shipped).language_model.state_dict())
+    model = build_reader(r, vision)
+    if same_language_model(r, RECIPES["nano"]):
+        model.language_model.load_state_dict(load_shared(RECIPES["nano"]).language_model.state_dict())
     return model
+
+
+def same_language_model(a: Recipe, b: Recipe) -> bool:
+    """Whether the language models of two recipes have one shape."""
+    shapes = ("text_width", "text_layers", "text_heads", "text_hidden")
+    return all(getattr(a, name) == getattr(b, name) for name in shapes)
 
 
 def shared_hash(folder: Path) -> str:
