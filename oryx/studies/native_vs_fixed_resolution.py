@@ -164,7 +164,7 @@ class NativeVsFixedResolution(Study):
         from oryx.data.items import evaluation_items
         from oryx.data.pictures import PictureSizes
         from oryx.evidence.files import atomic_write_json
-        from oryx.evidence.rows import RowWriter
+        from oryx.evidence.store import RowWriter
         from oryx.training.answers import answer_rows
         from oryx.training.arm import ArmPlan, train_arm
         from oryx.training.inputs import PictureInputs
