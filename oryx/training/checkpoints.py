@@ -75,6 +75,16 @@ def load_weights(path: Path, model: nn.Module) -> None:
         parameter.data.copy_(tensors[name])
 
 
+def check_sha256(path: Path, expected: str) -> None:
+    """Raises CheckpointError unless the file is there with this sha256."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; expected a file of sha256 {expected}")
+    if (found := file_sha256(path)) != expected:
+        raise CheckpointError(
+            f"{path}: expected sha256 {expected}, got {found} of {path.stat().st_size} bytes (truncated or changed?)"
+        )
+
+
 def file_sha256(path: Path) -> str:
     """sha256 of a file's bytes, in hex."""
     with path.open("rb") as file:

@@ -22,12 +22,13 @@ from oryx.data import corpora
 from oryx.data.items import draw_item, generator
 from oryx.errors import MissingResource
 from oryx.grids import image_token_count
+from oryx.model.checkpoint_files import read_json
 from oryx.model.config import OryxConfig
 from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.training.batches import END, VOCABULARY, loss_by_length, text_batch, to_patches
-from oryx.training.checkpoints import file_sha256, load_weights, save_weights
+from oryx.training.checkpoints import check_sha256, file_sha256, load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import Phase, Recipe, recipe
 
@@ -253,6 +254,15 @@ def load_shared(r: Recipe, folder: Path | None = None) -> OryxForConditionalGene
     for name, part in _parts(None, model).items():
         load_weights(folder / f"{name}.safetensors", part)
     return model.eval()
+
+
+def check_shared(folder: Path) -> None:
+    """Raises MissingResource if ``folder`` has no shared weights, CheckpointError if they are not its manifest's."""
+    if not (folder / "manifest.json").is_file():
+        raise MissingResource(f"the shared weights are not in {folder}: add --from-scratch to train them first")
+    stated = read_json(folder / "manifest.json")["sha256"]
+    for name in ("oryxvit", "reader"):
+        check_sha256(folder / f"{name}.safetensors", stated[name])
 
 
 def shared_hash(folder: Path) -> str:
