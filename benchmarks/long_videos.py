@@ -9,19 +9,17 @@ tables there.
 import argparse
 import gc
 import json
-import multiprocessing
 import os
 import platform
 import re
 import statistics
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
 
-from benchmarks.measure import MEBIBYTE, give_tensors_own_pages, reset_peak, resident
+from benchmarks.measure import MEBIBYTE, give_tensors_own_pages, in_fresh_process, reset_peak, resident
 from oryx.data.haystacks import make_haystack
 from oryx.data.needles import make_trial
 from oryx.processing.long_video import FrameEncoder
@@ -87,12 +85,12 @@ def caching(folder: Path, frames: int, trials: int) -> dict:
     return {"frames": frames, "trials": trials, "anew": anew, "once": once, "ratio": anew / once}
 
 
-def peak_memory(path: Path, frames: int, chunk: int) -> float | None:
-    """Peak resident MiB above the model while encoding the first ``frames`` frames; for a fresh process."""
+def peak_memory(path: Path, frames: int, size: tuple[int, int], chunk: int) -> float | None:
+    """Peak resident MiB above the model while encoding the first ``frames`` frames at ``size``; for a fresh process."""
     torch.set_num_threads(1)
     if not give_tensors_own_pages():
         return None
-    encoder = FrameEncoder(build_video_reader(video_recipe("nano")).eval(), frame_pixels(LARGE), 4, chunk)
+    encoder = FrameEncoder(build_video_reader(video_recipe("nano")).eval(), frame_pixels(size), 4, chunk)
     encoder.encode(path, range(2 * chunk))  # loads what libraries load on first use
     gc.collect()
     before = resident("VmRSS")
@@ -105,12 +103,9 @@ def peak_memory(path: Path, frames: int, chunk: int) -> float | None:
 def memory(folder: Path, lengths: tuple[int, ...], chunk: int = 16) -> dict:
     """Peak memory by length for frames of LARGE pixels, beside what all their pixels and all their tokens take."""
     path = make_haystack(folder, "dev", 0, max(lengths), LARGE).path
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["oryx.studies.needle_videos", "oryx.training.video_reader"])
     lines = []
     for frames in lengths:
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            peak = pool.submit(peak_memory, path, frames, chunk).result()
+        peak = in_fresh_process(peak_memory, path, frames, LARGE, chunk)
         tokens = (LARGE[0] // 32) * (LARGE[1] // 32) * 128 * 2 * frames / MEBIBYTE
         pixels = LARGE[0] * LARGE[1] * 3 * frames / MEBIBYTE
         lines.append({"frames": frames, "peak_mib": peak, "tokens_mib": tokens, "pixels_mib": pixels})

@@ -6,9 +6,11 @@ import multiprocessing
 import resource
 import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -157,12 +159,20 @@ def peak_memory(name: str, mix: Mix, threads: int) -> dict[str, float] | None:
     return peaks
 
 
-def peak_memory_in_fresh_process(name: str, mix: Mix, threads: int) -> dict[str, float] | None:
-    """:func:`peak_memory` in a new process, forked from a server that has imported this code and run nothing."""
+def in_fresh_process(function: Callable, *arguments: Any) -> Any:
+    """``function(*arguments)`` in a new process, forked from a server that has imported this code and run nothing.
+
+    One server serves all benchmarks of a process; what it has imported is decided when it starts.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.measure", "pandas"])
+    context.set_forkserver_preload(["benchmarks.measure", "benchmarks.long_videos", "pandas"])
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(peak_memory, name, mix, threads).result()
+        return pool.submit(function, *arguments).result()
+
+
+def peak_memory_in_fresh_process(name: str, mix: Mix, threads: int) -> dict[str, float] | None:
+    """:func:`peak_memory`, see :func:`in_fresh_process`."""
+    return in_fresh_process(peak_memory, name, mix, threads)
 
 
 def measure(mix: Mix, repeats: int, threads: int, memory=peak_memory_in_fresh_process) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from oryx.evidence.files import atomic_write_json
-from oryx.evidence.rows import RowWriter
+from oryx.evidence.store import RowWriter
 from oryx.runs.settings import StudySettings, setting
 from oryx.studies.base import Study
 

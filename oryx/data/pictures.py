@@ -11,7 +11,7 @@ from math import exp, log, sqrt
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from oryx.errors import InputError
+from oryx.errors import InputError, SettingsError
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class PictureSizes:
     The area is log-uniform in ``area_range`` times ``side``²; the aspect ratio (long over short side) is log-uniform
     from 1 up to ``max_aspect`` or to whatever keeps the short side at ``min_side`` pixels; wide and tall are equally
     likely.
+
+    Raises SettingsError if no size can satisfy all of these.
     """
 
     side: int = 48
@@ -29,6 +31,19 @@ class PictureSizes:
     max_aspect: float = 12.0
     min_side: int = 16
     max_tokens: int = 150
+
+    def __post_init__(self):
+        low, high = (share * self.side**2 for share in self.area_range)
+        if low > self.max_tokens * self.patch**2 or high < self.min_side**2:
+            raise SettingsError(
+                f"side {self.side}: no picture of {low:g} to {high:g} pixels has at most {self.max_tokens} patches of "
+                f"{self.patch} x {self.patch} pixels and sides of at least {self.min_side}"
+            )
+
+    @property
+    def largest_side(self) -> int:
+        """The largest ``side`` whose pictures all stay within ``max_tokens``."""
+        return int(self.patch * sqrt(self.max_tokens / self.area_range[1]))
 
     def draw(self, rng: np.random.Generator) -> tuple[int, int]:
         """One (height, width), both multiples of ``patch``."""

@@ -5,6 +5,7 @@ Every problem is a CheckpointError that names the file and, where there is one, 
 
 import json
 import pickle
+import re
 from pathlib import Path
 
 import torch
@@ -79,7 +80,10 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path}: refused, expected tensors only: {str(error).splitlines()[0]}") from error
+        # torch's message goes on to say how to load such a file all the same: not passed on
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        found = f", got {named[1]}" if named else ""
+        raise CheckpointError(f"{path}: refused, expected a file of tensors and nothing else{found}") from error
     except (EOFError, RuntimeError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path}: not readable as .pth, {path.stat().st_size} bytes (truncated or corrupt?): {error}"

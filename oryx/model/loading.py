@@ -44,10 +44,10 @@ def load(
     """Load a model in eval mode, strictly, with its ``processor`` attached if the folder has a tokenizer.
 
     Args:
-        name_or_path: "nano" (shipped with the package); a folder in our format (``save_pretrained``); a folder or
-            Hugging Face repository in the authors' format (``THUdyh/Oryx-7B``, ``-34B``, ``-1.5-7B``, ``-1.5-32B``);
-            or the encoder alone (``THUdyh/Oryx-ViT``, a folder with ``oryx_vit.pth``, or that file), which gives an
-            :class:`OryxViT`.
+        name_or_path: a folder in our format (``save_pretrained``), or "nano" for the one in the package if this version
+            ships one; a folder or Hugging Face repository in the authors' format (``THUdyh/Oryx-7B``, ``-34B``,
+            ``-1.5-7B``, ``-1.5-32B``); or the encoder alone (``THUdyh/Oryx-ViT``, a folder with ``oryx_vit.pth``, or
+            that file), which gives an :class:`OryxViT`.
         dtype: of all weights; None keeps the stored one (the language model's, where parts differ).
         vision_config: fields of :class:`OryxVisionConfig` that an authors' checkpoint cannot tell, such as
             ``num_attention_heads`` of a tower whose heads are not 72 wide.
@@ -111,8 +111,11 @@ def resolve(name_or_path: str | Path) -> Path:
         return path
     if str(name_or_path) == NANO:
         folder = Path(str(importlib.resources.files("oryx"))) / "weights" / NANO
-        if not folder.is_dir():
-            raise MissingResource(f"'{NANO}' weights: expected the folder {folder} of this package, it is not there")
+        if not (folder / "config.json").is_file():
+            raise MissingResource(
+                f"'{NANO}': this version ships the parts that its studies train from, no whole model of its own "
+                f"(expected {folder / 'config.json'})"
+            )
         return folder
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name_or_path)):
         raise CheckpointError(
@@ -195,5 +198,10 @@ def _processor(folder: Path, model: OryxForConditionalGeneration):
     if (folder / "processor_config.json").is_file():
         return OryxProcessor.from_pretrained(folder)
     # the language model's configuration: an authors' config.json names a model type that transformers does not know
-    tokenizer = AutoTokenizer.from_pretrained(folder, config=model.config.text_config)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=model.config.text_config)
+    except Exception as error:  # of many kinds, and none names the folder
+        raise CheckpointError(
+            f"{folder}: its tokenizer cannot be loaded (a file missing or damaged?): {error}"
+        ) from error
     return OryxProcessor(tokenizer)

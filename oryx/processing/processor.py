@@ -162,7 +162,7 @@ class OryxProcessor:
     def from_pretrained(cls, folder: str | Path, **kwargs) -> "OryxProcessor":
         """Read what :meth:`save_pretrained` wrote; keyword arguments go to the tokenizer.
 
-        Raises CheckpointError for a missing or unreadable ``processor_config.json``.
+        Raises CheckpointError for a missing or unreadable ``processor_config.json`` or tokenizer.
         """
         kwargs.pop("_from_auto", None)  # AutoProcessor's own
         path = Path(folder) / CONFIG_FILE
@@ -173,7 +173,13 @@ class OryxProcessor:
             raise CheckpointError(
                 f"{path}: expected options, prompt and patch of a processor; {type(error).__name__}: {error}"
             ) from None
-        return cls(AutoTokenizer.from_pretrained(folder, **kwargs), options, prompt, patch)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, **kwargs)
+        except Exception as error:  # of many kinds, and none names the folder
+            raise CheckpointError(
+                f"{folder}: its tokenizer cannot be loaded (a file missing or damaged?): {error}"
+            ) from error
+        return cls(tokenizer, options, prompt, patch)
 
     def _form(self, conversation: Sequence[dict]) -> str:
         asking = conversation[-1]["value"] is None

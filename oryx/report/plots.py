@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from oryx.errors import InputError
 from oryx.evidence.files import atomic_write_bytes, atomic_write_text
 from oryx.evidence.stats import mean_score, summary
+from oryx.report.tables import trained_blind
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#999999", "#F0E442")
 MARKERS = "osD^vPX*h"
@@ -46,8 +47,12 @@ def _errors(frame: pd.DataFrame) -> np.ndarray:
 
 
 def score_by_task(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str] = ()) -> tuple[Figure, pd.DataFrame]:
-    """A panel of tasks: each arm's mean score with its 95 % interval, chance (dash) and no visual (cross)."""
+    """A panel of tasks: each arm's mean score with its 95 % interval, chance (dash), and two controls.
+
+    Cross: the same model without the visual; plus: the best arm that was trained without any.
+    """
     order, frame = order or arms, summary(rows)
+    unseeing = trained_blind(frame)
     frame = frame[frame["condition"].isin(["visual", "no_visual"]) & frame["arm"].isin(list(arms))]
     seen = frame[frame["condition"] == "visual"]
     blind = frame[frame["condition"] == "no_visual"].set_index(["arm", "task"])["score"]
@@ -67,6 +72,9 @@ def score_by_task(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str] 
         for i, task in enumerate(tasks):
             label = "chance" if i == 0 else None
             axis.plot([i - 0.42, i + 0.42], [chance[task]] * 2, "--", lw=1, color="#444444", label=label)
+        if len(unseeing):
+            known = unseeing.reindex(tasks)
+            axis.plot(range(len(tasks)), known, "P", ms=6, mfc="white", mec="#222222", ls="", label="trained blind")
         axis.set_xticks(range(len(tasks)), [t.replace("_", "\n") for t in tasks])
         axis.set_ylim(-0.03, 1.03)
         axis.set_ylabel("share of right answers")

@@ -11,10 +11,13 @@ from oryx.evidence.stats import Estimate, mean_score, paired_difference, summary
 def score_table(rows: pd.DataFrame, arms: Sequence[str], baseline: str) -> pd.DataFrame:
     """One line per arm and task: score, paired difference to the baseline, tokens, seconds, chance and controls.
 
+    Controls: the same model without the picture, and the best arm that was trained without pictures.
+
     A difference is marked with * only if its 95 % interval (uncorrected) excludes zero; verdicts use corrected ones.
     """
     found = summary(rows)
     blind = found[found["condition"] == "no_visual"].set_index(["arm", "task"])["score"]
+    unseeing = trained_blind(found)
     seen = found[(found["condition"] == "visual") & found["arm"].isin(list(arms))]
     visual = rows[rows["condition"] == "visual"]
     costs = visual.groupby(["arm", "task"])[["visual_tokens", "seconds"]].mean()
@@ -31,6 +34,7 @@ def score_table(rows: pd.DataFrame, arms: Sequence[str], baseline: str) -> pd.Da
                 "chance": round(line.chance, 2),
                 "majority": round(line.majority, 2),
                 "no picture": _number(blind.get((line.arm, line.task))),
+                "trained blind": _number(unseeing.get(line.task)),
                 "items": line.n_items,
                 "seeds": line.seeds,
                 "empty": line.empty,
@@ -43,6 +47,28 @@ def score_table(rows: pd.DataFrame, arms: Sequence[str], baseline: str) -> pd.Da
     return table.sort_values(
         ["task", "arm"], key=lambda c: c.map(order if c.name == "arm" else tasks), ignore_index=True
     )
+
+
+def match_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """What arms score at another arm's resolution, which they were not trained at (condition ``at_ARM``).
+
+    One line per task and arm: asked there, asked as it was trained, and the arm that was trained there.
+    """
+    asked, visual = rows[rows["condition"].str.startswith("at_")], rows[rows["condition"] == "visual"]
+    lines = []
+    for task, arm, condition in asked[["task", "arm", "condition"]].drop_duplicates().itertuples(index=False):
+        other = condition.removeprefix("at_")
+        lines.append(
+            {
+                "task": task,
+                "trained at": arm,
+                "asked at": other,
+                "score": _mean(asked[asked["condition"] == condition], arm, task),
+                "asked as trained": _mean(visual, arm, task),
+                "the arm trained there": _mean(visual, other, task),
+            }
+        )
+    return pd.DataFrame(lines)
 
 
 def control_table(rows: pd.DataFrame, fixed: str, control: str, native: str = "native") -> pd.DataFrame:
@@ -84,6 +110,12 @@ def verdict_table(verdicts: Sequence[Mapping]) -> pd.DataFrame:
             for v in verdicts
         ]
     )
+
+
+def trained_blind(found: pd.DataFrame) -> pd.Series:
+    """Task -> the best score of an arm that never saw a picture, from a summary of rows."""
+    sees = set(found.loc[found["condition"] != "no_visual", "arm"])
+    return found[~found["arm"].isin(sees)].groupby("task")["score"].max()
 
 
 def to_markdown(table: pd.DataFrame) -> str:

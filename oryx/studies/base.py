@@ -9,17 +9,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from oryx.errors import MissingResource, RunError
 from oryx.evidence.files import atomic_write_json, atomic_write_text
-from oryx.evidence.rows import read_rows, read_rows_xz
 from oryx.runs.seeds import run_seeds, seeds_of
 from oryx.runs.settings import StudySettings
 from oryx.runs.shards import run_folder
 from oryx.training.jobs import Job
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Run:
     """A finished run: rows, training curves, verdicts, and how it compares with the published run."""
 
     folder: Path
-    rows: pd.DataFrame
-    curves: pd.DataFrame
+    rows: "pd.DataFrame"
+    curves: "pd.DataFrame"
     verdicts: list[dict]
     comparison: str
 
@@ -136,7 +136,8 @@ class Study(ABC):
 
         Raises RunError naming a seed that is not finished.
         """
-        # here, not above: workers and most verbs need no statistics, whose imports take half a second
+        # here, not above: workers and most verbs need no frames and statistics, whose imports take half a second
+        from oryx.evidence.rows import read_rows
         from oryx.evidence.stats import summary
         from oryx.evidence.verdicts import judge
 
@@ -179,6 +180,10 @@ class Study(ABC):
         return found
 
     def _published(self, settings: Any) -> Run:
+        import pandas as pd
+
+        from oryx.evidence.rows import read_rows_xz
+
         folder = self.published_folder(settings)
         if not (folder / "rows.columns.jsonl.xz").exists():
             raise MissingResource(f"nothing is published in {folder}; use source='run'")
@@ -186,8 +191,9 @@ class Study(ABC):
         verdicts = json.loads((folder / "verdicts.json").read_text())
         return Run(folder, rows, pd.read_csv(folder / "curves.csv"), verdicts, "These are the published rows.")
 
-    def _compare(self, settings: Any, rows: pd.DataFrame) -> str:
+    def _compare(self, settings: Any, rows: "pd.DataFrame") -> str:
         from oryx.evidence.compare import compare, say
+        from oryx.evidence.rows import read_rows_xz
 
         published = self.published_folder(settings) / "rows.columns.jsonl.xz"
         if not published.exists():
@@ -195,8 +201,10 @@ class Study(ABC):
         return say(compare(rows, read_rows_xz(published)))
 
 
-def _curves(jobs: list[Job]) -> pd.DataFrame:
+def _curves(jobs: list[Job]) -> "pd.DataFrame":
     """Every job's training curve: arm, seed, step, loss, rate."""
+    import pandas as pd
+
     points = []
     for job in jobs:
         if (job.folder / "curve.json").exists():

@@ -17,7 +17,8 @@ from typing import ClassVar, Literal
 
 import oryx
 from oryx.data.corpora import data_hash
-from oryx.errors import MissingResource
+from oryx.data.pictures import PictureSizes
+from oryx.errors import MissingResource, SettingsError
 from oryx.processing.resolution import Resolution
 from oryx.runs.settings import StudySettings, setting
 from oryx.studies.base import Study
@@ -109,7 +110,8 @@ class NativeVsFixedResolution(Study):
         return [arm for arm in ARMS if arm in settings.arms]
 
     def check(self, settings: Settings) -> None:
-        """Raises MissingResource before any work if this scale cannot run here."""
+        """Raises, before any work, for a scale that cannot run here, settings that contradict each other or shared
+        weights that are not the shipped ones."""
         if settings.scale == "paper":
             raise MissingResource(
                 "scale 'paper' needs the public benchmarks through lmms-eval "
@@ -118,8 +120,19 @@ class NativeVsFixedResolution(Study):
             )
         if settings.scale == "small" and not settings.from_scratch:
             raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
-        if not trains_shared(settings) and not (WEIGHTS / "manifest.json").is_file():
-            raise MissingResource(f"the shared weights are not in {WEIGHTS}: add --from-scratch to train them first")
+        if settings.batch > settings.train_items:
+            raise SettingsError(f"batch: expected at most train_items, {settings.train_items}, got {settings.batch}")
+        if settings.learning_rate <= 0:
+            raise SettingsError(f"learning_rate: expected more than 0, got {settings.learning_rate:g}")
+        if settings.side > (most := PictureSizes().largest_side):
+            raise SettingsError(
+                f"side: expected at most {most} (4 S² are too many patches beyond), got {settings.side}"
+            )
+        PictureSizes(settings.side)  # raises for a side that is too small
+        if not trains_shared(settings):
+            from oryx.training.shared import check_shared
+
+            check_shared(WEIGHTS)
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """From scratch (always at smoke, barely trained), each seed trains its own shared weights first."""
@@ -162,9 +175,8 @@ class NativeVsFixedResolution(Study):
     ) -> None:
         """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
         from oryx.data.items import evaluation_items
-        from oryx.data.pictures import PictureSizes
         from oryx.evidence.files import atomic_write_json
-        from oryx.evidence.rows import RowWriter
+        from oryx.evidence.store import RowWriter
         from oryx.training.answers import answer_rows
         from oryx.training.arm import ArmPlan, train_arm
         from oryx.training.inputs import PictureInputs

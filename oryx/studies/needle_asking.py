@@ -7,7 +7,7 @@ from pathlib import Path
 
 from oryx.data.frame_bank import NAMES
 from oryx.data.needles import Trial, make_trial
-from oryx.evidence.rows import RowWriter
+from oryx.evidence.store import RowWriter
 from oryx.grids import Grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.studies.needle_arms import OTHER_QUESTION_ARMS, Cell

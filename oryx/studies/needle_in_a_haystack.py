@@ -128,8 +128,13 @@ class NeedleInAHaystack(Study):
             raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
         if settings.scale == "small" and not settings.from_scratch:
             raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
-        if not trains_shared(settings) and not (WEIGHTS / "video_reader.safetensors").is_file():
-            raise MissingResource(f"no reader of frames in {WEIGHTS}: add --from-scratch to train it first")
+        if not trains_shared(settings):
+            from oryx.model.checkpoint_files import read_json
+            from oryx.training.checkpoints import check_sha256
+
+            if not (manifest := WEIGHTS / "video_reader.json").is_file():
+                raise MissingResource(f"no reader of frames in {WEIGHTS}: add --from-scratch to train it first")
+            check_sha256(WEIGHTS / "video_reader.safetensors", read_json(manifest)["sha256"])
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes its files and (from scratch, or at smoke) trains the shared reader."""

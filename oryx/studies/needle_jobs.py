@@ -12,7 +12,7 @@ import torch
 
 from oryx.data.frame_bank import make_bank
 from oryx.evidence.files import atomic_write_json
-from oryx.evidence.rows import RowWriter
+from oryx.evidence.store import RowWriter
 from oryx.grids import Grid, video_token_count
 from oryx.model.positions import set_positions
 from oryx.studies.needle_arms import ARMS, arm_cells, audit_cells, cache_folder, recipe_scale, trains_shared

@@ -12,7 +12,7 @@ import torch
 
 import oryx
 from oryx.errors import MissingResource
-from oryx.evidence.rows import RowWriter
+from oryx.evidence.store import RowWriter
 from oryx.model.loading import resolve
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.images import frame_view, to_pixels

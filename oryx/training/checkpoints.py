@@ -105,6 +105,16 @@ def module_sha256(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def check_sha256(path: Path, expected: str) -> None:
+    """Raises CheckpointError unless the file is there with this sha256."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; expected a file of sha256 {expected}")
+    if (found := file_sha256(path)) != expected:
+        raise CheckpointError(
+            f"{path}: expected sha256 {expected}, got {found} of {path.stat().st_size} bytes (truncated or changed?)"
+        )
+
+
 def file_sha256(path: Path) -> str:
     """sha256 of a file's bytes, in hex."""
     with path.open("rb") as file:

@@ -10,7 +10,9 @@ from oryx.grids import cumulative_lengths, patch_grid, token_count
 from oryx.model.reference import tower_from_reference
 from oryx.model.vit import OryxViT, pack_images
 
-from .harness import GoldenCase, GoldenFile, assert_close, assert_equal, seeded
+from .harness import GoldenCase, GoldenFile, assert_close, assert_equal, assert_same, seeded
+
+SECTIONS = ("cases",)
 
 
 def accepts(document: dict) -> bool:
@@ -46,8 +48,8 @@ def run(case: GoldenCase):
     checked = 0
     for rows, columns in case.fields.get("grids_hw", []):
         expected = case.tensor(f"{rows}x{columns}")[0]
-        case.check(model.positions([(rows, columns)]), expected, f"positions {rows}x{columns}", **tolerance)
-        case.check(model.resampled_table((rows, columns)), expected, f"table {rows}x{columns}", **tolerance)
+        assert_close(model.positions([(rows, columns)]), expected, f"positions {rows}x{columns}", **tolerance)
+        assert_close(model.resampled_table((rows, columns)), expected, f"table {rows}x{columns}", **tolerance)
         checked += 1
     if "images" in case.fields:
         check_packed_list(case, model, tolerance)
@@ -62,16 +64,16 @@ def check_packed_list(case: GoldenCase, model: OryxViT, tolerance: dict):
     count = len(case.fields["images"])
     images = [case.tensor(f"{i}/pixels")[0] for i in range(count)]
     patches, grids = pack_images(images, model.config.patch_size)
-    assert grids == [tuple(image["grid_hw"]) for image in case.fields["images"]]
+    assert_same(grids, [tuple(image["grid_hw"]) for image in case.fields["images"]], "grids")
     packed = model(patches, grids, output_hidden_states=True)
     for i, (ours, embedded) in enumerate(
         zip(packed.maps(), packed.hidden_states[0].split([h * w for h, w in grids]), strict=True)
     ):
-        case.check(ours[None], case.tensor(f"{i}/features"), f"features {i}", **tolerance)
+        assert_close(ours[None], case.tensor(f"{i}/features"), f"features {i}", **tolerance)
         if case.has(f"{i}/embedded"):
             assert_close(embedded[None], case.tensor(f"{i}/embedded"), f"embedded {i}", **tolerance)
         alone = model(*pack_images([images[i]], model.config.patch_size)).tokens
-        assert_close(alone, ours, f"features {i} alone", **tolerance)
+        assert torch.allclose(alone, ours, **tolerance), f"features {i}: packed and alone differ"
     if case.has("cu_seqlens"):
         assert_equal(torch.tensor(cumulative_lengths(h * w for h, w in grids)), case.tensor("cu_seqlens"), "cu_seqlens")
     for block, ours in enumerate(packed.hidden_states[1:]):
@@ -82,9 +84,9 @@ def check_packed_list(case: GoldenCase, model: OryxViT, tolerance: dict):
 def check_dense(case: GoldenCase, model: OryxViT, tolerance: dict):
     patches, grids = pack_images(list(case.tensor("pixels")), model.config.patch_size)
     if "grid_hw" in case.fields:
-        assert set(grids) == {tuple(case.fields["grid_hw"])}
+        assert_same(set(grids), {tuple(case.fields["grid_hw"])}, "grids")
     ours = torch.stack(model(patches, grids).maps())
-    case.check(ours, case.tensor("features"), "features", **tolerance)
+    assert_close(ours, case.tensor("features"), "features", **tolerance)
 
 
 def stated_pictures(case: GoldenCase) -> list[torch.Tensor]:

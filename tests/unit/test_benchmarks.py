@@ -29,6 +29,11 @@ def in_this_process(name, mix, threads):
     return {kind: 2.0 if name == "padded" else 1.0 for kind in PASSES}
 
 
+@pytest.fixture(scope="module")
+def measured():
+    return measure(TINY, repeats=1, threads=1, memory=in_this_process)
+
+
 @pytest.mark.parametrize(
     ("name", "count", "tokens", "longest", "padding"),
     [
@@ -82,8 +87,8 @@ def test_padding_keeps_real_tokens_in_order():
     assert not padded.pixels[~padded.mask].any()
 
 
-def test_rows_hold_ratios_targets_and_verdicts():
-    rows = packed_encoder.rows_of(TINY, measure(TINY, repeats=1, threads=1, memory=in_this_process))
+def test_rows_hold_ratios_targets_and_verdicts(measured):
+    rows = packed_encoder.rows_of(TINY, measured)
     by_measure = {row["measure"]: row for row in rows}
     assert by_measure["largest difference of a feature"]["met"] is True
     for kind in PASSES:
@@ -94,12 +99,13 @@ def test_rows_hold_ratios_targets_and_verdicts():
         assert all(seconds[name]["cpu"] >= seconds[name]["user"] - 1e-9 for name in ("padded", "packed"))
 
 
-def test_speed_verdicts_follow_the_ratio():
+def test_speed_verdicts_follow_the_ratio(measured):
     clocks = {
         "padded": dict.fromkeys(("user", "cpu", "wall"), 3.0),
         "packed": dict.fromkeys(("user", "cpu", "wall"), 2),
     }
-    measured = measure(TINY, repeats=1, threads=1, memory=lambda *_: None) | {"seconds": dict.fromkeys(PASSES, clocks)}
+    unknown = dict.fromkeys(measured["memory_mib"])
+    measured = measured | {"seconds": dict.fromkeys(PASSES, clocks), "memory_mib": unknown}
     for target, met in ((1.5, True), (1.6, False)):
         rows = packed_encoder.rows_of(replace(TINY, speed_target=target), measured)
         assert [row["met"] for row in rows if row["measure"].endswith("user s")] == [met, met]

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 from oryx.errors import RunError
-from oryx.evidence import rows as module
+from oryx.evidence import store
 from oryx.evidence.rows import (
     IDENTITY,
     TIMING,
-    RowWriter,
     identity,
     read_rows,
     read_rows_xz,
@@ -25,6 +24,7 @@ from oryx.evidence.rows import (
     write_rows_xz,
 )
 from oryx.evidence.schema import FIELDS
+from oryx.evidence.store import RowWriter
 from tests.unit.evidence.builders import failed, row
 
 DICTIONARY = Path(__file__).parents[3] / "docs" / "data-dictionary.md"
@@ -74,7 +74,7 @@ def test_a_torn_last_line_is_dropped_and_resume_equals_an_undisturbed_run(tmp_pa
 def test_kill_in_the_middle_of_writing_loses_at_most_one_batch(tmp_path):
     path = tmp_path / "rows.jsonl"
     code = (
-        "import os, signal, sys; from oryx.evidence.rows import RowWriter\n"
+        "import os, signal, sys; from oryx.evidence.store import RowWriter\n"
         "from tests.unit.evidence.builders import row\n"
         "w = RowWriter(sys.argv[1])\n"
         "for n in range(5): w.write([row(f'i{n}-{k}') for k in range(3)])\n"
@@ -96,7 +96,7 @@ def test_a_full_disk_keeps_whole_batches_only(tmp_path, monkeypatch):
         def full(_):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        patch.setattr(module.os, "fsync", full)
+        patch.setattr(store.os, "fsync", full)
         with pytest.raises(RunError, match=r"rows\.jsonl: cannot be written \(No space left"):
             writer.write([row("b")])
     assert path.read_bytes() == before and not writer.has(row("b"))

@@ -1,4 +1,5 @@
 import json
+import pickle
 
 import pytest
 import torch
@@ -6,9 +7,11 @@ from safetensors.torch import load_file, save_file
 
 import oryx
 from oryx.errors import CheckpointError, MissingResource
-from oryx.model import Layout, OryxForConditionalGeneration, OryxViT
+from oryx.model import Layout, OryxForConditionalGeneration, OryxViT, loading
 from oryx.model.checkpoint_files import INDEX, read_weights
 from oryx.model.loading import load_tower
+from oryx.processing.processor import OryxProcessor
+from oryx.processing.tokenizers import byte_tokenizer
 
 from .builders import MARK, pictures, tiny_model, write_released
 
@@ -226,7 +229,7 @@ class Trap:
     [
         (b"", "0 bytes"),
         (b"garbage" * 9, "63 bytes|refused"),
-        ({"pos_embed": Trap()}, "refused, expected tensors only"),
+        ({"pos_embed": Trap()}, "refused, expected a file of tensors and nothing else"),
         ([torch.ones(2)], "expected a dictionary of tensors"),
         ({"pos_embed": 3}, "expected a dictionary of tensors"),
     ],
@@ -262,3 +265,26 @@ def test_single_file_without_an_index(tmp_path):
         path.unlink()
     save_file(tensors, tmp_path / "model.safetensors")
     assert torch.equal(logits(oryx.load(tmp_path)), logits(model))
+
+
+def test_a_damaged_tokenizer_is_named(tmp_path):
+    folder = tmp_path / "model"
+    OryxProcessor(byte_tokenizer()).save_pretrained(folder)
+    for spoil in (lambda path: path.write_text("{"), lambda path: path.unlink()):
+        spoil(folder / "tokenizer.json")
+        with pytest.raises(CheckpointError, match=r"model: its tokenizer cannot be loaded"):
+            OryxProcessor.from_pretrained(folder)
+
+
+def test_a_pickle_of_anything_else_is_refused_without_advice_to_run_it(tmp_path):
+    path = tmp_path / "oryx_vit.pth"
+    path.write_bytes(pickle.dumps(print))
+    with pytest.raises(CheckpointError, match=r"refused, expected a file of tensors and nothing else") as caught:
+        oryx.load(path)
+    assert "weights_only" not in str(caught.value)
+
+
+def test_nano_says_that_no_whole_model_ships(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading.importlib.resources, "files", lambda _: tmp_path)
+    with pytest.raises(MissingResource, match="'nano': this version ships"):
+        oryx.load("nano")

@@ -101,6 +101,30 @@ def test_the_control_table_compares_legible_with_plain_text(rows):
     assert table.iloc[0]["area_1_legible, legible text"].startswith("0.67 [")
 
 
+def test_an_arm_trained_blind_is_shown_beside_every_score(rows):
+    blind = rows[(rows["arm"] == "native") & (rows["condition"] == "no_visual")]
+    blind = blind.assign(arm="blind", score=(blind["task"] == "number") * 0.25)
+    table = tables.score_table(pd.concat([rows, blind]), ARMS, "native")
+    assert set(table.loc[table["task"] == "number", "trained blind"]) == {"0.25"}
+    assert set(table.loc[table["task"] == "word", "trained blind"]) == {"0.00"}
+    assert set(tables.score_table(rows, ARMS, "native")["trained blind"]) == {""}
+    figure, _ = plots.score_by_task(pd.concat([rows, blind]), ARMS, (*ARMS, "blind"))
+    (line,) = [line for line in figure.axes[0].lines if line.get_label() == "trained blind"]
+    assert next(iter(line.get_ydata())) == 0.25
+
+
+def test_the_match_table_sets_a_foreign_resolution_beside_ones_own(rows):
+    assert tables.match_table(rows).empty
+    native = rows[(rows["arm"] == "native") & (rows["condition"] == "visual") & (rows["task"] == "word")]
+    table = tables.match_table(pd.concat([rows, native.assign(condition="at_area_1", score=0.125)]))
+    (line,) = table.to_dict("records")
+    assert (line["task"], line["trained at"], line["asked at"]) == ("word", "native", "area_1")
+    assert line["score"].startswith("0.1") and line["asked as trained"] != line["score"]
+    seen = tables.score_table(rows, ARMS, "native").set_index(["task", "arm"])["score"]
+    assert line["asked as trained"].startswith(seen["word", "native"])
+    assert line["the arm trained there"].startswith(seen["word", "area_1"])
+
+
 def test_a_run_is_compared_with_the_published_one(rows):
     same = compare(rows, rows)
     assert same["same"].all() and "yes" in say(same)

@@ -119,3 +119,9 @@ def test_a_run_without_notebook_loads_neither_torch_nor_notebook_packages(tmp_pa
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_loads_no_more_than_its_study_needs():
+    code = "import sys, oryx.training.worker, tests.toy; sys.exit(str({'pandas', 'numpy', 'torch'} & {*sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == "set()\n"

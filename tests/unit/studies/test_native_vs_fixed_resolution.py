@@ -5,8 +5,9 @@ import pytest
 
 from oryx.data.items import evaluation_items
 from oryx.data.pictures import PictureSizes
-from oryx.errors import MissingResource, SettingsError
+from oryx.errors import CheckpointError, MissingResource, SettingsError
 from oryx.grids import image_token_count
+from oryx.studies import native_vs_fixed_resolution
 from oryx.studies.native_vs_fixed_resolution import (
     ARMS,
     BLIND,
@@ -14,6 +15,7 @@ from oryx.studies.native_vs_fixed_resolution import (
     OBJECT_TASKS,
     QUESTIONS,
     TEXT_TASKS,
+    WEIGHTS,
     NativeVsFixedResolution,
     Settings,
     arm_resolution,
@@ -69,3 +71,36 @@ def test_scales_that_cannot_run_say_what_they_need():
         study.check(study.settings(scale="small"))
     with pytest.raises(SettingsError, match="train_steps: expected at least 1, got 0"):
         Settings.from_mapping({"train_steps": 0})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"batch": 5000}, "batch: expected at most train_items, 4000, got 5000"),
+        ({"learning_rate": -1}, "learning_rate: expected more than 0, got -1"),
+        ({"side": 768}, "side: expected at most 48 .* got 768"),
+        ({"side": 4}, "side 4: no picture of 4 to 64 pixels has"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_before_any_work(values, said):
+    study = NativeVsFixedResolution()
+    with pytest.raises(SettingsError, match=said):
+        study.check(study.settings(values))
+
+
+def test_shared_weights_that_are_not_the_shipped_ones_are_named_before_any_work(tmp_path, monkeypatch):
+    study = NativeVsFixedResolution()
+    study.check(study.settings())
+    monkeypatch.setattr(native_vs_fixed_resolution, "WEIGHTS", tmp_path)
+    with pytest.raises(MissingResource, match=r"are not in .*--from-scratch"):
+        study.check(study.settings())
+    for name in ("manifest.json", "oryxvit.safetensors", "reader.safetensors"):
+        (tmp_path / name).write_bytes((WEIGHTS / name).read_bytes())
+    study.check(study.settings())
+    with (tmp_path / "reader.safetensors").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(CheckpointError, match=r"reader\.safetensors: expected sha256 \w+, got \w+ of 1000 bytes"):
+        study.check(study.settings())
+    (tmp_path / "reader.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"reader\.safetensors is missing; expected"):
+        study.check(study.settings())
