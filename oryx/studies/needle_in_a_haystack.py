@@ -18,6 +18,7 @@ import pandas as pd
 
 import oryx
 from oryx.data.corpora import data_hash
+from oryx.data.haystacks import CORPORA as HAYSTACKS
 from oryx.errors import InputError, MissingResource
 from oryx.evidence.files import atomic_write_text
 from oryx.runs.settings import StudySettings, setting
@@ -35,7 +36,7 @@ from oryx.studies.needle_arms import (
 )
 
 SHARED = "shared"
-CORPORA = ("fonts", "glosses", "icons", "photos", "tables")
+CORPORA = (*HAYSTACKS, "icons")
 WEIGHTS = Path(oryx.__path__[0]) / "weights" / "nano"
 SECONDS_A_STEP, SECONDS_A_THOUSAND_TOKENS = 0.1, 0.04
 """Measured on the machine that the published run was made on; for ``plan`` alone."""

@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
+from torch import Tensor
 
 import oryx
 from oryx.errors import MissingResource
 from oryx.evidence.rows import RowWriter
+from oryx.grids import Size
 from oryx.model.loading import resolve
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.images import frame_view, to_pixels
 from oryx.processing.long_video import FrameCache, FrameEncoder
+from oryx.processing.video import probe
 from oryx.studies.needle_arms import ARMS, arm_cells, audit_cells
 from oryx.studies.needle_asking import Asker
 from oryx.studies.needle_context import check_fits, compressed
-from oryx.studies.needle_videos import HaystackFiles, TrialVideos
+from oryx.studies.needle_videos import HaystackFiles, TrialVideos, at_size
 from oryx.training.dialogue import Chat
 
 CARD = (
@@ -36,15 +40,22 @@ PHRASES = {
 CHUNK = 16
 
 
+def shown_size(settings: Any) -> Size:
+    """(height, width) of the frames: as set, or those of one's own video, cut to even sides as H.264 wants needles."""
+    if not settings.video:
+        return settings.frame_side, settings.frame_side
+    height, width = probe(settings.video).size
+    return height - height % 2, width - width % 2
+
+
 def check(settings: Any) -> None:
     """Raises MissingResource without a checkpoint, InputError saying how many frames fit if a length does not."""
     if not settings.checkpoint:
         raise MissingResource("scale 'paper' needs released weights: -p checkpoint=FOLDER or a repository name")
-    config = json.loads((resolve(settings.checkpoint) / "config.json").read_text())
+    config, size = json.loads((resolve(settings.checkpoint) / "config.json").read_text()), shown_size(settings)
     for arm in settings.arms:
-        size = (settings.frame_side, settings.frame_side)
-        longest = max(cell.frames for cell in arm_cells(settings, arm))
-        check_fits(longest, config["tokenizer_model_max_length"], compressed(size, ARMS[arm].side ** 2))
+        longest, grid = max(cell.frames for cell in arm_cells(settings, arm)), compressed(size, ARMS[arm].side ** 2)
+        check_fits(longest, config["tokenizer_model_max_length"], grid)
 
 
 @lru_cache(maxsize=4)
@@ -74,14 +85,16 @@ def run_arm(
     """Ask released weights every cell of an arm; goes on from the rows in ``folder``. Features are cached on disk."""
     side, gpu = ARMS[arm].side, torch.cuda.is_available()
     model = placed(oryx.load(settings.checkpoint, dtype=torch.bfloat16 if gpu else torch.float32))
-    processor, size = model.processor, (settings.frame_side, settings.frame_side)
+    processor, size = model.processor, shown_size(settings)
     if processor is None:
         raise MissingResource(f"{settings.checkpoint}: expected a tokenizer beside the weights, there is none")
     options = processor.options
     long = side > 2  # as the released scripts: 16x compressed videos have a size rule of their own
-    encoder = FrameEncoder(
-        model, lambda frame: to_pixels(frame_view(frame, options, long)), side, CHUNK, next(model.parameters()).dtype
-    )
+
+    def pixels(frame: Image.Image) -> Tensor:
+        return to_pixels(frame_view(at_size(frame, size), options, long))
+
+    encoder = FrameEncoder(model, pixels, side, CHUNK, next(model.parameters()).dtype)
     identity = {"weights": base["weights_hash"], "size": list(size), "options": asdict(options)}
     features = FrameCache(cache / "features", encoder, identity)
     files = HaystackFiles(
