@@ -30,7 +30,11 @@ class Seed:
     def _job(self, arm: str, threads: int = 1) -> Job:
         folder = self.folder / "arms" / arm
         place = f"{type(self.study).__module__}:{type(self.study).__qualname__}"
-        return Job(place, self.settings.to_dict(), arm, self.seed, folder, self.study.needs_torch, self.inputs, threads)
+        study, settings = self.study, self.settings
+        processes = study.processes(settings, arm)
+        return Job(
+            place, settings.to_dict(), arm, self.seed, folder, study.needs_torch, self.inputs, threads, processes
+        )
 
     @property
     def finished(self) -> bool:

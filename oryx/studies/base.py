@@ -76,6 +76,10 @@ class Study(ABC):
         """Arms that must be finished before the others start (shared weights trained from scratch); none by default."""
         return []
 
+    def processes(self, settings: Any, arm: str) -> int:
+        """How many processes do an arm together; each calls :meth:`run_job` and takes its part of the work."""
+        return 1
+
     def hashes(self, settings: Any) -> dict[str, str]:
         """``weights_hash`` and ``data_hash``: sha256 of what jobs read beside the settings. Jobs done from others are
         laid aside and done anew."""
