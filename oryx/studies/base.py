@@ -114,6 +114,13 @@ class Study(ABC):
         """``results/<study>/<scale>``; settings away from the preset are named too: ``<scale>,<name>=<value>``."""
         return Path(settings.results) / self.id / settings.variant
 
+    def published_rows(self, settings: StudySettings) -> list[pd.DataFrame]:
+        """The rows of every published run of this study at this scale, the default run first."""
+        folder = Path(settings.results) / self.id
+        places = [folder / settings.scale, *sorted(folder.glob(f"{settings.scale},*"))]
+        files = [place / "rows.columns.jsonl.xz" for place in places]
+        return [read_rows_xz(file) for file in files if file.exists()]
+
     def run(self, settings: Any) -> Run:
         """Do what is missing of this run, then merge, judge and compare it; or read the published one.
 
