@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from oryx.data.corpora import data_hash
 from oryx.data.haystacks import ENCODER, make_haystack, write_once
 from oryx.data.items import generator
 from oryx.data.needles import COLOURS, NUMBERS, card, draw_needle
@@ -84,7 +85,8 @@ def make_bank(
     )
     needles = [draw_needle(rng, "picture", split, size, "bank") for _ in range(pictures)]
     images = (needle.frames[0] for needle in needles)
-    described = {"split": split, "seed": seed, "size": list(size), "encoder": ENCODER}
+    data = data_hash(("fonts", "icons"))
+    described = {"split": split, "seed": seed, "size": list(size), "encoder": ENCODER, "data": data}
     for name, frames, count in (("cards", drawn, pages), ("pictures", images, pictures)):
         files.append(Path(folder) / f"{split}-{seed}-{count}-{name}.mp4")
         write_once(files[-1], {**described, name: count}, frames, size)

@@ -26,6 +26,9 @@ from oryx.errors import InputError
 from oryx.evidence.files import atomic_write_text
 from oryx.processing.video import read_frames
 
+CORPORA = ("clips", "fonts", "glosses", "photos", "tables")
+"""What haystacks are made of."""
+
 KINDS = {"photo": 0.4, "clip": 0.2, "page": 0.2, "chart": 0.2}
 """Kind of shot -> share of a haystack."""
 
@@ -107,6 +110,7 @@ def make_haystack(
     path, shots = Path(folder) / f"{name}.mp4", haystack_shots(split, number, frames)
     described = {
         "split": split, "number": number, "frames": frames, "size": list(size), "rate": 1, "encoder": ENCODER,
+        "data": corpora.data_hash(CORPORA),
         "inserted": sorted(inserted), "shots": json.loads(json.dumps([asdict(shot) for shot in shots])),
     }  # fmt: skip
     plain = (draw_shot(shot, split, size) for shot in shots)

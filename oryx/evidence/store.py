@@ -70,6 +70,29 @@ class RowWriter:
         self.close()
 
 
+def part_writer(folder: Path, number: int) -> RowWriter:
+    """The writer of process ``number`` of several that share the rows of ``folder``.
+
+    Each has a file of its own, and knows what is in ``rows.jsonl`` already. See :func:`gather_parts`.
+    """
+    writer = RowWriter(folder / f"rows.part-{number}.jsonl")
+    if (whole := folder / "rows.jsonl").exists():
+        writer.seen |= {identity(row) for row in lines_of(whole)}
+    return writer
+
+
+def gather_parts(folder: Path) -> None:
+    """Move the rows of all parts into ``rows.jsonl``; a kill in between loses none and doubles none.
+
+    To be called by one process while no other writes: before the others begin (an earlier run may have been killed,
+    with more processes or fewer) and after all have ended.
+    """
+    with RowWriter(folder / "rows.jsonl") as whole:
+        for part in sorted(folder.glob("rows.part-*.jsonl")):
+            whole.write([row for row in lines_of(part) if not whole.has(row)])
+            part.unlink()
+
+
 def lines_of(path: Path) -> Iterator[dict]:
     """The rows of a file, a torn last line passed over; raises RunError for any other line that is none."""
     try:

@@ -168,6 +168,26 @@ def break_table(rows: pd.DataFrame, easy: int) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def training_length_table(runs: Sequence[pd.DataFrame], arms: Sequence[str]) -> pd.DataFrame:
+    """Arms by the longest clip they were trained on, over several runs: score with Wilson's 95 % interval by length.
+
+    An arm that several runs trained alike counts once; of its lengths each comes from the first run that asked it.
+    """
+    by, found = ["arm", "longest_trained", "length"], []
+    for rows in runs:
+        asked = rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))]
+        found += [shares(asked, ("arm", "length"))] if len(asked) else []
+    if not found:
+        return pd.DataFrame(columns=["trained to, frames", "arm"])
+    frame = pd.concat(found).drop_duplicates(by)
+    frame["text"] = [f"{line.score:.2f} [{line.low:.2f}, {line.high:.2f}]" for line in frame.itertuples()]
+    wide = frame.pivot(index=["longest_trained", "arm"], columns="length", values="text").fillna("")
+    wide = wide.rename(columns=lambda length: f"{length:,} frames").reset_index()
+    wide = wide.rename(columns={"longest_trained": "trained to, frames"}).rename_axis(columns=None)
+    wide.insert(2, "1,600 frames are", [f"{1600 / trained:.0f} times that" for trained in wide["trained to, frames"]])
+    return wide
+
+
 def other_question_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Does it still speak sense? Answers to a question about the same video that retrieval training lacks.
 

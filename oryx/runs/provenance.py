@@ -76,7 +76,7 @@ def _text(value: Any) -> str:
 
 
 def finish(manifest: dict, arms: dict[str, dict]) -> dict:
-    """The manifest with the end time, and seconds and peak memory in megabytes of each finished arm."""
+    """The manifest with the end time, and seconds, CPU seconds and peak memory in megabytes of each finished job."""
     own = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     largest = max((arm["peak_memory_mb"] for arm in arms.values()), default=0)
     return {**manifest, "end": now(), "arms": arms, "peak_memory_mb": {"parent": own, "largest_worker": largest}}

@@ -31,7 +31,11 @@ class Seed:
     def _job(self, arm: str, threads: int = 1) -> Job:
         folder = self.folder / "arms" / arm
         place = f"{type(self.study).__module__}:{type(self.study).__qualname__}"
-        return Job(place, self.settings.to_dict(), arm, self.seed, folder, self.study.needs_torch, self.inputs, threads)
+        study, settings = self.study, self.settings
+        processes = study.processes(settings, arm)
+        return Job(
+            place, settings.to_dict(), arm, self.seed, folder, study.needs_torch, self.inputs, threads, processes
+        )
 
     @property
     def all_jobs(self) -> list[Job]:
@@ -67,7 +71,7 @@ class Seed:
         """Complete the manifest and write the final state, once."""
         if read_status(self.folder / "status.json")["state"] not in ("queued", "running"):
             return
-        arms = {job.arm: json.loads((job.folder / "done").read_text()) for job in self.jobs if job.done}
+        arms = {job.arm: json.loads((job.folder / "done").read_text()) for job in [*self.first, *self.jobs] if job.done}
         atomic_write_json(self.folder / "manifest.json", provenance.finish(self.manifest, arms))
         write_status(self.folder / "status.json", state, message)
 

@@ -80,6 +80,10 @@ class Study(ABC):
         """
         return []
 
+    def processes(self, settings: Any, arm: str) -> int:
+        """How many processes do an arm together; each calls :meth:`run_job` and takes its part of the work."""
+        return 1
+
     def hashes(self, settings: Any) -> dict[str, str]:
         """``weights_hash`` and ``data_hash``: sha256 of what jobs read beside the settings. Jobs done from others are
         laid aside and done anew."""
@@ -113,6 +117,15 @@ class Study(ABC):
     def published_folder(self, settings: StudySettings) -> Path:
         """``results/<study>/<scale>``; settings away from the preset are named too: ``<scale>,<name>=<value>``."""
         return Path(settings.results) / self.id / settings.variant
+
+    def published_rows(self, settings: StudySettings) -> "list[pd.DataFrame]":
+        """The rows of every published run of this study at this scale, the default run first."""
+        from oryx.evidence.rows import read_rows_xz
+
+        folder = Path(settings.results) / self.id
+        places = [folder / settings.scale, *sorted(folder.glob(f"{settings.scale},*"))]
+        files = [place / "rows.columns.jsonl.xz" for place in places]
+        return [read_rows_xz(file) for file in files if file.exists()]
 
     def run(self, settings: Any) -> Run:
         """Do what is missing of this run, then merge, judge and compare it; or read the published one.

@@ -11,7 +11,7 @@ import torch
 
 from oryx.data.items import evaluation_items
 from oryx.evidence.files import atomic_write_json
-from oryx.evidence.rows import RowWriter
+from oryx.evidence.store import RowWriter
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT
 from oryx.studies.encoder_arms import ARMS, BLIND, arm_view

@@ -28,6 +28,7 @@ class Asker:
 
     ``base``: the fields that all rows share; ``grid``: of a compressed frame; ``longest``: frames in the longest clip
     it was trained on; ``phrases``: what stands for a question's short form (``red``), itself where there is none.
+    ``turn``: (number, count) of this process among those that share the trials.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class Asker:
         longest: int,
         dialogue: Dialogue | None = None,
         phrases: Mapping[str, str] = {},
+        turn: tuple[int, int] = (0, 1),
     ):
         self.model, self.videos, self.writer, self.base, self.longest = model, videos, writer, base, longest
         self.grid = grid
-        self.dialogue, self.phrases = dialogue or Bytes(), phrases
+        self.dialogue, self.phrases, self.turn = dialogue or Bytes(), phrases, turn
 
     def ask_all(self, asked: Sequence[Cell], audited: Sequence[Cell], split: str, folder: Path, progress) -> None:
         """Every cell, then those to be asked as complete files (written to ``folder`` one at a time)."""
@@ -71,7 +73,10 @@ class Asker:
 
     def _trials(self, cell: Cell, split: str) -> list[Trial]:
         where, files = (split, cell.variant, cell.frames, cell.depth), self.videos.files
-        return [make_trial(*where, i, files.size, files.count) for i in range(cell.trials)]
+        trials = [make_trial(*where, i, files.size, files.count) for i in range(cell.trials)]
+        number, count = self.turn
+        by_haystack = files.count >= count  # so that each haystack is encoded by one process
+        return [t for i, t in enumerate(trials) if (t.haystack if by_haystack else i) % count == number]
 
     def _missing(self, trial: Trial, asked: Sequence[str]) -> list[str]:
         return [c for c in asked if not self.writer.has({**self.base, "condition": c, "item": trial.id})]

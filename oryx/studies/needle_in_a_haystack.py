@@ -18,6 +18,7 @@ import pandas as pd
 
 import oryx
 from oryx.data.corpora import data_hash
+from oryx.data.haystacks import CORPORA as HAYSTACKS
 from oryx.errors import InputError, MissingResource
 from oryx.evidence.files import atomic_write_text
 from oryx.runs.settings import StudySettings, setting
@@ -35,7 +36,7 @@ from oryx.studies.needle_arms import (
 )
 
 SHARED = "shared"
-CORPORA = ("fonts", "glosses", "icons", "photos", "tables")
+CORPORA = (*HAYSTACKS, "icons")
 WEIGHTS = Path(oryx.__path__[0]) / "weights" / "nano"
 SECONDS_A_STEP, SECONDS_A_THOUSAND_TOKENS = 0.1, 0.04
 """Measured on the machine that the published run was made on; for ``plan`` alone."""
@@ -66,6 +67,9 @@ class Settings(StudySettings):
     learning_rate: float = setting(1e-3, "peak learning rate")
     frame_side: int = setting(32, "side of the square haystack frames in pixels; the nano reader's is 32", least=32)
     checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name")
+    processes: int = setting(
+        1, "scale paper: processes that share the questions, each on a GPU of its own", counts=False, least=1
+    )
 
     presets: ClassVar[dict[str, dict]] = {
         "smoke": {
@@ -124,6 +128,8 @@ class NeedleInAHaystack(Study):
             from oryx.studies import needle_released
 
             return needle_released.check(settings)
+        if settings.processes > 1:
+            raise InputError(f"processes: only scale 'paper' shares its questions, got {settings.processes}")
         if settings.frame_side != 32:
             raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
         if settings.scale == "small" and not settings.from_scratch:
@@ -139,6 +145,10 @@ class NeedleInAHaystack(Study):
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes its files and (from scratch, or at smoke) trains the shared reader."""
         return [] if settings.scale == "paper" else [[SHARED]]
+
+    def processes(self, settings: Settings, arm: str) -> int:
+        """Released weights are asked by several processes if the settings say so."""
+        return settings.processes
 
     def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
         """What the numbers rest on beside the settings: the reader of frames, the shipped data, one's own video."""

@@ -3,6 +3,7 @@
 Files and features lie in one cache folder that all arms, seeds and runs share; both are found again by their content.
 """
 
+import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -27,14 +28,15 @@ from oryx.training.worker import die_with_parent
 
 
 class HaystackFiles:
-    """The haystacks of a split: ``count`` files of ``frames`` frames each, or one video of the user's own.
+    """The haystacks of a split: ``count`` files of ``frames`` frames each, or one video of the user's own (count 1).
 
     A shorter haystack is the beginning of a file; a longer one goes on in the next file. Of one's own video frames are
     taken evenly, so there needles are inserted after sampling.
     """
 
     def __init__(self, folder: Path, split: str, count: int, frames: int, size: tuple[int, int], own: str = ""):
-        self.folder, self.split, self.count, self.frames, self.size, self.own = folder, split, count, frames, size, own
+        self.folder, self.split, self.frames, self.size, self.own = folder, split, frames, size, own
+        self.count = 1 if own else count
         self.checked: dict[int, Path] = {}
 
     def path(self, number: int) -> Path:
@@ -44,6 +46,15 @@ class HaystackFiles:
             made = make_haystack(self.folder, self.split, number, self.frames, self.size)
             self.checked[number] = made.path
         return self.checked[number]
+
+    def needle(self, frame: Image.Image) -> Path:
+        """The file of one inserted frame, written if it is not there; named by what the frame shows."""
+        shown = hashlib.sha256(repr(frame.size).encode() + frame.convert("RGB").tobytes()).hexdigest()
+        path = self.folder / "needles" / shown[:2] / f"{shown}.mp4"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_video(path, [frame], self.size)
+        return path
 
     def parts(self, number: int, frames: int) -> list[tuple[Path, Sequence[int]]]:
         """Files and frames of them that make haystack ``number`` of ``frames`` frames."""
@@ -74,7 +85,7 @@ class TrialVideos:
         plain = self._haystack(trial.haystack, trial.frames - len(trial.inserted))
         pieces, taken, place = [], 0, 0
         for at, frame in trial.inserted.items():
-            pieces += [plain.tokens[taken : taken + at - place], self._inserted(trial, at, frame)]
+            pieces += [plain.tokens[taken : taken + at - place], self._inserted(trial, frame)]
             taken, place = taken + at - place, at + 1
         return FrameTokens(torch.cat([*pieces, plain.tokens[taken:]]), plain.grid)
 
@@ -91,23 +102,20 @@ class TrialVideos:
         return FrameTokens(torch.cat([part.tokens for part in found]), found[0].grid)
 
     def _file(self, path: Path, indices: Sequence[int]) -> FrameTokens:
-        if self.files.own:
-            return self.cache.encode(path, indices)
-        whole = MOST_FRAMES[self.cache.encoder.side]
-        count = self.files.frames if whole is None else min(whole, self.files.frames)
-        if (path, count) not in self.kept:
-            self.kept[path, count] = self.cache.encode(path, range(count))
-        kept = self.kept[path, count]
+        if not self.files.own:  # a shorter haystack is the beginning of the file
+            whole = MOST_FRAMES[self.cache.encoder.side]
+            wanted = range(self.files.frames if whole is None else min(whole, self.files.frames))
+        else:
+            wanted = indices
+        if (path, len(wanted)) not in self.kept:
+            self.kept[path, len(wanted)] = self.cache.encode(path, wanted)
+        kept = self.kept[path, len(wanted)]
         return FrameTokens(kept.tokens[: len(indices)], kept.grid)
 
-    def _inserted(self, trial: Trial, place: int, frame: Image.Image) -> Tensor:
+    def _inserted(self, trial: Trial, frame: Image.Image) -> Tensor:
         if self.codes is not None:
             return self.codes.of(int(trial.needle.answer), trial.needle.question)[None]
-        path = self.files.folder / "needles" / f"{trial.id}/{place}.mp4"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_video(path, [frame], self.files.size)
-        return self.cache.encode(path).tokens
+        return self.cache.encode(self.files.needle(frame)).tokens
 
 
 class NeedleCodes:
@@ -136,13 +144,17 @@ class NeedleCodes:
         return FrameTokens(coded, tokens.grid)
 
 
+def at_size(frame: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The frame scaled to (height, width); itself if it has that size."""
+    return frame if frame.size == size[::-1] else frame.resize(size[::-1], Image.Resampling.BICUBIC)
+
+
 def frame_pixels(size: tuple[int, int]):
     """A function from a frame to its pixels (3, H, W) in [-1, 1], scaled to ``size`` where it has another."""
 
     def pixels(frame: Image.Image) -> Tensor:
-        if frame.size != size[::-1]:
-            frame = frame.resize(size[::-1], Image.Resampling.BICUBIC)
-        return torch.from_numpy(np.asarray(frame, dtype=np.float32).transpose(2, 0, 1) / np.float32(127.5) - 1)
+        shown = np.asarray(at_size(frame, size), dtype=np.float32)
+        return torch.from_numpy(shown.transpose(2, 0, 1) / np.float32(127.5) - 1)
 
     return pixels
 

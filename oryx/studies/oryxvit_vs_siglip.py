@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import pandas as pd
-
 import oryx
 from oryx.data.corpora import data_hash
 from oryx.errors import MissingResource, SettingsError
@@ -160,6 +158,8 @@ class OryxViTvsSigLIP(Study):
 
     def collect(self, settings: Settings) -> Run:
         """As every study's, and ``looks.csv``: the direct looks at the encoders, one line a number, all seeds."""
+        import pandas as pd  # here, not above: workers need no frames
+
         looks = [
             pd.read_json(self.run_folder(settings) / f"seed-{seed}" / "arms" / LOOKS / "looks.json")
             for seed in settings.seeds
@@ -172,6 +172,8 @@ class OryxViTvsSigLIP(Study):
 
     def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
         """Scores by task, tokens, size and aspect ratio, the direct looks, verdicts and training curves."""
+        import pandas as pd
+
         from oryx.report import encoder_crossed, encoder_plots
 
         arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]

@@ -25,6 +25,7 @@ class Job:
     """One arm with one seed; ``folder`` takes its rows, checkpoints, log and the mark that it is done.
 
     ``inputs``: hashes of what the job reads beside its settings (shared weights, data). ``threads``: of its process.
+    ``processes``: that do it together; more than one are started by torch's launcher and find each other by accelerate.
     """
 
     study: str
@@ -35,6 +36,7 @@ class Job:
     torch: bool = True
     inputs: dict = field(default_factory=dict)
     threads: int = 1
+    processes: int = 1
 
     @property
     def done(self) -> bool:
@@ -116,11 +118,15 @@ def run_jobs(
 def _start(job: Job) -> subprocess.Popen:
     job.folder.mkdir(parents=True, exist_ok=True)
     description = job.folder / "job.json"
-    fields = {name: getattr(job, name) for name in ("study", "settings", "arm", "seed", "torch", "inputs", "threads")}
+    fields = {
+        name: getattr(job, name)
+        for name in ("study", "settings", "arm", "seed", "torch", "inputs", "threads", "processes")
+    }
     atomic_write_json(description, {**fields, "folder": str(job.folder), "parent": os.getpid()})
     with (job.folder / "log.txt").open("ab") as log:
-        command = [sys.executable, "-m", "oryx.training.worker", str(description)]
-        return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        launch = ["torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}", "-m"]
+        command = [*(launch if job.processes > 1 else []), "oryx.training.worker", str(description)]
+        return subprocess.Popen([sys.executable, "-m", *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
 
 def _tail(job: Job, lines: int = 12) -> str:

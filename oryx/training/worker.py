@@ -10,6 +10,9 @@ import resource
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 
 from oryx.evidence.files import atomic_write_json
@@ -20,10 +23,21 @@ ORPHAN_SECONDS = 30.0
 
 
 def die_with_parent(parent: int, every: float = 0.5) -> None:
-    """End this process soon after ``parent`` has gone, so that a kill leaves no orphan training on."""
+    """End this process soon after ``parent`` has gone, so that a kill leaves no orphan training on.
+
+    ``parent`` is this process's own parent, or that of the launcher between them.
+    """
+    own = os.getppid() == parent
+
+    def there() -> bool:
+        try:
+            os.kill(parent, 0)
+        except ProcessLookupError:
+            return False
+        return not own or os.getppid() == parent
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while there():
             time.sleep(every)
         os._exit(137)
 
@@ -31,7 +45,7 @@ def die_with_parent(parent: int, every: float = 0.5) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Carry out the job described in the file and mark it done; the mark tells seconds and peak memory."""
+    """Carry out the job described in the file and mark it done; the mark tells seconds, CPU seconds and peak memory."""
     began = time.monotonic()
     job = json.loads(Path(arguments[0]).read_text())
     die_with_parent(job["parent"])
@@ -44,12 +58,37 @@ def main(arguments: list[str]) -> None:
     study = registry.get(job["study"])
     folder = Path(job["folder"])
     settings = study.settings(job["settings"])
+    first, wait_for_others = _among(job["processes"])
     # after a kill the earlier worker may live on for a moment: two must never write one file
-    with held(folder, wait=ORPHAN_SECONDS):
-        study.run_job(settings, job["arm"], job["seed"], folder, Progress(folder))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        done = {"seconds": round(time.monotonic() - began, 1), "peak_memory_mb": round(peak)}
-        atomic_write_json(folder / "done", done)
+    with held(folder, wait=ORPHAN_SECONDS) if first else nullcontext():
+        progress = Progress(folder) if first else lambda *_: None
+        study.run_job(settings, job["arm"], job["seed"], folder, progress)
+        wait_for_others()
+        if first:
+            atomic_write_json(folder / "done", _cost(began))
+
+
+def _among(processes: int) -> tuple[bool, Callable[[], None]]:
+    """Whether this is the first of the processes of its job, and what to call to wait for all of them."""
+    if processes == 1:
+        return True, lambda: None
+    import torch
+    from accelerate import PartialState
+
+    # the first may wait hours for the last, and the library gives up after minutes
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=7))
+    return state.is_main_process, state.wait_for_everyone
+
+
+def _cost(began: float) -> dict:
+    own, helpers = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    cpu = own.ru_utime + own.ru_stime + helpers.ru_utime + helpers.ru_stime
+    # wall time says as much about what else the machine does as about the job; CPU time says what the job needs
+    return {
+        "seconds": round(time.monotonic() - began, 1),
+        "cpu_seconds": round(cpu, 1),
+        "peak_memory_mb": round(own.ru_maxrss / 1024),
+    }
 
 
 if __name__ == "__main__":

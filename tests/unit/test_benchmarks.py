@@ -177,5 +177,6 @@ def test_the_benchmark_of_long_videos_runs_and_renews_its_block(tmp_path, monkey
     found = long_videos.main(flags)
     text = docs.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert found["asking"]["tokens"] == 40 * 3 + 2 and len(found["asking"]["wall"]) == 1 and "| 122 |" in text
     assert f"| {found['caching']['ratio']:.1f} |" in text and len(found["decoding"]) == 2
     assert [line["frames"] for line in found["memory"]["lines"]] == [32, 40]

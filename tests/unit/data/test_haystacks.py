@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oryx.data.haystacks import KINDS, draw_shot, haystack_shots, make_haystack, write_video
+from oryx.data import corpora
+from oryx.data.haystacks import CORPORA, KINDS, draw_shot, haystack_shots, make_haystack, write_video
 from oryx.data.splits import split_of
 from oryx.errors import InputError
 from oryx.processing.video import probe, read_frames
@@ -51,13 +52,17 @@ def test_a_needle_is_where_it_was_put_and_the_others_move_up(tmp_path):
     assert json.loads(holding.path.with_suffix(".json").read_text())["inserted"] == [0, 5]
 
 
-def test_the_same_file_at_every_build_and_a_whole_one_is_left_alone(tmp_path):
+def test_the_same_file_at_every_build_and_a_whole_one_is_left_alone(tmp_path, monkeypatch):
     first = make_haystack(tmp_path / "a", "report", 1, 6, SIZE)
     assert make_haystack(tmp_path / "b", "report", 1, 6, SIZE).sha256 == first.sha256
     assert make_haystack(tmp_path / "a", "report", 2, 6, SIZE).sha256 != first.sha256
     os.utime(first.path, (1, 1))
     assert make_haystack(tmp_path / "a", "report", 1, 6, SIZE) == first
     assert first.path.stat().st_mtime == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(corpora, "data_hash", lambda names: "other pictures")
+        make_haystack(tmp_path / "a", "report", 1, 6, SIZE)
+    assert first.path.stat().st_mtime > 1, "made of other data: written anew"
     first.path.write_bytes(first.path.read_bytes()[:500])
     assert make_haystack(tmp_path / "a", "report", 1, 6, SIZE) == first
     assert probe(first.path).frames == 6
@@ -66,6 +71,8 @@ def test_the_same_file_at_every_build_and_a_whole_one_is_left_alone(tmp_path):
 def test_shots_are_of_all_kinds_from_the_split_and_a_longer_haystack_goes_on():
     shots = haystack_shots("report", 0, 200)
     assert {shot.kind for shot in shots} == set(KINDS)
+    made_of = {"photo": "photos", "clip": "clips", "page": "glosses", "chart": "tables"}
+    assert set(CORPORA) == {made_of[kind] for kind in KINDS} | {"fonts"}, "their hashes are part of every row"
     assert haystack_shots("report", 0, 50) == shots[:50]
     assert haystack_shots("report", 1, 50) != shots[:50]
     for shot in shots:

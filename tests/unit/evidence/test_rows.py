@@ -24,7 +24,7 @@ from oryx.evidence.rows import (
     write_rows_xz,
 )
 from oryx.evidence.schema import FIELDS
-from oryx.evidence.store import RowWriter
+from oryx.evidence.store import RowWriter, gather_parts, part_writer
 from tests.unit.evidence.builders import failed, row
 
 DICTIONARY = Path(__file__).parents[3] / "docs" / "data-dictionary.md"
@@ -54,6 +54,21 @@ def test_reopening_knows_what_is_there_and_refuses_it_twice(tmp_path):
     with pytest.raises(RunError, match="already there"):
         writer.write([row("b"), row("b")])
     assert len(read_rows(path)) == 1
+
+
+def test_parts_of_several_processes_become_one_file_and_a_kill_between_doubles_nothing(tmp_path):
+    with RowWriter(tmp_path / "rows.jsonl") as writer:
+        writer.write([row("a")])
+    for number, item in enumerate(("b", "c")):
+        with part_writer(tmp_path, number) as part:
+            assert part.has(row("a")) and not part.has(row("c"))
+            part.write([row(item)])
+    left = (tmp_path / "rows.part-1.jsonl").read_bytes()
+    gather_parts(tmp_path)
+    (tmp_path / "rows.part-1.jsonl").write_bytes(left + left[:30])  # killed before it was removed, or while it grew
+    gather_parts(tmp_path)
+    assert read_rows(tmp_path / "rows.jsonl")["item"].tolist() == ["a", "b", "c"]
+    assert (tmp_path / "rows.jsonl").read_bytes().count(b"\n") == 3 and not list(tmp_path.glob("rows.part-*"))
 
 
 @pytest.mark.parametrize("torn", [b'{"schema": 1, "stu', b"\0\0\0", b"{}"])

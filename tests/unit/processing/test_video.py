@@ -131,11 +131,21 @@ def test_sparse_frames_are_reached_without_decoding_everything(tmp_path, monkeyp
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_turned_recording_is_shown_upright(tmp_path, backend):
-    data = bytearray(write_video(tmp_path / "v.mp4", 2).read_bytes())
+    lying = np.zeros((64, 96, 3), np.uint8)
+    lying[:24, :32] = 200  # top left; a quarter turn clockwise brings it to the top right
+    with av.open(str(tmp_path / "v.mp4"), "w") as file:
+        stream = file.add_stream("libx264", rate=5, options=OPTIONS["libx264"])
+        stream.height, stream.width, stream.pix_fmt = 64, 96, "yuv420p"
+        for _ in range(2):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(lying, format="rgb24")))
+        file.mux(stream.encode())
+    data = bytearray((tmp_path / "v.mp4").read_bytes())
     place = data.find(b"tkhd") + 44  # the track's display matrix: a quarter turn
     data[place : place + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
     (tmp_path / "turned.mp4").write_bytes(data)
     assert probe(tmp_path / "turned.mp4", backend).size == (96, 64)
+    shown = read_frames(tmp_path / "turned.mp4", [0, 1], backend=backend).astype(int)
+    assert np.abs(shown - np.rot90(lying, -1)).mean() < 3
 
 
 @pytest.mark.parametrize("fail", [None, OSError])

@@ -64,6 +64,20 @@ def test_the_break_is_where_half_of_the_easy_score_is_lost(rows):
     assert set(easy["below half from, frames"]) == {"not reached"}
 
 
+def test_training_lengths_of_several_runs_stand_side_by_side_and_count_once(rows):
+    longer = pd.concat([rows, pd.DataFrame([row("retrieval", 3200, 0.0, i, "visual", 0.0) for i in range(4)])])
+    other = rows[rows["arm"] == "retrieval"].assign(longest_trained=100, score=1.0)
+    table = plots.training_length_table([rows, longer.assign(score=0.0), other], ORDER)
+    table = table.set_index(["arm", "trained to, frames"])
+    assert table.index.tolist() == [("short_tokens", 16), ("retrieval", 100), ("retrieval", 400)]
+    assert table.loc[("retrieval", 400), "400 frames"].startswith("0.50 ["), "the first run that asked it"
+    assert table.loc[("retrieval", 400), "3,200 frames"].startswith("0.00 [")
+    assert table.loc[("retrieval", 100), "400 frames"].startswith("1.00 [")
+    assert table.loc[("short_tokens", 16), "400 frames"] == ""
+    assert table.loc[("retrieval", 100), "1,600 frames are"] == "16 times that"
+    assert plots.training_length_table([], ORDER).empty
+
+
 def test_the_audit_pairs_spliced_and_complete_videos(rows):
     whole = [row("retrieval", 50, 0.0, i, "complete_file", float(i > 0)) for i in range(4)]
     table = plots.audit_table(pd.concat([rows, pd.DataFrame(whole)]))

@@ -32,6 +32,7 @@ def test_a_run_makes_rows_tables_verdicts_status_and_manifest(tmp_path):
         assert manifest["peak_memory_mb"]["largest_worker"] == max(
             a["peak_memory_mb"] for a in manifest["arms"].values()
         )
+        assert all(a["seconds"] > 0 and a["cpu_seconds"] > 0 for a in manifest["arms"].values())
         assert (manifest["weights_hash"], manifest["dtype"], manifest["prompts"]) == (
             "w",
             "float32",
@@ -70,6 +71,8 @@ def test_shared_weights_come_before_the_arms(tmp_path):
     run = study.run(settings)
     assert len(run.rows) == 12
     assert (run.folder / "seed-3" / "arms" / "shared" / "weights.json").read_text().strip() == "3"
+    manifest = json.loads((run.folder / "seed-3" / "manifest.json").read_text())
+    assert "shared" in manifest["arms"], "what a seed costs includes the job that the others wait for"
 
 
 def test_arms_of_other_weights_are_laid_aside(tmp_path, capsys):

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from oryx.data.corpora import data_hash
+from oryx.data.haystacks import CORPORA as HAYSTACK_CORPORA
 from oryx.data.needles import VARIANTS
 from oryx.errors import InputError, MissingResource, SettingsError
 from oryx.studies.needle_arms import (
@@ -47,6 +49,11 @@ def test_the_main_arm_is_asked_every_variant_and_beyond_the_grid():
     assert Counter(cell.frames for cell in asked if cell.frames > 1600) == {3200: 3}
     assert len(audit_cells(NANO, HEADLINE[0])) * NANO.audit >= 20
     assert not audit_cells(NANO, HEADLINE[1]) and not audit_cells(replace(NANO, audit=0), HEADLINE[0])
+
+
+def test_rows_rest_on_all_the_data_that_videos_are_made_of():
+    assert NeedleInAHaystack().hashes(NANO)["data_hash"] == data_hash((*HAYSTACK_CORPORA, "icons"))
+    assert "clips" in HAYSTACK_CORPORA and "fonts" in HAYSTACK_CORPORA
 
 
 def test_few_takes_the_ends_and_the_middle():

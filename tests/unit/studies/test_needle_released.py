@@ -9,6 +9,7 @@ from transformers import Qwen2Config
 
 import oryx
 from oryx import Video
+from oryx.data.haystacks import draw_shot, haystack_shots, write_video
 from oryx.data.needles import make_trial
 from oryx.errors import InputError, MissingResource
 from oryx.evidence.rows import read_rows
@@ -77,6 +78,20 @@ def test_released_weights_are_asked_the_grid_and_complete_files_agree_with_ask(c
         model.processor.options = PreprocessOptions(frames=row.length)
         asked = model.ask(Video(file), row.question, compression=16, max_new_tokens=12)
         assert (asked.text, asked.visual_tokens, asked.frames) == (row.answer, row.visual_tokens, row.frames)
+
+
+@pytest.mark.parametrize("size", [(48, 112), (50, 64)])
+def test_needles_are_hidden_in_ones_own_video_at_its_own_size(checkpoint, tmp_path, size):
+    own = tmp_path / "own.mp4"
+    write_video(own, [draw_shot(shot, "dev", size) for shot in haystack_shots("dev", 0, 30)], size)
+    study, settings = NeedleInAHaystack(), settings_of(checkpoint, tmp_path, {"video": str(own)})
+    study.check(settings)
+    study.run_job(settings, "released", 0, tmp_path / "arm", lambda *_: None)
+    rows = read_rows([tmp_path / "arm" / "rows.jsonl"])
+    assert rows["error"].isna().all() and set(rows["inserted"]) == {"after sampling"}
+    assert set(rows["cluster"]) == {"report-haystack-0"}, "one video, one cluster"
+    with pytest.raises(InputError, match="has 30 frames, lengths ask for 31"):
+        study.check(settings_of(checkpoint, tmp_path, {"video": str(own), "lengths": [16, 31]}))
 
 
 def test_a_length_that_does_not_fit_is_refused_with_the_number_that_does(checkpoint, tmp_path):

@@ -27,15 +27,15 @@ def videos(tmp_path, model):
 
 @pytest.mark.parametrize("variant", ["number", "change", "near", "far"])
 @pytest.mark.parametrize("depth", [0.0, 0.4, 1.0])
-def test_every_frame_is_in_its_place(videos, variant, depth):
+def test_every_frame_is_in_its_place(videos, tmp_path, variant, depth):
     trial = make_trial("dev", variant, 20, depth, 1, SIZE, 2)
     made, cache = videos.tokens(trial), videos.cache
     assert len(made) == 20
     haystack = iter(cache.encode(videos.files.path(trial.haystack)).tokens)
     for place in range(20):
         if place in trial.inserted:
-            file = videos.files.folder / "needles" / f"{trial.id}/{place}.mp4"
-            expected = cache.encode(file).tokens[0]
+            write_video(tmp_path / "alone.mp4", [trial.inserted[place]], SIZE)
+            expected = cache.encode(tmp_path / "alone.mp4").tokens[0]
         else:
             expected = next(haystack)
         torch.testing.assert_close(made.tokens[place], expected, atol=0, rtol=0)
@@ -45,6 +45,17 @@ def test_a_haystack_is_encoded_once_for_all_its_trials(videos):
     for index in range(6):
         videos.tokens(make_trial("dev", "number", 20, 0.5, index, SIZE, 2))
     assert videos.cache.misses == 2 + 6, "two haystacks and six needles"
+
+
+def test_a_needle_of_another_size_is_another_file(tmp_path, model):
+    for size in ((32, 32), (64, 64)):
+        files = HaystackFiles(tmp_path / "haystacks", "dev", 2, 24, size)
+        cache = frame_cache(tmp_path, model, 4, size, "w")
+        trial = make_trial("dev", "number", 20, 0.5, 0, size, 2)
+        write_video(tmp_path / "alone.mp4", [trial.needle.frames[0]], size)
+        expected = cache.encode(tmp_path / "alone.mp4").tokens[0]
+        found = TrialVideos(files, cache).tokens(trial).tokens[trial.needles[0]]
+        torch.testing.assert_close(found, expected, atol=0, rtol=0)
 
 
 def test_longer_videos_go_on_in_the_next_file(videos):
@@ -71,7 +82,11 @@ def test_ones_own_video_is_sampled_evenly_and_must_be_long_enough(tmp_path, mode
     files = HaystackFiles(tmp_path / "haystacks", "dev", 2, 24, SIZE, str(own))
     videos = TrialVideos(files, frame_cache(tmp_path, model, 4, SIZE, "w"))
     assert list(files.parts(0, 11)[0][1]) == list(range(0, 31, 3))
-    assert len(videos.tokens(make_trial("dev", "number", 12, 0.5, 0, SIZE, 2))) == 12
+    assert len(videos.tokens(make_trial("dev", "number", 12, 0.5, 0, SIZE, files.count))) == 12
+    assert files.count == 1, "one video is one cluster of trials, whatever the setting says"
+    misses = videos.cache.misses
+    videos.tokens(make_trial("dev", "number", 12, 0.0, 1, SIZE, files.count))
+    assert videos.cache.misses == misses + 1, "only the needle is new"
     with pytest.raises(InputError, match=r"40 frames are asked for, the video has 31"):
         files.parts(0, 40)
 
