@@ -71,7 +71,7 @@ class Seed:
         """Complete the manifest and write the final state, once."""
         if read_status(self.folder / "status.json")["state"] not in ("queued", "running"):
             return
-        arms = {job.arm: json.loads((job.folder / "done").read_text()) for job in [*self.first, *self.jobs] if job.done}
+        arms = {job.arm: json.loads((job.folder / "done").read_text()) for job in self.all_jobs if job.done}
         atomic_write_json(self.folder / "manifest.json", provenance.finish(self.manifest, arms))
         write_status(self.folder / "status.json", state, message)
 
