@@ -67,7 +67,7 @@ class Settings(StudySettings):
 
     presets: ClassVar[dict[str, dict]] = {
         "smoke": {
-            "arms": ("siglip_fixed", "siglip_partition", "control_native", "oryxvit_native", BLIND),
+            "arms": ("siglip_fixed", "siglip_partition", "oryxvit_native", BLIND),
             "train_items": 40,
             "train_steps": 4,
             "batch": 8,
