@@ -147,7 +147,10 @@ def score_by_variant(rows: pd.DataFrame, arm: str) -> tuple[Figure, pd.DataFrame
 
 
 def break_table(rows: pd.DataFrame, easy: int) -> pd.DataFrame:
-    """Where does it break? For each arm the longest videos that keep at least half of its score at ``easy`` frames."""
+    """Where does it break? For each arm the longest videos that keep at least half of its score at ``easy`` frames.
+
+    An arm that is no better than chance there has nothing to keep.
+    """
     frame = shares(rows[rows["variant"] == "number"], ("arm", "length"))
     lines = []
     for arm, mine in frame.groupby("arm", sort=False):
@@ -155,14 +158,15 @@ def break_table(rows: pd.DataFrame, easy: int) -> pd.DataFrame:
         start = mine.loc[mine["length"] == easy, "score"].mean()
         below = mine.loc[mine["score"] < start / 2, "length"]
         kept = mine["length"] if below.empty else mine.loc[mine["length"] < below.min(), "length"]
+        learned = start > mine["chance"].mean()
         lines.append(
             {
                 "arm": arm,
                 "trained to, frames": (trained := int(mine["longest_trained"].max())),
                 "1,600 frames are": f"{1600 / trained:.0f} times that" if trained else "",
                 f"score at {easy} frames": f"{start:.2f}",
-                "keeps half to, frames": int(kept.max()) if len(kept) else "none",
-                "below half from, frames": "not reached" if below.empty else int(below.min()),
+                "keeps half to, frames": int(kept.max()) if len(kept) and learned else "none",
+                "below half from, frames": ("not reached" if below.empty else int(below.min())) if learned else easy,
             }
         )
     return pd.DataFrame(lines)
@@ -178,7 +182,7 @@ def training_length_table(runs: Sequence[pd.DataFrame], arms: Sequence[str]) -> 
         asked = rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))]
         found += [shares(asked, ("arm", "length"))] if len(asked) else []
     if not found:
-        return pd.DataFrame(columns=["trained to, frames", "arm"])
+        return pd.DataFrame([{"published runs": "none at this scale"}])
     frame = pd.concat(found).drop_duplicates(by)
     frame["text"] = [f"{line.score:.2f} [{line.low:.2f}, {line.high:.2f}]" for line in frame.itertuples()]
     wide = frame.pivot(index=["longest_trained", "arm"], columns="length", values="text").fillna("")
@@ -229,7 +233,7 @@ def audit_table(rows: pd.DataFrame) -> pd.DataFrame:
                 "same answer": f"{same:.2f}",
                 "right, spliced": f"{part['score_spliced'].mean():.2f}",
                 "right, complete file": f"{part['score'].mean():.2f}",
-                "largest change of log-likelihood": f"{(part['logprob'] - part['logprob_spliced']).abs().max():.2f}",
+                "largest change of log-likelihood": f"{(part['logprob'] - part['logprob_spliced']).abs().max():.4f}",
             }
         )
     return pd.DataFrame(lines)

@@ -58,7 +58,9 @@ class Settings(StudySettings):
     trials: int = setting(20, "needles a cell", least=1)
     haystacks: int = setting(10, "haystacks that trials draw from", least=1)
     haystack_frames: int = setting(1600, "frames in a haystack file; longer videos go on in the next file", least=8)
-    video: str = setting("", "a long video of your own to hide the needles in, instead of the haystacks")
+    video: str = setting(
+        "", "a long video of your own to hide the needles in, instead of the haystacks; one video gives no verdict"
+    )
     audit: int = setting(3, "trials of each of nine cells that are asked again as complete files", least=0)
     train_steps: int = setting(500, "training steps of the retrieval arms", least=1)
     train_tokens: int = setting(1920, "most video tokens in a training step", least=1)

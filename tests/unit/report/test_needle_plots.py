@@ -62,6 +62,8 @@ def test_the_break_is_where_half_of_the_easy_score_is_lost(rows):
     assert table.loc["retrieval", "1,600 frames are"] == "4 times that"
     easy = plots.break_table(rows[rows["length"] == 16], 16)
     assert set(easy["below half from, frames"]) == {"not reached"}
+    never = plots.break_table(rows.assign(score=0.0), 16)
+    assert set(never["keeps half to, frames"]) == {"none"} and set(never["below half from, frames"]) == {16}
 
 
 def test_training_lengths_of_several_runs_stand_side_by_side_and_count_once(rows):
@@ -75,7 +77,7 @@ def test_training_lengths_of_several_runs_stand_side_by_side_and_count_once(rows
     assert table.loc[("retrieval", 100), "400 frames"].startswith("1.00 [")
     assert table.loc[("short_tokens", 16), "400 frames"] == ""
     assert table.loc[("retrieval", 100), "1,600 frames are"] == "16 times that"
-    assert plots.training_length_table([], ORDER).empty
+    assert "none" in plots.training_length_table([], ORDER).iloc[0, 0]
 
 
 def test_the_audit_pairs_spliced_and_complete_videos(rows):

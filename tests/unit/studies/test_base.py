@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from oryx.errors import MissingResource, RunError
-from oryx.evidence.rows import same_rows
+from oryx.evidence.rows import same_rows, write_rows_xz
 from oryx.runs.shards import held
 from oryx.runs.status import read_status
 from tests.toy import ChangedToyStudy, ToyStudy
@@ -128,3 +128,13 @@ def test_a_worker_loads_no_more_than_its_study_needs():
     code = "import sys, oryx.training.worker, tests.toy; sys.exit(str({'pandas', 'numpy', 'torch'} & {*sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == "set()\n"
+
+
+def test_published_runs_of_the_scale_are_found_the_default_one_first(tmp_path):
+    study, settings = toy(tmp_path)
+    assert study.published_rows(settings) == []
+    rows = study.run(settings).rows
+    for place, item in (("nano,kind=fancy", "b"), ("nano", "a"), ("small", "c")):
+        (tmp_path / study.id / place).mkdir(parents=True)
+        write_rows_xz(rows.head(1).assign(item=item), tmp_path / study.id / place / "rows.columns.jsonl.xz")
+    assert [found["item"].tolist() for found in study.published_rows(settings)] == [["a"], ["b"]]
