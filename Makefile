@@ -39,6 +39,7 @@ unit: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.packed_encoder
+	$(BIN)/python -m benchmarks.native_encoding
 	$(BIN)/python -m benchmarks.long_videos
 
 weights: setup

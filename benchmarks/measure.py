@@ -6,7 +6,7 @@ import multiprocessing
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,22 +69,27 @@ def agreement(padded: Padded, packed: Packed) -> Agreement:
     )
 
 
-def times(padded: Padded, packed: Packed, repeats: int) -> dict[str, dict[str, dict[str, float]]]:
+def times(
+    encoders: Mapping[str, Padded | Packed], repeats: int, wait: Callable[[], None] = lambda: None
+) -> dict[str, dict[str, dict[str, float]]]:
     """Median seconds, ``[pass][encoder][clock]``; the encoders take turns within every repeat.
+
+    ``wait``: returns when the device has done what it was given.
 
     Clocks: "user" is the time all threads of this process spent computing, "cpu" adds what the system spent for it
     (mostly handing out fresh memory pages, which varies with the state of the machine's memory), "wall" is the time
     that passed and the only one that other programs on the machine change much.
     """
-    encoders = {"padded": padded, "packed": packed}
     samples = {kind: {name: [] for name in encoders} for kind in PASSES}
     for _ in range(repeats):
         for kind in PASSES:
             for name, encoder in encoders.items():
                 encoder.model.zero_grad()
                 gc.collect()
+                wait()
                 start = _clocks()
                 run_pass(encoder, kind)
+                wait()
                 end = _clocks()
                 samples[kind][name].append({clock: end[clock] - start[clock] for clock in start})
     return {
@@ -181,6 +186,6 @@ def measure(mix: Mix, repeats: int, threads: int, memory=peak_memory_in_fresh_pr
     padded, packed = pair(mix)
     return {
         "agreement": agreement(padded, packed),
-        "seconds": times(padded, packed, repeats),
+        "seconds": times({"padded": padded, "packed": packed}, repeats),
         "memory_mib": memory_mib,
     }

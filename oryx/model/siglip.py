@@ -5,6 +5,9 @@ pooling head have no place in OryxViT and are left out: at the trained size Oryx
 hidden state before its final norm. The public so400m weights have patches of 14 pixels and the tanh approximation of
 GELU, OryxViT patches of 16 and the exact GELU: the activation is kept as trained, patches are resampled on request.
 How the authors did either is not found.
+
+"The trained size" is whole patches: 384 pixels are 27 patches of 14 and 6 pixels that SigLIP's convolution never reads,
+where OryxViT would pad to 28 patches; the sizes that both read alike are multiples of the patch (378).
 """
 
 import torch
@@ -52,7 +55,8 @@ def resample_patches(weight: Tensor, side: int) -> Tensor:
 
     The pseudo-inverse rule of FlexiViT (arXiv 2212.08013, section 3.4): with B the bilinear enlargement of a patch, the
     new weights give <B x, w'> = <x, w> for every patch x. So a picture that is enlarged patch by patch keeps its
-    embeddings exactly. Raises SettingsError for smaller patches, where no weights can do that.
+    embeddings exactly; one that is resized as a whole, nearly (``tests/unit/model/test_siglip.py`` has both). Raises
+    SettingsError for smaller patches, where no weights can do that.
     """
     own = weight.shape[-1]
     if side == own:

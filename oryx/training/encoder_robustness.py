@@ -65,6 +65,7 @@ def robustness(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: int)
     ``similarity``, the cosine, and ``match``, the share of pictures whose nearest neighbour at S x S is themselves. The
     mean feature at S x S is taken off first: all pictures share it, and with it every cosine is near 1. It is the same
     mean at all sizes, so a shift of all features counts as a change. ``floor``: the cosine of different pictures.
+    High similarity alone is no merit: an encoder that keeps little of a picture is steady easily; hence the match.
     """
     cells, pictures = r.side // r.patch, object_pictures(r, split, items)
     records = []
