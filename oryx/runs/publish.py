@@ -61,7 +61,8 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
             raise RunError(f"rows.columns.jsonl.xz would have {size} bytes, the limit is {MOST_ROW_BYTES}")
         for name in ("table.csv", "verdicts.json", "curves.csv", *study.tables):
             shutil.copyfile(run.folder / name, staged / name)
-        shutil.copytree(run.folder / "figures", staged / "figures")
+        # drawings (svg) stay with the run: they are large, and a figure's csv draws it again
+        shutil.copytree(run.folder / "figures", staged / "figures", ignore=shutil.ignore_patterns("*.svg"))
         for figure in (staged / "figures").glob("*.png"):
             figure.write_bytes(with_palette(figure.read_bytes()))
         with_palette_in_notebook(notebook, staged / notebook.name)

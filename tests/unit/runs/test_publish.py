@@ -46,6 +46,7 @@ def ready(finished):
     study, settings, folder = finished
     (folder / "figures").mkdir()
     (folder / "figures" / "one.png").write_bytes(noisy_png())
+    (folder / "figures" / "one.svg").write_text("<svg/>")
     executed(folder)
     committed(folder)
     return study, settings, folder
@@ -91,6 +92,7 @@ def test_published_pictures_have_a_palette_and_the_runs_own_stay(ready):
     study, settings, folder = ready
     target = publish(study, settings)
     assert (folder / "figures" / "one.png").read_bytes() == noisy_png()
+    assert [path.name for path in (target / "figures").iterdir()] == ["one.png"]
     cells = json.loads((target / "notebook.ipynb").read_text())["cells"]
     assert cells[0] == {"cell_type": "markdown", "source": ["Größe"]}
     shown = base64.b64decode(cells[1]["outputs"][0]["data"]["image/png"])
