@@ -15,7 +15,10 @@ def print_ending(study: Any, settings: StudySettings) -> int:
     verdicts = json.loads((folder / "verdicts.json").read_text())
     failed = int(pd.read_csv(folder / "table.csv")["failed"].sum())
     width = max((len(v["id"]) for v in verdicts), default=0)
-    print(f"\n{study.title}, scale {settings.scale}, seeds {', '.join(map(str, settings.seeds))}")
+    seeds = list(settings.seeds)
+    if settings.source == "published":  # those of the rows that are shown, whatever this run was asked for
+        seeds = list(json.loads((folder / "manifest.json").read_text())["seeds"])
+    print(f"\n{study.title}, scale {settings.scale}, seeds {', '.join(map(str, seeds))}")
     for v in verdicts:
         interval = "" if v["estimate"] is None else f"  {v['estimate']:+.3f} [{v['low']:+.3f}, {v['high']:+.3f}]"
         print(f"  {v['id']:<{width}}  {v['verdict']}{interval}")

@@ -12,6 +12,7 @@ from PIL import Image
 from oryx.errors import RunError, SettingsError
 from oryx.evidence.rows import same_rows
 from oryx.runs import publish as publishing
+from oryx.runs.ending import print_ending
 from oryx.runs.pictures import with_palette
 from oryx.runs.publish import publish
 from oryx.runs.status import start_attempt, write_status
@@ -52,7 +53,7 @@ def ready(finished):
     return study, settings, folder
 
 
-def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready):
+def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready, capsys):
     study, settings, _ = ready
     target = publish(study, settings)
     assert {p.name for p in target.iterdir()} == {
@@ -61,6 +62,8 @@ def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready):
     }
     published = study.run(study.settings({**settings.to_dict(), "source": "published"}))
     assert same_rows(study.collect(settings).rows, published.rows) == []
+    print_ending(study, study.settings({**settings.to_dict(), "source": "published", "seeds": [0]}))
+    assert "seeds 0, 1, 2" in capsys.readouterr().out, "the seeds of the published rows"
     assert pd.read_csv(target / "table.csv")["seeds"].tolist() == [3, 3]
     status = json.loads((target / "status.json").read_text())
     assert {s["state"] for s in status.values()} == {"done"} and not {"pid", "host"} & set(status["0"])
