@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A property holds or not; how long an example takes says something about the machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 DEFAULT_GOLDEN_DIR = Path(__file__).parent / "golden" / "data"
 

@@ -59,7 +59,7 @@ def test_every_held_out_answer_was_seen_in_training():
     assert "other" not in kinds("clipart")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**9))
 def test_sizes_are_whole_patches_within_the_stated_limits(seed):
     height, width = SIZES.draw(np.random.default_rng(seed))

@@ -24,7 +24,7 @@ def plain(q, k, v, lengths, scale):
     return torch.cat(out)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LENGTHS, st.sampled_from([None, 0.3]))
 def test_equals_softmax_attention_per_segment(lengths, scale):
     q, k, v = qkv(sum(lengths))

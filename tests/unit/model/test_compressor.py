@@ -33,7 +33,7 @@ def region_by_region(module: DynamicCompressor, x: torch.Tensor, grid: tuple[int
     return torch.cat(out, 1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 3), GRIDS, st.integers(1, 6))
 def test_any_grid_and_any_side(frames, grid, side):
     module, x = build(), features(frames, grid).requires_grad_()
@@ -92,7 +92,7 @@ def test_no_compressor_does_not_double():
         module(x, (2, 3), 2)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(GRIDS, st.integers(1, 3)), min_size=1, max_size=6))
 def test_packed_maps_equal_one_map_at_a_time(maps):
     module = build()

@@ -47,7 +47,7 @@ def test_batch_equals_samples_one_by_one(kind):
         torch.testing.assert_close(together[sample][real], alone[0], atol=1e-4, rtol=1e-4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.one_of(ONE, TWO, VIDEO), min_size=1, max_size=3), st.integers(0, 9))
 def test_length_is_the_text_plus_the_visual_tokens(visuals, seed):
     model, maps = tiny_model(), iter(pictures([(8 * (1 + i % 5), 8 * (1 + i % 3)) for i in range(9)], seed))

@@ -15,7 +15,7 @@ GRIDS = st.tuples(st.integers(1, 30), st.integers(1, 30))
 BF16_DRIFT = 0.03
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SIZES, st.integers(0, 99))
 def test_packed_equals_one_picture_at_a_time(sizes, seed):
     tower, images = tiny_tower(), pictures(sizes, seed)
@@ -41,7 +41,7 @@ def test_a_picture_does_not_see_its_neighbours():
     assert not torch.allclose(before[1], after[1], atol=1e-2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(GRIDS, min_size=1, max_size=4), st.sampled_from([1, 5, 6]))
 def test_position_gather_equals_interpolation(grids, side):
     tower = tiny_tower(position_grid=side)

@@ -22,7 +22,7 @@ def test_the_canvases_are_those_of_transformers_llava_next():
     assert sorted((h // side, w // side) for h, w in config.image_grid_pinpoints) == sorted(LLAVA_NEXT_TILES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIDES, SIDES)
 def test_a_picture_fits_its_canvas_and_touches_two_of_its_edges(height, width):
     partition = Partition(48)
@@ -32,7 +32,7 @@ def test_a_picture_fits_its_canvas_and_touches_two_of_its_edges(height, width):
     assert any(i == r for i, r in zip(inner, room, strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIDES, SIDES)
 def test_kept_patches_are_those_the_picture_touches(height, width):
     partition, patch = Partition(48), 8
