@@ -65,7 +65,8 @@ def score_by_task(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str] 
         for i, arm in enumerate(shown):
             mine = seen[seen["arm"] == arm].set_index("task").reindex(tasks).reset_index()
             x = np.arange(len(tasks)) - 0.4 + step * (i + 0.5)
-            axis.errorbar(x, mine["score"], _errors(mine), ls="", ms=5, lw=1.2, label=arm, **style_of(arm, order))
+            style = {**style_of(arm, order), "ls": ""}  # arms past the last colour bring a line style of their own
+            axis.errorbar(x, mine["score"], _errors(mine), ms=5, lw=1.2, label=arm, **style)
             crosses = [blind.get((arm, task), np.nan) for task in tasks]
             axis.plot(x, crosses, "x", ms=4, color="#777777", label="no picture" if i == 0 else None)
         chance = seen.groupby("task", sort=False)["chance"].mean()
@@ -153,10 +154,9 @@ def score_against_tokens(
                     [line["visual_tokens"]],
                     [line["score"]],
                     errors,
-                    ls="",
                     ms=6,
                     label=line["arm"],
-                    **style_of(line["arm"], order),
+                    **{**style_of(line["arm"], order), "ls": ""},
                 )
             axis.set_xscale("log", base=2)
             axis.xaxis.set_major_formatter(lambda v, _: f"{v:g}")

@@ -45,6 +45,17 @@ def rows():
     return answers()
 
 
+def test_more_arms_than_colours_are_drawn(rows):
+    """Past the last colour an arm has a line style of its own, which points without a line must not take."""
+    order = [*(f"other_{i}" for i in range(len(plots.OKABE_ITO))), *ARMS]
+    for figure, frame in (
+        plots.score_by_task(rows, ARMS, order),
+        plots.score_by_size(rows, ARMS, GROUPS, order),
+        plots.score_against_tokens(rows, ARMS, GROUPS, order),
+    ):
+        assert figure.axes and set(frame["arm"]) >= set(ARMS)
+
+
 def test_every_figure_carries_its_numbers(rows, tmp_path):
     verdicts = judge(rows, "native_vs_fixed_resolution", "nano")
     curves = pd.DataFrame(
