@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from oryx.report.plots import MARKERS, OKABE_ITO, STYLE
+from oryx.report.pooling_plots import KINDS
 
 BUDGETS = (64, 128, 256, 512, 1024, 2048)
 """Visual tokens."""
@@ -20,19 +21,23 @@ CELL = ["ratio", "input_side", "frames"]
 
 
 def on_demand_rows(rows: pd.DataFrame, arm: str = "on_demand") -> pd.DataFrame:
-    """Answers about long films at every ratio, picture size and number of frames."""
+    """Answers about long films at every ratio, picture size and number of frames; films asked in every cell alone."""
     part = rows[(rows["arm"] == arm) & (rows["length"] == "long") & rows["error"].isna()]
-    return part[(part["condition"] == "visual") | part["condition"].str.startswith("at_")]
+    part = part[(part["condition"] == "visual") | part["condition"].str.startswith("at_")]
+    if part.empty:
+        return part
+    asked = part.groupby("cluster")[CELL].apply(lambda one: len(one.drop_duplicates()))
+    return part[part["cluster"].isin(asked.index[asked == asked.max()])]
 
 
-def cells(rows: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
+def cells(rows: pd.DataFrame, kinds: Sequence[str] = KINDS) -> pd.DataFrame:
     """One line per cell: mean score over ``kinds`` (each weighs the same), tokens, seconds and memory of a film.
 
-    Only films that every cell was asked about. ``seconds_a_film``: decoding, encoding, reading and one answer.
+    ``seconds_a_film``: decoding, encoding, reading and one answer.
     """
     part = rows[rows["kind"].isin(list(kinds))]
-    asked = part.groupby("cluster")[CELL].apply(lambda one: len(one.drop_duplicates()))
-    part = part[part["cluster"].isin(asked.index[asked == asked.max()])]
+    if part.empty:
+        return pd.DataFrame(columns=[*CELL, "score", *COSTS])
     part = part.assign(seconds_a_film=part["seconds"] + part["encode_seconds"], held_mb=part["held_kb"] / 1024)
     score = part.groupby([*CELL, "kind"])["score"].mean().groupby(CELL).mean()
     costs = part.groupby(CELL)[list(COSTS)].mean()
@@ -45,7 +50,7 @@ def frontier(frame: pd.DataFrame, cost: str) -> pd.DataFrame:
     return ordered[ordered["score"] > ordered["score"].cummax().shift(fill_value=-1)]
 
 
-def on_demand_figure(rows: pd.DataFrame, kinds: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+def on_demand_figure(rows: pd.DataFrame, kinds: Sequence[str] = KINDS) -> tuple[Figure, pd.DataFrame]:
     """Score against tokens, seconds and memory; colour: ratio, marker: size of the pictures; the step frontier."""
     frame = cells(on_demand_rows(rows), kinds)
     ratios, sides = sorted(frame["ratio"].unique()), sorted(frame["input_side"].unique())
@@ -76,7 +81,7 @@ def on_demand_figure(rows: pd.DataFrame, kinds: Sequence[str]) -> tuple[Figure, 
     return figure, frame
 
 
-def recommendation(rows: pd.DataFrame, kinds: Sequence[str], budgets: Sequence[int] = BUDGETS) -> pd.DataFrame:
+def recommendation(rows: pd.DataFrame, kinds: Sequence[str] = KINDS, budgets: Sequence[int] = BUDGETS) -> pd.DataFrame:
     """For this question and this budget of tokens: which ratio, picture size and frames?
 
     Chosen on half of the films, scored on the other half, so that the score is not flattered by the choice. The best
@@ -121,7 +126,7 @@ def auto_choice(fitting: pd.DataFrame) -> pd.Series:
     return fitting.sort_values(["frames", "input_side", "ratio"], ascending=[False, False, True]).iloc[0]
 
 
-def ratio_regret(rows: pd.DataFrame, kinds: Sequence[str], budgets: Sequence[int] = BUDGETS) -> pd.DataFrame:
+def ratio_regret(rows: pd.DataFrame, kinds: Sequence[str] = KINDS, budgets: Sequence[int] = BUDGETS) -> pd.DataFrame:
     """For films of given size and frames: the lowest ratio that fits against the best one that fits, mean over them."""
     frame, lines = cells(on_demand_rows(rows), kinds), []
     for budget in budgets:

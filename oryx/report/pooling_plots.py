@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from oryx.data.stories import QUESTIONS
 from oryx.errors import InputError
 from oryx.evidence.stats import mean_score
 from oryx.report.plots import OKABE_ITO, STYLE, style_of
+
+KINDS = tuple(QUESTIONS)
 
 MEASURES = {
     "shift_cka": ("CKA with the tokens at 1x", 1.0),
@@ -74,7 +77,7 @@ def score_by_ratio(
 
 
 def score_by_kind(
-    rows: pd.DataFrame, arms: Sequence[str], ratios: Sequence[int], kinds: Sequence[str], order: Sequence[str]
+    rows: pd.DataFrame, arms: Sequence[str], ratios: Sequence[int], order: Sequence[str], kinds: Sequence[str] = KINDS
 ) -> tuple[Figure, pd.DataFrame]:
     """A panel per ratio: each arm's score on each question with its 95 % interval; dashes mark chance."""
     frame = group_scores(rows, arms, ratios, {kind: (kind,) for kind in kinds})
@@ -139,7 +142,9 @@ def shift_figure(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str]) 
     return figure, frame
 
 
-def reason_table(rows: pd.DataFrame, arms: Sequence[str], ratios: Sequence[int], kinds: Sequence[str]) -> pd.DataFrame:
+def reason_table(
+    rows: pd.DataFrame, arms: Sequence[str], ratios: Sequence[int], kinds: Sequence[str] = KINDS
+) -> pd.DataFrame:
     """Per arm and ratio: how far the features shift, beside the score. The reason predicts that they go together."""
     scores = group_scores(rows, arms, ratios, {"all": kinds})
     frame = shifts(rows, arms).pivot(index=["arm", "ratio"], columns="when", values="shift_cka")
@@ -159,7 +164,23 @@ def reason_table(rows: pd.DataFrame, arms: Sequence[str], ratios: Sequence[int],
     return pd.DataFrame(lines)
 
 
-def sharing_table(rows: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
+def length_table(rows: pd.DataFrame, arms: Sequence[str], kinds: Sequence[str] = KINDS) -> pd.DataFrame:
+    """Mean score of short and of long films, per arm and ratio; empty where long films are not asked."""
+    lines = []
+    for arm in arms:
+        for ratio in sorted(rows.loc[rows["arm"] == arm, "ratio"].unique()):
+            line = {"arm": arm, "ratio": f"{ratio}x"}
+            for length in dict.fromkeys(rows["length"]):
+                part = rows[rows["length"] == length]
+                found = group_scores(part, [arm], [ratio], {"all": kinds})
+                text = "" if found.empty else f"{found['score'][0]:.3f} [{found['low'][0]:.3f}, {found['high'][0]:.3f}]"
+                tokens = "" if found.empty else f"{found['visual_tokens'][0]:.0f}"
+                line |= {length: text, f"tokens, {length}": tokens}
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def sharing_table(rows: pd.DataFrame, kinds: Sequence[str] = KINDS) -> pd.DataFrame:
     """One shared model for all ratios against one model per ratio, at equal steps: what does sharing cost?"""
     lines = []
     for name in dict.fromkeys(rows["arm"]):

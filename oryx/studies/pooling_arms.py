@@ -108,6 +108,11 @@ def ratios_of(settings: Any, arm: str = "") -> tuple[int, ...]:
     return (only,) if only else (FULL, *(ratio for ratio in ratios if ratio != FULL))
 
 
+def compressed_ratios(settings: Any, arm: str = "") -> list[int]:
+    """:func:`ratios_of` without the uncompressed one."""
+    return [ratio for ratio in ratios_of(settings, arm) if ratio != FULL]
+
+
 def picture_side(settings: Any) -> int:
     """Side of the square pictures that the encoder gets, in pixels."""
     return settings.side or PANELS[settings.panel].side

@@ -15,9 +15,9 @@ from oryx.processing.long_video import FrameTokens
 from oryx.studies.pooling_arms import (
     ARMS,
     FRAMES,
-    FULL,
     SIDES,
     asked_lengths,
+    compressed_ratios,
     input_side,
     picture_side,
     ratios_of,
@@ -27,13 +27,11 @@ from oryx.studies.pooling_arms import (
 )
 from oryx.studies.pooling_features import Features, stories
 from oryx.studies.pooling_shift import shift
+from oryx.training.stories import LONGEST
 from oryx.training.video_answers import ReadVideos, ask, read_videos, without_video
 
 MOST_TOKENS = 40_000
 """Video tokens read at once: what bounds the memory of asking."""
-
-LONGEST = 2048
-"""Visual tokens of the longest film that is asked about on demand."""
 
 SHIFT_STORIES = 24
 """Short stories on which the distribution of tokens is measured."""
@@ -141,7 +139,7 @@ class Asker:
         """Rows of how far compressed tokens are from uncompressed ones, one per film and ratio; score is their CKA."""
         if ARMS[self.arm].connector == "mlp":
             return
-        for ratio in (r for r in ratios_of(self.settings, self.arm) if r != FULL):
+        for ratio in compressed_ratios(self.settings, self.arm):
             for story in stories(self.settings, "short")[:SHIFT_STORIES]:
                 row = self._row(story, f"shift_{when}", ratio, "short", "shift")
                 if not self.writer.has(row):

@@ -11,7 +11,7 @@ from oryx.grids import uniform_indices
 from oryx.model.compressor import DynamicCompressor
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.long_video import FrameTokens
-from oryx.studies.pooling_arms import ARMS, FULL, input_side, picture_side, ratios_of, region_side
+from oryx.studies.pooling_arms import ARMS, compressed_ratios, input_side, picture_side, ratios_of, region_side
 from oryx.studies.pooling_features import Features, stories
 from oryx.studies.pooling_shift import attention_map
 from oryx.training.video_answers import ask, read_videos
@@ -31,7 +31,7 @@ def looks(settings: Any, arm: str, model: OryxForConditionalGeneration, features
     maps = []
     if isinstance(model.compressor, DynamicCompressor):
         for name, film in films.items():
-            for ratio in (r for r in ratios_of(settings, arm) if r != FULL):
+            for ratio in compressed_ratios(settings, arm):
                 weights = attention_map(model.compressor, film, region_side(ratio))
                 for (frame, row, column), weight in _cells(weights):
                     place = {"film": name, "ratio": ratio, "frame": frame, "row": row, "column": column}

@@ -78,6 +78,28 @@ def attention_figure(settings: Any, maps: pd.DataFrame) -> tuple[Figure, pd.Data
     return figure, maps
 
 
+def twice_at_1x(width: int = 64, tokens: int = 16) -> pd.DataFrame:
+    """Connectors with random weights on random tokens at side 1: output over input, smallest and largest ratio."""
+    import torch
+
+    from oryx.model.compressor import build_compressor
+    from oryx.model.config import OryxConfig
+    from oryx.studies.pooling_arms import ARMS
+
+    torch.manual_seed(0)
+    x, lines = torch.randn(1, tokens, width), []
+    for name in dict.fromkeys(arm.connector for arm in ARMS.values()):
+        vision = {"hidden_size": width, "num_attention_heads": 1}
+        connector = build_compressor(OryxConfig(vision_config=vision, compressor_dim=16, compressor=name))
+        with torch.no_grad():
+            for parameter in connector.parameters():
+                if "output" not in name:  # value and output maps start as the identity; random ones are no factor
+                    parameter.normal_()
+            ratio = connector(x, (1, tokens), 1)[0] / x
+        lines.append({"connector": name, "smallest ratio": float(ratio.min()), "largest ratio": float(ratio.max())})
+    return pd.DataFrame(lines)
+
+
 def _show(axis, frame: np.ndarray) -> None:
     axis.imshow(frame)
     axis.set_xticks([])

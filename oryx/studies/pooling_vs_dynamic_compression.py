@@ -164,7 +164,7 @@ class PoolingVsDynamicCompression(Study):
         ratios = [ratio for ratio in ratios_of(settings) if ratio in set(run.rows["ratio"])]
         found = {
             "score_by_ratio": pooling_plots.score_by_ratio(run.rows, arms, ratios, self.task_groups, self.arm_order),
-            "score_by_task": pooling_plots.score_by_kind(run.rows, arms, ratios, tuple(QUESTIONS), self.arm_order),
+            "score_by_task": pooling_plots.score_by_kind(run.rows, arms, ratios, self.arm_order),
             "shift": pooling_plots.shift_figure(run.rows, arms, self.arm_order),
             "training_curves": plots.training_curves(run.curves, self.arm_order),
             "verdicts": plots.difference_forest(run.verdicts),
@@ -173,7 +173,7 @@ class PoolingVsDynamicCompression(Study):
         if len(maps):
             found["attention"] = pooling_pictures.attention_figure(settings, maps)
         if "on_demand" in arms:
-            found["on_demand"] = on_demand.on_demand_figure(run.rows, tuple(QUESTIONS))
+            found["on_demand"] = on_demand.on_demand_figure(run.rows)
         return found
 
     def draw(self, run: Run, settings: Settings) -> None:
@@ -203,8 +203,8 @@ class PoolingVsDynamicCompression(Study):
 def looks_of(run: Run) -> dict[str, pd.DataFrame]:
     """What arms left beside their rows, in a run's folders or its published files.
 
-    Attention ``maps`` (arm dynamic, first seed), ``answers`` about the real clips (first seed), and ``connectors``: what
-    each arm's connector is, starts from, and how many parameters it has.
+    Attention ``maps`` (arm dynamic, first seed), ``answers`` about the real clips (first seed), and ``connectors``:
+    what each arm's connector is, starts from, and how many parameters it has.
     """
     if not (folders := sorted(run.folder.glob("seed-*/arms/*/looks.json"))):
         names = {"maps": "attention", "answers": "answers", "connectors": "connectors"}

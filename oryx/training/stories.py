@@ -27,6 +27,9 @@ from oryx.training.questions import answers_loss
 GLANCE_TEXT, STORY_TEXT = 20, 75
 """Tokens that all questions and answers of a glance and of a story take, about."""
 
+LONGEST = 2048
+"""Visual tokens of the longest film that is trained on where the number of frames may be chosen."""
+
 SIGNS = 0.7
 """Share of glances that are signs: reading takes longest to learn."""
 
@@ -36,8 +39,9 @@ class StoryPlan:
     """What is trained on, and how much.
 
     ``steps``: the first share ``first`` of them are glances alone, later ones with a share of ``glances``, else films.
-    ``sides``: region sides k, each equally often, but k = 1 half as often as the others if there are others. ``tokens``: tokens of a step, text included, about. ``long_share``:
-    share of stories of the long kind, never uncompressed beside other sides. ``most``: most glances in a step.
+    ``sides``: region sides k, each equally often, but k = 1 half as often as the others if there are others.
+    ``tokens``: tokens of a step, text included, about. ``most``: most glances in a step. ``long_share``: share of long
+    stories among films, never uncompressed unless ``frames`` are given.
     ``frames``: how many frames of a long story are shown, one of these numbers a step; empty: all.
     """
 
@@ -84,9 +88,8 @@ def draw_step(plan: StoryPlan, seed: int, step: int, bank: StoryBank, grids: Map
         return Step(source, side, tuple(draw_glance(rng, bank, kind) for _ in range(count)))
     long = rng.random() < plan.long_share and (side > 1 or plan.sides == (1,) or bool(plan.frames))
     frames = LENGTHS["long" if long else "short"]
-    shown = frames
-    if plan.frames and long:
-        shown = int(plan.frames[int(rng.integers(len(plan.frames)))])
+    fitting = [n for n in plan.frames if video_token_count(n, grid) <= LONGEST] if long else []
+    shown = fitting[int(rng.integers(len(fitting)))] if fitting else frames
     count = max(2, plan.tokens // (video_token_count(shown, grid) + STORY_TEXT))
     stories = (draw_story(rng, bank, frames) for _ in range(count))
     chosen = uniform_indices(frames, shown)
