@@ -68,6 +68,7 @@ def test_folded_keys_equal_plain_keys_in_logits_and_gradients(frames, grid, side
         torch.testing.assert_close(ours, plain, atol=2e-5, rtol=1e-4)
 
 
+@settings(deadline=None)
 @given(GRIDS)
 def test_side_one_is_exactly_twice_the_input(grid):
     x = features(2, grid)
