@@ -129,7 +129,12 @@ def sides_of(settings: Any) -> list[int]:
     found = {input_side(settings, arm, ratio) for arm in arms_of(settings) for ratio in ratios_of(settings, arm)}
     if any(ARMS[arm].varied for arm in arms_of(settings)):
         found |= set(SIDES)
-    return sorted({picture_side(settings), *found})
+    return sorted({picture_side(settings), start_side(settings), *found})
+
+
+def start_side(settings: Any) -> int:
+    """Side of the smaller pictures that most films of the shared start are shown at: half, rounded up to a patch."""
+    return -(-picture_side(settings) // PATCH // 2) * PATCH
 
 
 def grid_of(side: int) -> Grid:

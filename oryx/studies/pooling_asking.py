@@ -27,11 +27,13 @@ from oryx.studies.pooling_arms import (
 )
 from oryx.studies.pooling_features import Features, stories
 from oryx.studies.pooling_shift import shift
-from oryx.training.stories import LONGEST
 from oryx.training.video_answers import ReadVideos, ask, read_videos, without_video
 
 MOST_TOKENS = 40_000
 """Video tokens read at once: what bounds the memory of asking."""
+
+LONGEST = 2048
+"""Visual tokens of the longest film that is asked about on demand; twice what is trained on."""
 
 SHIFT_STORIES = 24
 """Short stories on which the distribution of tokens is measured."""

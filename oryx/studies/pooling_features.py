@@ -1,7 +1,7 @@
 """Stories and frame features of the connector study: files written and encoded once, for all arms, seeds and runs."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Features:
             )
         return self.caches[side]
 
-    def bank(self, bank: StoryBank, sides: Sequence[int]) -> dict[int, FrameTokens]:
+    def bank(self, bank: StoryBank, sides: Iterable[int]) -> dict[int, FrameTokens]:
         """The bank's tokens by side of the pictures."""
         return {side: self.cache(side).joined(bank.files) for side in sides}
 

@@ -27,10 +27,10 @@ from oryx.training.questions import answers_loss
 GLANCE_TEXT, STORY_TEXT = 20, 75
 """Tokens that all questions and answers of a glance and of a story take, about."""
 
-LONGEST = 2048
-"""Visual tokens of the longest film that is trained on where the number of frames may be chosen."""
+LONGEST = 1024
+"""Visual tokens of the longest film that is trained on; a film that would take more is shown short."""
 
-SIGNS = 0.7
+SIGNS = 0.6
 """Share of glances that are signs: reading takes longest to learn."""
 
 
@@ -41,16 +41,18 @@ class StoryPlan:
     ``steps``: the first share ``first`` of them are glances alone, later ones with a share of ``glances``, else films.
     ``sides``: region sides k, each equally often, but k = 1 half as often as the others if there are others.
     ``tokens``: tokens of a step, text included, about. ``most``: most glances in a step. ``long_share``: share of long
-    stories among films, never uncompressed unless ``frames`` are given.
-    ``frames``: how many frames of a long story are shown, one of these numbers a step; empty: all.
+    stories among films, where they fit LONGEST.
+    ``films_at``: sources that films are shown at, one of these a step; empty: those of glances. ``frames``: how many
+    frames of a long story are shown, one of these numbers a step; empty: all.
     """
 
     steps: int
     sides: tuple[int, ...]
     tokens: int
     rate: float
-    first: float = 0.4
-    glances: float = 0.4
+    first: float = 0.2
+    glances: float = 0.35
+    films_at: tuple[int, ...] = ()
     long_share: float = 0.2
     most: int = 96
     frames: tuple[int, ...] = ()
@@ -70,26 +72,35 @@ class Step:
     stories: tuple[TrainingStory, ...]
 
 
-def draw_step(plan: StoryPlan, seed: int, step: int, bank: StoryBank, grids: Mapping[tuple[int, int], Grid]) -> Step:
-    """The batch of a step. ``grids``: (source, side) that may be shown -> grid before compression.
+def draw_step(
+    plan: StoryPlan,
+    seed: int,
+    step: int,
+    bank: StoryBank,
+    sources: Mapping[int, Sequence[int]],
+    grid_of: Callable[[int, int], Grid],
+) -> Step:
+    """The batch of a step.
 
-    Several sources for a side are drawn evenly.
+    ``sources``: region side -> the sources it may be shown at, evenly drawn; ``grid_of(source, side)``: a frame's tokens
+    before compression, which decide how many stories a step holds.
     """
     rng = generator("stories", seed, step)
     weights = np.array([0.5 if side == 1 else 1.0 for side in plan.sides])
     side = int(rng.choice(plan.sides, p=weights / weights.sum()))
-    sources = [source for source, k in grids if k == side]
-    source = sources[int(rng.integers(len(sources)))]
-    grid = compressed_grid(grids[source, side], side)
-    if step < plan.first * plan.steps or rng.random() < plan.glances:
+    glance = step < plan.first * plan.steps or rng.random() < plan.glances
+    choices = sources[side] if glance or not plan.films_at else plan.films_at
+    source = choices[int(rng.integers(len(choices)))]
+    grid = compressed_grid(grid_of(source, side), side)
+    if glance:
         kind = "sign" if rng.random() < SIGNS else "object"
         cost = video_token_count(1 if kind == "sign" else PATH, grid) + GLANCE_TEXT
         count = min(plan.most, max(2, plan.tokens // cost))
         return Step(source, side, tuple(draw_glance(rng, bank, kind) for _ in range(count)))
-    long = rng.random() < plan.long_share and (side > 1 or plan.sides == (1,) or bool(plan.frames))
-    frames = LENGTHS["long" if long else "short"]
-    fitting = [n for n in plan.frames if video_token_count(n, grid) <= LONGEST] if long else []
-    shown = fitting[int(rng.integers(len(fitting)))] if fitting else frames
+    frames = shown = LENGTHS["short"]
+    fitting = [n for n in plan.frames or (LENGTHS["long"],) if video_token_count(n, grid) <= LONGEST]
+    if rng.random() < plan.long_share and fitting:
+        frames, shown = LENGTHS["long"], fitting[int(rng.integers(len(fitting)))]
     count = max(2, plan.tokens // (video_token_count(shown, grid) + STORY_TEXT))
     stories = (draw_story(rng, bank, frames) for _ in range(count))
     chosen = uniform_indices(frames, shown)
@@ -126,12 +137,13 @@ def train_stories(
         compresses: False: the arm's sources are small already, and its connector is always asked for side 1.
     """
     model.freeze_vision()
-    grids = {(source, side): features[source].grid for side in plan.sides for source in sources[side]}
-    if not compresses:  # its grids are those of the compressed arms: the same steps
-        grids = {(source, side): tuple(n * side for n in grid) for (source, side), grid in grids.items()}
+
+    def grid_of(source: int, side: int) -> Grid:
+        grid = features[source].grid
+        return grid if compresses else (grid[0] * side, grid[1] * side)  # the grids, so the steps, of compressed arms
 
     def loss_of(model: OryxForConditionalGeneration, number: int) -> Tensor:
-        step = draw_step(plan, seed, number, bank, grids)
+        step = draw_step(plan, seed, number, bank, sources, grid_of)
         visual = step_inputs(step, features[step.source], step.side if compresses else 1)
         moved = {name: value.to(model.device) for name, value in visual.items()}
         return answers_loss(model, moved, [story.turns for story in step.stories])

@@ -13,9 +13,9 @@ KINDS = ("sign", "move")
 
 def row(arm, ratio, kind, film, score, condition="visual", **more):
     return {
-        "arm": arm, "seed": 0, "condition": condition, "item": f"dev/short/{film}/{kind}/{ratio}x", "cluster": f"f{film}",
-        "task": f"{kind}_{ratio}x", "kind": kind, "ratio": ratio, "length": "short", "score": float(score), "error": None,
-        "chance": 0.25, "visual_tokens": 320 // ratio, "seconds": 0.1, **more,
+        "arm": arm, "seed": 0, "condition": condition, "item": f"dev/short/{film}/{kind}/{ratio}x",
+        "cluster": f"f{film}", "task": f"{kind}_{ratio}x", "kind": kind, "ratio": ratio, "length": "short",
+        "score": float(score), "error": None, "chance": 0.25, "visual_tokens": 320 // ratio, "seconds": 0.1, **more,
     }  # fmt: skip
 
 
@@ -60,7 +60,9 @@ def test_shifts_tell_the_start_from_the_end(rows):
     assert frame.loc[("average", 4, "trained"), "shift_cka"] == pytest.approx(0.6)
     assert (frame["shift_rank_share"] == 0.5).all()
     table = pooling_plots.reason_table(rows, ORDER, (4, 16), KINDS).set_index(["arm", "ratio"])
-    assert table.loc[("dynamic", "4x"), "CKA trained"] == "0.800" and table.loc[("dynamic", "4x"), "score"][:5] == "0.750"
+    assert (
+        table.loc[("dynamic", "4x"), "CKA trained"] == "0.800" and table.loc[("dynamic", "4x"), "score"][:5] == "0.750"
+    )
 
 
 def test_sharing_is_the_gap_to_the_model_of_one_ratio(rows):

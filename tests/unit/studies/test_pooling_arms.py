@@ -20,12 +20,11 @@ from oryx.studies.pooling_arms import (
     sides_of,
     story_tokens,
 )
-from oryx.studies.pooling_asking import cells
+from oryx.studies.pooling_asking import LONGEST, cells
 from oryx.studies.pooling_jobs import connector_parameters, sources_of, story_plan
 from oryx.studies.pooling_vs_dynamic_compression import PoolingVsDynamicCompression, Settings
 from oryx.training.recipes import recipe
 from oryx.training.shared import build_reader
-from oryx.training.stories import LONGEST
 
 NANO = Settings()
 

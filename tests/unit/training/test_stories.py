@@ -1,6 +1,7 @@
 """Training steps on stories: who sees what, equally warm starts, and exact going on."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,12 +17,20 @@ from oryx.training.shared import build_reader
 from oryx.training.stories import StoryPlan, draw_step, step_inputs, train_stories, with_connector
 
 PLAN = StoryPlan(200, (1, 2, 4), 400, 1e-3)
-GRIDS = {(64, side): (8, 8) for side in (1, 2, 4)}
+SOURCES = {side: [64] for side in (1, 2, 4)}
 
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
     return make_bank(tmp_path_factory.mktemp("bank"), 0, BankSizes(3, 2, 2, 2))
+
+
+def grid_of(source, side):
+    return (8, 8)
+
+
+def step_of(bank, number, seed=0):
+    return draw_step(PLAN, seed, number, bank, SOURCES, grid_of)
 
 
 def features_of(bank, grid, width):
@@ -36,36 +45,42 @@ def model_of(seed=0):
 
 
 def test_a_step_is_a_function_of_seed_and_step(bank):
-    assert draw_step(PLAN, 3, 7, bank, GRIDS) == draw_step(PLAN, 3, 7, bank, GRIDS)
-    assert draw_step(PLAN, 3, 7, bank, GRIDS) != draw_step(PLAN, 4, 7, bank, GRIDS)
+    assert step_of(bank, 7, 3) == step_of(bank, 7, 3) != step_of(bank, 7, 4)
 
 
 def test_glances_come_first_and_sides_have_their_shares(bank):
-    steps = [draw_step(PLAN, 0, i, bank, GRIDS) for i in range(PLAN.steps)]
+    steps = [step_of(bank, i) for i in range(PLAN.steps)]
     story = [len(step.stories[0].turns) > 2 for step in steps]
-    assert not any(story[:80]) and 0.4 < sum(story[80:]) / 120 < 0.8
+    assert not any(story[:40]) and 0.5 < sum(story[40:]) / 160 < 0.8
     sides = Counter(step.side for step in steps)
     assert sides[1] < sides[2] and sides[1] < sides[4] and sum(sides.values()) == 200
     frames = {(step.side, len(step.stories[0].frames)) for step, full in zip(steps, story, strict=True) if full}
-    assert (4, LENGTHS["long"]) in frames and (1, LENGTHS["long"]) not in frames
+    assert (4, LENGTHS["long"]) in frames and (1, LENGTHS["long"]) not in frames, "1,754 tokens are too many"
+
+
+def test_films_may_be_shown_elsewhere_than_glances(bank):
+    plan = replace(PLAN, sides=(1,), films_at=(32, 16))
+    for number in range(60):
+        step = draw_step(plan, 0, number, bank, SOURCES, lambda source, side: (source // 8,) * 2)
+        assert (step.source == 64) == (len(step.stories[0].turns) == 2)
 
 
 def test_frames_of_long_stories_are_chosen_evenly(bank):
-    plan = StoryPlan(60, (2,), 400, 1e-3, first=0, glances=0, long_share=1.0, frames=(4, 24))
-    shown = Counter(len(draw_step(plan, 0, i, bank, {(64, 2): (8, 8)}).stories[0].frames) for i in range(60))
+    plan = replace(PLAN, steps=60, sides=(2,), first=0, glances=0, long_share=1.0, frames=(4, 24))
+    shown = Counter(len(draw_step(plan, 0, i, bank, SOURCES, grid_of).stories[0].frames) for i in range(60))
     assert set(shown) == {4, 24}
 
 
 def test_the_arm_with_smaller_pictures_takes_the_same_steps(bank):
-    smaller = {(side, k): grid for side, k, grid in ((64, 1, (8, 8)), (32, 2, (8, 8)), (16, 4, (8, 8)))}
+    smaller = {1: [64], 2: [32], 4: [16]}
     for number in range(12):
-        ours, theirs = (draw_step(PLAN, 0, number, bank, grids) for grids in (GRIDS, smaller))
+        ours, theirs = (draw_step(PLAN, 0, number, bank, sources, grid_of) for sources in (SOURCES, smaller))
         assert ours.stories == theirs.stories and ours.side == theirs.side and theirs.source == 64 // ours.side
 
 
 def test_inputs_hold_the_frames_in_order(bank):
     features = features_of(bank, (2, 2), 8)
-    step = draw_step(PLAN, 0, 1, bank, {(16, k): (2, 2) for k in (1, 2, 4)})
+    step = step_of(bank, 1)
     batch = step_inputs(step, features, 2)
     first = step.stories[0].frames
     torch.testing.assert_close(
