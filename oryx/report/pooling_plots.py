@@ -122,6 +122,7 @@ def shift_figure(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str]) 
     frame = shifts(rows, arms)
     shown = [arm for arm in arms if arm in set(frame["arm"])]
     ratios = sorted(frame["ratio"].unique())
+    frame = frame.sort_values(["ratio", "when"])
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 1.3 + 0.36 * len(shown)), layout="constrained")
         axes = figure.subplots(1, len(MEASURES), sharey=True)

@@ -28,7 +28,8 @@ class Arm:
     it does not compress. ``only``: the one ratio it trains on and is asked at; 0: all of the run. ``cold``: its
     downsampler starts from random weights, all others start as an average or hold none. ``smaller``: it compresses
     nothing and gets a smaller picture instead, of as many tokens. ``varied``: it also trains on several picture sizes
-    and numbers of frames.
+    and numbers of frames. ``blind``:
+    it is trained and asked with nothing to see: every token of its frames is zero.
     """
 
     connector: str
@@ -37,6 +38,7 @@ class Arm:
     cold: bool = False
     smaller: bool = False
     varied: bool = False
+    blind: bool = False
 
 
 ARMS = {
@@ -55,6 +57,7 @@ ARMS = {
     "average_only_16x": Arm("average", factor=1, only=16),
     "dynamic_only_4x": Arm("dynamic", only=4),
     "dynamic_only_16x": Arm("dynamic", only=16),
+    "blind": Arm("average", factor=1, blind=True),
     "on_demand": Arm("dynamic", varied=True),
 }
 

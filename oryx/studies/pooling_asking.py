@@ -139,7 +139,7 @@ class Asker:
 
     def measure_shift(self, when: str) -> None:
         """Rows of how far compressed tokens are from uncompressed ones, one per film and ratio; score is their CKA."""
-        if ARMS[self.arm].connector == "mlp":
+        if ARMS[self.arm].connector == "mlp" or ARMS[self.arm].blind:
             return
         for ratio in compressed_ratios(self.settings, self.arm):
             for story in stories(self.settings, "short")[:SHIFT_STORIES]:

@@ -6,6 +6,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from oryx.data.stories import Story, make_story
 from oryx.data.story_bank import BankSizes, StoryBank, bank_parts, make_bank, write_part
 from oryx.model.compressor import NoCompressor
@@ -48,11 +50,12 @@ def stories(settings: Any, length: str, count: int | None = None) -> list[Story]
 class Features:
     """Uncompressed tokens of video files at several picture sizes, from the cache of one frozen encoder.
 
-    ``model``: its tower is used, its connector is not. ``weights``: hash of the tower.
+    ``model``: its tower is used, its connector is not. ``weights``: hash of the tower. ``blind``: all tokens are zero.
     """
 
-    def __init__(self, settings: Any, model: OryxForConditionalGeneration, weights: str):
+    def __init__(self, settings: Any, model: OryxForConditionalGeneration, weights: str, blind: bool = False):
         self.settings, self.model, self.weights, self.caches = settings, model, weights, {}
+        self.blind = blind
 
     def cache(self, side: int) -> FrameCache:
         """The cache for square pictures of ``side`` pixels."""
@@ -64,11 +67,14 @@ class Features:
 
     def bank(self, bank: StoryBank, sides: Iterable[int]) -> dict[int, FrameTokens]:
         """The bank's tokens by side of the pictures."""
-        return {side: self.cache(side).joined(bank.files) for side in sides}
+        return {side: self._shown(self.cache(side).joined(bank.files)) for side in sides}
 
     def story(self, path: str | Path, side: int) -> FrameTokens:
         """The tokens of a file."""
-        return self.cache(side).encode(path)
+        return self._shown(self.cache(side).encode(path))
+
+    def _shown(self, film: FrameTokens) -> FrameTokens:
+        return FrameTokens(torch.zeros_like(film.tokens), film.grid) if self.blind else film
 
     def prepare(self, seed: int, progress: Callable[[int, int], None]) -> None:
         """Encode everything that the arms of a run will ask for."""

@@ -66,7 +66,7 @@ def run_arm(
     """Train one arm from the start in ``shared`` and ask it; goes on from checkpoint and rows in ``folder``."""
     spec = ARMS[arm]
     model = _loaded(settings, encoder)
-    features = Features(settings, model, _tower_hash(encoder))
+    features = Features(settings, model, _tower_hash(encoder), spec.blind)
     with_connector(model, "average_x2", seed)
     load_weights(shared / START, model)
     with_connector(model, spec.connector, seed, spec.factor)

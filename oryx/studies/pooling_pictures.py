@@ -24,6 +24,7 @@ def gallery(settings: Any, stories: int = 3) -> Figure:
     folder = cache_folder(settings) / "stories"
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 1.5 * (stories + 1)), layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.12)
         rows = figure.subplots(stories + 1, SHOWN)
         for index, axes in enumerate(rows):
             length = "short" if index < stories else "long"
@@ -33,7 +34,8 @@ def gallery(settings: Any, stories: int = 3) -> Figure:
                 _show(axis, frame)
                 axis.set_xlabel(f"{number + 1}", fontsize=7, labelpad=1)
             text = ", ".join(f"{kind}: {answer}" for kind, answer in story.facts.items())
-            axes[0].set_title(f"{story.frames} frames. {text}", loc="left", fontsize=8.5)
+            title = axes[0].set_title(f"{story.frames} frames. {text}", loc="left", fontsize=8.5)
+            title.set_in_layout(False)  # or its column would be as wide as it
     return figure
 
 
@@ -49,12 +51,14 @@ def film_frames(settings: Any, name: str) -> np.ndarray:
 def attention_figure(settings: Any, maps: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Frames of each film, and below them the weight of every token over the uniform one, a row per ratio.
 
-    1 (the middle of the scale) means: as much as pooling gives. The scale is logarithmic and the same everywhere.
+    1 (the middle of the scale) means: as much as pooling gives. The scale is logarithmic, the same everywhere, and cut
+    at what one token in a hundred exceeds.
     """
     films, ratios = list(dict.fromkeys(maps["film"])), sorted(maps["ratio"].unique())
-    limit = max(0.1, float(np.abs(np.log2(maps["weight"].clip(lower=2**-6))).max()))
+    limit = max(0.1, float(np.log2(maps["weight"].clip(lower=2**-6)).abs().quantile(0.99)))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, 1.28 * len(films) * (1 + len(ratios)) + 0.3), layout="constrained")
+        figure = Figure(figsize=(10, 1.1 * len(films) * (1 + len(ratios))), layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02)
         axes = figure.subplots(len(films) * (1 + len(ratios)), SHOWN, squeeze=False)
         image = None
         for number, film in enumerate(films):

@@ -68,7 +68,7 @@ class Settings(StudySettings):
 
     presets: ClassVar[dict[str, dict]] = {
         "smoke": {
-            "arms": ("average", "average_x2", "dynamic", "dynamic_dwconv", "mlp_smaller"),
+            "arms": ("average", "dynamic", "dynamic_dwconv", "mlp_smaller"),
             "short_stories": 3,
             "long_stories": 2,
             "on_demand_stories": 2,

@@ -82,8 +82,8 @@ def draw_step(
 ) -> Step:
     """The batch of a step.
 
-    ``sources``: region side -> the sources it may be shown at, evenly drawn; ``grid_of(source, side)``: a frame's tokens
-    before compression, which decide how many stories a step holds.
+    ``sources``: region side -> the sources it may be shown at, evenly drawn; ``grid_of(source, side)``: a frame's
+    tokens before compression, which decide how many stories a step holds.
     """
     rng = generator("stories", seed, step)
     weights = np.array([0.5 if side == 1 else 1.0 for side in plan.sides])

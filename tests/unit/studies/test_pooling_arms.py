@@ -76,7 +76,7 @@ def test_arms_differ_in_what_their_name_says():
         for ratio in (4, 16):
             assert ARMS[f"{arm}_only_{ratio}x"] == replace(ARMS[arm], only=ratio)
     assert {name for name, arm in ARMS.items() if arm.factor == 1} == {
-        "average", "mlp", "mlp_smaller", "average_only_4x", "average_only_16x",
+        "average", "mlp", "mlp_smaller", "average_only_4x", "average_only_16x", "blind",
     }  # fmt: skip
     assert {name for name, arm in ARMS.items() if arm.cold} == {"dynamic_dwconv_cold", "dynamic_convmlp"}
 
