@@ -41,6 +41,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.packed_encoder
 	$(BIN)/python -m benchmarks.native_encoding
 	$(BIN)/python -m benchmarks.long_videos
+	$(BIN)/python -m benchmarks.connectors
 
 weights: setup
 	$(BIN)/python -m oryx.training.shared --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE)

@@ -93,12 +93,17 @@ def _by_answer(task: str, split: str) -> dict[str, list[corpora.Item]]:
     return dict(sorted(groups.items()))
 
 
-def draw_object(rng: np.random.Generator, task: str, size: tuple[int, int], split: str) -> tuple[Drawn, str]:
-    """One picture of an object, and the concept it shows; answers are evenly drawn: chance is one over their number."""
+def pick_object(rng: np.random.Generator, task: str, split: str) -> tuple[corpora.Item, str, int]:
+    """A picture of the task's corpus, the answer it stands for, and how many answers the split has; evenly drawn."""
     groups = _by_answer(task, split)
     answers = list(groups)
     answer = answers[int(rng.integers(len(answers)))]
-    item = groups[answer][int(rng.integers(len(groups[answer])))]
+    return groups[answer][int(rng.integers(len(groups[answer])))], answer, len(answers)
+
+
+def draw_object(rng: np.random.Generator, task: str, size: tuple[int, int], split: str) -> tuple[Drawn, str]:
+    """One picture of an object, and the concept it shows; answers are evenly drawn: chance is one over their number."""
+    item, answer, answers = pick_object(rng, task, split)
     picture = paste_object(rng, size, corpora.load(CORPORA[task]).image(item), rng.uniform(0.75, 1.0))
     question = "name" if task == "icon" else "kind"
-    return Drawn(picture, question, answer, 1.0 / len(answers), item.title), f"{task}/{item.title}"
+    return Drawn(picture, question, answer, 1.0 / answers, item.title), f"{task}/{item.title}"

@@ -35,6 +35,27 @@ class DynamicCompressor(nn.Module):
         self.vlm_query_projector = nn.Linear(width, self.dim)
         self.vlm_key_projector = nn.Linear(width, self.dim)
 
+    def attend(self, pooled: Tensor, values: Tensor, present: Tensor | None) -> Tensor:
+        """What each pooled token (T, n, C) takes from its own region's values (T, n, k * k, C): (T, n, C)."""
+        logits = self.key_logits(self.vlm_query_projector(pooled), values)
+        # The reference replaces non-finite logits so: NaN by 0, infinities by the largest finite values.
+        logits = torch.nan_to_num(logits * self.dim**-0.5)
+        if present is not None:
+            logits = logits.masked_fill(~present, -torch.inf)
+        return (logits.softmax(-1)[:, :, None] @ values)[:, :, 0]
+
+    def key_logits(self, query: Tensor, values: Tensor) -> Tensor:
+        """``q . k_j`` for queries (T, n, dim): (T, n, k * k), without making the keys (k * k times as many as queries).
+
+        ``q . (W_k v_j + b_k) = (W_k^T q) . v_j + b_k . q``. Equal to :meth:`plain_key_logits` but for rounding.
+        """
+        folded = query @ self.vlm_key_projector.weight
+        return (values @ folded[..., None])[..., 0] + (query @ self.vlm_key_projector.bias)[..., None]
+
+    def plain_key_logits(self, query: Tensor, values: Tensor) -> Tensor:
+        """The same as the reference computes it: a key for every token of every region. The exact path of tests."""
+        return (self.vlm_key_projector(values) @ query[..., None])[..., 0]
+
     def forward(self, features: Tensor, grid: Grid | None, side: int) -> tuple[Tensor, Grid]:
         """Compress T maps of one grid.
 
@@ -54,16 +75,8 @@ class DynamicCompressor(nn.Module):
         if side == 1:
             return features + features, new_grid
         values, present = regions(features, grid, side)
-        count = side * side if present is None else present.sum(1, keepdim=True)
-        pooled = values.sum(2) / count
-        query = self.vlm_query_projector(pooled)
-        logits = (self.vlm_key_projector(values) @ query[..., None])[..., 0] * self.dim**-0.5
-        # The reference replaces non-finite logits so: NaN by 0, infinities by the largest finite values.
-        logits = torch.nan_to_num(logits)
-        if present is not None:
-            logits = logits.masked_fill(~present, -torch.inf)
-        weights = logits.softmax(-1)
-        return pooled + (weights[:, :, None] @ values)[:, :, 0], new_grid
+        pooled = region_means(features, grid, side)
+        return pooled + self.attend(pooled, values, present), new_grid
 
 
 class NoCompressor(nn.Module):
@@ -80,6 +93,7 @@ class NoCompressor(nn.Module):
 
 
 COMPRESSORS: dict[str, Callable[[OryxConfig], nn.Module]] = {"dynamic": DynamicCompressor, "none": NoCompressor}
+"""By name; :mod:`oryx.model.connector_arms` adds those that the authors' models do not have."""
 
 
 def build_compressor(config: OryxConfig) -> nn.Module:
@@ -88,6 +102,8 @@ def build_compressor(config: OryxConfig) -> nn.Module:
     Raises:
         SettingsError: an unknown name, with the known ones.
     """
+    import oryx.model.connector_arms  # noqa: F401  (registers its own; it builds on this module)
+
     if config.compressor not in COMPRESSORS:
         raise SettingsError(f"compressor: expected one of {sorted(COMPRESSORS)}, got {config.compressor!r}")
     return COMPRESSORS[config.compressor](config)
@@ -128,6 +144,12 @@ def regions(features: Tensor, grid: Grid, side: int) -> tuple[Tensor, Tensor | N
     present[:height, :width] = True
     present = present.reshape(rows, side, columns, side).transpose(1, 2)
     return values, present.reshape(rows * columns, side * side)
+
+
+def region_means(features: Tensor, grid: Grid, side: int) -> Tensor:
+    """Mean over the tokens of each region that exist: (T, h * w, C) to (T, n, C)."""
+    maps = features.reshape(len(features), *grid, -1).permute(0, 3, 1, 2)  # channels last: pooled without a copy
+    return F.avg_pool2d(maps, side, ceil_mode=True).permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def compress_maps(

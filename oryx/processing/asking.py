@@ -1,6 +1,7 @@
 """``model.ask``: one question about one image, several, views of a scene, or a video; and what was really seen."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
@@ -9,7 +10,9 @@ import torch
 
 from oryx.errors import InputError
 from oryx.processing.chat import stop_ids
+from oryx.processing.processor import SIDES
 from oryx.processing.resolution import Resolution
+from oryx.processing.visuals import Video, Views
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ def ask(
     *,
     resolution: str | int | Resolution = "native",
     compression: int | str = "auto",
+    token_budget: int | None = None,
     max_new_tokens: int = 128,
 ) -> Answer:
     """Ask ``question`` about ``visual``: an image (path, bytes, PIL, array), ``Images``, ``Views`` or ``Video``.
@@ -51,21 +55,34 @@ def ask(
     Args:
         resolution: "native"; or S: the area is S², the shape kept; or any ``Resolution``. Other than "native", images
             get no second view.
-        compression: the ratio k² for any side k (1, 4, 9, 16, ...), or "auto": 1 for images, 4 for views and videos, 16
-            for videos of more frames than ``options.short_video_frames``.
+        compression: the ratio k² for any side k (1, 4, 9, 16, ...), or "auto": the lowest ratio the visual may have
+            whose tokens fit into ``token_budget``, and beside the question into what the model takes. Images may have 1
+            (with a budget also 4 and 16), views and videos 4 and 16; without a budget videos of more than
+            ``options.short_video_frames`` frames 16 alone. Those are what the released models were trained with; why
+            the lowest that fits: notebook 03, "On demand".
+        token_budget: most visual tokens, for "auto" alone; None: no limit but the model's.
 
     Raises:
         InputError: a visual that cannot be read, a bare list, an empty question, a ratio that is no square, no new
-            tokens, or more tokens than the model takes (it would lose the question from the end).
+            tokens, or more tokens than the budget or the model takes (it would lose the question from the end).
     """
     began = time.perf_counter()
     if not isinstance(question, str) or not question.strip():
         raise InputError(f"question: expected text, got {question!r}")
-    if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
+    if not _is_positive(max_new_tokens):
         raise InputError(f"max_new_tokens: expected a whole number of at least 1, got {max_new_tokens!r}")
-    prepared = processor.prepare(visual, resolution, _side(compression))
-    inputs, seen = processor.assemble(question, prepared), processor.seen(prepared)
-    _check_length(model, inputs["input_ids"].shape[1] - len(prepared) + seen["visual_tokens"], seen)
+    if token_budget is not None and (compression != "auto" or not _is_positive(token_budget)):
+        raise InputError(
+            f"token_budget: expected a whole number of at least 1, with compression 'auto'; got {token_budget!r} with "
+            f"compression {compression!r}"
+        )
+    for side in _sides(compression, visual, token_budget):
+        prepared = processor.prepare(visual, resolution, side)
+        inputs, seen = processor.assemble(question, prepared), processor.seen(prepared)
+        length = inputs["input_ids"].shape[1] - len(prepared) + seen["visual_tokens"]
+        if _fits(length, model.config.tokenizer_model_max_length) and _fits(seen["visual_tokens"], token_budget):
+            break
+    _check_length(model, length, seen, token_budget)
     stops, padding = stop_ids(processor.tokenizer, processor.prompt), processor.tokenizer.pad_token_id
     out = model.generate(
         **inputs.to(model.device),
@@ -90,9 +107,31 @@ def ask(
     )
 
 
-def _check_length(model: Any, length: int, seen: dict) -> None:
+def _sides(compression: int | str, visual: Any, budget: int | None) -> Sequence[int | None]:
+    """Region sides to try in turn; None: the processor's own rule. Only the first that fits is used, or the last."""
+    if compression != "auto":
+        return (_side(compression),)
+    if isinstance(visual, (Video, Views)):
+        return (None, SIDES["video_long"]) if budget is None else (SIDES["video"], SIDES["video_long"])
+    return (None,) if budget is None else tuple(SIDES.values())
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _fits(tokens: int, limit: int | None) -> bool:
+    return limit is None or tokens <= limit
+
+
+def _check_length(model: Any, length: int, seen: dict, budget: int | None) -> None:
     limit = model.config.tokenizer_model_max_length
-    if limit is not None and length > limit:
+    if not _fits(seen["visual_tokens"], budget):
+        raise InputError(
+            f"token_budget: {budget} visual tokens are allowed, at the highest compression of 'auto' {seen['frames']} "
+            f"picture(s) take {seen['visual_tokens']}: use fewer frames or a smaller resolution"
+        )
+    if not _fits(length, limit):
         raise InputError(
             f"question and visual take {length} tokens, {seen['visual_tokens']} of them visual ({seen['frames']} "
             f"picture(s)); this model takes at most {limit}: use fewer frames, a higher compression or a smaller "

@@ -11,6 +11,7 @@ from oryx.errors import SettingsError
 _STUDIES = {
     "native_vs_fixed_resolution": "oryx.studies.native_vs_fixed_resolution:NativeVsFixedResolution",
     "oryxvit_vs_siglip": "oryx.studies.oryxvit_vs_siglip:OryxViTvsSigLIP",
+    "pooling_vs_dynamic_compression": "oryx.studies.pooling_vs_dynamic_compression:PoolingVsDynamicCompression",
     "needle_in_a_haystack": "oryx.studies.needle_in_a_haystack:NeedleInAHaystack",
 }
 

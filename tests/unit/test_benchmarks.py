@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks import backends, long_videos, packed_encoder
+from benchmarks import backends, connectors, long_videos, packed_encoder
 from benchmarks.backends import attention_drift
 from benchmarks.encoders import alone, new_oryx, pair, siglip2_from_oryx
 from benchmarks.measure import PASSES, agreement, measure, peak_memory_in_fresh_process, run_pass
 from benchmarks.mixes import MIXES, Mix, draw_grids
-from oryx.model import attention
+from oryx.model import OryxConfig, attention
 
 TINY = Mix(
     "tiny",
@@ -180,3 +180,38 @@ def test_the_benchmark_of_long_videos_runs_and_renews_its_block(tmp_path, monkey
     assert found["asking"]["tokens"] == 40 * 3 + 2 and len(found["asking"]["wall"]) == 1 and "| 122 |" in text
     assert f"| {found['caching']['ratio']:.1f} |" in text and len(found["decoding"]) == 2
     assert [line["frames"] for line in found["memory"]["lines"]] == [32, 40]
+
+
+def test_the_benchmark_of_connectors_runs_and_renews_its_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(connectors, "GRID", (8, 8))
+    monkeypatch.setattr(connectors, "peak_memory", lambda *_: None)
+    monkeypatch.setattr(connectors, "ProcessPoolExecutor", InThisProcess)
+    monkeypatch.setattr(connectors, "seconds_of", lambda call, rounds: (call() and 0.0) or 1.0)
+    docs = tmp_path / "docs.md"
+    docs.write_text("before\n<!-- connectors -->\nold\n<!-- end -->\nafter\n")
+    vision = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = OryxConfig(vision_config={**vision, "position_grid": 8}, compressor_dim=8)
+    found = connectors.main(["--rounds", "1", "--frames", "2", "--docs", str(docs)], config)
+    text = docs.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert len(found["pooling"]) == 12 and "| 16x | 1.00 | 1.0000 | 100.00% | <= 10% | no |" in text
+
+
+class InThisProcess:
+    """Stands for a pool of processes."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, call, *arguments):
+        return type("Done", (), {"result": staticmethod(lambda: call(*arguments))})
+
+
+def test_seconds_are_those_of_one_call():
+    assert 0.01 < connectors.seconds_of(lambda: sum(range(2_000_000)), 1) < 1

@@ -105,6 +105,35 @@ def test_compression_follows_the_request_or_the_documented_rule(model):
     assert model.ask(picture(), "?", compression=25, max_new_tokens=1).visual_tokens > 0, "odd grids are defined"
 
 
+def tokens_at(model, visual, ratio):
+    return model.ask(visual, "?", compression=ratio, max_new_tokens=1).visual_tokens
+
+
+def test_auto_takes_the_lowest_ratio_that_fits_the_budget(model):
+    video, long = Video([picture(128, 128)] * 5), Video([picture(128, 128)] * 8)
+    for visual, ratios in ((video, (4, 16)), (long, (4, 16)), (picture(128, 128), (1, 4, 16))):
+        for lower, ratio in zip((None, *ratios), ratios, strict=False):
+            needs = tokens_at(model, visual, ratio)
+            budgets = [needs] if lower is None else [needs, tokens_at(model, visual, lower) - 1]
+            for budget in budgets:
+                answer = model.ask(visual, "?", token_budget=budget, max_new_tokens=1)
+                assert answer.visual_tokens == needs <= budget
+    with pytest.raises(InputError, match=r"token_budget: 10 visual tokens .* at the highest compression .* take \d+"):
+        model.ask(video, "?", token_budget=10, max_new_tokens=1)
+
+
+def test_auto_compresses_more_where_the_model_takes_less(model):
+    video = Video([picture(128, 128)] * 5)
+    needs = tokens_at(model, video, 16)
+    try:
+        model.config.tokenizer_model_max_length = tokens_at(model, video, 4)
+        assert model.ask(video, "?", max_new_tokens=1).visual_tokens == needs
+        with pytest.raises(InputError, match="use fewer frames"):
+            model.ask(video, "?", compression=4, max_new_tokens=1)
+    finally:
+        model.config.tokenizer_model_max_length = None
+
+
 def test_views_are_laid_out_like_frames(model):
     answer = model.ask(Views([picture(), picture(96, 64)]), "Where?", max_new_tokens=1)
     assert answer.frames == 2 and answer.sizes[0] == answer.sizes[1]
@@ -117,6 +146,8 @@ def test_views_are_laid_out_like_frames(model):
         (picture(), " ", {}, "question: expected text"),
         (picture(), "?", {"compression": 5}, "square of a whole side"),
         (picture(), "?", {"compression": True}, "compression"),
+        (picture(), "?", {"compression": 4, "token_budget": 50}, "token_budget: expected .* with compression 4"),
+        (picture(), "?", {"token_budget": 0}, "token_budget: expected a whole number of at least 1"),
         (picture(), "?", {"resolution": "nativ"}, "resolution: expected 'native'"),
         (picture(), "<image> and <image>?", {}, "2 <image> marks, 1 visual"),
         (3.5, "?", {}, "expected a path, bytes, a PIL picture or an array, got float"),

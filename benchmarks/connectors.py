@@ -1,0 +1,192 @@
+"""What regional attention costs: against plain pooling, against its plain form, and beside the encoder.
+
+    python -m benchmarks.connectors [--rounds 7] [--json FILE] [--docs docs/benchmarks.md]
+
+Weights are random; shapes are those of the released models (SigLIP-so400m: width 1152, 27 layers; keys of 256). Seconds
+are user CPU time of one thread. Targets: the compressor takes at most a tenth of the encoder's time for one frame.
+"""
+
+import argparse
+import gc
+import json
+import multiprocessing
+import os
+import platform
+import re
+import statistics
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.measure import MEBIBYTE, _clocks, give_tensors_own_pages, reset_peak, resident
+from oryx.grids import Grid
+from oryx.model.compressor import DynamicCompressor
+from oryx.model.config import OryxConfig, OryxVisionConfig
+from oryx.model.connector_arms import AveragePooling
+from oryx.model.vit import OryxViT
+
+BLOCK = r"(<!-- connectors -->\n).*?(<!-- end -->)"
+FRAMES, GRID, SIDES = 16, (24, 24), (2, 4)
+"""16 frames of 384 x 384 pixels."""
+
+MOST_SHARE = 0.1
+
+
+class PlainCompressor(DynamicCompressor):
+    """The compressor with the keys of all tokens made, as in the public code."""
+
+    key_logits = DynamicCompressor.plain_key_logits
+
+
+CONNECTORS = {"pooling": AveragePooling, "attention": DynamicCompressor, "attention, keys made": PlainCompressor}
+
+
+def seconds_of(call: Callable[[], object], rounds: int) -> float:
+    """Median user CPU seconds of a call, after one that is not counted; short calls are repeated within a round."""
+    call()
+    repeats = 1
+    while True:
+        began = _clocks()["user"]
+        for _ in range(repeats):
+            call()
+        if (spent := _clocks()["user"] - began) > 0.05:
+            break
+        repeats *= 4
+    samples = [spent / repeats]
+    for _ in range(rounds - 1):
+        began = _clocks()["user"]
+        for _ in range(repeats):
+            call()
+        samples.append((_clocks()["user"] - began) / repeats)
+    return statistics.median(samples)
+
+
+def run(name: str, config: OryxConfig, features: Tensor, grid: Grid, side: int, backward: bool) -> Callable[[], object]:
+    """A call of one connector, forward alone or with the gradients of its input and weights."""
+    torch.manual_seed(0)
+    connector = CONNECTORS[name](config)
+
+    def call():
+        with torch.set_grad_enabled(backward):
+            out, _ = connector(features.requires_grad_(backward), grid, side)
+            if backward:
+                out.sum().backward()
+
+    return call
+
+
+def peak_memory(name: str, config: OryxConfig, frames: int, grid: Grid, side: int, backward: bool) -> float | None:
+    """Peak resident MiB above input and weights; for a fresh process."""
+    torch.set_num_threads(1)
+    if not give_tensors_own_pages():
+        return None
+    small = torch.randn(1, 16, config.vision_config.hidden_size)
+    run(name, config, small, (4, 4), 2, backward)()
+    features = torch.randn(frames, grid[0] * grid[1], config.vision_config.hidden_size)
+    call = run(name, config, features, grid, side, backward)
+    gc.collect()
+    before = resident("VmRSS")
+    if before is None or not reset_peak():
+        return None
+    call()
+    return (resident("VmHWM") - before) / MEBIBYTE
+
+
+def against_pooling(config: OryxConfig, frames: int, grid: Grid, rounds: int) -> list[dict]:
+    """Seconds and peak memory of every connector, side and pass."""
+    features = torch.randn(frames, grid[0] * grid[1], config.vision_config.hidden_size)
+    context, found = multiprocessing.get_context("forkserver"), []
+    context.set_forkserver_preload(["benchmarks.measure", "oryx.model.connector_arms"])
+    for side in SIDES:
+        for backward in (False, True):
+            for name in CONNECTORS:
+                call = run(name, config, features.clone(), grid, side, backward)
+                with ProcessPoolExecutor(1, mp_context=context) as pool:
+                    peak = pool.submit(peak_memory, name, config, frames, grid, side, backward).result()
+                line = {"ratio": side**2, "pass": "forward+backward" if backward else "forward", "connector": name}
+                found.append({**line, "seconds": seconds_of(call, rounds), "peak_mib": peak})
+    return found
+
+
+@torch.inference_mode()
+def beside_the_encoder(config: OryxConfig, grid: Grid, rounds: int) -> list[dict]:
+    """The compressor's share of the encoder's seconds, one frame."""
+    vision = config.vision_config
+    encoder = OryxViT(vision).eval()
+    patches = torch.randn(grid[0] * grid[1], vision.num_channels * vision.patch_size**2)
+    encoding = seconds_of(lambda: encoder(patches, [grid]), min(3, rounds))
+    features, found = torch.randn(1, grid[0] * grid[1], vision.hidden_size), []
+    for side in SIDES:
+        spent = seconds_of(run("attention", config, features, grid, side, False), rounds)
+        found.append({"ratio": side**2, "encoder": encoding, "compressor": spent, "share": spent / encoding})
+    return found
+
+
+def tables(found: dict) -> str:
+    """The results as Markdown, with what they were measured with."""
+    grid, size = found["grid"], found["grid"][0] * 16
+    lines = [
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread, "
+        "float32.",
+        "",
+        f"| {found['frames']} frames of {grid[0]} x {grid[1]} tokens | pass | connector | user s | / pooling "
+        "| peak MiB | / pooling |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in found["pooling"]:
+        base = next(
+            b for b in found["pooling"]
+            if (b["ratio"], b["pass"], b["connector"]) == (one["ratio"], one["pass"], "pooling")
+        )  # fmt: skip
+        memory = ("unknown", "")
+        if one["peak_mib"] is not None:
+            memory = (f"{one['peak_mib']:.0f}", f"{one['peak_mib'] / max(base['peak_mib'], 1e-9):.1f}")
+        lines.append(
+            f"| {one['ratio']}x | {one['pass']} | {one['connector']} | {one['seconds']:.4f} "
+            f"| {one['seconds'] / base['seconds']:.1f} | {memory[0]} | {memory[1]} |"
+        )
+    lines += [
+        "",
+        f"| one frame of {size} x {size} pixels | encoder, user s | compressor, user s | share | target | met |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in found["encoder"]:
+        met = "yes" if one["share"] <= MOST_SHARE else "no"
+        lines.append(
+            f"| {one['ratio']}x | {one['encoder']:.2f} | {one['compressor']:.4f} | {one['share']:.2%} "
+            f"| <= {MOST_SHARE:.0%} | {met} |"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None, config: OryxConfig | None = None) -> dict:
+    """Command line: measure and print. ``config``: another size, for tests."""
+    parser = argparse.ArgumentParser(description="Cost of regional attention.")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--docs", type=Path, help="a file whose block between the connectors marks is renewed")
+    parsed = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    config = config or OryxConfig(vision_config=OryxVisionConfig())
+    found = {
+        "frames": parsed.frames,
+        "grid": GRID,
+        "pooling": against_pooling(config, parsed.frames, GRID, parsed.rounds),
+        "encoder": beside_the_encoder(config, GRID, parsed.rounds),
+    }
+    text = tables(found)
+    print(text)
+    if parsed.json:
+        parsed.json.write_text(json.dumps(found, indent=1) + "\n")
+    if parsed.docs:
+        old = parsed.docs.read_text()
+        parsed.docs.write_text(re.sub(BLOCK, lambda match: f"{match[1]}{text}\n{match[2]}", old, flags=re.DOTALL))
+    return found
+
+
+if __name__ == "__main__":
+    main()

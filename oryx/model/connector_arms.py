@@ -1,0 +1,224 @@
+"""Connectors to compare the dynamic compressor with: plain pooling, other downsamplers, value and output maps.
+
+None of them is in the public code (study 3, ``docs/deviations.md``); the names DWConv and Conv-MLP are the paper's. All
+have the interface of :mod:`oryx.model.compressor` and are chosen by ``config.compressor``. Rules shared by all:
+
+* Grids that are no multiple of the side keep their smaller border regions, and the new grid rounds up, as in the
+  dynamic compressor. Positions that do not exist take part in nothing.
+* At side 1 there is nothing to downsample: the pooled token *is* the token. ``mlp`` and ``average`` return the input,
+  every other arm exactly twice the input (``dynamic_value_output``: twice at its start, ``v + W_o W_v v`` later).
+* Learned downsamplers have a kernel of their own for every side 2 to 5; another side is refused. One kernel for all
+  sides would have to be resampled, which is one more choice that the comparison would rest on.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oryx.errors import InputError
+from oryx.grids import Grid, compressed_grid
+from oryx.model.compressor import COMPRESSORS, DynamicCompressor, NoCompressor, check_features, region_means, regions
+from oryx.model.config import OryxConfig
+
+LEARNED_SIDES = (2, 3, 4, 5)
+"""Sides that learned downsamplers have kernels for."""
+
+
+class AveragePooling(nn.Module):
+    """The mean of each region, times ``factor``; no parameters."""
+
+    factor = 1.0
+
+    def __init__(self, config: OryxConfig):
+        super().__init__()
+
+    def forward(self, features: Tensor, grid: Grid | None, side: int) -> tuple[Tensor, Grid]:
+        """As :meth:`oryx.model.compressor.DynamicCompressor.forward`."""
+        grid = check_features(features, grid)
+        new_grid = compressed_grid(grid, side)
+        pooled = features if side == 1 else region_means(features, grid, side)
+        return pooled * self.factor, new_grid
+
+
+class TwiceAveragePooling(AveragePooling):
+    """Twice the mean: where the dynamic compressor starts from, if its attention is uniform. The scale control."""
+
+    factor = 2.0
+
+
+class DepthwiseConvolution(nn.Module):
+    """A weight for every channel and place of the region, and a bias.
+
+    ``warm``: starts as the mean; else from torch's own initialisation of a depth-wise convolution. In a border region
+    the missing places are left out and the others scaled up by as much, so that the mean stays the mean.
+    """
+
+    def __init__(self, width: int, warm: bool):
+        super().__init__()
+        self.warm = warm
+        self.weights = nn.ParameterDict({str(k): nn.Parameter(torch.empty(k * k, width)) for k in LEARNED_SIDES})
+        self.biases = nn.ParameterDict({str(k): nn.Parameter(torch.empty(width)) for k in LEARNED_SIDES})
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the first weights, see above."""
+        for name, weight in self.weights.items():
+            side = int(name)
+            if self.warm:
+                nn.init.constant_(weight, 1 / side**2)
+                nn.init.zeros_(self.biases[name])
+            else:  # torch's Conv2d(groups=channels): uniform within 1 / sqrt(fan in)
+                nn.init.uniform_(weight, -1 / side, 1 / side)
+                nn.init.uniform_(self.biases[name], -1 / side, 1 / side)
+
+    def forward(self, values: Tensor, present: Tensor | None, side: int) -> Tensor:
+        """(T, n, k * k, C) with the places that exist to (T, n, C)."""
+        weight, bias = self.weights[str(side)], self.biases[str(side)]
+        out = torch.einsum("tnkc,kc->tnc", values, weight)
+        if present is not None:
+            out = out * (side * side / present.sum(1, keepdim=True))
+        return out + bias
+
+
+class ConvolutionMLP(nn.Module):
+    """A full convolution over the region, GELU, a linear layer: (k * k * C) to C to C. From torch's initialisation."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.convolutions = nn.ModuleDict({str(k): nn.Linear(k * k * width, width) for k in LEARNED_SIDES})
+        self.outputs = nn.ModuleDict({str(k): nn.Linear(width, width) for k in LEARNED_SIDES})
+
+    def forward(self, values: Tensor, present: Tensor | None, side: int) -> Tensor:
+        """(T, n, k * k, C) to (T, n, C); missing places are zeros, scaled up as in the depth-wise convolution."""
+        if present is not None:
+            values = values * (side * side / present.sum(1))[:, None, None]
+        hidden = F.gelu(self.convolutions[str(side)](values.flatten(2)))
+        return self.outputs[str(side)](hidden)
+
+
+class MaxPooling(nn.Module):
+    """The largest value of each channel; no parameters, but not the features' distribution."""
+
+    def forward(self, values: Tensor, present: Tensor | None, side: int) -> Tensor:
+        if present is not None:
+            values = values.masked_fill(~present[None, :, :, None], -torch.inf)
+        return values.amax(2)
+
+
+class DownsampledCompressor(DynamicCompressor):
+    """The dynamic compressor with another downsampler in the place of the average: query and residual are its output.
+
+    The attention is the same; so is everything at side 1.
+    """
+
+    def make_downsampler(self, width: int) -> nn.Module:
+        """The module that maps (values, present, side) to pooled tokens."""
+        raise NotImplementedError
+
+    def __init__(self, config: OryxConfig):
+        super().__init__(config)
+        self.downsampler = self.make_downsampler(config.vision_config.hidden_size)
+
+    def downsample(self, features: Tensor, grid: Grid, side: int, values: Tensor, present: Tensor | None) -> Tensor:
+        """Pooled tokens (T, n, C); raises InputError for a side that a learned downsampler has no kernel for."""
+        if side not in LEARNED_SIDES and any(True for _ in self.downsampler.parameters()):
+            raise InputError(f"this learned downsampler has kernels for sides 1 to {LEARNED_SIDES[-1]}, got {side}")
+        return self.downsampler(values, present, side)
+
+    def forward(self, features: Tensor, grid: Grid | None, side: int) -> tuple[Tensor, Grid]:
+        """As the dynamic compressor's."""
+        grid = check_features(features, grid)
+        new_grid = compressed_grid(grid, side)
+        if side == 1:
+            return features + features, new_grid
+        values, present = regions(features, grid, side)
+        pooled = self.downsample(features, grid, side, values, present)
+        return pooled + self.attend(pooled, values, present), new_grid
+
+
+class DepthwiseCompressor(DownsampledCompressor):
+    """Downsampled by a depth-wise convolution that starts as the mean: at its start the paper's compressor exactly."""
+
+    def make_downsampler(self, width: int) -> nn.Module:
+        return DepthwiseConvolution(width, warm=True)
+
+
+class ColdDepthwiseCompressor(DownsampledCompressor):
+    """Downsampled by a depth-wise convolution with torch's own first weights."""
+
+    def make_downsampler(self, width: int) -> nn.Module:
+        return DepthwiseConvolution(width, warm=False)
+
+
+class ConvolutionMLPCompressor(DownsampledCompressor):
+    """Downsampled by a convolution and an MLP."""
+
+    def make_downsampler(self, width: int) -> nn.Module:
+        return ConvolutionMLP(width)
+
+
+class MaxCompressor(DownsampledCompressor):
+    """Downsampled by the maximum."""
+
+    def make_downsampler(self, width: int) -> nn.Module:
+        return MaxPooling()
+
+
+class BilinearCompressor(DownsampledCompressor):
+    """Downsampled by bilinear resampling to the new grid (corners not aligned, no antialiasing).
+
+    It reads the four tokens around each new centre and no others: at side 2 that is the average itself, at larger sides
+    a part of the region.
+    """
+
+    def make_downsampler(self, width: int) -> nn.Module:
+        return nn.Module()
+
+    def downsample(self, features: Tensor, grid: Grid, side: int, values: Tensor, present: Tensor | None) -> Tensor:
+        maps = features.transpose(1, 2).reshape(len(features), -1, *grid)
+        size = compressed_grid(grid, side)
+        return F.interpolate(maps, size=size, mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
+
+
+class Identity(nn.Linear):
+    """A linear layer that starts as the identity."""
+
+    def reset_parameters(self) -> None:
+        nn.init.eye_(self.weight)
+        nn.init.zeros_(self.bias)
+
+
+class ValueOutputCompressor(DynamicCompressor):
+    """Regional attention with value and output projections, as attention usually has; both start as the identity."""
+
+    def __init__(self, config: OryxConfig):
+        super().__init__(config)
+        width = config.vision_config.hidden_size
+        self.value_projector, self.output_projector = Identity(width, width), Identity(width, width)
+
+    def forward(self, features: Tensor, grid: Grid | None, side: int) -> tuple[Tensor, Grid]:
+        """As the dynamic compressor's, but for side 1: see the top of this file."""
+        grid = check_features(features, grid)
+        new_grid = compressed_grid(grid, side)
+        if side == 1:
+            return features + self.output_projector(self.value_projector(features)), new_grid
+        values, present = regions(features, grid, side)
+        pooled = region_means(features, grid, side)
+        # the value map is linear and the weights sum to 1, so it may come after the sum: one token instead of k * k
+        taken = self.value_projector(self.attend(pooled, values, present))
+        return pooled + self.output_projector(taken), new_grid
+
+
+COMPRESSORS.update(
+    {
+        "mlp": NoCompressor,
+        "average": AveragePooling,
+        "average_x2": TwiceAveragePooling,
+        "dynamic_dwconv": DepthwiseCompressor,
+        "dynamic_dwconv_cold": ColdDepthwiseCompressor,
+        "dynamic_convmlp": ConvolutionMLPCompressor,
+        "dynamic_bilinear": BilinearCompressor,
+        "dynamic_max": MaxCompressor,
+        "dynamic_value_output": ValueOutputCompressor,
+    }
+)

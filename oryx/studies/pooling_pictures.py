@@ -1,0 +1,113 @@
+"""What the connector study shows its models, and where regional attention looks."""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from oryx.data import corpora
+from oryx.data.stories import SIZE, make_story
+from oryx.grids import uniform_indices
+from oryx.processing.video import read_frames
+from oryx.report.plots import STYLE
+from oryx.studies.pooling_arms import cache_folder
+from oryx.studies.pooling_looks import CLIP_FRAMES, STORY
+
+COLOURS = "cividis"
+SHOWN = 8
+
+
+def gallery(settings: Any, stories: int = 3) -> Figure:
+    """Frames of held-out files, decoded, with what is asked about them; last some frames of a long one."""
+    folder = cache_folder(settings) / "stories"
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10, 1.5 * (stories + 1)), layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.12)
+        rows = figure.subplots(stories + 1, SHOWN)
+        for index, axes in enumerate(rows):
+            length = "short" if index < stories else "long"
+            story = make_story(folder, settings.split, length, index)
+            shown = uniform_indices(story.frames, SHOWN)
+            for axis, frame, number in zip(axes, read_frames(story.path, shown), shown, strict=True):
+                _show(axis, frame)
+                axis.set_xlabel(f"{number + 1}", fontsize=7, labelpad=1)
+            text = ", ".join(f"{kind}: {answer}" for kind, answer in story.facts.items())
+            title = axes[0].set_title(f"{story.frames} frames. {text}", loc="left", fontsize=8.5)
+            title.set_in_layout(False)  # or its column would be as wide as it
+    return figure
+
+
+def film_frames(settings: Any, name: str) -> np.ndarray:
+    """The frames behind the attention maps of a film: ``story`` or the id of a real clip; (T, H, W, 3)."""
+    if name == "story":
+        story = make_story(cache_folder(settings) / "stories", settings.split, "short", STORY)
+        return read_frames(story.path, range(story.frames))
+    clip = next(clip for clip in corpora.clips() if clip.id == name)
+    return read_frames(clip.path, uniform_indices(clip.frames, CLIP_FRAMES), SIZE)
+
+
+def attention_figure(settings: Any, maps: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Frames of each film, and below them the weight of every token over the uniform one, a row per ratio.
+
+    1 (the middle of the scale) means: as much as pooling gives. The scale is logarithmic, the same everywhere, and cut
+    at what one token in a hundred exceeds.
+    """
+    films, ratios = list(dict.fromkeys(maps["film"])), sorted(maps["ratio"].unique())
+    limit = max(0.1, float(np.log2(maps["weight"].clip(lower=2**-6)).abs().quantile(0.99)))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10, 1.1 * len(films) * (1 + len(ratios))), layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02)
+        axes = figure.subplots(len(films) * (1 + len(ratios)), SHOWN, squeeze=False)
+        image = None
+        for number, film in enumerate(films):
+            first = number * (1 + len(ratios))
+            for axis, frame in zip(axes[first], film_frames(settings, film), strict=False):
+                _show(axis, frame)
+            axes[first][0].set_ylabel(film, fontsize=8)
+            for place, ratio in enumerate(ratios):
+                own = maps[(maps["film"] == film) & (maps["ratio"] == ratio)]
+                row = axes[first + 1 + place]
+                for axis, (_, weights) in zip(row, own.groupby("frame"), strict=False):
+                    grid = weights.pivot(index="row", columns="column", values="weight").to_numpy()
+                    image = axis.imshow(np.log2(grid.clip(2**-6)), cmap=COLOURS, vmin=-limit, vmax=limit)
+                    axis.set_xticks([])
+                    axis.set_yticks([])
+                row[0].set_ylabel(f"{ratio}x", fontsize=8)
+        if image is not None:
+            bar = figure.colorbar(image, ax=axes, shrink=0.4, label="weight over the uniform one")
+            ticks = [-limit, 0, limit]
+            bar.set_ticks(ticks, labels=[f"{2**tick:.2f}" for tick in ticks])
+    return figure, maps
+
+
+def twice_at_1x(width: int = 64, tokens: int = 16) -> pd.DataFrame:
+    """Connectors with random weights on random tokens at side 1: output over input, smallest and largest ratio."""
+    import torch
+
+    from oryx.model.compressor import build_compressor
+    from oryx.model.config import OryxConfig
+    from oryx.studies.pooling_arms import ARMS
+
+    torch.manual_seed(0)
+    x, lines = torch.randn(1, tokens, width), []
+    for name in dict.fromkeys(arm.connector for arm in ARMS.values()):
+        vision = {"hidden_size": width, "num_attention_heads": 1}
+        connector = build_compressor(OryxConfig(vision_config=vision, compressor_dim=16, compressor=name))
+        with torch.no_grad():
+            for parameter in connector.parameters():
+                if "output" not in name:  # value and output maps start as the identity; random ones are no factor
+                    parameter.normal_()
+            ratio = connector(x, (1, tokens), 1)[0] / x
+        lines.append({"connector": name, "smallest ratio": float(ratio.min()), "largest ratio": float(ratio.max())})
+    return pd.DataFrame(lines)
+
+
+def _show(axis, frame: np.ndarray) -> None:
+    axis.imshow(frame)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+__all__ = ["attention_figure", "film_frames", "gallery"]

@@ -1,0 +1,122 @@
+"""Arms of the connector study, what each is shown and asked, and what is refused."""
+
+from dataclasses import replace
+
+import pytest
+
+from oryx.data.stories import LENGTHS, QUESTIONS
+from oryx.errors import InputError, MissingResource
+from oryx.model.compressor import COMPRESSORS, build_compressor
+from oryx.studies.pooling_arms import (
+    ARMS,
+    DEFAULT,
+    EVERY,
+    PANELS,
+    SIDES,
+    arms_of,
+    input_side,
+    ratios_of,
+    region_side,
+    sides_of,
+    story_tokens,
+)
+from oryx.studies.pooling_asking import LONGEST, cells
+from oryx.studies.pooling_jobs import connector_parameters, sources_of, story_plan
+from oryx.studies.pooling_vs_dynamic_compression import PoolingVsDynamicCompression, Settings
+from oryx.training.recipes import recipe
+from oryx.training.shared import build_reader
+
+NANO = Settings()
+
+
+def panel(name, **values):
+    return Settings.from_mapping({"panel": name, **values})
+
+
+def test_the_default_run_is_four_arms_at_two_ratios():
+    assert tuple(arms_of(NANO)) == DEFAULT == ("average", "average_x2", "dynamic", "dynamic_dwconv")
+    assert ratios_of(NANO) == (1, 4, 16)
+    build_compressor(build_reader(recipe("smoke")).config)  # the names below are registered with the first one built
+    assert all(arm.connector in COMPRESSORS for arm in ARMS.values())
+
+
+def test_panels_cover_every_arm_and_sides_one_to_five():
+    assert set(EVERY) | {"on_demand"} == set(ARMS) and tuple(arms_of(panel("arms"))) == EVERY
+    assert [region_side(ratio) for ratio in ratios_of(panel("ratios"))] == [1, 2, 3, 4, 5]
+    side = PANELS["ratios"].side
+    assert len({story_tokens(8, side, k) for k in (1, 2, 3, 4, 5)}) == 5, "every ratio leaves another number of tokens"
+
+
+@pytest.mark.parametrize("side", [48, 64, 80])
+@pytest.mark.parametrize("ratio", [4, 9, 16, 25])
+def test_the_smaller_picture_costs_the_tokens_of_the_compressed_one(side, ratio):
+    settings = panel("arms", side=side, ratios=[4, 9, 16, 25])
+    small = input_side(settings, "mlp_smaller", ratio)
+    assert story_tokens(8, small, 1) == story_tokens(8, side, region_side(ratio))
+    assert input_side(settings, "dynamic", ratio) == side
+
+
+@pytest.mark.parametrize("arm", EVERY)
+def test_cells_tokens_and_training_fit_the_arm(arm):
+    settings = panel("arms")
+    asked, plan, sources = cells(settings, arm), story_plan(settings, arm), sources_of(settings, arm)
+    assert {cell.ratio for cell in asked} == set(ratios_of(settings, arm))
+    assert all(cell.condition == "visual" and cell.tokens <= LONGEST for cell in asked)
+    assert {(cell.ratio, cell.length) for cell in asked} >= {
+        (r, n) for r in ratios_of(settings, arm) if r > 1 for n in LENGTHS
+    }
+    assert set(sources) == set(plan.sides) == {region_side(ratio) for ratio in ratios_of(settings, arm)}
+    assert {side for each in sources.values() for side in each} <= set(sides_of(settings))
+    if ARMS[arm].smaller:
+        assert all(cell.region == 1 for cell in asked)
+
+
+def test_arms_differ_in_what_their_name_says():
+    for arm in ("average", "dynamic"):
+        for ratio in (4, 16):
+            assert ARMS[f"{arm}_only_{ratio}x"] == replace(ARMS[arm], only=ratio)
+    assert {name for name, arm in ARMS.items() if arm.factor == 1} == {
+        "average", "mlp", "mlp_smaller", "average_only_4x", "average_only_16x", "blind",
+    }  # fmt: skip
+    assert {name for name, arm in ARMS.items() if arm.cold} == {"dynamic_dwconv_cold", "dynamic_convmlp"}
+
+
+def test_the_on_demand_arm_is_asked_every_ratio_size_and_number_of_frames_that_fits():
+    asked = cells(panel("on_demand"), "on_demand")
+    shown = {(c.ratio, c.side, c.frames) for c in asked if c.length == "long"}
+    assert {c[0] for c in shown} == {1, 4, 9, 16, 25} and {c[1] for c in shown} == set(SIDES)
+    assert (1, 96, 24) not in shown and (25, 96, 24) in shown and (1, 64, 24) in shown
+    assert len({(c.condition, c.length, c.ratio) for c in asked}) == len(asked), "a cell's rows are told apart"
+
+
+def test_parameters_count_the_kernels_in_use():
+    model = build_reader(recipe("smoke"))
+    for name, expected in (("average", 0), ("dynamic", 2 * (128 * 64 + 64)), ("dynamic_dwconv", None)):
+        model.config.compressor = name
+        model.compressor = build_compressor(model.config)
+        if expected is None:
+            expected = 2 * (128 * 64 + 64) + 128 * (4 + 1 + 16 + 1)
+        assert connector_parameters(NANO, "dynamic", model) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "said"),
+    [
+        ({"ratios": [5]}, InputError, "expected squares"),
+        ({"ratios": [36]}, InputError, "kernels up to 25x, got 36"),
+        ({"side": 60}, InputError, "side: expected a multiple of 8 from 16 to 96 pixels, got 60"),
+        ({"side": 104}, InputError, "got 104"),
+        ({"arms": ["average_only_4x"], "ratios": [16]}, InputError, "average_only_4x train at a ratio"),
+        ({"scale": "paper"}, MissingResource, "no released weights hold another connector"),
+        ({"scale": "small"}, MissingResource, "--from-scratch"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_any_work(values, error, said):
+    with pytest.raises(error, match=said):
+        PoolingVsDynamicCompression().check(Settings.from_mapping(values))
+
+
+def test_the_plan_names_arms_ratios_and_minutes():
+    plan = PoolingVsDynamicCompression().plan(NANO)
+    assert plan["ratios"] == "1x, 4x, 16x" and plan["CPU minutes, about"] < 16, "two cores, eight minutes"
+    assert set(QUESTIONS) == {"what", "when", "order", "move", "colour", "sign", "count"}
