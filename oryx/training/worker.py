@@ -86,7 +86,7 @@ def _cost(began: float) -> dict:
     # wall time says as much about what else the machine does as about the job; CPU time says what the job needs
     return {
         "seconds": round(time.monotonic() - began, 1),
-        "cpu_seconds": round(cpu, 1),
+        "cpu_seconds": round(cpu, 2),
         "peak_memory_mb": round(own.ru_maxrss / 1024),
     }
 
