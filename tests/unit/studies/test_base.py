@@ -32,7 +32,7 @@ def test_a_run_makes_rows_tables_verdicts_status_and_manifest(tmp_path):
         assert manifest["peak_memory_mb"]["largest_worker"] == max(
             a["peak_memory_mb"] for a in manifest["arms"].values()
         )
-        assert all(a["seconds"] > 0 and a["cpu_seconds"] > 0 for a in manifest["arms"].values())
+        assert all(a["seconds"] >= 0 and a["cpu_seconds"] >= 0 for a in manifest["arms"].values())
         assert (manifest["weights_hash"], manifest["dtype"], manifest["prompts"]) == (
             "w",
             "float32",
