@@ -155,10 +155,10 @@ def draw_segment(rng: np.random.Generator, segment: Segment, split: str) -> tupl
 
 
 def draw_sign(rng: np.random.Generator, number: int, colour: str, split: str) -> Image.Image:
-    """A number of about a fifth of the frame's height, anywhere inside a coloured frame."""
+    """A number of about half the frame's width, anywhere inside a coloured frame."""
     page, ink, border = _framed(rng, colour)
     fonts = split_fonts(split)
-    face = font_face(fonts[int(rng.integers(len(fonts)))], int(rng.integers(22, 31)))
+    face = font_face(fonts[int(rng.integers(len(fonts)))], int(rng.integers(40, 57)))
     _, _, width, height = text_extent(face, str(number))
     room = (SIZE[0] - 2 * border, SIZE[1] - 2 * border)
     left, top = place(rng, room, (height, width))
@@ -180,7 +180,7 @@ def draw_path(
 ) -> tuple[list[Image.Image], dict[str, str]]:
     """An icon that moves in a straight line from one edge to the other, and its name."""
     item, name, _ = pick_object(rng, "icon", split)
-    (x, y), side, across = MOVES[direction], rng.uniform(0.5, 0.62), rng.uniform(0.3, 0.7)
+    (x, y), side, across = MOVES[direction], rng.uniform(0.5, 0.65), rng.uniform(0.3, 0.7)
     page, _ = paper(rng, SIZE)
     pictures = []
     for i in range(frames):
