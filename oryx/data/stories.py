@@ -155,10 +155,10 @@ def draw_segment(rng: np.random.Generator, segment: Segment, split: str) -> tupl
 
 
 def draw_sign(rng: np.random.Generator, number: int, colour: str, split: str) -> Image.Image:
-    """A number of about a fifth of the frame's height, anywhere inside a coloured frame."""
+    """A number of about half the frame's width, anywhere inside a coloured frame."""
     page, ink, border = _framed(rng, colour)
     fonts = split_fonts(split)
-    face = font_face(fonts[int(rng.integers(len(fonts)))], int(rng.integers(22, 31)))
+    face = font_face(fonts[int(rng.integers(len(fonts)))], int(rng.integers(40, 57)))
     _, _, width, height = text_extent(face, str(number))
     room = (SIZE[0] - 2 * border, SIZE[1] - 2 * border)
     left, top = place(rng, room, (height, width))
@@ -178,13 +178,13 @@ def draw_card(rng: np.random.Generator, colour: str, split: str) -> Image.Image:
 def draw_path(
     rng: np.random.Generator, direction: str, frames: int, split: str
 ) -> tuple[list[Image.Image], dict[str, str]]:
-    """An icon that moves in a straight line from one edge to the other, and its name."""
+    """An icon, half as wide as the frame, that moves in a straight line from one edge to the other, and its name."""
     item, name, _ = pick_object(rng, "icon", split)
-    (x, y), side, across = MOVES[direction], rng.uniform(0.5, 0.62), rng.uniform(0.3, 0.7)
+    (x, y), side, across = MOVES[direction], rng.uniform(0.45, 0.6), rng.uniform(0.35, 0.65)
     page, _ = paper(rng, SIZE)
     pictures = []
     for i in range(frames):
-        along = 0.5 + (i / (frames - 1) - 0.5) * 0.95 * (x + y)
+        along = 0.5 + (i / (frames - 1) - 0.5) * 0.7 * (x + y)
         centre = (along, across) if x else (across, along)
         pictures.append(_pasted(page.copy(), _picture("icons", item.id), side * SIZE[0], centre))
     return pictures, {"name": name}
@@ -213,10 +213,10 @@ def _framed(rng: np.random.Generator, colour: str) -> tuple[Image.Image, tuple[i
 
 
 def _pasted(page: Image.Image, thing: Image.Image, side: float, centre: tuple[float, float]) -> Image.Image:
-    """``thing``, its longer side ``side`` pixels, with its centre at a share of the room it has."""
+    """``thing``, its longer side ``side`` pixels, with its centre at (x, y), shares of the page's sides."""
     scale = side / max(thing.size)
     drawn = thing.resize(tuple(max(1, round(edge * scale)) for edge in thing.size), Image.Resampling.BICUBIC)
-    at = [round(share * (whole - own)) for share, whole, own in zip(centre, page.size, drawn.size, strict=True)]
+    at = [round(share * whole - own / 2) for share, whole, own in zip(centre, page.size, drawn.size, strict=True)]
     page.paste(drawn, tuple(at), drawn)
     return page
 

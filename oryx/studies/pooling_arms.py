@@ -71,7 +71,7 @@ class Panel:
 
     arms: tuple[str, ...]
     ratios: tuple[int, ...] = (4, 16)
-    side: int = 64
+    side: int = 32
 
 
 PANELS = {
@@ -81,7 +81,7 @@ PANELS = {
     "on_demand": Panel(("on_demand",), (4, 9, 16, 25)),
 }
 """``ratios`` shows larger pictures: on a map of 10 x 10 tokens every side from 1 to 5 leaves another number of them,
-on 8 x 8 the sides 4 and 5 leave the same."""
+on 4 x 4 the sides 2 and 3 leave the same, and 4 and 5."""
 
 SIDES = (32, 48, 64, 96)
 """Sides of the pictures that the ``varied`` arm learns with, in pixels."""
@@ -132,12 +132,7 @@ def sides_of(settings: Any) -> list[int]:
     found = {input_side(settings, arm, ratio) for arm in arms_of(settings) for ratio in ratios_of(settings, arm)}
     if any(ARMS[arm].varied for arm in arms_of(settings)):
         found |= set(SIDES)
-    return sorted({picture_side(settings), start_side(settings), *found})
-
-
-def start_side(settings: Any) -> int:
-    """Side of the smaller pictures that most films of the shared start are shown at: half, rounded up to a patch."""
-    return -(-picture_side(settings) // PATCH // 2) * PATCH
+    return sorted({picture_side(settings), *found})
 
 
 def grid_of(side: int) -> Grid:
@@ -166,8 +161,9 @@ def stories_asked(settings: Any) -> dict[str, int]:
 
 
 def asked_lengths(arm: str, ratio: int) -> tuple[str, ...]:
-    """Long stories are asked compressed only: uncompressed they take 1,754 tokens, which no arm trains on."""
-    return ("short",) if ratio == FULL and not ARMS[arm].varied else tuple(LENGTHS)
+    """Lengths of the films an arm is asked about: uncompressed short ones are enough, where compressed ones follow."""
+    reference = ratio == FULL and ARMS[arm].only != FULL and not ARMS[arm].varied
+    return ("short",) if reference else tuple(LENGTHS)
 
 
 def trains_shared(settings: Any) -> bool:

@@ -100,9 +100,9 @@ class Asker:
         for done, cell in enumerate(todo):
             self.ask_cell(cell)
             progress("evaluate", done + 1, len(todo) + 1)
-        for ratio in ratios_of(self.settings, self.arm):
-            for length in asked_lengths(self.arm, ratio):
-                self.ask_blind(length, ratio)
+        for length in LENGTHS:
+            ratios = [r for r in ratios_of(self.settings, self.arm) if length in asked_lengths(self.arm, r)]
+            self.ask_blind(length, ratios)
         progress("evaluate", len(todo) + 1, len(todo) + 1)
 
     def ask_cell(self, cell: Cell) -> None:
@@ -127,15 +127,19 @@ class Asker:
                 "held_kb": None if read is None else self._held(read, cell) / 1024,
                 "encode_seconds": encode,
             }
-            self._answer(chunk, cell.condition, cell.ratio, cell.length, read, shared, error, seen)
+            rows = self._answered(chunk, cell.condition, cell.ratio, cell.length, read, shared, error, seen)
+            self.writer.write(row for row in rows if not self.writer.has(row))
 
-    def ask_blind(self, length: str, ratio: int) -> None:
-        """The questions about the stories of a length without the film; the ratio is that of the rows beside it."""
-        waiting = [s for s in stories(self.settings, length) if self._missing(s, "no_visual", ratio)]
-        if waiting:
+    def ask_blind(self, length: str, ratios: Sequence[int]) -> None:
+        """The questions about the stories of a length without the film, once; a row for every ratio asked beside it."""
+        asked = stories(self.settings, length)
+        if any(self._missing(story, "no_visual", ratio) for story in asked for ratio in ratios):
             seen = {"visual_tokens": 0, "frames": 0}
-            nothing = without_video(self.model, len(waiting))
-            self._answer(waiting, "no_visual", ratio, length, nothing, 0.0, None, seen)
+            nothing = without_video(self.model, len(asked))
+            rows = self._answered(asked, "no_visual", ratios[0], length, nothing, 0.0, None, seen)
+            for ratio in ratios:
+                named = ({**row, **self._named(row["cluster"], row["kind"], ratio)} for row in rows)
+                self.writer.write(row for row in named if not self.writer.has(row))
 
     def measure_shift(self, when: str) -> None:
         """Rows of how far compressed tokens are from uncompressed ones, one per film and ratio; score is their CKA."""
@@ -158,10 +162,10 @@ class Asker:
         tokens = film.tokens[shown].float().to(self.model.device)
         return FrameTokens(*self.model.compressor(tokens, film.grid, cell.region))
 
-    def _answer(
+    def _answered(
         self, asked: Sequence[Story], condition: str, ratio: int, length: str, read: ReadVideos | None, shared: float,
         error: str | None, seen: dict,
-    ) -> None:  # fmt: skip
+    ) -> list[dict]:  # fmt: skip
         rows = []
         for kind, question in QUESTIONS.items():
             answers, likelihoods, problem = [None] * len(asked), [None] * len(asked), error
@@ -179,23 +183,25 @@ class Asker:
                     right = None if problem else float(answer == story.facts[kind])
                     row |= {"answer": answer, "score": right, "logprob": likelihood, "error": problem}
                     rows.append(row | {"seconds": seconds, **seen})
-        self.writer.write(row for row in rows if not self.writer.has(row))
+        return rows
 
     def _row(self, story: Story, condition: str, ratio: int, length: str, kind: str) -> dict:
         return {
             **self.base,
+            **self._named(story.id, kind, ratio),
             "condition": condition,
-            "item": f"{story.id}/{kind}/{ratio}x",
             "split": story.split,
-            "task": task(kind, ratio),
             "cluster": story.id,
             "question": QUESTIONS.get(kind, ""),
             "truth": story.facts.get(kind, ""),
             "chance": chance(kind, story.split) if kind in QUESTIONS else 0.0,
             "kind": kind,
-            "ratio": ratio,
             "length": length,
         }
+
+    @staticmethod
+    def _named(film: str, kind: str, ratio: int) -> dict:
+        return {"item": f"{film}/{kind}/{ratio}x", "task": task(kind, ratio), "ratio": ratio}
 
     def _missing(self, story: Story, condition: str, ratio: int) -> bool:
         rows = (self._row(story, condition, ratio, "", kind) for kind in QUESTIONS if kind in story.facts)

@@ -21,7 +21,6 @@ from oryx.studies.pooling_arms import (
     ratios_of,
     recipe_scale,
     region_side,
-    start_side,
     trains_shared,
 )
 from oryx.studies.pooling_asking import Asker
@@ -47,12 +46,10 @@ def prepare(settings: Any, seed: int, folder: Path, encoder: Path, progress: Pro
     model = _loaded(settings, encoder)
     features = Features(settings, model, _tower_hash(encoder))
     features.prepare(seed, lambda done, total: progress("encode", done, total))
-    side, small, bank = picture_side(settings), start_side(settings), bank_of(settings, seed)
-    # single signs at full size; films mostly smaller, which costs a quarter and teaches all that is not detail
-    shown = {"films_at": (small, small, small, side)}
-    plan = StoryPlan(settings.start_steps, (1,), settings.tokens, settings.learning_rate, **shown)
+    side, bank = picture_side(settings), bank_of(settings, seed)
+    plan = StoryPlan(settings.start_steps, (1,), settings.tokens, settings.learning_rate)
     curve = train_stories(
-        with_connector(model, "average_x2", seed), bank, features.bank(bank, {side, small}), {1: [side]}, plan, seed,
+        with_connector(model, "average_x2", seed), bank, features.bank(bank, [side]), {1: [side]}, plan, seed,
         folder / "checkpoints" / "start.pt", lambda done, total: progress("train", done, total),
     )  # fmt: skip
     atomic_write_json(folder / "start_curve.json", curve, indent=None)

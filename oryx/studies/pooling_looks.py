@@ -19,6 +19,9 @@ from oryx.training.video_answers import ask, read_videos
 CLIP_FRAMES = 8
 """Frames of a real clip that are shown, evenly chosen and squeezed to the study's square."""
 
+MOST_SAID = 12
+"""Tokens of an answer about a real clip."""
+
 STORY = 1
 """Which short story the maps show."""
 
@@ -57,5 +60,5 @@ def _answers(settings: Any, arm: str, model: OryxForConditionalGeneration, featu
             film = clip_film(features, clip, input_side(settings, arm, ratio))
             region = 1 if ARMS[arm].smaller else region_side(ratio)
             read = read_videos(model, [FrameTokens(*connector(film.tokens.float(), film.grid, region))])
-            said = {question: ask(read, [question], [""])[0][0] for question in QUESTIONS.values()}
+            said = {question: ask(read, [question], [""], MOST_SAID)[0][0] for question in QUESTIONS.values()}
             yield {"clip": clip.id, "ratio": ratio, **said}

@@ -24,7 +24,7 @@ def gallery(settings: Any, stories: int = 3) -> Figure:
     folder = cache_folder(settings) / "stories"
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 1.5 * (stories + 1)), layout="constrained")
-        figure.get_layout_engine().set(h_pad=0.12)
+        figure.get_layout_engine().set(h_pad=0.11, rect=(0, 0, 1, 0.965))
         rows = figure.subplots(stories + 1, SHOWN)
         for index, axes in enumerate(rows):
             length = "short" if index < stories else "long"
@@ -34,8 +34,9 @@ def gallery(settings: Any, stories: int = 3) -> Figure:
                 _show(axis, frame)
                 axis.set_xlabel(f"{number + 1}", fontsize=7, labelpad=1)
             text = ", ".join(f"{kind}: {answer}" for kind, answer in story.facts.items())
-            title = axes[0].set_title(f"{story.frames} frames. {text}", loc="left", fontsize=8.5)
-            title.set_in_layout(False)  # or its column would be as wide as it
+            place = {"xy": (0, 1.06), "xycoords": "axes fraction", "annotation_clip": False}
+            title = axes[0].annotate(f"{story.frames} frames. {text}", fontsize=8.5, **place)
+            title.set_in_layout(False)  # or its column would be as wide as the text
     return figure
 
 
@@ -52,33 +53,35 @@ def attention_figure(settings: Any, maps: pd.DataFrame) -> tuple[Figure, pd.Data
     """Frames of each film, and below them the weight of every token over the uniform one, a row per ratio.
 
     1 (the middle of the scale) means: as much as pooling gives. The scale is logarithmic, the same everywhere, and cut
-    at what one token in a hundred exceeds.
+    at what one token in a hundred exceeds. The held-out film has a block of its own, of the real clips every second
+    frame is shown, side by side.
     """
-    films, ratios = list(dict.fromkeys(maps["film"])), sorted(maps["ratio"].unique())
+    ratios = sorted(maps["ratio"].unique())
+    half = range(0, CLIP_FRAMES, 2)
+    blocks = [[("story", range(SHOWN))], [(clip.id, half) for clip in corpora.clips()]]
     limit = max(0.1, float(np.log2(maps["weight"].clip(lower=2**-6)).abs().quantile(0.99)))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, 1.1 * len(films) * (1 + len(ratios))), layout="constrained")
+        rows = len(blocks) * (1 + len(ratios))
+        figure = Figure(figsize=(9, 1.02 * rows), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02)
-        axes = figure.subplots(len(films) * (1 + len(ratios)), SHOWN, squeeze=False)
-        image = None
-        for number, film in enumerate(films):
+        axes = figure.subplots(rows, SHOWN, squeeze=False)
+        for number, block in enumerate(blocks):
+            shown = [(film, index) for film, indices in block for index in indices]
+            frames = {film: film_frames(settings, film) for film, _ in block}
             first = number * (1 + len(ratios))
-            for axis, frame in zip(axes[first], film_frames(settings, film), strict=False):
-                _show(axis, frame)
-            axes[first][0].set_ylabel(film, fontsize=8)
+            for column, (film, index) in enumerate(shown):
+                _show(axes[first][column], frames[film][index])
+                for place, ratio in enumerate(ratios):
+                    own = maps[(maps["film"] == film) & (maps["ratio"] == ratio) & (maps["frame"] == index)]
+                    grid = own.pivot(index="row", columns="column", values="weight").to_numpy()
+                    look = {"cmap": COLOURS, "vmin": -limit, "vmax": limit}
+                    image = _show(axes[first + 1 + place][column], np.log2(grid.clip(2**-6)), **look)
+            axes[first][0].set_ylabel(" and ".join(film for film, _ in block), fontsize=8)
             for place, ratio in enumerate(ratios):
-                own = maps[(maps["film"] == film) & (maps["ratio"] == ratio)]
-                row = axes[first + 1 + place]
-                for axis, (_, weights) in zip(row, own.groupby("frame"), strict=False):
-                    grid = weights.pivot(index="row", columns="column", values="weight").to_numpy()
-                    image = axis.imshow(np.log2(grid.clip(2**-6)), cmap=COLOURS, vmin=-limit, vmax=limit)
-                    axis.set_xticks([])
-                    axis.set_yticks([])
-                row[0].set_ylabel(f"{ratio}x", fontsize=8)
-        if image is not None:
-            bar = figure.colorbar(image, ax=axes, shrink=0.4, label="weight over the uniform one")
-            ticks = [-limit, 0, limit]
-            bar.set_ticks(ticks, labels=[f"{2**tick:.2f}" for tick in ticks])
+                axes[first + 1 + place][0].set_ylabel(f"{ratio}x", fontsize=8)
+        bar = figure.colorbar(image, ax=axes, shrink=0.5, label="weight over the uniform one")
+        ticks = [-limit, 0, limit]
+        bar.set_ticks(ticks, labels=[f"{2**tick:.2f}" for tick in ticks])
     return figure, maps
 
 
@@ -104,10 +107,11 @@ def twice_at_1x(width: int = 64, tokens: int = 16) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _show(axis, frame: np.ndarray) -> None:
-    axis.imshow(frame)
+def _show(axis, picture: np.ndarray, **look):
+    image = axis.imshow(picture, interpolation="none", **look)  # vector files then hold each pixel once
     axis.set_xticks([])
     axis.set_yticks([])
+    return image
 
 
 __all__ = ["attention_figure", "film_frames", "gallery"]

@@ -57,8 +57,8 @@ class Settings(StudySettings):
     short_stories: int = setting(80, "held-out films of 8 frames", least=1)
     long_stories: int = setting(48, "held-out films of 24 frames", least=1)
     on_demand_stories: int = setting(24, "films of each further cell of the on-demand panel", least=1)
-    start_steps: int = setting(1000, "steps of the start that all arms share, uncompressed", least=1)
-    train_steps: int = setting(800, "steps of every arm at its ratios", least=1)
+    start_steps: int = setting(900, "steps of the start that all arms share, uncompressed", least=1)
+    train_steps: int = setting(1000, "steps of every arm at its ratios", least=1)
     tokens: int = setting(1600, "tokens of a training step, text included, about", least=100)
     learning_rate: float = setting(1e-3, "peak learning rate")
     bank_signs: int = setting(1500, "signs of each colour to train on", least=1)
@@ -217,7 +217,10 @@ def looks_of(run: Run) -> dict[str, pd.DataFrame]:
         spec = ARMS[arm]
         start = "random" if spec.cold else "average" if "dwconv" in arm else "no weights, or as the paper's"
         facts = {"connector": spec.connector, "downsampler starts from": start, "projector scaled by": 2 / spec.factor}
-        connectors.append({"arm": arm, **facts, "parameters": found["connector_parameters"]})
+        own = run.curves[run.curves["arm"] == arm]
+        first_loss = own.loc[own["step"] == own["step"].min(), "loss"].mean()
+        facts |= {"parameters": found["connector_parameters"], "loss of the first steps": round(first_loss, 3)}
+        connectors.append({"arm": arm, **facts})
         answers += [{"arm": arm, **line} for line in found["answers"]]
         if arm in ("dynamic", "on_demand"):
             maps += found["maps"]

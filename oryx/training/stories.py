@@ -42,8 +42,7 @@ class StoryPlan:
     ``sides``: region sides k, each equally often, but k = 1 half as often as the others if there are others.
     ``tokens``: tokens of a step, text included, about. ``most``: most glances in a step. ``long_share``: share of long
     stories among films, where they fit LONGEST.
-    ``films_at``: sources that films are shown at, one of these a step; empty: those of glances. ``frames``: how many
-    frames of a long story are shown, one of these numbers a step; empty: all.
+    ``frames``: how many frames of a long story are shown, one of these numbers a step; empty: all.
     """
 
     steps: int
@@ -52,7 +51,6 @@ class StoryPlan:
     rate: float
     first: float = 0.2
     glances: float = 0.35
-    films_at: tuple[int, ...] = ()
     long_share: float = 0.2
     most: int = 96
     frames: tuple[int, ...] = ()
@@ -89,8 +87,7 @@ def draw_step(
     weights = np.array([0.5 if side == 1 else 1.0 for side in plan.sides])
     side = int(rng.choice(plan.sides, p=weights / weights.sum()))
     glance = step < plan.first * plan.steps or rng.random() < plan.glances
-    choices = sources[side] if glance or not plan.films_at else plan.films_at
-    source = choices[int(rng.integers(len(choices)))]
+    source = sources[side][int(rng.integers(len(sources[side])))]
     grid = compressed_grid(grid_of(source, side), side)
     if glance:
         kind = "sign" if rng.random() < SIGNS else "object"

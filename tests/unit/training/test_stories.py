@@ -58,13 +58,6 @@ def test_glances_come_first_and_sides_have_their_shares(bank):
     assert (4, LENGTHS["long"]) in frames and (1, LENGTHS["long"]) not in frames, "1,754 tokens are too many"
 
 
-def test_films_may_be_shown_elsewhere_than_glances(bank):
-    plan = replace(PLAN, sides=(1,), films_at=(32, 16))
-    for number in range(60):
-        step = draw_step(plan, 0, number, bank, SOURCES, lambda source, side: (source // 8,) * 2)
-        assert (step.source == 64) == (len(step.stories[0].turns) == 2)
-
-
 def test_frames_of_long_stories_are_chosen_evenly(bank):
     plan = replace(PLAN, steps=60, sides=(2,), first=0, glances=0, long_share=1.0, frames=(4, 24))
     shown = Counter(len(draw_step(plan, 0, i, bank, SOURCES, grid_of).stories[0].frames) for i in range(60))
