@@ -12,9 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import oryx
 from oryx.data.corpora import data_hash
@@ -34,6 +32,9 @@ from oryx.studies.needle_arms import (
     trains_shared,
     whole_grid,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHARED = "shared"
 CORPORA = (*HAYSTACKS, "icons")
@@ -229,8 +230,10 @@ class NeedleInAHaystack(Study):
         return needle_jobs.run_arm(settings, arm, seed, folder, shared, base, progress)
 
 
-def haystack_table(settings: Settings) -> pd.DataFrame:
+def haystack_table(settings: Settings) -> "pd.DataFrame":
     """One line per haystack: what it is a function of, the sha256 of its file (written if need be), shots by kind."""
+    import pandas as pd  # here, not above: workers need no frames
+
     from oryx.data.haystacks import KINDS, make_haystack
 
     folder, size = cache_folder(settings) / "haystacks", (settings.frame_side, settings.frame_side)

@@ -14,9 +14,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import oryx
 from oryx.data.corpora import data_hash
@@ -35,6 +33,9 @@ from oryx.studies.pooling_arms import (
     tasks,
     trains_shared,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHARED = "shared"
 CORPORA = ("fonts", "icons", "photos", "clipart")
@@ -200,12 +201,14 @@ class PoolingVsDynamicCompression(Study):
         return pooling_jobs.run_arm(settings, arm, seed, folder, shared, encoder, base, progress)
 
 
-def looks_of(run: Run) -> dict[str, pd.DataFrame]:
+def looks_of(run: Run) -> "dict[str, pd.DataFrame]":
     """What arms left beside their rows, in a run's folders or its published files.
 
     Attention ``maps`` (arm dynamic, first seed), ``answers`` about the real clips (first seed), and ``connectors``:
     what each arm's connector is, starts from, and how many parameters it has.
     """
+    import pandas as pd  # here, not above: workers need no frames
+
     if not (folders := sorted(run.folder.glob("seed-*/arms/*/looks.json"))):
         names = {"maps": "attention", "answers": "answers", "connectors": "connectors"}
         files = {name: run.folder / "figures" / f"{file}.csv" for name, file in names.items()}

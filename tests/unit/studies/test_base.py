@@ -130,6 +130,15 @@ def test_a_worker_loads_no_more_than_its_study_needs():
     assert done.stderr == "set()\n"
 
 
+def test_studies_load_no_frames_and_no_torch():
+    code = (
+        "import sys\nfrom oryx.studies import registry\n[registry.get(name) for name in registry.ids()]\n"
+        "sys.exit(str({'pandas', 'torch', 'matplotlib', 'scipy'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == "set()\n"
+
+
 def test_published_runs_of_the_scale_are_found_the_default_one_first(tmp_path):
     study, settings = toy(tmp_path)
     assert study.published_rows(settings) == []
