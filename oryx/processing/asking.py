@@ -50,6 +50,7 @@ def ask(
 ) -> Answer:
     """Ask ``question`` about ``visual``: an image (path, bytes, PIL, array), ``Images``, ``Views`` or ``Video``.
 
+    ``visual=None`` asks without any: the blind control, which tells what a question gives away by itself.
     The answer is greedy and without the repetition penalty that released checkpoints carry.
 
     Args:
@@ -77,7 +78,7 @@ def ask(
             f"compression {compression!r}"
         )
     for side in _sides(compression, visual, token_budget):
-        prepared = processor.prepare(visual, resolution, side)
+        prepared = [] if visual is None else processor.prepare(visual, resolution, side)
         inputs, seen = processor.assemble(question, prepared), processor.seen(prepared)
         length = inputs["input_ids"].shape[1] - len(prepared) + seen["visual_tokens"]
         if _fits(length, model.config.tokenizer_model_max_length) and _fits(seen["visual_tokens"], token_budget):

@@ -112,6 +112,23 @@ def verdict_table(verdicts: Sequence[Mapping]) -> pd.DataFrame:
     )
 
 
+def answer_table(rows: pd.DataFrame, arms: Sequence[str], only_wrong: bool = False) -> pd.DataFrame:
+    """What every arm answered to every item, one line each; a failed item shows its error.
+
+    ``only_wrong``: items that some arm answered wrongly or failed on. ``no picture``: the first arm's blind control.
+    """
+    shown = rows["answer"].where(rows["error"].isna(), "failed: " + rows["error"].fillna("").astype(str))
+    rows = rows.assign(shown=shown)
+    seen = rows[(rows["condition"] == "visual") & rows["arm"].isin(list(arms)) & (rows["seed"] == rows["seed"].min())]
+    if only_wrong:
+        seen = seen[seen["item"].isin(set(seen.loc[~(seen["score"] == 1), "item"]))]
+    table = seen.pivot(index=["task", "item", "question", "truth"], columns="arm", values="shown")
+    blind = rows[(rows["condition"] == "no_visual") & (rows["arm"] == arms[0])].drop_duplicates("item")
+    table = table.reindex(columns=list(arms)).reset_index()
+    table["no picture"] = table["item"].map(blind.set_index("item")["shown"])
+    return table.rename_axis(columns=None)
+
+
 def trained_blind(found: pd.DataFrame) -> pd.Series:
     """Task -> the best score of an arm that never saw a picture, from a summary of rows."""
     sees = set(found.loc[found["condition"] != "no_visual", "arm"])

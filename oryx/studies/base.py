@@ -6,7 +6,7 @@ All the rest is here, and needs no torch.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +20,8 @@ from oryx.training.jobs import Job
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from oryx.evidence.verdicts import Hypothesis
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,10 @@ class Study(ABC):
         """What the manifest says beyond settings and hashes: dtype, attention and decoder backend, prompts in full."""
         return {}
 
+    def hypotheses(self, settings: Any) -> "Sequence[Hypothesis] | None":
+        """What a run is judged by, if it is not what ``hypotheses.toml`` says of this study."""
+        return None
+
     def plan(self, settings: Any) -> dict[str, Any]:
         """What a run would do, for people to read."""
         arms, seeds = self.arms(settings), list(settings.seeds)
@@ -160,7 +166,8 @@ class Study(ABC):
                 raise RunError(f"{seed.folder} is not finished with these settings, weights and data: run it first")
         folder, jobs = self.run_folder(settings), [job for seed in seeds for job in seed.jobs]
         rows, curves = read_rows([job.folder / "rows.jsonl" for job in jobs]), _curves(jobs)
-        verdicts, comparison = judge(rows, self.id, settings.scale), self._compare(settings, rows)
+        verdicts = judge(rows, self.id, settings.scale, self.hypotheses(settings))
+        comparison = self._compare(settings, rows)
         atomic_write_text(folder / "table.csv", summary(rows).to_csv(index=False))
         atomic_write_text(folder / "curves.csv", curves.to_csv(index=False))
         atomic_write_text(folder / "comparison.txt", comparison + "\n")

@@ -14,6 +14,8 @@ _STUDIES = {
     "pooling_vs_dynamic_compression": "oryx.studies.pooling_vs_dynamic_compression:PoolingVsDynamicCompression",
     "needle_in_a_haystack": "oryx.studies.needle_in_a_haystack:NeedleInAHaystack",
 }
+_TEMPLATES = {"own_data": "oryx.studies.own_data:OwnData"}
+"""Known by name too, but no study of the paper: ``all`` leaves them out."""
 
 
 def ids() -> list[str]:
@@ -23,12 +25,12 @@ def ids() -> list[str]:
 
 def get(name: str):
     """The study of that id or ``module:Class``; raises SettingsError with the nearest match for an unknown one."""
-    place = _STUDIES.get(name, name)
+    place = {**_STUDIES, **_TEMPLATES}.get(name, name)
     module, colon, attribute = place.partition(":")
     if not colon:
-        near = difflib.get_close_matches(name, [*_STUDIES, "all"], 1, 0.4)
+        near = difflib.get_close_matches(name, [*_STUDIES, *_TEMPLATES, "all"], 1, 0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise SettingsError(f"unknown study {name!r}; {hint}known: {', '.join(_STUDIES)}")
+        raise SettingsError(f"unknown study {name!r}; {hint}known: {', '.join([*_STUDIES, *_TEMPLATES])}")
     try:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
