@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = "example"
 SEED = "{seed}"
+OWN = "own data"
+"""What stands in the place of the paper's number."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Settings(StudySettings):
         ("nano",), "names or folders as oryx.load takes them; {seed} for several trainings"
     )
     resolutions: tuple[str, ...] = setting(("native",), "native, area_S, squash_S or pad_S for a side S in pixels")
-    compressions: tuple[str, ...] = setting(("auto",), "auto, 1x, 4x, 16x, ... (the square of a whole side)")
+    compressions: tuple[str, ...] = setting(("auto", "16x"), "auto, 1x, 4x, 16x, ... (the square of a whole side)")
     score: Literal["exact", "contains"] = setting("exact", "right if the answer is the expected one, or contains it")
     frames: int | None = setting(None, "frames read of a video; null: as many as the model's options say", least=1)
     items: int | None = setting(None, "ask the first so many items only; null: all", least=1)
@@ -187,13 +189,13 @@ class OwnData(Study):
         made = [
             Hypothesis(
                 f"own.{first}.above_chance", self.id, "own", f"{first} scores above chance ({chance:.2f})", "level",
-                (first,), tuple(tasks), level=chance,
+                (first,), tuple(tasks), level=chance, paper_value=OWN,
             )
         ]  # fmt: skip
         return made + [
             Hypothesis(
                 f"own.{first}.{arm}", self.id, "own", f"{first} scores higher than {arm}", "difference", (first, arm),
-                tuple(tasks),
+                tuple(tasks), paper_value=OWN,
             )
             for arm in others
         ]  # fmt: skip

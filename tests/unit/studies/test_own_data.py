@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -36,6 +37,7 @@ def example(tmp_path_factory):
 @pytest.fixture(scope="module")
 def made(model, example, tmp_path_factory):
     given = {"data": str(example), "models": [str(model)], "max_new_tokens": 2, "frames": 3}
+    given["compressions"] = ["auto"]
     given["results"] = str(tmp_path_factory.mktemp("results"))
     return lambda **values: OwnData().settings({**given, **values})
 
@@ -84,7 +86,7 @@ def test_arms_are_asked_at_their_resolution_and_ratio(made, tmp_path):
 
 def test_names_of_arms_say_what_differs():
     def names(**values):
-        return list(arms_of(OwnData().settings(values)))
+        return list(arms_of(OwnData().settings({"compressions": ["auto"], **values})))
 
     assert names() == ["native"]
     assert names(compressions=["4x", "16x"]) == ["4x", "16x"]
@@ -205,6 +207,15 @@ def test_hashes_follow_model_and_data(made, model, example, tmp_path):
     Image.new("RGB", (9, 9)).save(tmp_path / "own" / "number_0.png")
     moved = study.hashes(made(data=str(tmp_path / "own" / "few.csv")))
     assert moved["data_hash"] != first["data_hash"] and moved["weights_hash"] == first["weights_hash"]
+
+
+def test_the_template_starts_from_the_defaults():
+    book = json.loads((Path(__file__).parents[3] / "notebooks" / OwnData.notebook).read_text())
+    (cell,) = [cell for cell in book["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    names = {}
+    exec("".join(cell["source"]), names)
+    given = {name: value for name, value in names.items() if not name.startswith("__")}
+    assert OwnData().settings(given) == OwnData().settings(), "the runner passes on what differs from the defaults only"
 
 
 def test_it_is_known_by_name_but_no_study_of_the_paper():

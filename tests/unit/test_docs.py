@@ -1,0 +1,134 @@
+"""The pages are as the code is: figures, line links, links between pages, and every command accounted for."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from oryx.errors import InputError
+from oryx.runs import cli
+from tools.docs import commands, figures, links
+from tools.docs.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+TOLD = commands.told((DOCS / "commands.md").read_text(encoding="utf-8"))
+HERE = [told.command for told in TOLD if told.kind == commands.RUN_HERE]
+
+
+def test_figures_and_line_links_are_as_the_code_is(capsys):
+    assert main(["--check"]) == 0, capsys.readouterr().out
+    sizes = {path.stem: path.stat().st_size for path in (DOCS / "figures").glob("*.png")}
+    assert set(sizes) == set(figures.FIGURES) and sum(sizes.values()) < 60_000, sizes
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)[^)]*\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        found = page.parent / path if path else page
+        assert found.exists(), f"{page.name}: {target}"
+        if anchor and found.suffix == ".md":
+            headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {anchor_of(heading) for heading in headings}, f"{page.name}: {target}"
+
+
+def anchor_of(heading: str) -> str:
+    """A heading's anchor as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_page_is_in_the_index():
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+    assert linked == {page.name for page in DOCS.glob("*.md")} - {"README.md"}
+    assert "(docs/README.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_command_is_run_or_says_why_not():
+    found = {line: page.name for page in commands.pages(ROOT) for line in commands.commands(page.read_text("utf-8"))}
+    told = [entry.command for entry in TOLD]
+    assert len(told) == len(set(told)), "a command stands twice in docs/commands.md"
+    missing = "\n".join(f"| `{line}` | ... |   ({found[line]})" for line in found if line not in told)
+    assert not missing, f"docs/commands.md lacks:\n{missing}"
+    assert not set(told) - set(found), "docs/commands.md has commands that no page has"
+
+
+def test_what_is_said_to_run_a_command_is_there():
+    how_to = set(commands.commands((DOCS / "how-to.md").read_text(encoding="utf-8")))
+    for entry in TOLD:
+        if entry.kind == commands.NOT_RUN:
+            assert len(entry.what) > 15, f"{entry.command}: why?"
+        if entry.kind == commands.RUN_BY:
+            named = re.match(r"`(tests/[\w/]+\.py)::(\w+)`", entry.what)
+            assert named, f"{entry.command}: expected `tests/FILE.py::NAME`, got {entry.what}"
+            tree = ast.parse((ROOT / named[1]).read_text(encoding="utf-8"))
+            assert named[2] in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, entry
+            if named[1].endswith("test_how_to.py"):
+                assert entry.command in how_to
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A folder with the published results and a results/runs of its own, as a fresh checkout has."""
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "results").mkdir()
+    for study in (ROOT / "results").iterdir():
+        if study.is_dir() and study.name != "runs":
+            (folder / "results" / study.name).symlink_to(study)
+    return folder
+
+
+@pytest.mark.parametrize("command", HERE)
+def test_cheap_commands_run_as_they_stand(command, checkout, monkeypatch, capsys):
+    python, flag, module, *arguments = command.split()
+    assert [python, flag, module] == ["python", "-m", "oryx"], "only these are run here"
+    monkeypatch.chdir(checkout)
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("verb", ["", *cli._VERBS])
+def test_every_level_has_a_help(verb, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([verb, "--help"] if verb else ["--help"])
+    out = capsys.readouterr().out
+    assert ended.value.code == 0 and "usage: python -m oryx" in out
+    assert verb or all(name in out for name in cli._VERBS)
+
+
+def test_the_readme_shows_every_verb():
+    shown = {line.split()[3] for line in commands.commands((ROOT / "README.md").read_text("utf-8")) if " oryx " in line}
+    assert set(cli._VERBS) <= shown
+
+
+def test_commands_are_found_in_blocks_and_in_text():
+    text = (
+        "Type `make it` or `python -m\noryx run x`, not `make`.\n```bash\n$ cd a  # there\n# a remark\npip install \\\n"
+        "  b\n```\n```\nmake c\nits output\n```\n```python\nmake = 1\n```\n"
+    )
+    found = ["cd a", "pip install b", "make c", "make it", "python -m oryx run x"]
+    assert list(commands.commands(text)) == found
+    with pytest.raises(InputError, match="make it: expected 'run here'"):
+        commands.told("| `make it` | well |\n")
+
+
+def test_line_links_are_renewed_and_what_is_gone_is_named(tmp_path):
+    (tmp_path / "m.py").write_text(
+        'A = 1\n\n\nclass B:\n    """A docstring."""\n\n    def c(self):\n        return 2\n'
+    )
+    text = '[`A`](m.py#L9) [`B.c`](m.py#L1) [`B.c`](m.py#L1 "return 2") [`A`](m.py)'
+    renewed = '[`A`](m.py#L1) [`B.c`](m.py#L7) [`B.c`](m.py#L8 "return 2") [`A`](m.py)'
+    assert links.relinked(text, tmp_path) == renewed == links.relinked(renewed, tmp_path)
+    for gone, message in (
+        ("[`B.d`](m.py#L1)", "no definition of 'B.d'"),
+        ("[`A`](n.py#L1)", "there is no"),
+        ('[`B.c`](m.py#L1 "return 3")', "no line of B.c contains"),
+    ):
+        with pytest.raises(InputError, match=message):
+            links.relinked(gone, tmp_path)

@@ -1,0 +1,1 @@
+"""What keeps ``docs/`` true: figures drawn from the code, links to its lines, and the commands that tests run."""
