@@ -1,7 +1,7 @@
 """The shell commands that the README and docs/ tell people to type, and what docs/commands.md says of each.
 
-A command is a line of a block tagged ``bash`` or ``console``, or a line of an untagged block, or a piece of inline code
-that begins with one of :data:`PROGRAMS`.
+A command is a line of a block tagged ``bash``; and a line of a block tagged ``console`` or nothing, or a piece of
+inline code, that begins with one of :data:`PROGRAMS`.
 """
 
 import re
@@ -37,7 +37,8 @@ def commands(text: str) -> Iterator[str]:
     for block in BLOCK.finditer(text):
         for line in block["text"].replace("\\\n", " ").splitlines():
             line = plain(line)
-            if line and (block["language"] in ("bash", "sh") or line.startswith(PROGRAMS)):
+            typed = block["language"] == "bash" or (block["language"] in ("", "console") and line.startswith(PROGRAMS))
+            if line and typed:
                 yield line
     for span in INLINE.findall(BLOCK.sub("", text)):
         if (line := plain(span)).startswith(PROGRAMS):

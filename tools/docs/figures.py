@@ -26,7 +26,7 @@ from oryx.report.plots import OKABE_ITO
 from oryx.runs.pictures import with_palette
 
 PATCH = 16
-DPI = 110
+DPI = 100
 ROUNDING = 24
 """Levels by which a pixel may differ before the figure counts as another: rounding, not content."""
 

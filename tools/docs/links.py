@@ -6,6 +6,7 @@ that definition that contains the title's text. No code is imported.
 
 import ast
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from oryx.errors import InputError
@@ -33,8 +34,7 @@ def relinked(text: str, folder: Path) -> str:
 def line_of(path: Path, name: str, text: str | None = None) -> int:
     """The line (from 1) where ``name`` (``Class.method``, a function or a constant) is defined in a file, or the first
     line of the definition that contains ``text``. Raises InputError if there is none."""
-    source = path.read_text(encoding="utf-8")
-    node: ast.AST = ast.parse(source)
+    source, node = _parsed(path, path.stat().st_mtime_ns)
     for part in name.split("."):
         inside = [child for child in ast.iter_child_nodes(node) if part in names_of(child)]
         if not inside:
@@ -46,6 +46,12 @@ def line_of(path: Path, name: str, text: str | None = None) -> int:
         if text in line:
             return number
     raise InputError(f"{path}: no line of {name} contains {text!r}")
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: Path, changed: int) -> tuple[str, ast.AST]:
+    source = path.read_text(encoding="utf-8")
+    return source, ast.parse(source)
 
 
 def names_of(node: ast.AST) -> list[str]:

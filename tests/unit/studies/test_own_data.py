@@ -218,6 +218,17 @@ def test_the_template_starts_from_the_defaults():
     assert OwnData().settings(given) == OwnData().settings(), "the runner passes on what differs from the defaults only"
 
 
+def test_several_trainings_of_one_model_are_its_seeds(made, model, tmp_path):
+    (tmp_path / "m-0").symlink_to(model)
+    save_tiny_model(tmp_path / "m-1", seed=1)
+    settings = made(models=[str(tmp_path / "m-{seed}")], seeds=[1, 0], items=1)
+    study = OwnData()
+    study.check(settings)
+    rows = asked(settings, tmp_path)
+    assert set(rows["seed"]) == {1} and set(rows["model"]) == {str(tmp_path / "m-1")}
+    assert study.hashes(settings)["weights_hash"] != study.hashes(made())["weights_hash"]
+
+
 def test_it_is_known_by_name_but_no_study_of_the_paper():
     assert isinstance(registry.get("own_data"), OwnData) and "own_data" not in registry.ids()
     with pytest.raises(SettingsError, match="did you mean 'own_data'"):
