@@ -38,7 +38,7 @@ PARTS = {
     "data": "Training and data",
 }
 """Part of the paper -> its heading, in order."""
-NOT_FOUND = "not found"
+NOT_FOUND, NO_NUMBER = "not found", "no number stated"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ class Claim:
 
     @property
     def paper_value(self) -> str:
-        """The paper's number or numbers as text, ``not found`` where no public source gives one."""
+        """The paper's number or numbers as text; ``not found`` where no public source gives the one that it has."""
+        if not self.paper:
+            return NO_NUMBER
         found = [row for wanted in self.paper for row in select(wanted) if row["value"]]
         return "; ".join(described(row, len(found) > 1) for row in found) or NOT_FOUND
 
@@ -94,7 +96,8 @@ def select(wanted: Mapping[str, str]) -> list[dict[str, str]]:
 def described(row: Mapping[str, str], named: bool = True) -> str:
     """A line as text: its value and unit, with what it is of if ``named``."""
     value = f"{row['value']} {row['unit']}".strip()
-    what = " ".join(part for part in (row["benchmark"], row["model"], row["variant"]) if part)
+    model = "" if row["model"] == "Oryx" else row["model"]  # which of the released models is not told
+    what = " ".join(part for part in (row["benchmark"], model, row["variant"]) if part)
     return f"{what}: {value}" if named else value
 
 

@@ -47,7 +47,7 @@ def throughput(runs: Sequence[Published], benchmarks: str) -> Answer:
             low, high = min(float(r["speed ratio"]) for r in own), max(float(r["speed ratio"]) for r in own)
             kind = "Pictures of one size" if equal else "Pictures of unequal sizes"
             answer.text.append(
-                f"{kind}: the packed encoder takes {_span(low, high)} times less processor time than the same encoder "
+                f"{kind}: the packed encoder takes {_span(low, high)} times less CPU time than the same one "
                 f"padded to the largest picture ({len(own)} measurements, CPU)."
             )
     answer.status = MEASURED if speeds else NOT_MEASURED
@@ -63,6 +63,12 @@ def throughput(runs: Sequence[Published], benchmarks: str) -> Answer:
     for run in runs:
         if run.study == "native_vs_fixed_resolution" and "," not in run.variant and (lines := _seconds(run)):
             answer.tables.append((f"One answer of the small models ({run.place}, wall-clock)", lines))
+            ms = {line["arm"]: float(line["ms"]) for line in lines}
+            if {"native", "area_matched"} <= set(ms):
+                answer.text.append(
+                    f"A whole answer of the small models takes {ms['native'] / ms['area_matched']:.1f} times as long at "
+                    "native size as at a fixed area of as many tokens (wall-clock, on a machine that did other work)."
+                )
     if not any("FLOP" in " ".join(row) for lines in native for row in lines):
         answer.text.append("On a GPU: not measured.")
     return answer
@@ -99,8 +105,8 @@ def architecture_or_data(runs: Sequence[Published]) -> Answer:
         answer.status = PARTLY
         clear = [line["what"] for line in lines if line["verdict"] == "supported"]
         unclear = [line["what"] for line in lines if line["verdict"] != "supported"]
-        answer.text.append("Supported: " + (", ".join(dict.fromkeys(clear)) or "none") + ".")
-        answer.text.append("Not decided or against: " + (", ".join(dict.fromkeys(unclear)) or "none") + ".")
+        answer.text.append("Supported: " + ("; ".join(dict.fromkeys(clear)) or "none") + ".")
+        answer.text.append("Not decided or against: " + ("; ".join(dict.fromkeys(unclear)) or "none") + ".")
     said = select({"study": "method", "benchmark": "OryxViT pre-training data"})
     words = " against ".join(f"{row['value']} ({row['variant'].split(' (')[0]})" for row in said)
     answer.text.append(f"How much data the released encoder saw is itself not settled: {words}.")
@@ -236,7 +242,7 @@ def several_scores() -> Answer:
         top = lines[0]
         answer.text.append(
             f"{len(lines)} scores are published more than once for one model and differ by up to {top['spread']} "
-            f"points ({top['model']}, {top['benchmark']}). Frames, prompts, harness and way of averaging are rarely stated."
+            f"points ({top['model']}, {top['benchmark']}). Frames, prompts, harness and averaging are rarely stated."
         )
     answer.text.append("None of them was measured here: that needs the released weights and the benchmarks.")
     return answer

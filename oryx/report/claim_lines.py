@@ -68,6 +68,11 @@ class Beside:
         return "see the answer" if self.claim.answer else NOT_TESTED
 
     @property
+    def found(self) -> str:
+        """What the check found, or why there is nothing; empty where tests or an answer say it."""
+        return self.checked.found if self.checked else self.claim.reason
+
+    @property
     def outside(self) -> list[str]:
         """What others published about it, each with its source."""
         rows = [row for wanted in self.claim.outside for row in select(wanted)]
@@ -129,7 +134,7 @@ def claims_frame(besides: Sequence[Beside]) -> "pd.DataFrame":
                 }
             )
         if not beside.lines:
-            found = beside.checked.found if beside.checked else claim.reason or ", ".join(claim.tests) or claim.answer
+            found = beside.found or ", ".join(claim.tests) or f"see the question {claim.answer}"
             empty = dict.fromkeys(("items", "seeds", "by seed", "run"), "")
             lines.append(
                 {"claim": claim.id, "hypothesis": claim.statement, "paper": claim.paper_value, "ours": found}

@@ -2,11 +2,13 @@
 
 from oryx.evidence.verdicts import Hypothesis
 
-WIDTH, HEIGHT, PAD = 168, 24, 4
+WIDTH, HEIGHT, PAD = 176, 22, 4
+FARTHEST = 0.6
+"""Where the axis of differences ends; an interval that goes on is cut there and has no end mark."""
 
 
 def interval_mark(verdict: dict, hypothesis: Hypothesis | None) -> str:
-    """SVG of the interval: from 0 to 1 for a level, else from -1 to 1 with the margin as a band; empty without one.
+    """SVG of the interval: 0 to 1 for a level, else ±FARTHEST with the margin as a band; empty without one.
 
     The thin line is what the estimate must pass (zero, the level, or the margin of a retention). Colours come from the
     page (classes ``band``, ``limit``, ``axis``, ``interval``).
@@ -14,13 +16,13 @@ def interval_mark(verdict: dict, hypothesis: Hypothesis | None) -> str:
     if verdict.get("estimate") is None:
         return ""
     kind = verdict.get("kind", "difference")
-    least = 0.0 if kind == "level" else -1.0
+    least, most = (0.0, 1.0) if kind == "level" else (-FARTHEST, FARTHEST)
     margin = hypothesis.margin if hypothesis else 0.0
     limit = hypothesis.level if hypothesis and kind == "level" else -margin if kind == "retention" else 0.0
 
     def x(value: float) -> float:
-        inside = min(1.0, max(least, value))
-        return round(PAD + (inside - least) / (1 - least) * (WIDTH - 2 * PAD), 1)
+        inside = min(most, max(least, value))
+        return round(PAD + (inside - least) / (most - least) * (WIDTH - 2 * PAD), 1)
 
     middle = HEIGHT / 2
     parts = [f'<line class="axis" x1="{PAD}" x2="{WIDTH - PAD}" y1="{middle}" y2="{middle}"/>']
@@ -33,7 +35,7 @@ def interval_mark(verdict: dict, hypothesis: Hypothesis | None) -> str:
     parts += [
         f'<line class="interval" x1="{end}" x2="{end}" y1="{middle - 4}" y2="{middle + 4}"/>'
         for end, value in zip(ends, (verdict["low"], verdict["high"]), strict=True)
-        if least <= value <= 1
+        if least <= value <= most
     ]
     parts.append(f'<circle class="interval" cx="{x(verdict["estimate"])}" cy="{middle}" r="3.6"/>')
     label = f"{verdict['estimate']:+.2f}, interval {verdict['low']:+.2f} to {verdict['high']:+.2f}"

@@ -28,11 +28,11 @@ def filled(text: str, results: Path) -> str:
 
     def fill(match: re.Match) -> str:
         folder = results / match["place"]
-        if match["place"] == "all" and match["name"] in WHOLE:
+        known = WHOLE if match["place"] == "all" else _TABLES
+        if match["name"] not in known:
+            raise SettingsError(f"README block {match['name']!r}: expected one of {', '.join(known)}")
+        if match["place"] == "all":
             return f"{match[1]}{WHOLE[match['name']](runs)}\n{match[4]}"
-        if match["name"] not in _TABLES:
-            known = ", ".join(WHOLE if match["place"] == "all" else _TABLES)
-            raise SettingsError(f"README block {match['name']!r}: expected one of {known}")
         if not (folder / "verdicts.json").exists():
             return f"{match[1]}*Nothing is published for {match['place']} yet.*\n{match[4]}"
         return f"{match[1]}{_TABLES[match['name']](folder)}\n{match[4]}"

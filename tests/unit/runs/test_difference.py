@@ -51,7 +51,10 @@ def test_every_kind_of_change_is_told(two):
     assert "  torch: " in text and '-> "9.9"' in text and '  weights_hash: "w" -> "other"' in text
     assert '-> "abc"' in text and "-> 64" in text
     assert "30 pairs" in text and "without a pair: 6 of A, 0 of B" in text
-    assert "fields that differ: answer 3, score " in text and "area_1, visual, report/number/1, seed 0: score 1.0 -> 0.0" in text
+    assert (
+        "fields that differ: answer 3, score " in text
+        and "area_1, visual, report/number/1, seed 0: score 1.0 -> 0.0" in text
+    )
     assert "area_1, visual, number: " in text and "1 of 2 cells" in text
 
 
