@@ -65,9 +65,10 @@ def throughput(runs: Sequence[Published], benchmarks: str) -> Answer:
             answer.tables.append((f"One answer of the small models ({run.place}, wall-clock)", lines))
             ms = {line["arm"]: float(line["ms"]) for line in lines}
             if {"native", "area_matched"} <= set(ms):
+                ratio = ms["native"] / ms["area_matched"]
                 answer.text.append(
-                    f"A whole answer of the small models takes {ms['native'] / ms['area_matched']:.1f} times as long at "
-                    "native size as at a fixed area of as many tokens (wall-clock, on a machine that did other work)."
+                    f"A whole answer of the small models takes {ratio:.1f} times as long at native size as "
+                    "at a fixed area of as many tokens (wall-clock, on a machine that did other work)."
                 )
     if not any("FLOP" in " ".join(row) for lines in native for row in lines):
         answer.text.append("On a GPU: not measured.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from oryx.errors import SettingsError
 from oryx.evidence.paper import load_claims
 from oryx.report.paper_checks import check
-from oryx.report.published import Published, estimate_text
+from oryx.report.published import Published, direction, estimate_text
 
 FILE = Path(__file__).with_name("findings.toml")
 
@@ -32,6 +32,7 @@ class _Ground:
     wanted: str
     verdict: str | None
     number: str
+    seeds: str = ""
 
 
 def findings(runs: Sequence[Published], path: Path = FILE) -> list[Finding]:
@@ -52,7 +53,8 @@ def findings(runs: Sequence[Published], path: Path = FILE) -> list[Finding]:
             text = "; ".join(f"{g.name} is now {g.verdict} ({g.number}), no longer {g.wanted}" for g in changed)
             text = f"The interpretation that was written here no longer holds: {text}."
         else:
-            text = entry["text"].format(*(ground.number for ground in grounds))
+            seeds = {f"s{i}": ground.seeds for i, ground in enumerate(grounds)}
+            text = entry["text"].format(*(ground.number for ground in grounds), **seeds)
         found.append(Finding(entry["title"], text, evidence, not changed))
     return found
 
@@ -72,4 +74,12 @@ def _ground(text: str, runs: Sequence[Published]) -> _Ground:
     verdict = run.verdict(identifier) if run else None
     if verdict is None:
         return _Ground(name, wanted, None, "")
-    return _Ground(f"{identifier} in {place}", wanted, verdict["verdict"], estimate_text(verdict) or "no estimate")
+    number = estimate_text(verdict) or "no estimate"
+    return _Ground(f"{identifier} in {place}", wanted, verdict["verdict"], number, _by_seed(run, identifier))
+
+
+def _by_seed(run: Published, name: str) -> str:
+    """``as claimed in 3 of 3 seeds``: what seeds say alone, the most frequent first."""
+    said = [direction(verdict) for verdict in run.by_seed.get(name, {}).values()]
+    words = sorted(set(said), key=lambda word: (-said.count(word), word))
+    return ", ".join(f"{word} in {said.count(word)} of {len(said)} seeds" for word in words) or "seeds unknown"

@@ -184,17 +184,19 @@ class Disagreement:
 
 
 def disagreements(runs: Sequence[Published]) -> list[Disagreement]:
-    """Where verdicts differ between runs of one study and scale, and where point estimates of seeds change sides.
+    """Where verdicts differ between runs of one study and scale, and where estimates of seeds change sides.
 
-    Runs that do not test a hypothesis do not count. Among seeds the side of the point estimate is compared: with one
-    seed's interval alone hardly any sign is certain, and a change of side is what a reader should know.
+    Runs that do not test a hypothesis do not count. Among seeds the side of the point estimate is compared, if the
+    seeds lie further apart than the margin: below it a change of sign does not matter.
     """
     known = {entry.id: entry for entry in load_hypotheses()}
     found = []
     for run in runs:
         for name, seeds in run.by_seed.items():
             sides = {seed: leaning(verdict, known.get(name)) for seed, verdict in seeds.items()}
-            if {"+", "-"} <= set(sides.values()):
+            values = [v["estimate"] for v in seeds.values() if v["estimate"] is not None]
+            margin = known[name].margin if name in known else 0.0
+            if {"+", "-"} <= set(sides.values()) and max(values) - min(values) > margin:
                 said = tuple((f"seed {seed}", _said(verdict)) for seed, verdict in seeds.items())
                 statement = next(iter(seeds.values()))["statement"]
                 found.append(Disagreement(name, statement, f"seeds of {run.place}", said))
@@ -210,9 +212,11 @@ def disagreements(runs: Sequence[Published]) -> list[Disagreement]:
 
 
 def estimate_text(verdict: dict) -> str:
-    """``+0.313 [+0.265, +0.362]``, or nothing where there is no estimate."""
+    """``+0.313 [+0.265, +0.362]`` (a level without signs), or nothing where there is no estimate."""
     if verdict["estimate"] is None:
         return ""
+    if verdict.get("kind") == "level":
+        return f"{verdict['estimate']:.3f} [{verdict['low']:.3f}, {verdict['high']:.3f}]"
     return f"{verdict['estimate']:+.3f} [{verdict['low']:+.3f}, {verdict['high']:+.3f}]"
 
 
