@@ -123,6 +123,7 @@ def claims_frame(besides: Sequence[Beside]) -> "pd.DataFrame":
             lines.append(
                 {
                     "claim": claim.id,
+                    "verdict": line.verdict,
                     "hypothesis": f"{line.id}: {line.statement}",
                     "paper": line.paper,
                     "ours": line.estimate,
@@ -130,17 +131,13 @@ def claims_frame(besides: Sequence[Beside]) -> "pd.DataFrame":
                     "seeds": line.told.get("seeds", ""),
                     "by seed": " ".join(mark for _, mark, _ in line.seeds),
                     "run": line.run.variant if line.run else "",
-                    "verdict": line.verdict,
                 }
             )
         if not beside.lines:
             found = beside.found or ", ".join(claim.tests) or f"see the question {claim.answer}"
+            told = {"claim": claim.id, "verdict": beside.status, "hypothesis": claim.statement}
             empty = dict.fromkeys(("items", "seeds", "by seed", "run"), "")
-            lines.append(
-                {"claim": claim.id, "hypothesis": claim.statement, "paper": claim.paper_value, "ours": found}
-                | empty
-                | {"verdict": beside.status}
-            )
+            lines.append(told | {"paper": claim.paper_value, "ours": found} | empty)
     return pd.DataFrame(lines)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from oryx.report import benchmark_tables
 from oryx.report.answers import Answer, answers
@@ -18,9 +18,6 @@ from oryx.report.findings_page import apart, written
 from oryx.report.published import Published, published
 from oryx.report.tables import to_markdown
 from oryx.runs.settings import SCALES, Checked, setting
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -67,16 +64,16 @@ class Page:
         """The paper's claims with what answers them."""
         return claims_beside(self.runs)
 
-    def summary(self) -> "pd.DataFrame":
-        """Verdicts counted by part of the paper."""
-        import pandas as pd
+    def summary(self) -> str:
+        """How many hypotheses or claims of every part of the paper have which verdict, as Markdown."""
+        own = counts(self.besides)
+        verdicts = list(dict.fromkeys(verdict for said in own.values() for verdict in said))
+        return _table([{"part": part, **{v: said.get(v, "") for v in verdicts}} for part, said in own.items()])
 
-        frame = pd.DataFrame(counts(self.besides)).T
-        return frame.astype(object).where(frame.notna(), "")
-
-    def claims(self, part: str) -> "pd.DataFrame":
-        """The claims of one part, one line per hypothesis and run."""
-        return claims_frame([beside for beside in self.besides if beside.claim.part == part])
+    def claims(self, *parts: str) -> str:
+        """The claims of some parts, one line per hypothesis and run, as Markdown; empty columns are left out."""
+        frame = claims_frame([beside for beside in self.besides if beside.claim.part in parts])
+        return to_markdown(frame.loc[:, (frame != "").any()])
 
     def default_run(self, study: str) -> Published | None:
         """The published run of a study's defaults, None if there is none."""
@@ -89,19 +86,16 @@ class Page:
         run = self.default_run(study)
         return difference_forest(run.verdicts)[0] if run else f"Nothing is published for {study}."
 
-    def commands(self) -> "pd.DataFrame":
-        """How to run every published result again, and from what it came."""
-        import pandas as pd
-
-        return pd.DataFrame(
+    def commands(self) -> str:
+        """How to run every published result again, and from what it came, as Markdown."""
+        return _table(
             [
                 {
                     "run": run.place,
-                    "command": run.command,
+                    "command": f"`{run.command}`",
                     "seeds": ", ".join(run.seeds),
                     "weights": run.weights,
                     "commit": (run.first.get("commit") or "unknown")[:12],
-                    "rows": str(run.folder / "rows.columns.jsonl.xz"),
                 }
                 for run in self.runs
             ]
@@ -127,7 +121,11 @@ def read(settings: Settings) -> Page:
 
 
 def _question(answer: Answer) -> str:
+    shown = [f"*{caption}*\n\n{_table(lines)}" for caption, lines in answer.tables if lines]
+    return "\n\n".join([f"**{answer.question}** ({answer.status})", *answer.text, *shown])
+
+
+def _table(lines: list[dict]) -> str:
     import pandas as pd
 
-    shown = [f"*{caption}*\n\n{to_markdown(pd.DataFrame(lines))}" for caption, lines in answer.tables if lines]
-    return "\n\n".join([f"**{answer.question}** ({answer.status})", *answer.text, *shown])
+    return to_markdown(pd.DataFrame(lines)) if lines else "*Nothing is published.*"
