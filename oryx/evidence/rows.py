@@ -92,7 +92,7 @@ def read_columns(path: str | Path, names: Iterable[str]) -> pd.DataFrame:
             name = json.loads(line[len(b'{"field": ') : line.index(b', "values": [')])
             if name in wanted:
                 columns[name] = json.loads(line)["values"]
-        schemas = set(columns.pop("schema"))
+        schemas = set(columns.pop("schema", [0]))
     except (OSError, lzma.LZMAError) as error:
         raise RunError(f"{path}: cannot be read as xz ({error})") from error
     except (KeyError, TypeError, ValueError) as error:

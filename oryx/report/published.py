@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oryx import __version__
 from oryx.errors import RunError
+from oryx.evidence import stats, verdicts
 from oryx.evidence.files import atomic_write_json, sha256_file
 from oryx.evidence.verdicts import HYPOTHESES, Hypothesis, judge_seeds, load_hypotheses
 
@@ -121,16 +121,15 @@ def published(results: str | Path) -> list[Published]:
 def verdicts_by_seed(run: Published) -> dict[str, dict[int, dict]]:
     """Hypothesis -> seed -> the verdict on that seed's rows; empty where the run has no rows or no hypotheses.
 
-    Judging takes seconds a run, so what was found is kept in ``results/runs/cache`` under the sha256 of the rows and of
-    the hypotheses; the file may be deleted at any time.
+    Judging takes seconds a run, so what was found is kept in ``results/runs/cache`` under the sha256 of the rows, the
+    hypotheses and the code that judges them; the file may be deleted at any time.
     """
     path = run.folder / ROWS
     chosen = [entry for entry in load_hypotheses() if entry.study == run.study]
     if not path.exists() or not chosen:
         return {}
-    key = hashlib.sha256(
-        f"{sha256_file(path)} {sha256_file(HYPOTHESES)} {run.scale} {__version__}".encode()
-    ).hexdigest()
+    made_from = (path, HYPOTHESES, Path(verdicts.__file__), Path(stats.__file__))
+    key = hashlib.sha256(" ".join([run.scale, *map(sha256_file, made_from)]).encode()).hexdigest()
     kept = run.folder.parents[1] / "runs" / "cache" / f"verdicts-by-seed-{key[:16]}.json"
     with suppress(OSError, ValueError):
         return {name: {int(s): v for s, v in seeds.items()} for name, seeds in json.loads(kept.read_text()).items()}

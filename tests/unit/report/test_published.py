@@ -1,7 +1,12 @@
 """What is published, seed by seed, and where seeds and runs do not say the same."""
 
 import json
+import lzma
+from types import SimpleNamespace
 
+import pytest
+
+from oryx.errors import RunError
 from oryx.evidence.rows import read_columns, read_rows_xz
 from oryx.evidence.verdicts import judge
 from oryx.report import published as module
@@ -16,35 +21,40 @@ APART = {
 }
 
 
-def test_verdicts_of_a_seed_are_those_of_its_rows(tmp_path):
-    rows = answers(APART)
-    publish(tmp_path, rows)
-    (run,) = published(tmp_path)
-    for seed, own in rows.groupby("seed"):
-        for verdict in judge(own, STUDY, "nano"):
-            found = run.by_seed[verdict["id"]][seed]
-            for name in ("verdict", "estimate", "low", "high", "alpha", "n_items"):
-                assert found[name] == verdict[name], (verdict["id"], name)
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Two runs of one study: in the default one seeds lie apart, in the other they do not."""
+    folder = tmp_path_factory.mktemp("results")
+    publish(folder, answers(APART))
+    steady = {seed: {"native": 20, "area_matched": 5} for seed in range(3)}
+    publish(folder, answers(steady), "nano,encoder=trained", encoder="trained")
+    return folder
+
+
+def test_verdicts_of_a_seed_are_those_of_its_rows(results):
+    run = published(results)[0]
+    one = answers(APART).query("seed == 1")
+    for verdict in judge(one, STUDY, "nano"):
+        found = run.by_seed[verdict["id"]][1]
+        for name in ("verdict", "estimate", "low", "high", "alpha", "n_items"):
+            assert found[name] == verdict[name], (verdict["id"], name)
     assert run.by_seed["H1a.equal.nano"][0]["verdict"] == "direction only: as claimed"
 
 
-def test_verdicts_of_seeds_are_kept_and_found_by_content(tmp_path, monkeypatch):
-    folder = publish(tmp_path, answers(APART))
-    first = published(tmp_path)[0].by_seed
-    assert len(list((tmp_path / "runs" / "cache").glob("verdicts-by-seed-*.json"))) == 1
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "judge_seeds", lambda *_: 1 / 0)
-        assert published(tmp_path)[0].by_seed == first
-    publish(tmp_path, answers({seed: {"native": 20, "area_matched": 1} for seed in range(3)}))
-    assert published(tmp_path)[0].by_seed != first, "other rows, other verdicts"
+def test_verdicts_of_seeds_are_kept_and_found_by_content(results, tmp_path, monkeypatch):
+    first = [run.by_seed for run in published(results)]
+    assert len(list((results / "runs" / "cache").glob("verdicts-by-seed-*.json"))) == 2
+    asked = []
+    monkeypatch.setattr(module, "judge_seeds", lambda *_: asked.append(1) or {})
+    assert [run.by_seed for run in published(results)] == first and not asked
+    folder = publish(tmp_path, answers({seed: {"native": 20} for seed in range(3)}))
+    assert published(tmp_path)[0].by_seed == {} and asked == [1], "other rows are judged anew"
     (folder / "rows.columns.jsonl.xz").unlink()
-    assert published(tmp_path)[0].by_seed == {}
+    assert published(tmp_path)[0].by_seed == {} and asked == [1], "without rows there is nothing to judge"
 
 
-def test_seeds_on_different_sides_are_a_finding_and_runs_with_other_verdicts_too(tmp_path):
-    publish(tmp_path, answers(APART))
-    publish(tmp_path, answers({seed: {"native": 20, "area_matched": 5} for seed in range(3)}), "nano,encoder=trained")
-    found = {(one.id, one.between): one for one in disagreements(published(tmp_path))}
+def test_seeds_on_different_sides_are_a_finding_and_runs_with_other_verdicts_too(results):
+    found = {(one.id, one.between): one for one in disagreements(published(results))}
     seeds = found["H1a.equal.nano", f"seeds of {STUDY}/nano"]
     assert [who for who, _ in seeds.said] == ["seed 0", "seed 1", "seed 2"] and "seed 1: -0.150" in seeds.text
     runs = found["H1a.equal.nano", f"runs of {STUDY}"]
@@ -52,10 +62,19 @@ def test_seeds_on_different_sides_are_a_finding_and_runs_with_other_verdicts_too
     assert len(found) == 2, "what a run does not test is no disagreement"
 
 
-def test_each_hypothesis_counts_once_and_each_run_has_a_line(tmp_path):
-    publish(tmp_path, answers(APART))
-    publish(tmp_path, answers(APART), "nano,encoder=trained", encoder="trained")
-    runs = published(tmp_path)
+def test_seeds_nearer_than_the_margin_do_not_disagree():
+    told = {"kind": "difference", "verdict": "direction only: unclear", "low": -1.0, "high": 1.0, "statement": "s"}
+
+    def run(*estimates):
+        seeds = {seed: {**told, "estimate": value} for seed, value in enumerate(estimates)}
+        return SimpleNamespace(by_seed={"H1a.equal.nano": seeds}, verdicts=[], study=STUDY, scale="nano", place="p")
+
+    assert not disagreements([run(0.02, -0.02)]) and not disagreements([run(0.02, 0.2)])
+    assert len(disagreements([run(0.04, -0.04)])) == 1
+
+
+def test_each_hypothesis_counts_once_and_each_run_has_a_line(results):
+    runs = published(results)
     assert [run.variant for run in runs] == ["nano", "nano,encoder=trained"]
     assert "encoder trained" in runs[1].weights and runs[0].scale == "nano"
     frame = claims_frame(claims_beside(runs))
@@ -64,10 +83,29 @@ def test_each_hypothesis_counts_once_and_each_run_has_a_line(tmp_path):
     assert own == {"inconclusive": 1, "not tested": 8}, "settings beside the default run do not count twice"
 
 
-def test_few_fields_are_read_as_they_are_and_another_schema_is_refused(tmp_path):
-    path = publish(tmp_path, answers(APART)) / "rows.columns.jsonl.xz"
+def test_few_fields_are_read_as_they_are(results):
+    path = results / STUDY / "nano" / "rows.columns.jsonl.xz"
     few, all_of_them = read_columns(path, ("arm", "score", "absent")), read_rows_xz(path)
-    assert list(few) == ["arm", "score"] and len(few) == len(all_of_them)
-    assert few["score"].sum() == all_of_them["score"].sum() and few["score"].dtype == float
-    manifest = json.loads((path.parent / "manifest.json").read_text())
-    assert published(tmp_path)[0].manifest == manifest
+    assert list(few) == ["arm", "score"] and few["score"].dtype == float
+    assert few["arm"].tolist() != [] and len(few) == len(all_of_them)
+    assert few["score"].sum() == all_of_them["score"].sum()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"field": "schema", "values": [0]}, "rows of schema 0, expected 1"),
+        ({"field": "schema", "values": [2]}, "rows of schema 2, expected 1"),
+        ({"field": "arm", "values": ["a"]}, "rows of schema 0, expected 1"),
+        ({"schema": 1, "arm": "a"}, "not a file of published rows"),
+    ],
+)
+def test_published_rows_of_another_schema_or_form_are_refused_by_name(tmp_path, line, message):
+    path = tmp_path / "rows.columns.jsonl.xz"
+    path.write_bytes(lzma.compress(json.dumps(line).encode() + b"\n"))
+    for read in (lambda p: read_columns(p, ("arm",)), read_rows_xz):
+        with pytest.raises(RunError, match=rf"rows\.columns\.jsonl\.xz.*{message}"):
+            read(path)
+    path.write_bytes(b"no xz")
+    with pytest.raises(RunError, match="cannot be read as xz"):
+        read_columns(path, ("arm",))
