@@ -89,7 +89,7 @@ def tell(a: Side, b: Side) -> str:
     for title, found in made_from(a.first, b.first).items():
         lines.append(f"{title}: {'the same' if not found else ''}".rstrip())
         lines += [f"  {text}" for text in found]
-    return "\n".join([*lines, *rows_told(a, b), *scores_told(a, b), *verdicts_told(a.verdicts, b.verdicts)])
+    return "\n".join([*lines, *rows_told(paired(a, b)), *scores_told(a, b), *verdicts_told(a.verdicts, b.verdicts)])
 
 
 def made_from(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -183,9 +183,8 @@ def _comparable(frame: "pd.DataFrame", name: str, index: Any, packed: bool, roun
     return column.map(lambda v: json.dumps(v) if isinstance(v, list | tuple) else v)
 
 
-def rows_told(a: Side, b: Side) -> list[str]:
+def rows_told(found: Paired) -> list[str]:
     """How the rows compare, in words."""
-    found = paired(a, b)
     lines = [
         f"rows: {found.pairs:,} pairs (arm, condition, item, seed), {found.pairs - found.differing:,} the same but for "
         f"timing, {found.differing:,} differ; without a pair: {found.only_a:,} of A, {found.only_b:,} of B"

@@ -79,8 +79,9 @@ def _compared(old: Side, new: Side) -> tuple[str, bool]:
 
     if not old.packed and not any(old.folder.glob("**/rows.jsonl")):
         return f"{old.folder} holds no rows ({PACKED}): nothing to compare with", True
-    lines = ["A  the manifest's rows, B  the rerun's", *rows_told(old, new)]
-    if paired(old, new).same:
+    found = paired(old, new)
+    lines = ["A  the manifest's rows, B  the rerun's", *rows_told(found)]
+    if found.same:
         lines.append("  identical, timing aside")
     lines += scores_told(old, new)
     if set(old.manifests) == set(new.manifests):
