@@ -182,8 +182,8 @@ def short_or_long(runs: Sequence[Published]) -> Answer:
     (long,) = select({"study": "method", "benchmark": "long-video training frames"})
     bound = PreprocessOptions().short_video_frames
     answer.text.append(
-        f"The paper draws no line. The released training treats {long['value']} frames as long; here `auto` takes 4x "
-        f"up to {bound} frames and 16x beyond, or, with a token budget, the lowest ratio that fits."
+        f"The paper draws no line. The released training treats {long['value']} frames as long; here the rule "
+        f"auto takes 4x up to {bound} frames and 16x beyond, or, with a token budget, the lowest ratio that fits."
     )
     lines = []
     for model, context in CONTEXTS.items():
