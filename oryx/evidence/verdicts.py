@@ -132,6 +132,11 @@ def judge_seeds(rows: pd.DataFrame, study: str, scale: str) -> dict[str, dict[in
     """
     chosen = chosen_for(study, scale)
     found: dict[str, dict[int, dict]] = {entry.id: {} for entry in chosen}
+    split = rows["split"].iloc[0] if len(rows) else None
+    filters = {name for entry in chosen for name in (*entry.where, *(entry.gate.where if entry.gate else ()))}
+    read = {"arm", "condition", "task", "item", "seed", "score", "chance", "error", *filters}
+    read |= {entry.cluster for entry in chosen}
+    rows = rows[[name for name in rows if name in read]]  # every filtering copies all columns
     for seed, all_own in rows.groupby("seed"):
         by_arm = dict(iter(all_own.groupby("arm", sort=False)))
         for entry in chosen:
@@ -139,7 +144,6 @@ def judge_seeds(rows: pd.DataFrame, study: str, scale: str) -> dict[str, dict[in
             parts = [by_arm[arm] for arm in dict.fromkeys([*entry.arms, *gate.arms]) if arm in by_arm]
             own = pd.concat(parts or [all_own.iloc[:0]])
             own = own[own["task"].isin([*entry.tasks, *entry.other_tasks, *gate.tasks])]
-            split = own["split"].iloc[0] if len(own) else None
             found[entry.id][int(seed)] = _told(entry, scale, split, _verdict(own, entry, ALPHA / len(chosen)))
     return found
 

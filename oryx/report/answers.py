@@ -169,7 +169,8 @@ def _by_ratio(run: Published) -> list[dict[str, str]]:
     if seen.empty:
         return []
     seen = seen.assign(ratio=seen["task"].str.extract(r"_(\d+)x")[0].astype(int))
-    wide = seen.pivot_table(index="arm", columns="ratio", values="score", sort=False)
+    seen = seen[seen["ratio"] > 1]  # uncompressed films were asked about where they are short only
+    wide = seen.pivot_table(index="arm", columns="ratio", values="score", sort=False).sort_index(axis=1)
     return [
         {"arm": arm, **{f"{ratio}x": "" if value != value else f"{value:.2f}" for ratio, value in line.items()}}
         for arm, line in wide.iterrows()
@@ -212,7 +213,12 @@ def _by_length(run: Published) -> list[dict[str, str]]:
         return []
     rows = rows[(rows["condition"] == "visual") & rows["error"].isna() & (rows["ratio"] > 1)]
     means = rows.groupby(["arm", "ratio", "length", "kind"], sort=False)["score"].mean()
-    means = means.groupby(["arm", "ratio", "length"], sort=False).mean().unstack("length")
+    means = (
+        means.groupby(["arm", "ratio", "length"], sort=False)
+        .mean()
+        .unstack("length")
+        .sort_index(axis=1, ascending=False)
+    )
     return [
         {"arm": arm, "ratio": f"{int(ratio)}x", **{n: "" if v != v else f"{v:.2f}" for n, v in line.items()}}
         for (arm, ratio), line in means.iterrows()
