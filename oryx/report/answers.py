@@ -76,7 +76,7 @@ def throughput(runs: Sequence[Published], benchmarks: str) -> Answer:
 
 
 def _seconds(run: Published) -> list[dict[str, str]]:
-    rows = run.rows("seconds", "visual_tokens")
+    rows = run.rows("arm", "condition", "seconds", "visual_tokens")
     if "seconds" not in rows:
         return []
     rows = rows[(rows["condition"] == "visual") & rows["arm"].isin(["native", "area_matched", "area_4", "pad"])]
@@ -208,7 +208,7 @@ def short_or_long(runs: Sequence[Published]) -> Answer:
 
 
 def _by_length(run: Published) -> list[dict[str, str]]:
-    rows = run.rows("ratio", "length", "kind")
+    rows = run.rows("arm", "condition", "error", "score", "ratio", "length", "kind")
     if not {"ratio", "length", "kind"} <= set(rows):
         return []
     rows = rows[(rows["condition"] == "visual") & rows["error"].isna() & (rows["ratio"] > 1)]

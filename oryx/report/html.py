@@ -3,7 +3,6 @@
 import base64
 import os
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -71,5 +70,7 @@ def _environment(out: Path) -> Environment:
 
 
 def _ordered(own: dict[str, int]) -> list[tuple[str, int]]:
-    place: Any = lambda item: (ORDER.index(item[0]) if item[0] in ORDER else len(ORDER), item[0])  # noqa: E731
+    def place(item: tuple[str, int]) -> tuple[int, str]:
+        return (ORDER.index(item[0]) if item[0] in ORDER else len(ORDER), item[0])
+
     return sorted(own.items(), key=place)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = "rows.columns.jsonl.xz"
-READ = ("study", "arm", "condition", "item", "seed", "settings_hash", "weights_hash", "data_hash", "split", "task")
-READ = (*READ, "cluster", "score", "chance", "error")
+READ = ("arm", "condition", "item", "seed", "split", "task", "cluster", "score", "chance", "error")
+"""Fields that verdicts need, beside those that hypotheses filter by."""
 NOT_TESTED = "not tested"
 AS_CLAIMED, AGAINST = "as claimed", "against the claim"
 
@@ -81,11 +81,11 @@ class Published:
         shared = f"shipped ({self.first.get('weights_hash', 'hash not recorded')})"
         return f"{shared}, encoder {settings['encoder']}" if "encoder" in settings else shared
 
-    def rows(self, *extra: str) -> "pd.DataFrame":
-        """Every row with the fields that statistics need, and ``extra`` ones; raises RunError if unreadable."""
+    def rows(self, *names: str) -> "pd.DataFrame":
+        """These fields of every row; a field that no row has is left out. Raises RunError if they are unreadable."""
         from oryx.evidence.rows import read_columns
 
-        return read_columns(self.folder / ROWS, (*READ, *extra))
+        return read_columns(self.folder / ROWS, names)
 
     @cached_property
     def by_seed(self) -> dict[str, dict[int, dict]]:
@@ -134,7 +134,7 @@ def verdicts_by_seed(run: Published) -> dict[str, dict[int, dict]]:
     with suppress(OSError, ValueError):
         return {name: {int(s): v for s, v in seeds.items()} for name, seeds in json.loads(kept.read_text()).items()}
     fields = sorted({name for entry in chosen for where in _filters(entry) for name in where} - set(READ))
-    rows = run.rows(*fields)
+    rows = run.rows(*READ, *fields)
     asked = {c for entry in chosen for where in _filters(entry) for c in _as_list(where.get("condition", "visual"))}
     found = judge_seeds(rows[rows["condition"].isin(asked)], run.study, run.scale)
     with suppress(RunError):  # a folder that cannot be written costs seconds, nothing else
