@@ -159,6 +159,8 @@ class Study(ABC):
             if not seed.finished:
                 raise RunError(f"{seed.folder} is not finished with these settings, weights and data: run it first")
         folder, jobs = self.run_folder(settings), [job for seed in seeds for job in seed.jobs]
+        for job in jobs:
+            job.check_rows()
         rows, curves = read_rows([job.folder / "rows.jsonl" for job in jobs]), _curves(jobs)
         verdicts, comparison = judge(rows, self.id, settings.scale), self._compare(settings, rows)
         atomic_write_text(folder / "table.csv", summary(rows).to_csv(index=False))

@@ -31,6 +31,10 @@ STUDY = "native_vs_fixed_resolution"
         (["run", STUDY, "--seeds", "1", "-p", "seeds=2"], "-p seeds: given twice, or an option of its own"),
         (["run", STUDY, "--scale", "paper"], "needs the public benchmarks"),
         (["run", "tests.toy:NoStudy"], "cannot be imported"),
+        (["run", "paper_vs_ours"], "a report over results/, not a study: python -m oryx report --notebook"),
+        (["diff", "nowhere"], "required: B"),
+        (["diff", "nowhere", "elsewhere"], "nowhere: expected a published folder, .*no manifest.json there"),
+        (["rerun", "nowhere/manifest.json"], "nowhere/manifest.json: expected a published folder"),
         (["run", "json:dumps"], "expected a subclass of oryx.studies.base.Study"),
     ],
 )
@@ -47,6 +51,13 @@ def test_plan_says_what_a_run_would_cost(capsys):
     assert cli.main(["plan", "all", "--seeds", "0,1,2"]) == 0
     out = capsys.readouterr().out
     assert "CPU minutes" in out and "jobs: 27, of which" in out
+
+
+def test_plan_says_what_would_keep_a_run_from_starting(capsys):
+    assert cli.main(["plan", STUDY]) == 0
+    assert "cannot start" not in capsys.readouterr().out
+    assert cli.main(["plan", STUDY, "--scale", "paper"]) == 0
+    assert re.search(r"\n  cannot start: .*needs the public benchmarks", capsys.readouterr().out)
 
 
 def test_status_run_and_report(tmp_path, capsys):
