@@ -64,13 +64,19 @@ def test_a_second_run_does_nothing_again(finished):
     assert same_rows(before, read_rows(arms)) == []
 
 
-@pytest.mark.parametrize("name", ["sacle", "train_step"])
-def test_bare_papermill_refuses_a_misspelt_parameter(tmp_path, name):
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"sacle": "smoke"}, "unknown parameter 'sacle'; did you mean 'scale'"),
+        ({"seeds": "0,x"}, r"seeds\[1\]: expected a whole number, got 'x'"),
+    ],
+)
+def test_bare_papermill_refuses_a_misspelt_parameter_and_a_mistyped_value(tmp_path, parameters, message):
     began = time.monotonic()
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        with pytest.raises(PapermillExecutionError, match=f"unknown parameter '{name}'"):
+        with pytest.raises(PapermillExecutionError, match=message):
             papermill.execute_notebook(
-                notebook, tmp_path / notebook.name, {"scale": "smoke", name: 3}, progress_bar=False, cwd=ROOT
+                notebook, tmp_path / notebook.name, {"scale": "smoke", **parameters}, progress_bar=False, cwd=ROOT
             )
     assert time.monotonic() - began < 60, "refused before any training"
 
