@@ -136,6 +136,7 @@ def _run(parsed: argparse.Namespace) -> int:
         try:
             if parsed.no_merge:
                 study.finish_seeds(settings)
+                print(f"{study.id}: seeds {', '.join(map(str, settings.seeds))} done: {study.run_folder(settings)}")
                 continue
             code = _run_one(study, settings, parsed.no_notebook)
             if code == 0 and print_ending(study, settings):

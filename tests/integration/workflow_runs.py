@@ -31,14 +31,14 @@ def undisturbed_rows(results):
 class ToyWorkflow:
     """Calls of snakemake in a folder of their own; the toy's two seeds write below ``results`` there."""
 
-    def __init__(self, folder: Path, environment: dict[str, str] | None = None):
+    def __init__(self, folder: Path):
         self.folder = folder
         self.study = ToyStudy()
         self.settings = self.study.settings(
             {"scale": "smoke", "seeds": list(SEEDS), "items": ITEMS, "results": str(folder / "results")}
         )
         self.run_folder = self.study.run_folder(self.settings)
-        self.environment = {**(environment or os.environ), "PYTHONPATH": str(ROOT)}
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def command(self, *flags: str, seconds: float = 0.0, **parameters: object) -> list[str]:
         wanted = {"items": ITEMS, "seconds": seconds, **parameters}

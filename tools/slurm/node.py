@@ -1,7 +1,8 @@
 """A Slurm cluster of one node, this machine, on the loopback device: munged, slurmctld and slurmd, nothing kept.
 
 For tests and for the record in docs/cluster-run.md. Needs Debian's packages slurm-wlm and munge, and root. Keys, state
-and logs lie in a folder of their own; ports are free ones, so another Slurm on the machine is left alone.
+and logs lie in a folder of their own. /etc/slurm/slurm.conf points there while it runs, since job steps are started
+without SLURM_CONF; a machine with a Slurm of its own is refused.
 """
 
 import os
@@ -13,7 +14,9 @@ import time
 from pathlib import Path
 
 START_SECONDS = 60.0
-MEMORY_MB = 8000
+MEMORY_MB = 64_000  # nobody holds jobs to it: what they ask for must fit, as on a larger node
+PLACE = Path("/etc/slurm/slurm.conf")
+"""Where Slurm's programs look for their configuration."""
 
 CONFIGURATION = """\
 ClusterName=oryx
@@ -31,6 +34,7 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
+SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -47,15 +51,15 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
 
 class OneNode:
-    """The cluster; a context manager. ``environment`` is what its clients (sbatch, squeue, snakemake) need.
+    """The cluster; a context manager. While it is open, sbatch, squeue and snakemake on this machine use it.
 
-    Raises RuntimeError with the ends of the logs if the node is not idle after a minute.
+    Raises RuntimeError if the machine has a Slurm already, and with the ends of the logs if the node is not idle after
+    a minute.
     """
 
     def __init__(self, folder: Path, cores: int | None = None):
         self.folder, self.cores = folder.resolve(), cores or os.cpu_count()
         self.configuration = self.folder / "slurm.conf"
-        self.environment = {**os.environ, "SLURM_CONF": str(self.configuration)}
         self.daemons: list[subprocess.Popen] = []
 
     def __enter__(self) -> "OneNode":
@@ -70,10 +74,11 @@ class OneNode:
                 folder=self.folder, host=host, controller=controller, daemon=daemon, cores=self.cores, memory=MEMORY_MB
             )
         )
+        self._claim()
         try:
             self._start_munge(key)
-            self._start("slurmctld", "-D", "-c", "-f", str(self.configuration))
-            self._start("slurmd", "-D", "-c", "-f", str(self.configuration))
+            self._start("slurmctld", "-D", "-c")
+            self._start("slurmd", "-D", "-c")
             self._wait_until_idle()
         except BaseException:
             self.__exit__()
@@ -91,13 +96,23 @@ class OneNode:
                 process.kill()
                 process.wait()
         self.daemons.clear()
+        PLACE.unlink(missing_ok=True)
 
     def ask(self, *command: str, check: bool = True) -> str:
         """What a client command prints."""
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout
+
+    def _claim(self) -> None:
+        if PLACE.is_symlink() and not self.ask("sinfo", "--noheader", check=False):  # left by one that was killed
+            PLACE.unlink()
+        try:
+            PLACE.parent.mkdir(parents=True, exist_ok=True)
+            PLACE.symlink_to(self.configuration)
+        except FileExistsError:
+            raise RuntimeError(f"{PLACE} is there already: this machine has a Slurm of its own") from None
 
     def _start_munge(self, key: Path) -> None:
         places = {"key-file": key, "pid-file": self.folder / "munge.pid", "seed-file": self.folder / "munge.seed"}
@@ -108,7 +123,9 @@ class OneNode:
 
     def _start(self, *command: str) -> None:
         with (self.folder / f"{command[0]}.out").open("wb") as out:
-            self.daemons.append(subprocess.Popen(command, env=self.environment, stdout=out, stderr=out))
+            # stopped with this process, however it ends
+            whole = ["setpriv", "--pdeathsig", "TERM", *command]
+            self.daemons.append(subprocess.Popen(whole, stdout=out, stderr=out))
 
     def _wait_until_idle(self) -> None:
         def idle() -> bool:

@@ -28,7 +28,7 @@ SUBMIT = [
     *("snakemake", "--profile", "workflow/profiles/slurm", "--config"),
     *(f"study={STUDY}", "scale=smoke", f"seeds={','.join(map(str, SEEDS))}", "jobs=1"),
     # this node has no accounting database; its jobs take seconds, so it is asked often
-    *("--slurm-status-command", "squeue", "--slurm-no-account", "--slurm-init-seconds-before-status-checks", "3"),
+    *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3"),
 ]
 QUEUE = ["squeue", "--states=all", "--format=%.6i %.10T %.8M %k", "--sort=i"]
 PACKAGES = ("oryx-workbook", "snakemake", "snakemake-executor-plugin-slurm", "torch")
@@ -41,7 +41,7 @@ class Record:
     def __init__(self, folder: Path, node: OneNode):
         self.folder, self.node, self.parts = folder, node, []
         (folder / "workflow").symlink_to(ROOT / "workflow")
-        self.environment = {**node.environment, "PYTHONPATH": str(ROOT)}
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def say(self, text: str) -> None:
         self.parts.append(text)
@@ -112,7 +112,7 @@ def record(folder: Path, node: OneNode) -> str:
     page.say("## Submitted; a job is killed and submitted again")
     snakemake = page.start(SUBMIT)
     _wait(lambda: done_arms(0) >= 1 and done_arms(1) >= 1, "an arm of both seeds")
-    lost = next(number for rule, number in running().items() if "seed_0" in rule)
+    lost = next(number for rule, number in running().items() if rule.endswith("_0"))
     page.run(["scancel", "--signal=KILL", "--full", lost])
     before = {seed: done_arms(seed) for seed in SEEDS}
     _wait(lambda: done_arms(0) > before[0], "the killed seed to go on")
@@ -131,7 +131,7 @@ def record(folder: Path, node: OneNode) -> str:
     page.run(QUEUE)
     page.run(["python", "-m", "oryx", "status"])
     page.say("## The rows are those of an undisturbed run")
-    alone = ["python", "-m", "oryx", "run", STUDY, "--scale", "smoke", "--seeds", "0,1", "--no-merge"]
+    alone = ["python", "-m", "oryx", "run", STUDY, "--scale", "smoke", "--seeds", "0,1", "--no-merge", "--jobs", "2"]
     page.run([*alone, "--results", "undisturbed"], 3)
     other = study.run_folder(study.settings({**settings.to_dict(), "results": str(folder / "undisturbed")}))
     here, there = (_rows(place, arms) for place in (run, other))
