@@ -62,13 +62,13 @@ class Record:
 
     def keep(self, command: list[str], output: str, last: int | None = None, code: int = 0) -> None:
         """Put a command and its output on the page."""
-        lines = output.rstrip().splitlines()
+        lines = output.strip("\n").splitlines()
         lines = lines if last is None or len(lines) <= last else ["...", *lines[-last:]]
         ending = f"\n(exit code {code})" if code else ""
-        self.say("```console\n$ " + shlex.join(command) + "\n" + "\n".join(lines) + ending + "\n```")
+        self.say("\n".join(["```console", f"$ {shlex.join(command)}", *lines]) + ending + "\n```")
 
     def page(self) -> str:
-        names = {str(self.folder): ".", str(ROOT): ".", sys.executable: "python", socket.gethostname(): "node"}
+        names = {sys.executable: "python", str(self.folder): ".", str(ROOT): ".", socket.gethostname(): "node"}
         text = "\n\n".join(self.parts) + "\n"
         for name, instead in names.items():
             text = text.replace(name, instead)
@@ -103,11 +103,13 @@ def record(folder: Path, node: OneNode) -> str:
 
     page.say("# A run on Slurm, killed and resumed")
     page.say(
-        "Written by `python -m tools.slurm.record` on a one-node Slurm that it starts on the loopback device and stops "
-        "again: the commands as they were run, and what they printed. How to do the same on a real cluster: "
+        "Written by `python -m tools.slurm.record` on a one-node Slurm that it starts on the loopback device and stops\n"
+        "again: the commands as they were run, and what they printed. How to do the same on a real cluster:\n"
         "[cluster.md](cluster.md)."
     )
-    page.say("\n".join(f"- {name} {metadata.version(name)}" for name in PACKAGES) + f"\n- {node.ask('sinfo', '-V')}")
+    page.say(
+        "\n".join(f"- {name} {metadata.version(name)}" for name in PACKAGES) + f"\n- {node.ask('sinfo', '-V').strip()}"
+    )
     page.run(["sinfo"])
     page.say("## Submitted; a job is killed and submitted again")
     snakemake = page.start(SUBMIT)
