@@ -1,10 +1,13 @@
-"""What is published is documented."""
+"""What is published is documented, and follows from its rows."""
 
 import json
 import lzma
 from pathlib import Path
 
 import pytest
+
+from oryx.evidence.rows import read_rows_xz
+from oryx.evidence.verdicts import judge
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
@@ -16,3 +19,15 @@ def test_every_published_field_is_in_the_data_dictionary(path):
     lines = lzma.decompress(path.read_bytes()).splitlines()
     names = {json.loads(line[: line.index(b', "values"')] + b"}")["field"] for line in lines}
     assert "answer" in names and not {name for name in names if f"`{name}`" not in text}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/*/verdicts.json")), ids=lambda p: p.parent.name)
+def test_published_verdicts_follow_from_published_rows(path):
+    stated = {verdict["id"]: verdict for verdict in json.loads(path.read_text())}
+    study, (scale, *_) = path.parent.parent.name, path.parent.name.split(",")
+    judged = {v["id"]: v for v in judge(read_rows_xz(path.parent / "rows.columns.jsonl.xz"), study, scale)}
+    assert stated.keys() <= judged.keys() and any(v["estimate"] is not None for v in stated.values())
+    for name, verdict in stated.items():
+        assert judged[name]["verdict"] == verdict["verdict"], name
+        for number in ("estimate", "low", "high"):
+            assert judged[name][number] == pytest.approx(verdict[number], abs=1e-9), name

@@ -103,8 +103,8 @@ def record(folder: Path, node: OneNode) -> str:
 
     page.say("# A run on Slurm, killed and resumed")
     page.say(
-        "Written by `python -m tools.slurm.record` on a one-node Slurm that it starts on the loopback device and stops\n"
-        "again: the commands as they were run, and what they printed. How to do the same on a real cluster:\n"
+        "Written by `python -m tools.slurm.record` on a one-node Slurm that it starts on the loopback device and\n"
+        "stops again: the commands as they were run, and what they printed. How to do the same on a real cluster:\n"
         "[cluster.md](cluster.md)."
     )
     page.say(
