@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 ITEMS, SEEDS = 8, (0, 1)
 
 
-def wait_for(condition, seconds: float = 90.0):
+def wait_for(condition, seconds: float = 300.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
@@ -52,7 +52,7 @@ class ToyWorkflow:
 
     def call(self, *flags: str, **parameters: object) -> subprocess.CompletedProcess:
         command = self.command(*flags, **parameters)
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=200)
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=600)
 
     def start(self, *flags: str, **parameters: object) -> subprocess.Popen:
         with (self.folder / "snakemake.log").open("ab") as log:
