@@ -87,6 +87,8 @@ def build_parser() -> argparse.ArgumentParser:
             verb.add_argument("--from-scratch", action="store_true", help="train the shared weights anew as well")
         if name == "run":
             verb.add_argument("--no-notebook", action="store_true", help="run the study itself, no notebook needed")
+            seeds_only = "do the jobs of these seeds and no more; a later run without it merges them"
+            verb.add_argument("--no-merge", action="store_true", help=seeds_only)
         if name == "publish":
             verb.add_argument("--allow-dirty", action="store_true", help="publish from a tree with uncommitted changes")
             verb.add_argument(
@@ -142,6 +144,10 @@ def _run(parsed: argparse.Namespace) -> int:
     worst = 0
     for study, settings in chosen:
         try:
+            if parsed.no_merge:
+                study.finish_seeds(settings)
+                print(f"{study.id}: seeds {', '.join(map(str, settings.seeds))} done: {study.run_folder(settings)}")
+                continue
             code = _run_one(study, settings, parsed.no_notebook)
             if code == 0 and print_ending(study, settings):
                 code = 3
@@ -149,7 +155,8 @@ def _run(parsed: argparse.Namespace) -> int:
             print(f"oryx: {study.id}: {error}", file=sys.stderr)
             code = error.exit_code
         worst = max(worst, code)
-    print_report(parsed.results)
+    if not parsed.no_merge:
+        print_report(parsed.results)
     return worst
 
 

@@ -5,6 +5,7 @@ cells; all go through :meth:`Checked.from_mapping`, which refuses unknown names,
 a field's least before anything starts.
 """
 
+import ast
 import dataclasses
 import difflib
 import hashlib
@@ -61,12 +62,14 @@ class Checked:
 
         Plain data is exactly None, bool, int, float, str, list, tuple or dict. Names that begin with an underscore,
         modules, functions and objects (the study, settings, frames, figures), and IPython's own ``In`` and ``Out`` are
-        no parameters; so the cell may run again after later cells, which bind no public plain data.
+        no parameters; so the cell may run again after later cells, which bind no public plain data. What papermill
+        was given is a parameter whatever its name, also one that a later line has bound anew (``study``).
         """
+        given = _injected(names.get("In", []))
         plain = {
             name: value
             for name, value in names.items()
-            if not name.startswith("_") and name not in ("In", "Out") and type(value) in _PLAIN
+            if name in given or (not name.startswith("_") and name not in ("In", "Out") and type(value) in _PLAIN)
         }
         return cls.from_mapping(plain)
 
@@ -124,6 +127,15 @@ class StudySettings(Checked):
         counting = {f.name: self.to_dict()[f.name] for f in fields(self) if f.metadata.get("counts", True)}
         text = json.dumps([type(self).__module__, counting], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _injected(cells: Any) -> set[str]:
+    """The names that papermill's own cell binds, from the sources of the cells run so far (IPython's ``In``)."""
+    if not isinstance(cells, list):
+        return {"In"}
+    trees = [ast.parse(cell) for cell in cells if cell.startswith("# Parameters\n")]
+    nodes = [node for tree in trees for node in tree.body if isinstance(node, ast.Assign)]
+    return {target.id for node in nodes for target in node.targets if isinstance(target, ast.Name)}
 
 
 def _as_name(value: Any) -> str:

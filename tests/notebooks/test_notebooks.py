@@ -65,13 +65,17 @@ def test_a_second_run_does_nothing_again(finished):
     assert same_rows(before, read_rows(arms)) == []
 
 
-def test_bare_papermill_refuses_a_misspelt_parameter(tmp_path):
+def test_bare_papermill_refuses_a_misspelt_parameter_or_a_mistyped_value(tmp_path):
+    wrong = [
+        ({"sacle": "smoke"}, "unknown parameter 'sacle'"),
+        ({"seeds": "0,x"}, r"seeds\[1\]: expected a whole number"),
+    ]
     began = time.monotonic()
     for number, notebook in enumerate(sorted((ROOT / "notebooks").glob("*.ipynb"))):
-        name = ("sacle", "train_step")[number % 2]
-        with pytest.raises(PapermillExecutionError, match=f"unknown parameter '{name}'"):
+        given, message = wrong[number % 2]
+        with pytest.raises(PapermillExecutionError, match=message):
             papermill.execute_notebook(
-                notebook, tmp_path / notebook.name, {"scale": "smoke", name: 3}, progress_bar=False, cwd=ROOT
+                notebook, tmp_path / notebook.name, {"scale": "smoke", **given}, progress_bar=False, cwd=ROOT
             )
     assert time.monotonic() - began < 60, "refused before any training"
 

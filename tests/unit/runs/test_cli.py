@@ -8,6 +8,7 @@ import pytest
 from oryx.errors import RunError
 from oryx.runs import cli
 from oryx.runs.doctor import examine
+from tests.toy import ToyStudy
 
 STUDY = "native_vs_fixed_resolution"
 
@@ -73,6 +74,22 @@ def test_status_run_and_report(tmp_path, capsys):
     assert "H1a.equal.nano" in out and "no comparison" in out and f"report: {tmp_path}/runs/report.html" in out
     assert cli.main([*arguments, "-p", "source=published"]) == 2
     assert "nothing is published" in capsys.readouterr().err
+
+
+def test_seeds_apart_and_merged_later(tmp_path, capsys):
+    arguments = ["run", "tests.toy:ToyStudy", "--no-notebook", "--results", str(tmp_path), "-p", "errors=1"]
+    study = ToyStudy()
+    folder = study.run_folder(study.settings({"results": str(tmp_path), "errors": 1}))
+    for seed in ("1", "0"):
+        assert cli.main([*arguments, "--no-merge", "--seeds", seed]) == 0, "items failed, jobs did not"
+    assert f"seeds 0 done: {folder}" in capsys.readouterr().out
+    assert not (folder / "table.csv").exists() and not list(tmp_path.rglob("report.html"))
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("rows.jsonl")}
+    assert cli.main([*arguments, "--seeds", "0,1"]) == 3 and len(times) == 4
+    assert "seeds 0, 1" in capsys.readouterr().out and (folder / "table.csv").exists()
+    assert times == {path: path.stat().st_mtime_ns for path in folder.rglob("rows.jsonl")}, "merged, not run again"
+    assert cli.main([*arguments, "--no-merge", "-p", "source=published"]) == 2
+    assert "has no jobs" in capsys.readouterr().err
 
 
 def test_failed_items_give_exit_code_3(tmp_path, capsys):
