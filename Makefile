@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine with Python 3.11+ (venv), git and make:
 #   make reproduce   set up, run every study, print the verdict table and the report's path
 #   make test        set up, lint, unit and golden tests, notebooks at smoke through the real runner
+#                    REQUIRE="workflow slurm" fails where tests of these tiers cannot run, instead of skipping them
 # Without a GPU, keep pip from fetching the CUDA build of torch:
 #   make reproduce PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
 
@@ -10,8 +11,10 @@ SCALE ?= nano
 STUDY ?= all
 SEEDS ?= 0
 FLAGS ?=
+EXTRAS ?= lab,dev
+REQUIRE ?=
 BIN := .venv/bin
-STAMP := .venv/.oryx-ready
+STAMP := .venv/.oryx-ready-$(EXTRAS)
 
 .PHONY: setup reproduce test unit bench weights clean
 
@@ -19,7 +22,7 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml requirements/constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c requirements/constraints.txt -e ".[lab,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c requirements/constraints.txt -e ".[$(EXTRAS)]"
 	$(BIN)/python -m oryx doctor
 	touch $(STAMP)
 
@@ -32,7 +35,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest tests/unit
 	$(BIN)/python -m pytest tests/golden
-	$(BIN)/python -m pytest tests/integration tests/notebooks
+	$(BIN)/python -m pytest tests/integration tests/notebooks $(addprefix --require ,$(REQUIRE))
 
 unit: setup
 	$(BIN)/python -m pytest tests/unit

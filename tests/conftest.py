@@ -1,5 +1,9 @@
 """Options and settings shared by all tests."""
 
+import os
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,21 @@ settings.load_profile("untimed")
 DEFAULT_GOLDEN_DIR = Path(__file__).parent / "golden" / "data"
 
 
+def _without_extra() -> str:
+    absent = [name for name in ("snakemake", "snakemake_executor_plugin_slurm") if find_spec(name) is None]
+    return f'{absent[0]} is not installed: pip install -e ".[cluster]"' if absent else ""
+
+
+def _without_slurm() -> str:
+    if absent := [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if shutil.which(name) is None]:
+        return f"{absent[0]} is not installed: apt-get install slurm-wlm munge"
+    return _without_extra() or ("" if os.geteuid() == 0 else "starting Slurm's daemons needs root")
+
+
+TIERS: dict[str, Callable[[], str]] = {"workflow": _without_extra, "slurm": _without_slurm}
+"""Marker -> what says why its tests cannot run here (nothing if they can)."""
+
+
 def pytest_addoption(parser: pytest.Parser):
     parser.addoption(
         "--golden-dir",
@@ -19,6 +38,21 @@ def pytest_addoption(parser: pytest.Parser):
         default=DEFAULT_GOLDEN_DIR,
         help="folder with NAME.json and NAME.safetensors of reference results (default: tests/golden/data)",
     )
+    parser.addoption(
+        "--require",
+        action="append",
+        default=[],
+        choices=TIERS,
+        help="fail, instead of skipping, where tests of this marker cannot run",
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item):
+    for tier, missing in TIERS.items():
+        if item.get_closest_marker(tier) and (reason := missing()):
+            if tier in item.config.getoption("--require"):
+                pytest.fail(f"tier {tier!r} is required here, but {reason}", pytrace=False)
+            pytest.skip(reason)
 
 
 def pytest_configure(config: pytest.Config):

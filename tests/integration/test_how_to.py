@@ -76,10 +76,11 @@ def rows_of(page: Carried, pattern: str) -> pd.DataFrame:
 
 def test_own_data_are_asked_and_judged(page):
     rows = rows_of(page, "own_data/nano/*/seed-0/arms/*/rows.jsonl")
-    assert set(rows["arm"]) == {"4x", "16x"} and set(rows["task"]) == {"number", "film"}
+    assert set(rows["arm"]) == {"4x", "16x"} and rows["frames"].max() == 8
     assert rows["error"].isna().all() and len(rows) == 2 * 2 * 3
     (printed,) = page.of("own_data")
-    assert "own.4x.above_chance" in printed and "own.4x.16x" in printed
+    told = re.findall(r"^  own\.\S+ +(.*?)  [+-]", printed, re.MULTILINE)
+    assert len(told) == 2 and all(verdict.startswith("direction only: ") for verdict in told), printed
 
 
 def test_the_study_learns_and_gets_verdicts(page):

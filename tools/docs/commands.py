@@ -12,6 +12,9 @@ from pathlib import Path
 from oryx.errors import InputError
 
 PROGRAMS = ("python ", "make ", "pip ", "conda ", "pytest ", "snakemake ", "accelerate ", "jupyter ", "papermill ")
+LEFT_OUT = ("commands.md", "cluster-run.md")
+"""The list of commands itself, and the record of a run on Slurm, whose commands were typed by the program it names."""
+
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
 ROW = re.compile(r"^\| `(?P<command>[^`]+)` \| (?P<told>.+) \|$", re.MULTILINE)
@@ -28,8 +31,8 @@ class Told:
 
 
 def pages(root: Path) -> list[Path]:
-    """The pages whose commands count: README.md and docs/*.md, but for the list of commands itself."""
-    return [root / "README.md", *sorted(page for page in (root / "docs").glob("*.md") if page.name != "commands.md")]
+    """The pages whose commands count: README.md and docs/*.md, but for those of :data:`LEFT_OUT`."""
+    return [root / "README.md", *sorted(page for page in (root / "docs").glob("*.md") if page.name not in LEFT_OUT)]
 
 
 def commands(text: str) -> Iterator[str]:

@@ -1,0 +1,21 @@
+"""Commands of the pages that are too slow for the unit tier, as they stand."""
+
+from pathlib import Path
+
+import pytest
+
+from oryx.runs import cli
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_report_is_written_over_the_published_results(tmp_path, monkeypatch, capsys):
+    (tmp_path / "results").mkdir()
+    studies = [path for path in (ROOT / "results").iterdir() if path.is_dir() and path.name != "runs"]
+    for study in studies:
+        (tmp_path / "results" / study.name).symlink_to(study)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["report"]) == 0
+    page = Path(capsys.readouterr().out.split()[-1]).read_text(encoding="utf-8")
+    assert all(study.name in page or study.name.replace("_", " ") in page for study in studies)
