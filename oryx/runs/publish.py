@@ -32,10 +32,10 @@ MACHINE = ("pid", "born", "host")
 def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> Path:
     """Publish the run of these settings and seeds; returns the folder. The earlier one is replaced whole or not at all.
 
-    Raises SettingsError for scale smoke, too few seeds or seeds outside 0 to 4, and RunError if a seed is unfinished,
-    more than 1 % of the items failed, rows are of another split than ``report`` or too large, the notebook was not
-    executed with these settings, or the run was made from a tree with uncommitted changes or outside git
-    (``allow_dirty`` records that instead).
+    Raises SettingsError for scale smoke, too few seeds or seeds outside 0 to 4, or a study that brings hypotheses of its
+    own, and RunError if a seed is unfinished, more than 1 % of the items failed, rows are of another split than
+    ``report`` or too large, the notebook was not executed with these settings, or the run was made from a tree with
+    uncommitted changes or outside git (``allow_dirty`` records that instead).
     """
     if settings.scale == "smoke":
         raise SettingsError("scale smoke is never published: its models are barely trained")
@@ -43,6 +43,8 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
         raise SettingsError(f"publishing needs at least {LEAST_SEEDS} seeds, got {list(settings.seeds)}")
     if unfit := [seed for seed in settings.seeds if seed not in REPORT_SEEDS]:
         raise SettingsError(f"report runs use seeds 0 to {max(REPORT_SEEDS)}, got {unfit}: designs are tuned on others")
+    if study.hypotheses(settings) is not None:
+        raise SettingsError(f"{study.id} brings hypotheses of its own; published are those that hypotheses.toml states")
     run = study.collect(settings)
     manifests, states = _of_seeds(run.folder, settings)
     if (dirty := _dirty(manifests)) and not allow_dirty:

@@ -13,6 +13,7 @@ from oryx.errors import CheckpointError, InputError, SettingsError
 from oryx.evidence.rows import read_rows, same_rows
 from oryx.evidence.verdicts import judge
 from oryx.report.tables import answer_table, score_table
+from oryx.runs.publish import publish
 from oryx.studies import own_data_asking, registry
 from oryx.studies.own_data import OwnData, arms_of
 from tests.tiny import save_tiny_model
@@ -227,6 +228,12 @@ def test_several_trainings_of_one_model_are_its_seeds(made, model, tmp_path):
     rows = asked(settings, tmp_path)
     assert set(rows["seed"]) == {1} and set(rows["model"]) == {str(tmp_path / "m-1")}
     assert study.hashes(settings)["weights_hash"] != study.hashes(made())["weights_hash"]
+
+
+def test_it_is_not_published_beside_the_studies_of_the_paper(made):
+    settings = made(scale="nano", seeds=[0, 1, 2])
+    with pytest.raises(SettingsError, match="own_data brings hypotheses of its own"):
+        publish(OwnData(), settings)
 
 
 def test_it_is_known_by_name_but_no_study_of_the_paper():
