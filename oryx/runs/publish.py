@@ -32,8 +32,8 @@ MACHINE = ("pid", "born", "host")
 def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> Path:
     """Publish the run of these settings and seeds; returns the folder. The earlier one is replaced whole or not at all.
 
-    Raises SettingsError for scale smoke, too few seeds or seeds outside 0 to 4, or a study that brings hypotheses of its
-    own, and RunError if a seed is unfinished, more than 1 % of the items failed, rows are of another split than
+    Raises SettingsError for scale smoke, too few seeds or seeds outside 0 to 4, or a study that brings its own
+    hypotheses, and RunError if a seed is unfinished, more than 1 % of the items failed, rows are of another split than
     ``report`` or too large, the notebook was not executed with these settings, or the run was made from a tree with
     uncommitted changes or outside git (``allow_dirty`` records that instead).
     """
