@@ -1,5 +1,6 @@
 # Two commands do everything on a fresh machine with Python 3.11+ (venv), git and make:
 #   make reproduce   set up, run every study, print the verdict table and the report's path
+#   make lab         set up, open JupyterLab at notebook 00
 #   make test        set up, lint, unit and golden tests, notebooks at smoke through the real runner
 # Without a GPU, keep pip from fetching the CUDA build of torch:
 #   make reproduce PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
@@ -10,10 +11,11 @@ SCALE ?= nano
 STUDY ?= all
 SEEDS ?= 0
 FLAGS ?=
+LAB ?=
 BIN := .venv/bin
 STAMP := .venv/.oryx-ready
 
-.PHONY: setup reproduce test unit bench weights clean
+.PHONY: setup reproduce lab test unit browser bench weights clean
 
 setup: $(STAMP)
 
@@ -27,6 +29,9 @@ reproduce: setup
 	$(BIN)/python -m oryx run $(STUDY) --scale $(SCALE) --seeds $(SEEDS) $(FLAGS)
 	$(BIN)/python -m oryx report
 
+lab: setup
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(LAB)
+
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -36,6 +41,10 @@ test: setup
 
 unit: setup
 	$(BIN)/python -m pytest tests/unit
+
+browser: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c requirements/constraints.txt -e ".[browser]"
+	$(BIN)/python -m pytest tests/browser -m browser
 
 bench: setup
 	$(BIN)/python -m benchmarks.packed_encoder
@@ -49,6 +58,7 @@ weights: setup
 		--siglip results/runs/shared/$(SCALE)
 	$(BIN)/python -m oryx.training.encoders --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE) \
 		--siglip results/runs/shared/$(SCALE)
+	$(BIN)/python -m oryx.training.nano --folder results/runs/shared/one
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -19,6 +19,7 @@ def pytest_addoption(parser: pytest.Parser):
         default=DEFAULT_GOLDEN_DIR,
         help="folder with NAME.json and NAME.safetensors of reference results (default: tests/golden/data)",
     )
+    parser.addoption("--screenshots", default="", help="folder for what the browser tier saw")
 
 
 def pytest_configure(config: pytest.Config):
