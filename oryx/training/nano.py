@@ -47,11 +47,11 @@ class JointRecipe:
     """
 
     material: Material = field(default_factory=Material)
-    steps: int = 9000
-    rate: float = 8e-4
+    steps: int = 6500
+    rate: float = 1e-3
     tokens: int = 1800
-    shares: tuple[tuple[str, float], ...] = (("pictures", 0.36), ("films", 0.38), ("scenes", 0.1), ("clips", 0.16))
-    first: float = 0.15
+    shares: tuple[tuple[str, float], ...] = (("pictures", 0.3), ("films", 0.44), ("scenes", 0.1), ("clips", 0.16))
+    first: float = 0.2
     picture_sides: tuple[float, float, float] = (0.7, 0.2, 0.1)
     frame_sides: tuple[float, float, float] = (0.2, 0.4, 0.4)
     blind: float = 0.03

@@ -38,6 +38,9 @@ from oryx.training.video_answers import ask, read_videos, without_video
 STUDY, ARM = "one_model", "nano"
 ROWS = "rows.columns.jsonl.xz"
 DATA = ("fonts", "words", "icons", "clipart", "photos", "clips", "glosses", "tables")
+LEFT_OUT = ("area_ratio", "aspect", "orientation", "size_bin", "picture_size", "sizes", "seconds", "logprob")
+"""Fields of a row that are not published: half of the file, and found again from the item."""
+
 AT_ONCE = 24
 """Films read at once."""
 
@@ -78,6 +81,7 @@ class Examiner:
 
     def __init__(self, exam: Exam, model: OryxForConditionalGeneration, folder: Path, writer: RowWriter):
         self.exam, self.model, self.writer = exam, model, writer
+        self.blind: set[tuple[str, ...]] = set()
         self.films = folder / "cache" / "held-out"
         self.base = {
             "schema": SCHEMA,
@@ -96,7 +100,7 @@ class Examiner:
             items = evaluation_items(task, self.exam.split, count, PictureSizes())
             inputs = PictureInputs(items, Resolution("native"), PATCH, self.model)
             for ratio in self.exam.ratios:
-                for condition in ("visual", "no_visual"):
+                for condition in self._conditions("pictures", task):
                     base = {**self.base, "condition": condition, "group": "pictures", "ratio": ratio}
                     own = AtSide(inputs, isqrt(ratio))
                     kept: list[dict] = []
@@ -202,13 +206,14 @@ class Examiner:
         self, films: Sequence[FrameTokens], questions: Sequence[str], truths: Sequence[str], ratio: int,
         named: Sequence[dict],
     ) -> None:  # fmt: skip
+        conditions = self._conditions(named[0]["group"], named[0]["kind"], questions[0]) if films else ()
         for start in range(0, len(films), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             compressed = [
                 FrameTokens(*self.model.compressor(film.tokens.float(), film.grid, isqrt(ratio)))
                 for film in films[part]
             ]
-            for condition in ("visual", "no_visual"):
+            for condition in conditions:
                 seen = condition == "visual"
                 read = read_videos(self.model, compressed) if seen else without_video(self.model, len(compressed))
                 answers, likelihoods = ask(read, questions[part], truths[part])
@@ -234,6 +239,13 @@ class Examiner:
                     )
                 )
 
+    def _conditions(self, *asked: str) -> tuple[str, ...]:
+        """With nothing to see every ratio is the same question: it is asked at the first only."""
+        if asked in self.blind:
+            return ("visual",)
+        self.blind.add(asked)
+        return "visual", "no_visual"
+
     def _write(self, rows: Iterator[dict]) -> None:
         self.writer.write(row for row in rows if not self.writer.has(row))
 
@@ -250,18 +262,17 @@ def write_scores(
             part()
     rows = read_rows(path)
     rows = rows[rows["weights_hash"] == examiner.base["weights_hash"]]
-    write_rows_xz(
-        rows.drop(columns=["area_ratio", "aspect", "orientation", "size_bin", "picture_size", "sizes"]), folder / ROWS
-    )
+    write_rows_xz(rows.drop(columns=list(LEFT_OUT), errors="ignore"), folder / ROWS)
     atomic_write_text(folder / "scores.csv", score_lines(rows).to_csv(index=False, float_format="%.4f"))
 
 
 def score_lines(rows) -> "pd.DataFrame":  # noqa: F821
     """One line per task: score with interval, n, chance, the most frequent truth's share, the blind control."""
     found = summary(rows)
-    seen, blind = (found[found["condition"] == name].set_index("task") for name in ("visual", "no_visual"))
+    seen = found[found["condition"] == "visual"].set_index("task")
+    blind = rows[rows["condition"] == "no_visual"].groupby(["group", "kind"])["score"].mean().rename("blind")
     about = rows.drop_duplicates("task").set_index("task")[["group", "kind", "ratio"]]
     tokens = rows[rows["condition"] == "visual"].groupby("task")["visual_tokens"].mean().rename("visual_tokens")
     kept = seen[["score", "low", "high", "n_items", "chance", "majority"]].rename(columns={"n_items": "n"})
-    lines = about.join(kept).join(blind["score"].rename("blind")).join(tokens)
-    return lines.reset_index().sort_values(["group", "kind", "ratio"], kind="stable")
+    lines = about.join(kept).join(tokens).reset_index().join(blind, on=["group", "kind"])
+    return lines.sort_values(["group", "kind", "ratio"], kind="stable")
