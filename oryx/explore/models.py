@@ -40,8 +40,17 @@ def device_of(settings: Settings) -> str:
 
 
 def open_model(settings: Settings) -> Opened:
-    """The model that the settings name. Raises MissingResource or CheckpointError."""
-    model = oryx.load(settings.model, device=device_of(settings))
+    """The model that the settings name; the small one works on one thread.
+
+    Raises MissingResource or CheckpointError.
+    """
+    import torch
+
+    device = device_of(settings)
+    if settings.model == "nano" and device == "cpu":
+        # work this small is done before a second thread has started; on busy cores threads wait for each other
+        torch.set_num_threads(1)
+    model = oryx.load(settings.model, device=device)
     if getattr(model, "processor", None) is None:
         raise MissingResource(f"{settings.model}: a model without a tokenizer cannot be asked")
     return Opened(settings.model, model)

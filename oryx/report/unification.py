@@ -1,7 +1,10 @@
 """What does one model for everything cost? Its scores beside those of the models that studies trained for one purpose.
 
-The same held-out items, from published rows; the one model has one training seed, so intervals cover items alone and
-every difference is a direction. No torch.
+    python -m oryx.report.unification
+
+compares the same held-out items, from published rows, and writes ``unification.csv`` beside the scores (it takes
+seconds to read all rows, so the notebook reads that file; ``tests/integration`` hold it to the rows). The one model
+has one training seed, so intervals cover items alone and every difference is a direction. No torch.
 """
 
 import json
@@ -15,6 +18,7 @@ from matplotlib.figure import Figure
 
 import oryx
 from oryx.errors import InputError, MissingResource
+from oryx.evidence.files import atomic_write_text
 from oryx.evidence.rows import read_rows_xz
 from oryx.evidence.stats import paired_difference
 from oryx.report.plots import OKABE_ITO, STYLE
@@ -72,6 +76,11 @@ def scores(folder: Path = FOLDER) -> pd.DataFrame:
 def manifest(folder: Path = FOLDER) -> dict:
     """Recipe, command, hashes and curve."""
     return json.loads((folder / "manifest.json").read_text())
+
+
+def table(folder: Path = FOLDER) -> pd.DataFrame:
+    """:func:`comparison` as it was last written."""
+    return pd.read_csv(folder / "unification.csv")
 
 
 def comparison(results: str | Path = "results", folder: Path = FOLDER) -> pd.DataFrame:
@@ -153,8 +162,17 @@ def comparison_figure(frame: pd.DataFrame) -> Figure:
             colour = OKABE_ITO[i % len(OKABE_ITO)]
             axis.errorbar(mine["difference"], y, xerr=span, fmt="osD^"[i % 4], ms=4, color=colour, label=study)
         axis.set_yticks(range(len(frame)), frame["task"])
-        axis.set_ylim(len(frame) - 0.5, -0.5)
+        axis.set_ylim(max(1, len(frame)) - 0.5, -0.5)
         axis.set_xlabel("one model minus the model for one purpose (interval over items; one training seed)")
         if len(studies):
             figure.legend(loc="outside upper left", ncols=2, fontsize=8)
     return figure
+
+
+def main() -> None:
+    """Write ``unification.csv`` from the rows in ``results`` and beside the shipped model."""
+    atomic_write_text(FOLDER / "unification.csv", comparison().to_csv(index=False, float_format="%.4f"))
+
+
+if __name__ == "__main__":
+    main()
