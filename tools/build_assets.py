@@ -13,7 +13,7 @@ from pathlib import Path
 
 from oryx.data.licences import markdown_table
 from tools.assets.packages import Packages
-from tools.assets.store import write_sums
+from tools.assets.store import pack, write_sums
 
 BUILDERS = ("fonts", "words", "icons", "clipart", "flags", "photos", "tables", "clips")
 ASSETS = Path(__file__).resolve().parent.parent / "oryx/data/assets"
@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name in names:
         importlib.import_module(f"tools.assets.{name}").build(packages, options.output)
         print(f"{name}: written", flush=True)
+    pack(options.output)
     write_sums(options.output)
 
 

@@ -208,7 +208,10 @@ def assets_folder() -> Path:
 
 @cache
 def checksums() -> Mapping[str, str]:
-    """File of the assets folder -> sha256, as ``SHA256SUMS`` states it."""
+    """File of the assets folder -> sha256, as ``SHA256SUMS`` states it.
+
+    Of a file that lies packed its own name and content are stated, so that packing changes no hash of the data.
+    """
     lines = _read("SHA256SUMS").decode("utf-8").splitlines()
     return MappingProxyType({name: digest for digest, name in (line.split("  ", 1) for line in lines)})
 
@@ -227,9 +230,14 @@ def data_hash(names: Iterable[str] = NAMES) -> str:
 
 
 def _read(name: str) -> bytes:
-    resource = files("oryx.data").joinpath("assets").joinpath(name)
+    """Content of a file of the assets folder, which may lie packed as ``NAME.xz``."""
+    folder = files("oryx.data").joinpath("assets")
     try:
-        return resource.read_bytes()
+        return folder.joinpath(name).read_bytes()
+    except FileNotFoundError:
+        pass
+    try:
+        return lzma.decompress(folder.joinpath(f"{name}.xz").read_bytes())
     except FileNotFoundError:
         raise MissingResource(f"the shipped file oryx/data/assets/{name} is missing: reinstall the package") from None
 

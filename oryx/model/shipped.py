@@ -4,13 +4,13 @@ Its folder (``oryx/weights/nano/one``) holds everything but the vision tower, in
 of that file and of the tower's, which lies beside the folder because the studies use it too.
 """
 
-import hashlib
 from pathlib import Path
 
 import torch
 from accelerate import init_empty_weights
 
 from oryx.errors import CheckpointError
+from oryx.evidence.files import sha256_file
 from oryx.model.checkpoint_files import SINGLE, from_8_bits, read_json, read_safetensors
 from oryx.model.config import OryxConfig
 from oryx.model.modeling import OryxForConditionalGeneration
@@ -47,8 +47,6 @@ def load_shipped(folder: Path, dtype: torch.dtype | None = None) -> OryxForCondi
 
 def _read(path: Path, sha256: str | None) -> dict[str, torch.Tensor]:
     tensors = read_safetensors(path)
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+    if (found := sha256_file(path)) != sha256:
         raise CheckpointError(f"{path}: expected sha256 {sha256}, got {found} (truncated or changed?)")
     return tensors

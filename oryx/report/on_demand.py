@@ -30,6 +30,14 @@ def on_demand_rows(rows: pd.DataFrame, arm: str = "on_demand") -> pd.DataFrame:
     return part[part["cluster"].isin(asked.index[asked == asked.max()])]
 
 
+def rows_to_show(rows: pd.DataFrame, published: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, str]:
+    """The rows of a run if it asked on demand, else the first published ones that did; and a sentence saying which."""
+    for found, words in ((rows, "This run's rows."), *((other, "The published rows.") for other in published)):
+        if len(on_demand_rows(found)):
+            return found, words
+    return rows, 'Neither this run nor a published one has these rows: run with `panel="on_demand"`.'
+
+
 def cells(rows: pd.DataFrame, kinds: Sequence[str] = KINDS) -> pd.DataFrame:
     """One line per cell: mean score over ``kinds`` (each weighs the same), tokens, seconds and memory of a film.
 
@@ -55,6 +63,10 @@ def on_demand_figure(rows: pd.DataFrame, kinds: Sequence[str] = KINDS) -> tuple[
     frame = cells(on_demand_rows(rows), kinds)
     ratios, sides = sorted(frame["ratio"].unique()), sorted(frame["input_side"].unique())
     frames = sorted(frame["frames"].unique())
+    if frame.empty:
+        figure = Figure(figsize=(5, 0.5))
+        figure.text(0, 0.5, "nothing to draw: no film was asked about on demand", fontsize=9, va="center")
+        return figure, frame
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 3.9), layout="constrained")
         axes = figure.subplots(1, len(COSTS), sharey=True)

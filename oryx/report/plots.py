@@ -217,6 +217,7 @@ def save_figure(figure: Figure, frame: pd.DataFrame, folder: Path, name: str) ->
         buffer = io.BytesIO()
         with mpl.rc_context(STYLE):
             figure.savefig(buffer, format=kind, dpi=130, metadata=metadata, facecolor="white")
+        figure.set_layout_engine("none")  # it is laid out: half of the time of drawing need not be spent again
         atomic_write_bytes(folder / f"{name}.{kind}", buffer.getvalue())
     atomic_write_text(folder / f"{name}.csv", frame.to_csv(index=False))
 

@@ -63,6 +63,10 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
             shutil.copyfile(run.folder / name, staged / name)
         # drawings (svg) stay with the run: they are large, and a figure's csv draws it again
         shutil.copytree(run.folder / "figures", staged / "figures", ignore=shutil.ignore_patterns("*.svg"))
+        tables = {path.read_bytes() for path in staged.glob("*.csv")}
+        for drawn in (staged / "figures").glob("*.csv"):
+            if drawn.read_bytes() in tables:  # drawn from a table that lies beside it
+                drawn.unlink()
         for figure in (staged / "figures").glob("*.png"):
             figure.write_bytes(with_palette(figure.read_bytes()))
         with_palette_in_notebook(notebook, staged / notebook.name)

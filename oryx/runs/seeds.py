@@ -2,7 +2,7 @@
 
 import json
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from oryx.runs import provenance
 from oryx.runs.shards import held, shard_folder
 from oryx.runs.status import read_status, start_attempt, write_status
 from oryx.training.jobs import Failure, Job, cores, run_jobs
+from oryx.training.nursery import Nursery, can_fork
 
 
 class Seed:
@@ -22,8 +23,8 @@ class Seed:
         self.study, self.settings, self.seed, self.inputs = study, settings, seed, inputs
         self.folder = shard_folder(study.run_folder(settings), seed)
         # All others wait for these, so they share the cores among them; by the seeds of the settings, not by those that
-        # are left to do: a run that goes on after a kill must take the same steps.
-        free = (settings.jobs or cores()) // len(settings.seeds)
+        # are left to do: a run that goes on after a kill must take the same steps. Smoke's are too small to share.
+        free = 1 if settings.scale == "smoke" else (settings.jobs or cores()) // len(settings.seeds)
         waves = study.prepare(settings, seed)
         self.first = [[self._job(arm, max(1, free // len(wave))) for arm in wave] for wave in waves]
         self.jobs = [self._job(arm) for arm in study.arms(settings)]
@@ -105,14 +106,17 @@ def run_seeds(study: Any, settings: Any) -> list[Failure]:
             if all(j.done for j in todo[job.seed].jobs):
                 todo[job.seed].end("done")
 
+        nursery = stack.enter_context(closing(Nursery())) if can_fork() else None
         try:
             lost: set[int] = set()
             for wave in range(max((len(seed.first) for seed in todo.values()), default=0)):
                 waiting = [j for s in todo.values() if s.seed not in lost for j in s.first[wave : wave + 1]]
-                failures += run_jobs([j for jobs in waiting for j in jobs], settings.jobs, stop_at, started)
+                failures += run_jobs(
+                    [j for jobs in waiting for j in jobs], settings.jobs, stop_at, started, nursery=nursery
+                )
                 lost = {failure.job.seed for failure in failures}
             rest = [j for s in todo.values() if s.seed not in lost for j in longest_first(study, s.jobs)]
-            failures += run_jobs(rest, settings.jobs, stop_at, started, ended)
+            failures += run_jobs(rest, settings.jobs, stop_at, started, ended, nursery)
         except TimeoutError:
             for seed in todo.values():
                 seed.end("timeout", f"stopped after {settings.limit_minutes} minutes")

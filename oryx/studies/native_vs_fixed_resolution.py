@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import oryx
 from oryx.data.corpora import data_hash
 from oryx.data.pictures import PictureSizes
 from oryx.errors import MissingResource, SettingsError
 from oryx.processing.resolution import Resolution
 from oryx.runs.settings import StudySettings, setting
 from oryx.studies.base import Study
+from oryx.training import shipped
 
 TEXT_TASKS = ("number", "word", "list", "page")
 OBJECT_TASKS = ("icon", "clipart", "photo")
@@ -39,7 +39,7 @@ QUESTIONS = {
     **dict.fromkeys(("clipart", "photo"), "kind"),
 }
 CORPORA = ("fonts", "words", "icons", "clipart", "photos")
-WEIGHTS = Path(oryx.__path__[0]) / "weights" / "nano"
+WEIGHTS = shipped.WEIGHTS / "nano"
 SECONDS_A_STEP = {"frozen": 0.15, "trained": 0.5}
 SECONDS_A_PICTURE = 0.006
 
@@ -140,11 +140,9 @@ class NativeVsFixedResolution(Study):
 
     def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
         """What the numbers rest on beside the settings: the shared weights and the shipped data."""
-        from oryx.training.shared import shared_hash
-
         if trains_shared(settings) and shared is None:
             return {"weights_hash": "trained by this run", "data_hash": data_hash(CORPORA)}
-        return {"weights_hash": shared_hash(shared or WEIGHTS), "data_hash": data_hash(CORPORA)}
+        return {"weights_hash": shipped.shared_hash(shared or WEIGHTS), "data_hash": data_hash(CORPORA)}
 
     def describe(self, settings: Settings) -> dict:
         """Precision, attention, decoding and the prompts in full."""

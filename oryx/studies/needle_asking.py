@@ -62,14 +62,12 @@ class Asker:
         asked = ["visual", "no_visual"]
         if cell.variant == "number" and self.base["arm"] in OTHER_QUESTION_ARMS:
             asked.append("other_question")
-        trials = self._trials(cell, split)
-        self._ask(cell, [t for t in trials if self._missing(t, asked)], asked, self.videos.tokens)
+        self._ask(cell, self._trials(cell, split), asked, self.videos.tokens)
 
     def audit(self, cell: Cell, split: str, folder: Path) -> None:
         """The cell's trials again as complete files, needle inside, decoded and encoded as a whole."""
         for trial in self._trials(cell, split):
-            if self._missing(trial, ["complete_file"]):
-                self._ask(cell, [trial], ["complete_file"], lambda t: self.videos.whole_file(t, folder))
+            self._ask(cell, [trial], ["complete_file"], lambda t: self.videos.whole_file(t, folder))
 
     def _trials(self, cell: Cell, split: str) -> list[Trial]:
         where, files = (split, cell.variant, cell.frames, cell.depth), self.videos.files
@@ -83,6 +81,9 @@ class Asker:
 
     def _ask(self, cell: Cell, trials: list[Trial], asked: Sequence[str], tokens_of: Callable) -> None:
         for batch in self._batches(trials, self._tokens(cell)):
+            # after a kill a batch is asked again as a whole: a smaller one would round its sums otherwise
+            if not any(self._missing(trial, asked) for trial in batch):
+                continue
             answers, error, began = {}, None, time.perf_counter()
             try:
                 videos = [tokens_of(trial) for trial in batch]

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import oryx
 from oryx.data.corpora import data_hash
 from oryx.data.haystacks import CORPORA as HAYSTACKS
 from oryx.errors import InputError, MissingResource
-from oryx.evidence.files import atomic_write_text
+from oryx.evidence.files import atomic_write_text, sha256_file
 from oryx.runs.settings import StudySettings, setting
 from oryx.studies.base import Run, Study
 from oryx.studies.needle_arms import (
@@ -32,13 +31,14 @@ from oryx.studies.needle_arms import (
     trains_shared,
     whole_grid,
 )
+from oryx.training import shipped
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHARED = "shared"
 CORPORA = (*HAYSTACKS, "icons")
-WEIGHTS = Path(oryx.__path__[0]) / "weights" / "nano"
+WEIGHTS = shipped.WEIGHTS / "nano"
 SECONDS_A_STEP, SECONDS_A_THOUSAND_TOKENS = 0.1, 0.04
 """Measured on the machine that the published run was made on; for ``plan`` alone."""
 
@@ -155,16 +155,14 @@ class NeedleInAHaystack(Study):
 
     def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
         """What the numbers rest on beside the settings: the reader of frames, the shipped data, one's own video."""
-        from oryx.training.checkpoints import file_sha256
-
-        data = data_hash(CORPORA) + (f"+{file_sha256(Path(settings.video))[:16]}" if settings.video else "")
+        data = data_hash(CORPORA) + (f"+{sha256_file(Path(settings.video))[:16]}" if settings.video else "")
         if settings.scale == "paper":
             from oryx.studies.needle_released import checkpoint_hash
 
             return {"weights_hash": checkpoint_hash(settings.checkpoint), "data_hash": data}
         if trains_shared(settings) and shared is None:
             return {"weights_hash": "trained by this run", "data_hash": data}
-        return {"weights_hash": file_sha256((shared or WEIGHTS) / "video_reader.safetensors")[:16], "data_hash": data}
+        return {"weights_hash": sha256_file((shared or WEIGHTS) / "video_reader.safetensors")[:16], "data_hash": data}
 
     def describe(self, settings: Settings) -> dict:
         """Precision, attention, decoding and the prompts in full."""

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import oryx
 from oryx.data.corpora import data_hash
 from oryx.errors import MissingResource, SettingsError
-from oryx.evidence.files import atomic_write_text
+from oryx.evidence.files import atomic_write_text, sha256_file
 from oryx.runs.settings import StudySettings, setting
 from oryx.studies.base import Run, Study
 from oryx.studies.encoder_arms import ARMS, BLIND, ENCODERS
+from oryx.training import shipped
 
 TEXT_TASKS = ("number", "word", "page", "chart")
 OBJECT_TASKS = ("icon", "clipart", "photo")
@@ -37,7 +37,7 @@ QUESTIONS = {
     **dict.fromkeys(("clipart", "photo"), "kind"),
 }
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
-WEIGHTS = Path(oryx.__path__[0]) / "weights" / "nano"
+WEIGHTS = shipped.WEIGHTS / "nano"
 SHIPPED = ("siglip.safetensors", "continued_fixed.safetensors", "continued_native.safetensors")
 SHIPPED_SEED = 0
 USUAL = tuple(arm for arm in ARMS if arm != "control_partition")
@@ -124,12 +124,10 @@ class OryxViTvsSigLIP(Study):
 
     def hashes(self, settings: Settings) -> dict[str, str]:
         """The shipped encoders (or that a run trains its own) and the shipped data; rows name their seed's encoders."""
-        from oryx.training.checkpoints import file_sha256
-
         data = data_hash(CORPORA)
         if settings.scale != "nano" or settings.from_scratch or settings.siglip:
             return {"weights_hash": f"trained by this run {settings.siglip}".strip(), "data_hash": data}
-        return {"weights_hash": "+".join(file_sha256(WEIGHTS / file)[:8] for file in SHIPPED), "data_hash": data}
+        return {"weights_hash": "+".join(sha256_file(WEIGHTS / file)[:8] for file in SHIPPED), "data_hash": data}
 
     def describe(self, settings: Settings) -> dict:
         """Precision, attention, decoding and the prompts in full."""

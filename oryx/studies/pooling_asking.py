@@ -108,12 +108,13 @@ class Asker:
     def ask_cell(self, cell: Cell) -> None:
         """All questions about the stories of a cell, each story read once."""
         count = self.settings.on_demand_stories if cell.condition != "visual" else None
-        waiting = [
-            s for s in stories(self.settings, cell.length, count) if self._missing(s, cell.condition, cell.ratio)
-        ]
+        asked = stories(self.settings, cell.length, count)
+        waiting = [story for story in asked if self._missing(story, cell.condition, cell.ratio)]
         encode = self._encoding_seconds(cell, waiting) if ARMS[self.arm].varied and waiting else None
         size = max(1, MOST_TOKENS // cell.tokens)
-        for chunk in (waiting[i : i + size] for i in range(0, len(waiting), size)):
+        for chunk in (asked[i : i + size] for i in range(0, len(asked), size)):
+            if not any(story in waiting for story in chunk):  # else all: a smaller batch would round its sums otherwise
+                continue
             began, error, read = time.perf_counter(), None, None
             try:
                 read = read_videos(self.model, [self.compressed(story, cell) for story in chunk])

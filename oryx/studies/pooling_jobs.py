@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from oryx.evidence.files import atomic_write_json
+from oryx.evidence.files import atomic_write_json, sha256_file
 from oryx.evidence.store import RowWriter
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.studies.pooling_arms import (
@@ -26,7 +26,7 @@ from oryx.studies.pooling_arms import (
 from oryx.studies.pooling_asking import Asker
 from oryx.studies.pooling_features import Features, bank_of, write_files
 from oryx.studies.pooling_looks import looks
-from oryx.training.checkpoints import file_sha256, load_weights, save_weights
+from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.recipes import recipe
 from oryx.training.shared import load_shared, train_shared
 from oryx.training.stories import StoryPlan, train_stories, with_connector
@@ -113,4 +113,4 @@ def _loaded(settings: Any, encoder: Path) -> OryxForConditionalGeneration:
 
 
 def _tower_hash(encoder: Path) -> str:
-    return file_sha256(encoder / "oryxvit.safetensors")[:16]
+    return sha256_file(encoder / "oryxvit.safetensors")[:16]

@@ -23,10 +23,9 @@ def gallery(settings: Any, stories: int = 3) -> Figure:
     """Frames of held-out files, decoded, with what is asked about them; last some frames of a long one."""
     folder = cache_folder(settings) / "stories"
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, 1.5 * (stories + 1)), layout="constrained")
-        figure.get_layout_engine().set(h_pad=0.11, rect=(0, 0, 1, 0.965))
-        rows = figure.subplots(stories + 1, SHOWN)
-        for index, axes in enumerate(rows):
+        figure = Figure(figsize=(10, 1.6 * (stories + 1)), layout="constrained")
+        for index, row in enumerate(figure.subfigures(stories + 1, 1)):
+            axes = row.subplots(1, SHOWN)
             length = "short" if index < stories else "long"
             story = make_story(folder, settings.split, length, index)
             shown = uniform_indices(story.frames, SHOWN)
@@ -34,9 +33,7 @@ def gallery(settings: Any, stories: int = 3) -> Figure:
                 _show(axis, frame)
                 axis.set_xlabel(f"{number + 1}", fontsize=7, labelpad=1)
             text = ", ".join(f"{kind}: {answer}" for kind, answer in story.facts.items())
-            place = {"xy": (0, 1.06), "xycoords": "axes fraction", "annotation_clip": False}
-            title = axes[0].annotate(f"{story.frames} frames. {text}", fontsize=8.5, **place)
-            title.set_in_layout(False)  # or its column would be as wide as the text
+            row.suptitle(f"{story.frames} frames. {text}", x=0.005, ha="left", fontsize=8.5)
     return figure
 
 

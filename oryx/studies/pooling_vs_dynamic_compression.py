@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import oryx
 from oryx.data.corpora import data_hash
 from oryx.data.stories import COARSE, FINE, LENGTHS, QUESTIONS
 from oryx.errors import InputError, MissingResource
@@ -33,13 +32,14 @@ from oryx.studies.pooling_arms import (
     tasks,
     trains_shared,
 )
+from oryx.training import shipped
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHARED = "shared"
 CORPORA = ("fonts", "icons", "photos", "clipart")
-WEIGHTS = Path(oryx.__path__[0]) / "weights" / "nano"
+WEIGHTS = shipped.WEIGHTS / "nano"
 SECONDS_A_STEP, SECONDS_TO_ASK, SECONDS_TO_PREPARE = 0.12, 25, 60
 """Measured on the machine that the published run was made on; for ``plan`` alone."""
 
@@ -127,11 +127,9 @@ class PoolingVsDynamicCompression(Study):
 
     def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
         """What the numbers rest on beside the settings: the encoder and reader, and the shipped data."""
-        from oryx.training.shared import shared_hash
-
         if trains_shared(settings) and shared is None:
             return {"weights_hash": "trained by this run", "data_hash": data_hash(CORPORA)}
-        return {"weights_hash": shared_hash(shared or WEIGHTS), "data_hash": data_hash(CORPORA)}
+        return {"weights_hash": shipped.shared_hash(shared or WEIGHTS), "data_hash": data_hash(CORPORA)}
 
     def describe(self, settings: Settings) -> dict:
         """Precision, attention, decoding and the prompts in full."""

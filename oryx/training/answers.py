@@ -37,13 +37,18 @@ def answer_rows(
     max_new_tokens: int = 8,
     write: Callable[[list[dict]], None] = lambda rows: None,
 ) -> None:
-    """Write one row per item, a batch at a time, through ``write``; ``base`` gives the fields that all rows share.
+    """Write one row for each item of ``indices``, a batch at a time, through ``write``; ``base``: what all rows share.
 
-    A batch that fails is written as rows with the error and no score: a failure is never a zero.
+    Batches are made of all items of ``inputs`` and asked whole, whichever are wanted: after a kill the missing rows
+    must come out of the same sums, and those depend on the batch in the last bits. A batch that fails is written as
+    rows with the error and no score: a failure is never a zero.
     """
-    order = sorted(indices, key=lambda i: (inputs.length(i), i))  # like lengths side by side need little padding
+    wanted, everyone = set(indices), range(len(inputs.items))
+    order = sorted(everyone, key=lambda i: (inputs.length(i), i))  # like lengths side by side need little padding
     for start in range(0, len(order), batch_size):
         chunk = order[start : start + batch_size]
+        if wanted.isdisjoint(chunk):
+            continue
         began, error = time.perf_counter(), None
         try:
             answers, likelihoods = answer_batch(model, inputs, chunk, visual, max_new_tokens)
@@ -69,4 +74,4 @@ def answer_rows(
                     "error": error,
                 }
             )
-        write(rows)
+        write([row for i, row in zip(chunk, rows, strict=True) if i in wanted])

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from oryx.errors import CheckpointError
+from oryx.evidence.files import sha256_file
 from oryx.model.checkpoint_files import SCALE, from_8_bits
 
 
@@ -63,7 +64,7 @@ def save_weights(path: Path, model: nn.Module, dtype: torch.dtype = torch.float1
             unique[f"{name}{SCALE}"] = scale
     save_file(unique, str(temporary), metadata={"format": "pt"})
     temporary.replace(path)
-    return file_sha256(path)
+    return sha256_file(path)
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -104,13 +105,7 @@ def check_sha256(path: Path, expected: str) -> None:
     """Raises CheckpointError unless the file is there with this sha256."""
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; expected a file of sha256 {expected}")
-    if (found := file_sha256(path)) != expected:
+    if (found := sha256_file(path)) != expected:
         raise CheckpointError(
             f"{path}: expected sha256 {expected}, got {found} of {path.stat().st_size} bytes (truncated or changed?)"
         )
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

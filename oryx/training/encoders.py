@@ -25,11 +25,11 @@ from transformers import SiglipVisionModel
 
 from oryx.data import corpora
 from oryx.errors import MissingResource
-from oryx.evidence.files import atomic_write_json
+from oryx.evidence.files import atomic_write_json, sha256_file
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.model.vit import OryxViT
 from oryx.processing.resolution import Resolution
-from oryx.training.checkpoints import file_sha256, load_weights, save_weights
+from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import Phase, Recipe, encoder_recipe
 from oryx.training.shared import WEIGHTS, build_siglip, load_siglip, reader_loss, train_siglip, warm_reader
@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
         "seed": parsed.seed,
         "recipe": asdict(r),
         "sha256": {
-            name: file_sha256((parsed.folder if name in trained else siglip) / encoder_file(name)) for name in ENCODERS
+            name: sha256_file((parsed.folder if name in trained else siglip) / encoder_file(name)) for name in ENCODERS
         },
         "data_sha256": corpora.data_hash(CORPORA),
         "torch": torch.__version__,

@@ -26,7 +26,8 @@ from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.partition_inputs import picture_inputs
 from oryx.training.recipes import ENCODER_PHASES, RECIPES, Recipe
-from oryx.training.shared import WEIGHTS, build_reader, load_shared, same_language_model, shared_hash
+from oryx.training.shared import build_reader, load_shared, same_language_model
+from oryx.training.shipped import WEIGHTS, shared_hash
 
 FILE = "language_model.safetensors"
 

@@ -21,15 +21,16 @@ from torch import Tensor, nn
 from oryx.data import corpora
 from oryx.data.items import generator
 from oryx.errors import SettingsError
-from oryx.evidence.files import atomic_write_json
+from oryx.evidence.files import atomic_write_json, sha256_file
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.processor import CONFIG_FILE
-from oryx.training.checkpoints import file_sha256, load_weights, save_weights
+from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.nano_exam import SMOKE_EXAM, Exam, write_scores
 from oryx.training.nano_streams import OPTIONS, PATCH, Material, Streams
 from oryx.training.recipes import RECIPES
-from oryx.training.shared import WEIGHTS, load_shared, shared_hash
+from oryx.training.shared import load_shared
+from oryx.training.shipped import WEIGHTS, shared_hash
 from oryx.training.stories import StoryPlan
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "clips")
@@ -166,8 +167,8 @@ def main(arguments: list[str] | None = None) -> None:
         "recipe": asdict(r),
         "exam": asdict(exam),
         "started_from": shared_hash(WEIGHTS / "nano"),
-        "encoder": {"file": "oryxvit.safetensors", "sha256": file_sha256(WEIGHTS / "nano" / "oryxvit.safetensors")},
-        "sha256": file_sha256(parsed.folder / "model.safetensors"),
+        "encoder": {"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")},
+        "sha256": sha256_file(parsed.folder / "model.safetensors"),
         "data_sha256": corpora.data_hash(CORPORA),
         "training_cpu_seconds": round(seconds, 1),
         "torch": torch.__version__,

@@ -21,7 +21,7 @@ from oryx.data.pictures import PictureSizes
 from oryx.data.scenes import CHANCE, KINDS, VIEWS, make_scene
 from oryx.data.stories import LENGTHS, QUESTIONS, chance, make_story
 from oryx.data.text_tasks import TEXT_TASKS
-from oryx.evidence.files import atomic_write_text
+from oryx.evidence.files import atomic_write_text, sha256_file
 from oryx.evidence.rows import SCHEMA, read_rows, write_rows_xz
 from oryx.evidence.stats import summary
 from oryx.evidence.store import RowWriter
@@ -30,7 +30,6 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.long_video import FrameTokens
 from oryx.processing.resolution import Resolution
 from oryx.training.answers import answer_rows
-from oryx.training.checkpoints import file_sha256
 from oryx.training.inputs import PictureInputs
 from oryx.training.nano_streams import CLIP_SIZE, PATCH, AtSide, encoded_frames, encoded_pixels, scene_frames
 from oryx.training.video_answers import ask, read_videos, without_video
@@ -89,7 +88,7 @@ class Examiner:
             "arm": ARM,
             "seed": 0,
             "settings_hash": exam.hash,
-            "weights_hash": file_sha256(folder / "model.safetensors")[:16],
+            "weights_hash": sha256_file(folder / "model.safetensors")[:16],
             "data_hash": data_hash(DATA),
         }
 

@@ -29,15 +29,15 @@ from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.training.batches import END, VOCABULARY, loss_by_length, text_batch, to_patches
-from oryx.training.checkpoints import check_sha256, file_sha256, load_weights, save_weights
+from oryx.training.checkpoints import check_sha256, load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import RECIPES, Phase, Recipe, recipe
+from oryx.training.shipped import WEIGHTS
 
 CAPTION_LENGTH = 16
 INITIAL_SPREAD = 0.06
 """Standard deviation of the small reader's first weights; the usual 0.02 is made for widths of a thousand."""
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
 PARTS = ("siglip", "oryxvit", "reader")
 
 
@@ -299,11 +299,6 @@ def check_shared(folder: Path) -> None:
     stated = read_json(folder / "manifest.json")["sha256"]
     for name in ("oryxvit", "reader"):
         check_sha256(folder / f"{name}.safetensors", stated[name])
-
-
-def shared_hash(folder: Path) -> str:
-    """One sha256 over the hashes of OryxViT and reader in ``folder``."""
-    return "+".join(file_sha256(folder / f"{name}.safetensors")[:16] for name in ("oryxvit", "reader"))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -22,12 +22,12 @@ from oryx.data.items import generator
 from oryx.data.needles import COLOURS, NUMBERS, card
 from oryx.data.object_tasks import draw_object
 from oryx.errors import MissingResource, SettingsError
-from oryx.evidence.files import atomic_write_json
+from oryx.evidence.files import atomic_write_json, sha256_file
 from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
 from oryx.training.batches import text_batch
-from oryx.training.checkpoints import file_sha256, load_weights, save_weights
+from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import Recipe, recipe
 from oryx.training.shared import WEIGHTS, build_reader, load_siglip, train_siglip
@@ -176,7 +176,7 @@ def train_video_reader(
         "command": f"python -m oryx.training.video_reader --scale {r.scale} --seed {seed} --folder FOLDER"
         + ("" if siglip is None else " --siglip oryx/weights/nano"),
         "seed": seed,
-        "siglip": "trained first, from nothing" if siglip is None else file_sha256(siglip / "siglip.safetensors"),
+        "siglip": "trained first, from nothing" if siglip is None else sha256_file(siglip / "siglip.safetensors"),
         "recipe": asdict(r),
         "sha256": save_weights(folder / "video_reader.safetensors", model),
         "torch": torch.__version__,

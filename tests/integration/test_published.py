@@ -1,4 +1,4 @@
-"""What is published is documented."""
+"""What is published is documented, and follows from its rows."""
 
 import json
 import lzma
@@ -7,6 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from oryx.evidence.rows import read_rows_xz
+from oryx.evidence.verdicts import judge
 from oryx.report import unification
 
 pytestmark = pytest.mark.integration
@@ -25,3 +27,15 @@ def test_the_price_of_one_model_is_that_of_the_rows():
     """Fails when a study is published anew: ``python -m oryx.report.unification`` writes the table."""
     made, kept = unification.comparison(ROOT / "results"), unification.table()
     pd.testing.assert_frame_equal(made, kept, atol=1e-4, check_dtype=False)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/*/verdicts.json")), ids=lambda p: p.parent.name)
+def test_published_verdicts_follow_from_published_rows(path):
+    stated = {verdict["id"]: verdict for verdict in json.loads(path.read_text())}
+    study, (scale, *_) = path.parent.parent.name, path.parent.name.split(",")
+    judged = {v["id"]: v for v in judge(read_rows_xz(path.parent / "rows.columns.jsonl.xz"), study, scale)}
+    assert stated.keys() <= judged.keys() and any(v["estimate"] is not None for v in stated.values())
+    for name, verdict in stated.items():
+        assert judged[name]["verdict"] == verdict["verdict"], name
+        for number in ("estimate", "low", "high"):
+            assert judged[name][number] == pytest.approx(verdict[number], abs=1e-9), name

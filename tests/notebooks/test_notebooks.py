@@ -64,10 +64,10 @@ def test_a_second_run_does_nothing_again(finished):
     assert same_rows(before, read_rows(arms)) == []
 
 
-@pytest.mark.parametrize("name", ["sacle", "train_step"])
-def test_bare_papermill_refuses_a_misspelt_parameter(tmp_path, name):
+def test_bare_papermill_refuses_a_misspelt_parameter(tmp_path):
     began = time.monotonic()
-    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+    for number, notebook in enumerate(sorted((ROOT / "notebooks").glob("*.ipynb"))):
+        name = ("sacle", "train_step")[number % 2]
         with pytest.raises(PapermillExecutionError, match=f"unknown parameter '{name}'"):
             papermill.execute_notebook(
                 notebook, tmp_path / notebook.name, {"scale": "smoke", name: 3}, progress_bar=False, cwd=ROOT

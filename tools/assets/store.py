@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import lzma
 import zipfile
 from pathlib import Path
 
@@ -54,12 +55,27 @@ def write_corpus(folder: Path, name: str, entries: list[dict], files: dict[str, 
     write_index(folder / f"{name}.jsonl", entries)
 
 
+PACKED = ("icons.jsonl", "clipart.jsonl", "words.tsv")
+"""Long tables of short words, which xz makes several times smaller."""
+
+
+def pack(folder: Path) -> None:
+    """Put ``NAME.xz`` in the place of every file of ``PACKED`` that is there."""
+    for name in PACKED:
+        if (folder / name).is_file():
+            packed = lzma.compress((folder / name).read_bytes(), preset=9 | lzma.PRESET_EXTREME)
+            (folder / f"{name}.xz").write_bytes(packed)
+            (folder / name).unlink()
+
+
 def write_sums(folder: Path) -> None:
-    """``SHA256SUMS`` over every other file of ``folder``, in the format of ``sha256sum -c``."""
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    lines = [
-        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in names if name != "SHA256SUMS"
-    ]
+    """``SHA256SUMS`` over every other file of ``folder``; of packed ones it states name and content without packing."""
+    contents = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    contents.pop("SHA256SUMS", None)
+    for name in PACKED:
+        if f"{name}.xz" in contents:
+            contents[name] = lzma.decompress(contents.pop(f"{name}.xz"))
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}" for name, content in sorted(contents.items())]
     (folder / "SHA256SUMS").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 

@@ -152,3 +152,14 @@ def test_titles_of_photographs_are_the_shipped_ones():
 )
 def test_titles_of_clip_art(name, stated, expected):
     assert title_of(name, f"<svg><dc:title>{stated}</dc:title></svg>", KNOWN) == expected
+
+
+def test_packing_changes_no_sum(tmp_path):
+    (tmp_path / "words.tsv").write_text("able\tadj\thaving the means\n")
+    (tmp_path / "a.zip").write_bytes(b"1")
+    store.write_sums(tmp_path)
+    before = (tmp_path / "SHA256SUMS").read_text()
+    store.pack(tmp_path)
+    store.write_sums(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"words.tsv.xz", "a.zip", "SHA256SUMS"}
+    assert (tmp_path / "SHA256SUMS").read_text() == before and "  words.tsv\n" in before

@@ -1,6 +1,5 @@
 """Every asset has a source with an allowed licence, and the documentation says the same."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ PER_FILE_CORPORA = ("photos", "backgrounds", "tables", "clips")
 
 
 def index(name):
-    return [json.loads(line) for line in (corpora.assets_folder() / f"{name}.jsonl").read_text("utf-8").splitlines()]
+    return corpora._index(name)
 
 
 def test_every_corpus_has_a_source():

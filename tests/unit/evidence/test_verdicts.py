@@ -286,6 +286,11 @@ def test_the_shipped_hypotheses_are_valid_and_named_by_scale():
     assert found and all(entry.id.endswith((".nano", ".small", ".paper")) for entry in found)
 
 
+def test_shipped_gates_cover_every_arm_that_is_compared():
+    gated = [h for h in load_hypotheses() if h.gate is not None]
+    assert gated and [h.id for h in gated if not set(h.arms) <= set(h.gate.arms)] == []
+
+
 def test_the_layer_works_without_torch():
     code = "import sys; import oryx.evidence.verdicts, oryx.evidence.rows; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,7 +14,7 @@ from oryx.data.scenes import make_scene
 from oryx.errors import CheckpointError, InputError
 from oryx.model.checkpoint_files import from_8_bits
 from oryx.model.shipped import load_shipped
-from oryx.training.shared import WEIGHTS
+from oryx.training.shipped import WEIGHTS
 
 FOLDER = WEIGHTS / "nano" / "one"
 

@@ -129,6 +129,15 @@ def test_the_regret_of_compressing_least(demanded):
     assert on_demand.ratio_regret(worse, KINDS, (2048,)).iloc[0]["largest loss"] == pytest.approx(7 / 8)
 
 
-def test_a_run_without_the_panel_gives_empty_tables(rows):
+def test_a_run_without_the_panel_gives_empty_tables_and_a_figure_that_says_so(rows):
     figure, frame = on_demand.on_demand_figure(rows, KINDS)
-    assert frame.empty and figure.axes and on_demand.recommendation(rows, KINDS).empty
+    assert frame.empty and "nothing to draw" in figure.texts[0].get_text()
+    assert on_demand.recommendation(rows, KINDS).empty
+
+
+def test_a_run_without_the_panel_shows_published_rows(rows, demanded):
+    assert on_demand.rows_to_show(demanded, [])[0] is demanded
+    shown, whose = on_demand.rows_to_show(rows, [rows, demanded])
+    assert shown is demanded and "published" in whose
+    nothing, words = on_demand.rows_to_show(rows, [rows])
+    assert nothing is rows and "run with" in words

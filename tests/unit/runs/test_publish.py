@@ -48,6 +48,8 @@ def ready(finished):
     (folder / "figures").mkdir()
     (folder / "figures" / "one.png").write_bytes(noisy_png())
     (folder / "figures" / "one.svg").write_text("<svg/>")
+    (folder / "figures" / "one.csv").write_text("a\n1\n")
+    (folder / "figures" / "again.csv").write_bytes((folder / "curves.csv").read_bytes())
     executed(folder)
     committed(folder)
     return study, settings, folder
@@ -91,11 +93,11 @@ def test_a_run_away_from_the_defaults_is_published_beside_the_default_one(ready)
     assert "no comparison" not in study.collect(other).comparison
 
 
-def test_published_pictures_have_a_palette_and_the_runs_own_stay(ready):
+def test_published_pictures_have_a_palette_and_nothing_is_published_twice(ready):
     study, settings, folder = ready
     target = publish(study, settings)
     assert (folder / "figures" / "one.png").read_bytes() == noisy_png()
-    assert [path.name for path in (target / "figures").iterdir()] == ["one.png"]
+    assert sorted(path.name for path in (target / "figures").iterdir()) == ["one.csv", "one.png"]
     cells = json.loads((target / "notebook.ipynb").read_text())["cells"]
     assert cells[0] == {"cell_type": "markdown", "source": ["Größe"]}
     shown = base64.b64decode(cells[1]["outputs"][0]["data"]["image/png"])

@@ -130,9 +130,10 @@ def test_a_worker_loads_no_more_than_its_study_needs():
     assert done.stderr == "set()\n"
 
 
-def test_studies_load_no_frames_and_no_torch():
+def test_studies_and_what_they_read_are_named_without_frames_and_torch():
     code = (
-        "import sys\nfrom oryx.studies import registry\n[registry.get(name) for name in registry.ids()]\n"
+        "import sys\nfrom oryx.studies import registry\nfor study in map(registry.get, registry.ids()):\n"
+        "    study.hashes(study.settings({}))\n"
         "sys.exit(str({'pandas', 'torch', 'matplotlib', 'scipy'} & {*sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

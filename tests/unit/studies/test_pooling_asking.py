@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from oryx.data.stories import QUESTIONS
-from oryx.evidence.rows import RowWriter, read_rows
+from oryx.evidence.rows import RowWriter, read_rows, same_rows
 from oryx.model.layout import Layout
 from oryx.studies import pooling_asking
 from oryx.studies.pooling_asking import Asker, cells
@@ -16,6 +16,7 @@ from oryx.training.batches import END, decode, text_batch
 from oryx.training.recipes import recipe
 from oryx.training.shared import build_reader
 from oryx.training.stories import with_connector
+from oryx.training.video_answers import read_videos
 
 BASE = {"schema": 1, "study": "s", "seed": 0, "settings_hash": "h", "weights_hash": "w", "data_hash": "d"}
 
@@ -90,6 +91,18 @@ def test_what_was_asked_is_not_asked_again(model, results, tmp_path, monkeypatch
     monkeypatch.setattr(pooling_asking, "read_videos", lambda *_: pytest.fail("read again"))
     _, after = asked(model, results, tmp_path / "rows.jsonl")
     pd.testing.assert_frame_equal(before, after)
+
+
+def test_missing_rows_come_from_the_batches_of_an_undisturbed_run(model, results, tmp_path, monkeypatch):
+    _, whole = asked(model, results, tmp_path / "rows.jsonl")
+    lines = (tmp_path / "rows.jsonl").read_text().splitlines()
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines[: len(lines) // 3]) + "\n")
+    batches = []
+    monkeypatch.setattr(
+        pooling_asking, "read_videos", lambda model, videos: batches.append(len(videos)) or read_videos(model, videos)
+    )
+    _, again = asked(model, results, tmp_path / "rows.jsonl")
+    assert set(batches) == {1, 3} and same_rows(whole, again) == []
 
 
 def test_a_failure_is_a_row_with_an_error(model, results, tmp_path, monkeypatch):

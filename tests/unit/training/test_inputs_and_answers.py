@@ -84,6 +84,14 @@ def test_answers_do_not_depend_on_the_batch(reader, items):
         assert row["logprob"] == pytest.approx(key[row["item"]]["logprob"], abs=1e-3)
 
 
+def test_missing_rows_come_from_the_batches_of_an_undisturbed_run(reader, items):
+    inputs, all_rows, rest = PictureInputs(items, Resolution("native"), 8, reader), [], []
+    answer_rows(reader, inputs, range(5), {}, batch_size=2, write=all_rows.extend)
+    missing = {items.index(next(i for i in items if i.id == row["item"])) for row in all_rows[3:]}
+    answer_rows(reader, inputs, missing, {}, batch_size=2, write=rest.extend)
+    assert [(row["item"], row["logprob"]) for row in rest] == [(row["item"], row["logprob"]) for row in all_rows[3:]]
+
+
 def test_a_failing_batch_becomes_rows_with_an_error_and_no_score(reader, items):
     rows = []
     inputs = PictureInputs(items, Resolution("native"), 8, reader)

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from oryx.errors import CheckpointError
-from oryx.training.checkpoints import file_sha256, load_weights, save_weights
+from oryx.evidence.files import sha256_file
+from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 
 
@@ -73,7 +74,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 
 def test_shipped_weights_round_trip_in_half_precision(tmp_path):
     net, path = model(), tmp_path / "w.safetensors"
-    assert save_weights(path, net) == file_sha256(path)
+    assert save_weights(path, net) == sha256_file(path)
     other = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 1))
     load_weights(path, other)
     for a, b in zip(net.parameters(), other.parameters(), strict=True):
