@@ -41,14 +41,18 @@ SIDES = (1, 2, 4)
 class JointRecipe:
     """What is trained on and how much.
 
-    ``shares``: of steps, by stream. ``first``: share of the steps at the beginning in which films and clips are shown
+    ``horizon``: the learning rate follows the cosine of a run of so many steps, but for the last ``cooldown`` steps, in
+    which it falls in a straight line; so a run may end at any step without having to know it at the start.
+    ``shares``: of steps, by stream. ``first``: share of the horizon at the beginning in which films and clips are shown
     uncompressed only, mostly as glances (models of this size that meet 16x at once stay at chance). ``sides``: how
     often each region side k is drawn later, of pictures and of frames. ``tokens``: tokens of a step, about. ``blind``:
     share of steps with nothing to see. ``longest``: frames of the longest clip.
     """
 
     material: Material = field(default_factory=Material)
-    steps: int = 6500
+    steps: int = 3600
+    horizon: int = 6500
+    cooldown: int = 800
     rate: float = 1e-3
     tokens: int = 1800
     shares: tuple[tuple[str, float], ...] = (("pictures", 0.3), ("films", 0.44), ("scenes", 0.1), ("clips", 0.16))
@@ -62,12 +66,39 @@ class JointRecipe:
         if self.steps < 1 or abs(sum(share for _, share in self.shares) - 1) > 1e-6:
             raise SettingsError(f"joint recipe: expected steps and shares that add up to 1, got {self}")
 
+    @property
+    def plan(self) -> "CoolingPlan":
+        """Steps and learning rates."""
+        return CoolingPlan(self.steps, self.rate, log_every=50, horizon=self.horizon, cooldown=self.cooldown)
+
+
+@dataclass(frozen=True)
+class CoolingPlan(TrainPlan):
+    """The cosine of ``horizon`` steps, cut short: in the last ``cooldown`` steps the rate falls in a straight line."""
+
+    horizon: int = 1
+    cooldown: int = 1
+
+    def rate_at(self, step: int) -> float:
+        """The cosine's rate at ``step``."""
+        return TrainPlan(self.horizon, self.learning_rate, self.warmup, self.final_fraction).rate(step)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of step ``step`` (from 0)."""
+        begins = self.steps - self.cooldown
+        if step < begins:
+            return self.rate_at(step)
+        left = (self.steps - step) / max(1, self.cooldown)
+        return self.rate_at(max(0, begins)) * (self.final_fraction + (1 - self.final_fraction) * left)
+
 
 RECIPE = JointRecipe()
 SMOKE = JointRecipe(
     Material(24, films=replace(Material().films, signs=3, cards=2, paths=2, photos=2), scenes=4, haystacks=1, shots=16,
              pages=4, shots_named=4),
     steps=6,
+    horizon=6,
+    cooldown=2,
     tokens=300,
     longest=8,
 )  # fmt: skip
@@ -75,7 +106,7 @@ SMOKE = JointRecipe(
 
 def step_loss(r: JointRecipe, seed: int, streams: Streams, model: nn.Module, step: int) -> Tensor:
     """The loss of the batch of a step: one stream, one region side."""
-    rng, early = generator("nano", seed, step), step < r.first * r.steps
+    rng, early = generator("nano", seed, step), step < r.first * r.horizon
     names, shares = zip(*r.shares, strict=True)
     stream = names[int(rng.choice(len(names), p=shares))]
     blind = bool(rng.random() < r.blind)
@@ -87,7 +118,7 @@ def step_loss(r: JointRecipe, seed: int, streams: Streams, model: nn.Module, ste
         return streams.scene_loss(rng, model, side, r.tokens, blind)
     if stream == "clips":
         return streams.clip_loss(rng, model, side, r.tokens, 4 if early else r.longest, blind)
-    plan = StoryPlan(r.steps, (side,), r.tokens, r.rate, first=r.first * 0.7, glances=0.3, long_share=0.35)
+    plan = StoryPlan(r.horizon, (side,), r.tokens, r.rate, first=r.first * 0.7, glances=0.3, long_share=0.35)
     return streams.film_loss(plan, seed, step, model, blind)
 
 
@@ -119,7 +150,7 @@ def train_nano(
     def loss_of(model: nn.Module, step: int) -> Tensor:
         return step_loss(r, seed, streams, model, step)
 
-    curve = train(model, loss_of, TrainPlan(r.steps, r.rate, log_every=50), folder / "nano.pt", progress)
+    curve = train(model, loss_of, r.plan, folder / "nano.pt", progress)
     seconds = _cpu_seconds() - began
     save_weights(folder / "model.safetensors", WithoutTower(model), torch.int8)
     load_weights(folder / "model.safetensors", WithoutTower(model))

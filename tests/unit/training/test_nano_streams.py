@@ -25,8 +25,8 @@ def test_every_stream_at_every_side_learns_and_a_step_repeats(made):
         for number, side in enumerate(SIDES):
             sides = tuple(float(i == number) for i in range(3))
             r = JointRecipe(
-                SMOKE.material, 6, tokens=200, shares=((name, 1.0),), first=0.0, picture_sides=sides, frame_sides=sides,
-                blind=0.0, longest=4,
+                SMOKE.material, 6, 6, 2, tokens=200, shares=((name, 1.0),), first=0.0, picture_sides=sides,
+                frame_sides=sides, blind=0.0, longest=4,
             )  # fmt: skip
             loss = step_loss(r, 100, streams, model, 5)
             loss.backward()
@@ -39,7 +39,7 @@ def test_every_stream_at_every_side_learns_and_a_step_repeats(made):
 
 def test_a_blind_step_sees_nothing(made):
     model, streams = made
-    r = JointRecipe(SMOKE.material, 6, tokens=200, blind=1.0, longest=4)
+    r = JointRecipe(SMOKE.material, 6, 6, 2, tokens=200, blind=1.0, longest=4)
     model.zero_grad()
     for step in range(6):
         step_loss(r, 100, streams, model, step).backward()
@@ -61,3 +61,12 @@ def test_pooled_pictures_have_the_tokens_that_they_are_said_to_have(made):
 def test_shares_that_do_not_add_up_are_refused():
     with pytest.raises(SettingsError, match="shares that add up to 1"):
         JointRecipe(shares=(("pictures", 0.5),))
+
+
+def test_a_run_may_end_anywhere_and_its_rate_falls_to_the_end():
+    """Before the cooldown begins runs of every length take the same steps: so a longer one may be cut short."""
+    short, long_ = (JointRecipe(steps=steps, horizon=100, cooldown=20).plan for steps in (60, 90))
+    assert [short.rate(i) for i in range(40)] == [long_.rate(i) for i in range(40)]
+    cooled = [short.rate(i) for i in range(40, 60)]
+    assert cooled == sorted(cooled, reverse=True) and cooled[-1] < 0.11 * cooled[0]
+    assert short.rate(40) == pytest.approx(short.rate(39), rel=0.05)
