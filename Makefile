@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine with Python 3.11+ (venv), git and make:
 #   make reproduce   set up, run every study, print the verdict table and the report's path
-#   make lab         set up, open JupyterLab at notebook 00
 #   make test        set up, lint, unit and golden tests, notebooks at smoke through the real runner
+# To play: make lab sets up and opens JupyterLab at notebook 00; make browser tests that in headless Chromium.
 # Without a GPU, keep pip from fetching the CUDA build of torch:
 #   make reproduce PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
 

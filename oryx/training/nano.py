@@ -201,7 +201,7 @@ def main(arguments: list[str] | None = None) -> None:
         "encoder": {"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")},
         "sha256": sha256_file(parsed.folder / "model.safetensors"),
         "data_sha256": corpora.data_hash(CORPORA),
-        "training_cpu_seconds": round(seconds, 1),
+        "cpu_seconds_since_last_start": round(seconds, 1),
         "torch": torch.__version__,
         "curve": curve,
     }
