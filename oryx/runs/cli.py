@@ -89,6 +89,9 @@ def build_parser() -> argparse.ArgumentParser:
             verb.add_argument("--no-notebook", action="store_true", help="run the study itself, no notebook needed")
         if name == "publish":
             verb.add_argument("--allow-dirty", action="store_true", help="publish from a tree with uncommitted changes")
+            verb.add_argument(
+                "--redraw", action="store_true", help="draw figures and notebook again, from the published rows"
+            )
         if name in ("run", "plan", "status", "report", "publish"):
             verb.add_argument("--results", default="results", help="results folder (default: results)")
         if name in ("run", "plan"):
@@ -185,10 +188,13 @@ def _report(parsed: argparse.Namespace) -> int:
 
 
 def _publish(parsed: argparse.Namespace) -> int:
-    from oryx.runs.publish import publish
+    from oryx.runs.publish import publish, redraw
 
     for study in _studies(parsed.study):
-        print(publish(study, study.settings(_values(parsed)), allow_dirty=parsed.allow_dirty))
+        if parsed.redraw:
+            print(redraw(study, study.settings(_values(parsed), source="published"), parsed.allow_dirty))
+        else:
+            print(publish(study, study.settings(_values(parsed)), parsed.allow_dirty))
     return 0
 
 

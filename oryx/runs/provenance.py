@@ -33,7 +33,7 @@ def describe_run(study: Any, settings: Any, seed: int, inputs: dict[str, str]) -
     ``inputs``: sha256 of weights and data. ``dirty`` tells uncommitted changes outside ``results/``; both it and
     ``commit`` are None outside a git checkout.
     """
-    commit, dirty = _git()
+    commit, dirty = git_state()
     own = sys.argv[0].endswith("__main__.py")
     return {
         "study": study.id,
@@ -89,7 +89,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _git() -> tuple[str | None, bool | None]:
+def git_state() -> tuple[str | None, bool | None]:
+    """Commit of the code, and whether it has uncommitted changes outside ``results/``; (None, None) outside git."""
     root = Path(oryx.__path__[0]).parent
     try:
         run = {"cwd": root, "capture_output": True, "text": True, "check": True}

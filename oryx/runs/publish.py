@@ -7,6 +7,9 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,9 @@ from oryx.errors import RunError, SettingsError
 from oryx.evidence.files import atomic_write_json
 from oryx.evidence.rows import write_rows_xz
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED
-from oryx.runs.notebooks import notebook_folder
+from oryx.runs.notebooks import execute, notebook_folder
 from oryx.runs.pictures import with_palette, with_palette_in_notebook
-from oryx.runs.provenance import now
+from oryx.runs.provenance import git_state, now
 from oryx.runs.settings import StudySettings
 from oryx.runs.status import read_status
 
@@ -51,25 +54,15 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
         raise RunError(f"{run.failed} of {len(run.rows)} items failed; more than {MOST_FAILED:.0%} is not published")
     if (splits := sorted(run.rows["split"].unique())) != ["report"]:
         raise RunError(f"rows are of split {', '.join(splits)}: only 'report' is published")
-    notebook = _notebook(study, settings)
-    target = study.published_folder(settings)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    try:
+    notebook, target = _notebook(study, settings), study.published_folder(settings)
+    with _staged(target) as staged:
         size = write_rows_xz(run.rows, staged / "rows.columns.jsonl.xz").stat().st_size
         if size > MOST_ROW_BYTES:
             raise RunError(f"rows.columns.jsonl.xz would have {size} bytes, the limit is {MOST_ROW_BYTES}")
         for name in ("table.csv", "verdicts.json", "curves.csv", *study.tables):
             shutil.copyfile(run.folder / name, staged / name)
-        # drawings (svg) stay with the run: they are large, and a figure's csv draws it again
-        shutil.copytree(run.folder / "figures", staged / "figures", ignore=shutil.ignore_patterns("*.svg"))
-        tables = {path.read_bytes() for path in staged.glob("*.csv")}
-        for drawn in (staged / "figures").glob("*.csv"):
-            if drawn.read_bytes() in tables:  # drawn from a table that lies beside it
-                drawn.unlink()
-        for figure in (staged / "figures").glob("*.png"):
-            figure.write_bytes(with_palette(figure.read_bytes()))
-        with_palette_in_notebook(notebook, staged / notebook.name)
+        shutil.copytree(run.folder / "figures", staged / "figures")
+        _lighten(staged, notebook)
         atomic_write_json(staged / "status.json", states)
         manifest = {
             "study": study.id,
@@ -81,13 +74,61 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
             "earlier_published_runs": _history(target),
         }
         atomic_write_json(staged / "manifest.json", manifest)
+    return target
+
+
+def redraw(study: Any, settings: StudySettings, allow_dirty: bool = False) -> Path:
+    """Draw a published run's figures and execute its notebook again, from its rows and with today's code.
+
+    No row, table or verdict changes, and the manifest says when and from which commit it was redrawn. Raises
+    MissingResource if nothing is published, RunError if the notebook fails or the tree has uncommitted changes
+    (``allow_dirty`` records that instead).
+    """
+    commit, dirty = git_state()
+    if dirty is not False and not allow_dirty:
+        raise RunError("the tree has uncommitted changes: commit and redraw again, or add --allow-dirty")
+    target, run = study.published_folder(settings), study.run(settings)
+    seeds = json.loads((target / "manifest.json").read_text())["seeds"]
+    shown = replace(settings, seeds=tuple(map(int, seeds)))
+    if code := execute(study, shown):
+        raise RunError(f"the notebook of {target} ended with code {code}; what was published is unchanged")
+    with _staged(target) as staged:
+        shutil.copytree(target, staged, dirs_exist_ok=True)
+        for drawn in (staged / "figures").glob("*.png"):
+            drawn.unlink()
+        study.draw(replace(run, folder=staged), shown)
+        _lighten(staged, notebook_folder(study, shown) / "notebook.ipynb")
+        manifest = json.loads((staged / "manifest.json").read_text())
+        again = {"at": now(), "commit": commit, "dirty": dirty}
+        atomic_write_json(staged / "manifest.json", {**manifest, "redrawn": again})
+    return target
+
+
+@contextmanager
+def _staged(target: Path) -> Iterator[Path]:
+    """A new folder that takes the place of ``target`` at the end, or vanishes if anything fails before."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    try:
+        yield staged
         os.chmod(staged, 0o755)
         _swap(staged, target)
     except OSError as error:
         raise RunError(f"{target} cannot be written ({error}); what was published before is unchanged") from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    return target
+
+
+def _lighten(staged: Path, notebook: Path) -> None:
+    """Pictures with palettes, here and in the executed notebook, and no figure's data twice."""
+    tables = {path.read_bytes() for path in staged.glob("*.csv")}
+    for path in (staged / "figures").iterdir():
+        # drawings (svg) stay with the run: they are large, and a figure's csv draws it again
+        if path.suffix == ".svg" or (path.suffix == ".csv" and path.read_bytes() in tables):
+            path.unlink()
+        elif path.suffix == ".png":
+            path.write_bytes(with_palette(path.read_bytes()))
+    with_palette_in_notebook(notebook, staged / notebook.name)
 
 
 def _of_seeds(folder: Path, settings: StudySettings) -> tuple[dict[str, dict], dict[str, dict]]:

@@ -176,3 +176,42 @@ def test_a_refusal_leaves_the_earlier_publication(ready, monkeypatch):
         publish(study, settings)
     assert (target / "manifest.json").read_bytes() == before
     assert [p.name for p in target.parent.iterdir()] == ["nano"]
+
+
+def test_a_redrawn_publication_keeps_its_rows_and_says_so(ready, monkeypatch):
+    study, settings, _ = ready
+    target = publish(study, settings)
+    before = {path.name: path.read_bytes() for path in target.glob("*") if path.is_file()}
+    shown = study.settings({**settings.to_dict(), "source": "published", "seeds": [0]})
+
+    def execute(study, settings):
+        folder = publishing.notebook_folder(study, settings)
+        folder.mkdir(parents=True)
+        (folder / "notebook.ipynb").write_text(json.dumps({"cells": [{"source": [f"seeds {settings.seeds}"]}]}))
+        return 0
+
+    def draw(self, run, settings):
+        (run.folder / "figures" / "new.png").write_bytes(noisy_png())
+
+    monkeypatch.setattr(publishing, "execute", execute)
+    monkeypatch.setattr(type(study), "draw", draw)
+    monkeypatch.setattr(publishing, "git_state", lambda: ("c0ffee", True))
+    with pytest.raises(RunError, match="uncommitted changes"):
+        publishing.redraw(study, shown)
+    monkeypatch.setattr(publishing, "git_state", lambda: ("c0ffee", False))
+    assert publishing.redraw(study, shown) == target
+    after = {path.name: path.read_bytes() for path in target.glob("*") if path.is_file()}
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {"notebook.ipynb", "manifest.json"} and b"seeds (0, 1, 2)" in after["notebook.ipynb"]
+    manifest = json.loads(after["manifest.json"])
+    assert manifest.pop("redrawn")["commit"] == "c0ffee" and manifest == json.loads(before["manifest.json"])
+    assert sorted(path.name for path in (target / "figures").iterdir()) == ["new.png", "one.csv"]
+
+
+def test_a_notebook_that_fails_leaves_the_publication_as_it_was(ready, monkeypatch):
+    study, settings, _ = ready
+    target = publish(study, settings)
+    monkeypatch.setattr(publishing, "execute", lambda *_: 4)
+    with pytest.raises(RunError, match="ended with code 4"):
+        publishing.redraw(study, study.settings({**settings.to_dict(), "source": "published"}), allow_dirty=True)
+    assert (target / "figures" / "one.png").exists()
