@@ -60,9 +60,8 @@ def _axis(axis, view: np.ndarray, patch: int, side: int = 1, lines: bool = True)
     height, width = view.shape[:2]
     axis.imshow(view, extent=(0, width, height, 0), interpolation="nearest")
     if lines:
-        for step, colour, thick in ((patch, GRID, 0.5), (patch * side, REGION, 1.4)):
-            if step == patch * side and side == 1:
-                continue
+        regions = [(patch * side, REGION, 1.4)] if side > 1 else []
+        for step, colour, thick in [(patch, GRID, 0.7), *regions]:
             for x in range(0, width + 1, step):
                 axis.plot([x, x], [0, height], color=colour, lw=thick, alpha=0.9)
             for y in range(0, height + 1, step):
@@ -131,8 +130,8 @@ def ways(looks: Mapping[str, Look], patch: int) -> Shown:
     """One picture as every way shows it to the encoder, all to one scale; tiles apart, the thumbnail first."""
     tallest = max(view.shape[0] for look in looks.values() for view in look.views)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDEST, 2.9), layout="constrained")
         widths = [max(ROOM, _width(look)) for look in looks.values()]
+        figure = Figure(figsize=(WIDEST, 0.6 + tallest * WIDEST / sum(widths)), layout="constrained")
         axes = figure.subplots(1, len(looks), gridspec_kw={"width_ratios": widths}, squeeze=False)[0]
         for axis, (name, look), width in zip(axes, looks.items(), widths, strict=True):
             left = 0

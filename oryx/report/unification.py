@@ -148,6 +148,23 @@ def score_table(folder: Path = FOLDER) -> pd.DataFrame:
     return wide.fillna("").join(beside)
 
 
+def words(frame: pd.DataFrame) -> str:
+    """What :func:`comparison_figure` shows, as its text alternative."""
+    worse, better = frame[frame["high"] < 0]["task"].tolist(), frame[frame["low"] > 0]["task"].tolist()
+    return (
+        f"Differences of the one model to models for one purpose on {len(frame)} tasks. Interval below zero: "
+        f"{', '.join(worse) or 'none'}. Interval above zero: {', '.join(better) or 'none'}. All others hold zero."
+    )
+
+
+def curve_words(curve: list[dict]) -> str:
+    """What the training curve shows, as its text alternative."""
+    first, last = curve[0], curve[-1]
+    return (
+        f"Training loss falls from {first['loss']:.2f} at step {first['step']} to {last['loss']:.2f} at {last['step']}."
+    )
+
+
 def comparison_figure(frame: pd.DataFrame) -> Figure:
     """Difference of the one model to the model for one purpose, a line per task, with its interval over items."""
     with mpl.rc_context(STYLE):

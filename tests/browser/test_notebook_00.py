@@ -151,6 +151,8 @@ def test_a_moved_slider_changes_picture_and_numbers(page, request, slider):
         arg=[before[0], "picture_panel.show()"],
         timeout=MINUTE,
     )
+    page.wait_for_selector('[data-status="idle"]', timeout=MINUTE)
+    page.wait_for_timeout(500)
     after = _seen(cell)
     assert after[0] != before[0] and after[1] != before[1] and after[2] != before[2]
     tokens = [int(re.search(r"(\d[\d,]*) visual tokens", alt)[1].replace(",", "")) for alt in (before[1], after[1])]

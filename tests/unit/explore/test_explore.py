@@ -69,6 +69,17 @@ def test_maps_are_attention(opened, page):
     assert shown.alt.count("highest at row") == 4
 
 
+@pytest.mark.parametrize("ratio", [1, 4])
+def test_patches_are_drawn_at_every_compression(opened, page, ratio):
+    """Blue lines between patches, orange ones around regions: at 1x the former were missing once."""
+    found = looks.look(opened.model, page.visual, page.question, "native", ratio)
+    shown = np.asarray(Image.open(io.BytesIO(pictures.patches(np.asarray(page.visual), found, 8).png)).convert("RGB"))
+    blue = (shown[..., 2].astype(int) - shown[..., 0] > 60).sum()
+    orange = ((shown[..., 0].astype(int) - shown[..., 2] > 120) & (shown[..., 1] > 120)).sum()
+    assert blue > 500
+    assert (orange > 5000) == (ratio > 1), orange
+
+
 def test_a_picture_carries_its_text_alternative(opened, page):
     found = looks.look(opened.model, page.visual, page.question, "native", 4)
     shown = pictures.patches(np.asarray(page.visual), found, 8)
