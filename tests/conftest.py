@@ -1,5 +1,9 @@
 """Options and settings shared by all tests."""
 
+import os
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,34 @@ settings.load_profile("untimed")
 DEFAULT_GOLDEN_DIR = Path(__file__).parent / "golden" / "data"
 
 
+def _without_extra() -> str:
+    absent = [name for name in ("snakemake", "snakemake_executor_plugin_slurm") if find_spec(name) is None]
+    return f'{absent[0]} is not installed: pip install -e ".[cluster]"' if absent else ""
+
+
+def _without_slurm() -> str:
+    if absent := [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if shutil.which(name) is None]:
+        return f"{absent[0]} is not installed: apt-get install slurm-wlm munge"
+    return _without_extra() or ("" if os.geteuid() == 0 else "starting Slurm's daemons needs root")
+
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+def _without_browser() -> str:
+    if find_spec("playwright") is None:
+        return 'playwright is not installed: pip install -e ".[browser]"'
+    return "" if any(map(shutil.which, CHROMIUM)) else f"no Chromium on the path (looked for {', '.join(CHROMIUM)})"
+
+
+TIERS: dict[str, Callable[[], str]] = {
+    "workflow": _without_extra,
+    "slurm": _without_slurm,
+    "browser": _without_browser,
+}
+"""Marker -> what says why its tests cannot run here (nothing if they can)."""
+
+
 def pytest_addoption(parser: pytest.Parser):
     parser.addoption(
         "--golden-dir",
@@ -20,6 +52,21 @@ def pytest_addoption(parser: pytest.Parser):
         help="folder with NAME.json and NAME.safetensors of reference results (default: tests/golden/data)",
     )
     parser.addoption("--screenshots", default="", help="folder for what the browser tier saw")
+    parser.addoption(
+        "--require",
+        action="append",
+        default=[],
+        choices=TIERS,
+        help="fail, instead of skipping, where tests of this marker cannot run",
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item):
+    for tier, missing in TIERS.items():
+        if item.get_closest_marker(tier) and (reason := missing()):
+            if tier in item.config.getoption("--require"):
+                pytest.fail(f"tier {tier!r} is required here, but {reason}", pytrace=False)
+            pytest.skip(reason)
 
 
 def pytest_configure(config: pytest.Config):

@@ -50,10 +50,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Font:
-    """One face; ``style`` is serif, sans, mono, script or hand, ``weight`` regular or bold."""
+    """One face; ``style`` is serif, sans, mono, script or hand, ``weight`` regular or bold.
+
+    ``file`` is its name in the assets folder; :func:`font_bytes` reads it.
+    """
 
     family: str
-    path: str
+    file: str
     style: str
     weight: str
 
@@ -138,9 +141,14 @@ def load(name: str) -> Corpus:
 
 @cache
 def fonts() -> tuple[Font, ...]:
-    """All faces with their paths on disk."""
-    folder = assets_folder()
-    return tuple(Font(e["family"], str(folder / e["id"]), e["style"], e["weight"]) for e in _index("fonts"))
+    """All faces."""
+    return tuple(Font(e["family"], e["id"], e["style"], e["weight"]) for e in _index("fonts"))
+
+
+@cache
+def font_bytes(file: str) -> bytes:
+    """Content of a face's file, TrueType or OpenType."""
+    return _read(file)
 
 
 @cache
@@ -196,7 +204,7 @@ def clips() -> tuple[Clip, ...]:
 
 @cache
 def assets_folder() -> Path:
-    """The folder of the assets. Fonts and clips are handed out as paths, so the package must lie unpacked on disk.
+    """The folder of the assets. Clips are handed out as paths, so the package must lie unpacked on disk.
 
     Raises MissingResource if it was imported from inside an archive.
     """

@@ -4,6 +4,7 @@ Sizes are (height, width) in pixels, multiples of the patch side, so that a nati
 at all. Everything random comes from the generator that is passed in: the same generator state draws the same picture.
 """
 
+import io
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log, sqrt
@@ -11,6 +12,7 @@ from math import exp, log, sqrt
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from oryx.data import corpora
 from oryx.errors import InputError, SettingsError
 
 
@@ -69,9 +71,9 @@ def size_bin(area_ratio: float) -> str:
 
 
 @lru_cache(maxsize=512)
-def font_face(path: str, pixels: int) -> ImageFont.FreeTypeFont:
-    """The face at ``path`` at ``pixels`` per em."""
-    return ImageFont.truetype(path, pixels)
+def font_face(file: str, pixels: int) -> ImageFont.FreeTypeFont:
+    """The shipped face ``file`` (:class:`oryx.data.corpora.Font`) at ``pixels`` per em."""
+    return ImageFont.truetype(io.BytesIO(corpora.font_bytes(file)), pixels)
 
 
 def text_extent(face: ImageFont.FreeTypeFont, text: str) -> tuple[int, int, int, int]:

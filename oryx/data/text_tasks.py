@@ -34,9 +34,9 @@ class Drawn:
 
 @cache
 def split_fonts(split: str) -> tuple[str, ...]:
-    """Paths of the faces of a split: no family is in two splits. Script faces are left out: too hard at this size."""
+    """Files of the faces of a split: no family is in two splits. Script faces are left out: too hard at this size."""
     faces = [f for f in corpora.fonts() if f.style not in ("script", "hand")]
-    return tuple(f.path for f in splits.choose("font", split, faces, key=lambda f: f.family))
+    return tuple(f.file for f in splits.choose("font", split, faces, key=lambda f: f.family))
 
 
 @cache

@@ -5,18 +5,21 @@ import pandas as pd
 from oryx.evidence.stats import summary
 
 KEYS = ["arm", "condition", "task"]
+LEAST = 0.02
+TOLERANCE = f"the half-widths of both 95 % intervals, combined as independent errors, and at least {LEAST}"
 
 
 def compare(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """One line per (arm, condition, task) that both have: ours, published, difference, tolerance, same.
 
     ``tolerance`` is the half-widths of the two 95 % intervals combined as independent errors, sqrt(a² + b²), and never
-    less than 0.02. It is generous where a run has one seed, since one seed's interval covers items only.
+    less than LEAST, which is what a cell without an interval (a single cluster) has. It is generous where a run has one
+    seed, since one seed's interval covers items only.
     """
     ours, theirs = summary(rows), summary(published)
     both = ours.merge(theirs, on=KEYS, suffixes=("", "_published"))
     halves = [(both[f"high{s}"] - both[f"low{s}"]) / 2 for s in ("", "_published")]
-    tolerance = ((halves[0] ** 2 + halves[1] ** 2) ** 0.5).clip(lower=0.02)
+    tolerance = ((halves[0] ** 2 + halves[1] ** 2) ** 0.5).fillna(0).clip(lower=LEAST)
     difference = both["score"] - both["score_published"]
     return pd.DataFrame(
         {

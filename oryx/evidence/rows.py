@@ -21,6 +21,7 @@ __all__ = [
     "TIMING",
     "RowWriter",
     "identity",
+    "read_columns",
     "read_rows",
     "read_rows_xz",
     "rows_of",
@@ -77,6 +78,28 @@ def read_rows_xz(path: str | Path) -> pd.DataFrame:
         check_schema(row, f"{path}, row {number}")
     present = ({name: v for name, v in row.items() if v is not None or _is_required(name)} for row in rows)
     return _frame((row, str(path)) for row in present)
+
+
+def read_columns(path: str | Path, names: Iterable[str]) -> pd.DataFrame:
+    """The named fields of every published row, in the file's order; a field that no row has is left out.
+
+    For tables that need few fields of many rows: a tenth of the time of :func:`read_rows_xz`, which checks every row.
+    Raises RunError for a file that is not one of published rows, or of another schema.
+    """
+    wanted, columns = {"schema", *names}, {}
+    try:
+        for line in lzma.decompress(Path(path).read_bytes()).splitlines():
+            name = json.loads(line[len(b'{"field": ') : line.index(b', "values": [')])
+            if name in wanted:
+                columns[name] = json.loads(line)["values"]
+        schemas = set(columns.pop("schema", [0]))
+    except (OSError, lzma.LZMAError) as error:
+        raise RunError(f"{path}: cannot be read as xz ({error})") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: not a file of published rows ({type(error).__name__}: {error})") from error
+    for found in sorted(schemas - {SCHEMA}, key=str):
+        check_schema({"schema": found}, str(path))
+    return pd.DataFrame({name: _column(name, columns[name]) for name in columns})
 
 
 def rows_of(rows: pd.DataFrame | Iterable[Mapping]) -> list[dict]:

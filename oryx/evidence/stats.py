@@ -245,13 +245,19 @@ def _complete(
         if missing or not seeds:
             raise InputError(f"arm {arm} has no rows of task {task}" + (f" for seeds {missing}" if seeds else ""))
     good = frame[frame["error"].isna()]
-    wide = good.pivot(index="item", columns=["arm", "seed"], values="score")
-    wide = wide.reindex(columns=pd.MultiIndex.from_product([list(arms), seeds])).dropna()
-    if wide.empty:
+    # by hand: a pivot says the same and takes four times as long, for every task of every hypothesis
+    place, items = pd.factorize(good["item"], sort=True)
+    column = pd.Index(list(arms)).get_indexer(good["arm"]) * len(seeds) + np.searchsorted(seeds, good["seed"])
+    wide = np.full((len(items), len(arms) * len(seeds)), np.nan)
+    wide[place, column] = good["score"].to_numpy(dtype=float)
+    whole = ~np.isnan(wide).any(axis=1)
+    if not whole.any():
         raise InputError(f"no item of task {task} was answered in every arm ({', '.join(arms)}) and seed ({seeds})")
-    values = sum(weight * wide[arm].to_numpy(dtype=float) for arm, weight in arms.items())
-    clusters = good.drop_duplicates("item").set_index("item")[cluster].reindex(wide.index)
-    return values, clusters.to_numpy()
+    by_arm = wide[whole].reshape(-1, len(arms), len(seeds))
+    values = sum(weight * by_arm[:, i] for i, weight in enumerate(arms.values()))
+    first = np.empty(len(items), dtype=int)
+    first[place[::-1]] = np.arange(len(good))[::-1]
+    return values, good[cluster].to_numpy()[first[whole]]
 
 
 def _joined(strata: list[tuple[set, pd.Series]], residual: pd.Series) -> list[tuple[set, pd.Series]]:

@@ -6,6 +6,7 @@ the run goes on with the items that are missing, so that the rows of a resumed r
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -25,7 +26,9 @@ class RowWriter:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.repaired = _drop_torn_line(self.path)
+            if repaired := _drop_torn_line(self.path):
+                print(f"{self.path}: dropped a torn last line of {repaired} bytes", file=sys.stderr)
+            self.repaired = repaired
             self.seen = {identity(row) for row in lines_of(self.path)}
             self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
         except OSError as error:

@@ -115,20 +115,50 @@ def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypot
     Seeds may differ in their weights (each trains its own from scratch); the rows of one seed may not.
     Raises RunError for rows of several splits, studies or runs, SettingsError for a study without hypotheses.
     """
-    of_study = [entry for entry in (load_hypotheses() if hypotheses is None else hypotheses) if entry.study == study]
-    if not of_study:
-        raise SettingsError(f"study {study!r} has no hypotheses in {HYPOTHESES.name}")
-    chosen = [entry for entry in of_study if entry.id.endswith(f".{scale}")] or of_study
+    chosen = chosen_for(study, scale, hypotheses)
     for name in ("study", "split", "settings_hash", "data_hash"):
         _check_same(rows, name, "")
     for seed, own in rows.groupby("seed"):
         _check_same(own, "weights_hash", f" in seed {seed}")
     split = rows["split"].iloc[0] if len(rows) else None
-    return [
-        {"id": entry.id, "paper": entry.paper, "statement": entry.statement, "scale": scale, "split": split}
-        | {"kind": entry.kind, **_verdict(rows, entry, ALPHA / len(chosen)), "paper_value": entry.paper_value}
-        for entry in chosen
-    ]
+    return [_told(entry, scale, split, _verdict(rows, entry, ALPHA / len(chosen))) for entry in chosen]
+
+
+def judge_seeds(rows: pd.DataFrame, study: str, scale: str) -> dict[str, dict[int, dict]]:
+    """Hypothesis -> seed -> its verdict on the rows of that seed alone (a direction only), corrected as in a run.
+
+    Each hypothesis sees the rows of its own arms and tasks, which is quick; an item that no arm of the comparison has
+    is not missed. Raises SettingsError for a study without hypotheses.
+    """
+    chosen = chosen_for(study, scale)
+    found: dict[str, dict[int, dict]] = {entry.id: {} for entry in chosen}
+    split = rows["split"].iloc[0] if len(rows) else None
+    filters = {name for entry in chosen for name in (*entry.where, *(entry.gate.where if entry.gate else ()))}
+    read = {"arm", "condition", "task", "item", "seed", "score", "chance", "error", *filters}
+    read |= {entry.cluster for entry in chosen}
+    rows = rows[[name for name in rows if name in read]]  # every filtering copies all columns
+    for seed, all_own in rows.groupby("seed"):
+        by_arm = dict(iter(all_own.groupby("arm", sort=False)))
+        for entry in chosen:
+            gate = entry.gate or Gate((), ())
+            parts = [by_arm[arm] for arm in dict.fromkeys([*entry.arms, *gate.arms]) if arm in by_arm]
+            own = pd.concat(parts or [all_own.iloc[:0]])
+            own = own[own["task"].isin([*entry.tasks, *entry.other_tasks, *gate.tasks])]
+            found[entry.id][int(seed)] = _told(entry, scale, split, _verdict(own, entry, ALPHA / len(chosen)))
+    return found
+
+
+def chosen_for(study: str, scale: str, hypotheses: Sequence[Hypothesis] | None = None) -> list[Hypothesis]:
+    """The hypotheses that a run of this study and scale is judged by; raises SettingsError if the study has none."""
+    of_study = [entry for entry in (load_hypotheses() if hypotheses is None else hypotheses) if entry.study == study]
+    if not of_study:
+        raise SettingsError(f"study {study!r} has no hypotheses in {HYPOTHESES.name}")
+    return [entry for entry in of_study if entry.id.endswith(f".{scale}")] or of_study
+
+
+def _told(entry: Hypothesis, scale: str, split: str | None, verdict: dict) -> dict:
+    named = {"id": entry.id, "paper": entry.paper, "statement": entry.statement, "scale": scale, "split": split}
+    return named | {"kind": entry.kind, **verdict, "paper_value": entry.paper_value}
 
 
 def verdict_frame(verdicts: Sequence[Mapping]) -> pd.DataFrame:

@@ -1,54 +1,76 @@
-"""One self-contained HTML page over every published study: verdicts, figures, commands, rows. No torch."""
+"""The report: the paper's claims beside ours on one self-contained page, from ``results/`` alone. No torch."""
 
 import base64
-import html
-import json
+import os
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
 from oryx.evidence.files import atomic_write_text
-from oryx.report.tables import verdict_table
+from oryx.evidence.paper import PARTS
+from oryx.report import benchmark_tables
+from oryx.report.answers import answers
+from oryx.report.claim_lines import claims_beside, counts
+from oryx.report.findings import findings
+from oryx.report.interval_mark import interval_mark
+from oryx.report.published import disagreements, published
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #ffffff; --line: #d8d8d8; --soft: #f4f4f4; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --paper: #16181b; --line: #3a3d42; --soft: #1f2226; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; font-size: .85rem; width: 100%; } td, th { border-bottom: 1px solid var(--line);
-  padding: .35rem .5rem; text-align: left; vertical-align: top; } th { background: var(--soft); }
-img { max-width: 100%; background: #fff; border-radius: 4px; margin: .5rem 0; }
-code { background: var(--soft); padding: .1rem .3rem; }
-.table { overflow-x: auto; } figure { margin: 1rem 0; } figcaption { font-size: .85rem; opacity: .8; }
-@media print { body { max-width: none; } figure { break-inside: avoid; } }
-"""
+TEMPLATES = Path(__file__).with_name("templates")
+ORDER = ("supported", "consistent", "held by tests", "in part", "inconclusive", "contradicted", "not consistent")
+SHADES = {
+    "supported": "good", "consistent": "good", "held by tests": "good", "measured": "good",
+    "contradicted": "bad", "not consistent": "bad",
+    "inconclusive": "open", "in part": "open", "mixed": "open", "measured in part": "open",
+}  # fmt: skip
+"""Verdict -> class of its badge; ``none`` for all others. Badges also carry their word: colour is never alone."""
 
 
-def build(results: Path, out: Path) -> Path:
-    """Write the report over ``results`` to ``out`` and return it; says so where nothing is published."""
-    folders = sorted(p.parent for p in results.glob("*/*/verdicts.json") if p.parts[-3] != "runs")
-    body = "".join(_study(folder) for folder in folders) or "<p>Nothing is published yet.</p>"
+def build(results: Path, out: Path, benchmarks: Path | None = None) -> Path:
+    """Write the report over ``results`` to ``out`` and return it; says so where nothing is published.
+
+    ``benchmarks``: the page of benchmarks, the repository's ``docs/benchmarks.md`` unless given. Links to rows and
+    notebooks are relative to ``out``; all else is inside the file. Raises RunError for a damaged published folder.
+    """
+    runs = published(results)
+    besides = claims_beside(runs)
     page = (
-        "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>Oryx workbook: results</title><style>{STYLE}</style><h1>Oryx workbook: results</h1>{body}</html>\n"
+        _environment(out)
+        .get_template("report.html.j2")
+        .render(
+            runs=runs,
+            parts=[(part, title, [b for b in besides if b.claim.part == part]) for part, title in PARTS.items()],
+            counts={part: _ordered(own) for part, own in counts(besides).items()},
+            answers=answers(runs, benchmark_tables.read(benchmarks)),
+            findings=findings(runs),
+            disagreements=disagreements(runs),
+        )
     )
-    atomic_write_text(out, page)
-    return out
+    return atomic_write_text(out, page)
 
 
-def _study(folder: Path) -> str:
-    verdicts = json.loads((folder / "verdicts.json").read_text())
-    manifest = json.loads((folder / "manifest.json").read_text())
-    first = next(iter(manifest["seeds"].values()))
-    table = verdict_table(verdicts).to_html(index=False, border=0)
-    figures = "".join(_figure(path) for path in sorted((folder / "figures").glob("*.png")))
-    return (
-        f"<h2>{html.escape(folder.parent.name.replace('_', ' '))}, scale {html.escape(folder.name)}</h2>"
-        f"<p><code>{html.escape(first['reproduce'])}</code><br>commit {html.escape(str(first['commit']))}, "
-        f"seeds {', '.join(manifest['seeds'])}; rows: {html.escape(str(folder / 'rows.columns.jsonl.xz'))}</p>"
-        f"<div class='table'>{table}</div>{figures}"
+def _environment(out: Path) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
+    environment.filters.update(
+        mark=lambda line: Markup(interval_mark(line.told, line.hypothesis)),
+        shade=lambda verdict: SHADES.get(verdict, "none"),
+        link=lambda path: os.path.relpath(path, out.parent).replace(os.sep, "/"),
+        picture=lambda path: base64.b64encode(path.read_bytes()).decode(),
+        anchor=lambda text: "".join(c if c.isalnum() else "-" for c in text),
+        words=lambda text: text.replace("_", " "),
+    )
+    return environment
 
 
-def _figure(path: Path) -> str:
-    name = path.stem.replace("_", " ")
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f"<figure><img alt='{name}' src='data:image/png;base64,{data}'><figcaption>{name}</figcaption></figure>"
+def _ordered(own: dict[str, int]) -> list[tuple[str, int]]:
+    def place(item: tuple[str, int]) -> tuple[int, str]:
+        return (ORDER.index(item[0]) if item[0] in ORDER else len(ORDER), item[0])
+
+    return sorted(own.items(), key=place)

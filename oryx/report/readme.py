@@ -1,7 +1,8 @@
-"""The README's tables, filled from ``results/``: ``python -m oryx.report.readme [--check]``.
+"""Tables of README and docs/findings.md, filled from ``results/``: ``python -m oryx.report.readme [--check]``.
 
 A block begins with ``<!-- results:STUDY/SCALE:NAME -->`` and ends with ``<!-- end -->``; NAME is ``verdicts`` or
-``scores``.
+``scores``. Blocks over everything that is published are ``<!-- results:all:NAME -->``; NAME is ``findings``,
+``contradicted``, ``not_learned``, ``inconclusive``, ``disagreements`` or ``own_tables``.
 """
 
 import json
@@ -13,18 +14,25 @@ import pandas as pd
 
 from oryx.errors import SettingsError
 from oryx.evidence.files import atomic_write_text
+from oryx.report.findings_page import WHOLE
+from oryx.report.published import published
 from oryx.report.tables import to_markdown
 
+PAGES = ("README.md", "docs/findings.md")
 BLOCK = re.compile(r"(<!-- results:(?P<place>[\w/,.=+-]+):(?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str, results: Path) -> str:
     """``text`` with every block filled from ``results``; raises SettingsError for an unknown block name."""
+    runs = published(results) if "<!-- results:all:" in text else []
 
     def fill(match: re.Match) -> str:
         folder = results / match["place"]
-        if match["name"] not in _TABLES:
-            raise SettingsError(f"README block {match['name']!r}: expected one of {', '.join(_TABLES)}")
+        known = WHOLE if match["place"] == "all" else _TABLES
+        if match["name"] not in known:
+            raise SettingsError(f"README block {match['name']!r}: expected one of {', '.join(known)}")
+        if match["place"] == "all":
+            return f"{match[1]}{WHOLE[match['name']](runs)}\n{match[4]}"
         if not (folder / "verdicts.json").exists():
             return f"{match[1]}*Nothing is published for {match['place']} yet.*\n{match[4]}"
         return f"{match[1]}{_TABLES[match['name']](folder)}\n{match[4]}"
@@ -70,15 +78,17 @@ _TABLES = {"verdicts": verdicts, "scores": scores}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fill README.md in the current folder; with --check only say whether it is up to date (1 if not)."""
+    """Fill the PAGES below the current folder; with --check only say which are not up to date (1 if any)."""
     check = "--check" in (sys.argv[1:] if arguments is None else arguments)
-    path = Path("README.md")
-    old, new = path.read_text(), filled(path.read_text(), Path("results"))
-    if check:
-        print("README.md is up to date" if old == new else "README.md differs: run python -m oryx.report.readme")
-        return int(old != new)
-    atomic_write_text(path, new)
-    return 0
+    worst = 0
+    for path in (Path(page) for page in PAGES if Path(page).exists()):
+        old, new = path.read_text(encoding="utf-8"), filled(path.read_text(encoding="utf-8"), Path("results"))
+        if check:
+            print(f"{path} is up to date" if old == new else f"{path} differs: run python -m oryx.report.readme")
+            worst = max(worst, int(old != new))
+        elif old != new:
+            atomic_write_text(path, new)
+    return worst
 
 
 if __name__ == "__main__":

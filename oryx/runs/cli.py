@@ -1,4 +1,4 @@
-"""The command line: ``python -m oryx run|plan|status|report|publish|doctor``.
+"""The command line: ``python -m oryx run|plan|status|report|diff|rerun|publish|doctor``.
 
 Exit codes: 0 done, 2 usage (nothing was started), 3 failed items or a failed run, 4 notebook error, 137 killed;
 130 and 143 stopped by Ctrl-C or SIGTERM.
@@ -87,14 +87,23 @@ def build_parser() -> argparse.ArgumentParser:
             verb.add_argument("--from-scratch", action="store_true", help="train the shared weights anew as well")
         if name == "run":
             verb.add_argument("--no-notebook", action="store_true", help="run the study itself, no notebook needed")
+            seeds_only = "do the jobs of these seeds and no more; a later run without it merges them"
+            verb.add_argument("--no-merge", action="store_true", help=seeds_only)
         if name == "publish":
             verb.add_argument("--allow-dirty", action="store_true", help="publish from a tree with uncommitted changes")
             verb.add_argument(
                 "--redraw", action="store_true", help="draw figures and notebook again, from the published rows"
             )
-        if name in ("run", "plan", "status", "report", "publish"):
+        if name == "report":
+            verb.add_argument("--notebook", action="store_true", help="execute notebook 90 as well")
+        if name == "diff":
+            verb.add_argument("a", metavar="A", help="a published folder, a run's folder or one of its seed-N folders")
+            verb.add_argument("b", metavar="B", help="another one of the same study")
+        if name == "rerun":
+            verb.add_argument("manifest", metavar="MANIFEST", help="results/<study>/<variant>/manifest.json")
+        if name in ("run", "plan", "status", "report", "publish", "rerun"):
             verb.add_argument("--results", default="results", help="results folder (default: results)")
-        if name in ("run", "plan"):
+        if name in ("run", "plan", "rerun"):
             verb.add_argument("--jobs", type=int, help="worker processes (default: one per core)")
         parser.known += tuple(verb._option_string_actions)
     return parser
@@ -135,6 +144,10 @@ def _run(parsed: argparse.Namespace) -> int:
     worst = 0
     for study, settings in chosen:
         try:
+            if parsed.no_merge:
+                study.finish_seeds(settings)
+                print(f"{study.id}: seeds {', '.join(map(str, settings.seeds))} done: {study.run_folder(settings)}")
+                continue
             code = _run_one(study, settings, parsed.no_notebook)
             if code == 0 and print_ending(study, settings):
                 code = 3
@@ -142,7 +155,8 @@ def _run(parsed: argparse.Namespace) -> int:
             print(f"oryx: {study.id}: {error}", file=sys.stderr)
             code = error.exit_code
         worst = max(worst, code)
-    print_report(parsed.results)
+    if not parsed.no_merge:
+        print_report(parsed.results)
     return worst
 
 
@@ -161,6 +175,10 @@ def _plan(parsed: argparse.Namespace) -> int:
         print(f"{study.id} at {settings.scale}, settings {settings.settings_hash}")
         for name, value in study.plan(settings).items():
             print(f"  {name}: {value}")
+        try:
+            study.check(settings)
+        except OryxError as error:
+            print(f"  cannot start: {error}")
     return 0
 
 
@@ -184,7 +202,29 @@ def _report(parsed: argparse.Namespace) -> int:
     from oryx.report.html import build
 
     print(build(Path(parsed.results), Path(parsed.results) / "runs" / "report.html"))
+    if parsed.notebook:
+        from oryx.report.paper_vs_ours import PaperVsOurs
+        from oryx.runs.notebooks import execute, notebook_folder
+
+        page = PaperVsOurs()
+        settings = page.settings({"results": parsed.results})
+        if code := execute(page, settings):
+            return code
+        print(notebook_folder(page, settings) / "notebook.ipynb")
     return 0
+
+
+def _diff(parsed: argparse.Namespace) -> int:
+    from oryx.runs.difference import read_side, tell
+
+    print(tell(read_side(parsed.a), read_side(parsed.b)))
+    return 0
+
+
+def _rerun(parsed: argparse.Namespace) -> int:
+    from oryx.runs.rerun import rerun
+
+    return 0 if rerun(parsed.manifest, parsed.results, parsed.jobs) else 3
 
 
 def _publish(parsed: argparse.Namespace) -> int:
@@ -212,6 +252,8 @@ _VERBS = {
     "plan": (_plan, "say what a run would do and cost, without doing it"),
     "status": (_status, "say how far the runs in the results folder are"),
     "report": (_report, "write the report over the published results and print its path"),
+    "diff": (_diff, "say what changed between two runs: settings, versions, rows, scores, verdicts"),
+    "rerun": (_rerun, "run a committed result again from its manifest alone and compare; 3 if scores differ"),
     "publish": (_publish, "copy a finished run into results/<study>/<scale>/"),
     "doctor": (_doctor, "examine the installation"),
 }

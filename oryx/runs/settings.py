@@ -1,10 +1,11 @@
 """Settings of a study: one frozen, typed object that goes all the way down and is saved with every result.
 
 Values arrive from the command line, from papermill (which delivers ``true`` and ``[1,2]`` as text) and from notebook
-cells; all go through :meth:`StudySettings.from_mapping`, which refuses unknown names, mistyped values and values below
+cells; all go through :meth:`Checked.from_mapping`, which refuses unknown names, mistyped values and values below
 a field's least before anything starts.
 """
 
+import ast
 import dataclasses
 import difflib
 import hashlib
@@ -32,21 +33,8 @@ def setting(default: Any, help: str, counts: bool = True, least: float | None = 
     return field(default=default, metadata={"help": help, "counts": counts, "least": least})
 
 
-@dataclass(frozen=True)
-class StudySettings:
-    """What every study's settings have. A subclass adds fields, and presets per scale: {scale: {field: value}}."""
-
-    scale: Literal[SCALES] = setting("nano", "smoke, nano, small or paper")
-    seeds: tuple[int, ...] = setting(
-        (0,), "training seeds; one gives a direction only, a verdict needs three", counts=False, least=0
-    )
-    source: Literal["run", "published"] = setting("run", "run, or published: read the committed rows", counts=False)
-    from_scratch: bool = setting(False, "train the shared weights anew instead of using the shipped ones")
-    jobs: int | None = setting(None, "worker processes; null: one per core", counts=False, least=1)
-    limit_minutes: float | None = setting(
-        None, "stop after so long, to go on later; null: no limit", counts=False, least=0
-    )
-    results: str = setting("results", "results folder", counts=False)
+class Checked:
+    """A frozen dataclass that takes its values strictly; presets per scale: {scale: {field: value}}."""
 
     presets: ClassVar[dict[str, dict]] = {}
 
@@ -66,12 +54,7 @@ class StudySettings:
         for entry in fields(cls):
             _check_least(entry.name, given.get(entry.name), entry.metadata.get("least"))
         preset = cls.presets.get(given.get("scale", "nano"), {})
-        made = cls(**{**preset, **given})
-        if not made.seeds:
-            raise SettingsError("seeds: expected at least one whole number, got none")
-        if len(set(made.seeds)) != len(made.seeds):
-            raise SettingsError(f"seeds: each only once, got {list(made.seeds)}")
-        return made
+        return cls(**{**preset, **given})
 
     @classmethod
     def from_notebook(cls, names: Mapping[str, Any]) -> Self:
@@ -79,18 +62,47 @@ class StudySettings:
 
         Plain data is exactly None, bool, int, float, str, list, tuple or dict. Names that begin with an underscore,
         modules, functions and objects (the study, settings, frames, figures), and IPython's own ``In`` and ``Out`` are
-        no parameters; so the cell may run again after later cells, which bind no public plain data.
+        no parameters; so the cell may run again after later cells, which bind no public plain data. What papermill
+        was given is a parameter whatever its name, also one that a later line has bound anew (``study``).
         """
+        given = _injected(names.get("In", []))
         plain = {
             name: value
             for name, value in names.items()
-            if not name.startswith("_") and name not in ("In", "Out") and type(value) in _PLAIN
+            if name in given or (not name.startswith("_") and name not in ("In", "Out") and type(value) in _PLAIN)
         }
         return cls.from_mapping(plain)
 
     def to_dict(self) -> dict:
         """Every field as plain JSON data."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+@dataclass(frozen=True)
+class StudySettings(Checked):
+    """What every study's settings have. A subclass adds fields and presets."""
+
+    scale: Literal[SCALES] = setting("nano", "smoke, nano, small or paper")
+    seeds: tuple[int, ...] = setting(
+        (0,), "training seeds; one gives a direction only, a verdict needs three", counts=False, least=0
+    )
+    source: Literal["run", "published"] = setting("run", "run, or published: read the committed rows", counts=False)
+    from_scratch: bool = setting(False, "train the shared weights anew instead of using the shipped ones")
+    jobs: int | None = setting(None, "worker processes; null: one per core", counts=False, least=1)
+    limit_minutes: float | None = setting(
+        None, "stop after so long, to go on later; null: no limit", counts=False, least=0
+    )
+    results: str = setting("results", "results folder", counts=False)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """As :meth:`Checked.from_mapping`; also raises SettingsError for no seeds or a seed that comes twice."""
+        made = super().from_mapping(values)
+        if not made.seeds:
+            raise SettingsError("seeds: expected at least one whole number, got none")
+        if len(set(made.seeds)) != len(made.seeds):
+            raise SettingsError(f"seeds: each only once, got {list(made.seeds)}")
+        return made
 
     def parameters(self) -> dict:
         """What a notebook must be given to end up with these very settings: the fields that differ from its preset."""
@@ -115,6 +127,15 @@ class StudySettings:
         counting = {f.name: self.to_dict()[f.name] for f in fields(self) if f.metadata.get("counts", True)}
         text = json.dumps([type(self).__module__, counting], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _injected(cells: Any) -> set[str]:
+    """The names that papermill's own cell binds, from the sources of the cells run so far (IPython's ``In``)."""
+    if not isinstance(cells, list):
+        return {"In"}
+    trees = [ast.parse(cell) for cell in cells if cell.startswith("# Parameters\n")]
+    nodes = [node for tree in trees for node in tree.body if isinstance(node, ast.Assign)]
+    return {target.id for node in nodes for target in node.targets if isinstance(target, ast.Name)}
 
 
 def _as_name(value: Any) -> str:

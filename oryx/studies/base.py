@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from oryx.errors import MissingResource, RunError
+from oryx.errors import MissingResource, RunError, SettingsError
 from oryx.evidence.files import atomic_write_json, atomic_write_text
 from oryx.runs.seeds import run_seeds, seeds_of
 from oryx.runs.settings import StudySettings
@@ -134,6 +134,16 @@ class Study(ABC):
         """
         if settings.source == "published":
             return self._published(settings)
+        self.finish_seeds(settings)
+        return self.collect(settings)
+
+    def finish_seeds(self, settings: Any) -> None:
+        """Do what is missing of the seeds of a run, each in its own folder, without merging them.
+
+        Raises RunError if jobs failed or a shard is in use, SettingsError for ``source="published"``.
+        """
+        if settings.source == "published":
+            raise SettingsError("source: 'published' reads rows that are there, it has no jobs; use 'run'")
         self.check(settings)
         if failures := run_seeds(self, settings):
             first = failures[0]
@@ -142,7 +152,6 @@ class Study(ABC):
                 f"{len(failures)} job(s) failed, first {first.job.name} with {how}; finished rows are "
                 f"kept, the same command goes on. End of {first.job.folder / 'log.txt'}:\n{first.log}"
             )
-        return self.collect(settings)
 
     def collect(self, settings: Any) -> Run:
         """Merge, judge and compare the finished seeds of a run; nothing is trained.
@@ -159,6 +168,8 @@ class Study(ABC):
             if not seed.finished:
                 raise RunError(f"{seed.folder} is not finished with these settings, weights and data: run it first")
         folder, jobs = self.run_folder(settings), [job for seed in seeds for job in seed.jobs]
+        for job in jobs:
+            job.check_rows()
         rows, curves = read_rows([job.folder / "rows.jsonl" for job in jobs]), _curves(jobs)
         verdicts, comparison = judge(rows, self.id, settings.scale), self._compare(settings, rows)
         atomic_write_text(folder / "table.csv", summary(rows).to_csv(index=False))

@@ -23,6 +23,8 @@ def ids() -> list[str]:
 
 def get(name: str):
     """The study of that id or ``module:Class``; raises SettingsError with the nearest match for an unknown one."""
+    if name == "paper_vs_ours":
+        raise SettingsError("paper_vs_ours is a report over results/, not a study: python -m oryx report --notebook")
     place = _STUDIES.get(name, name)
     module, colon, attribute = place.partition(":")
     if not colon:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from oryx.errors import RunError
 from oryx.evidence.files import atomic_write_json
 from oryx.training.nursery import Child, Nursery
 from oryx.training.progress import Display
@@ -55,6 +56,16 @@ class Job:
     @property
     def name(self) -> str:
         return f"{self.arm}, seed {self.seed}"
+
+    def check_rows(self) -> None:
+        """Raises RunError if a finished job has not the rows that it wrote (jobs of earlier versions did not count)."""
+        wrote, path = json.loads((self.folder / "done").read_text()).get("rows"), self.folder / "rows.jsonl"
+        there = path.read_bytes().count(b"\n") if path.exists() else 0
+        if wrote is not None and there != wrote:
+            raise RunError(
+                f"{path}: {wrote} rows were written, {there} are there; delete {self.folder / 'done'} and run again, "
+                "which computes the missing ones"
+            )
 
 
 @dataclass(frozen=True)

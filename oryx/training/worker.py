@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> None:
         study.run_job(settings, job["arm"], job["seed"], folder, progress)
         wait_for_others()
         if first:
-            atomic_write_json(folder / "done", _cost(began))
+            atomic_write_json(folder / "done", {**_cost(began), **_rows(folder / "rows.jsonl")})
 
 
 def _among(processes: int) -> tuple[bool, Callable[[], None]]:
@@ -78,6 +78,11 @@ def _among(processes: int) -> tuple[bool, Callable[[], None]]:
     # the first may wait hours for the last, and the library gives up after minutes
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=7))
     return state.is_main_process, state.wait_for_everyone
+
+
+def _rows(path: Path) -> dict[str, int]:
+    """How many rows were written, so that rows lost later are noticed; nothing for a job that writes none."""
+    return {"rows": path.read_bytes().count(b"\n")} if path.exists() else {}
 
 
 def _cost(began: float) -> dict:

@@ -1,6 +1,7 @@
 """JupyterLab in headless Chromium: notebook 00 opens, runs, and a moved slider changes picture and numbers.
 
-Optional: needs the ``browser`` extra (playwright) and a Chromium on the path, and says so where one is missing.
+Optional: needs the ``browser`` extra (playwright) and a Chromium on the path, and skips where one is missing, unless it
+is required (``--require browser``).
 ``--screenshots DIR`` keeps what was seen.
 """
 
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import CHROMIUM
+
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
 TOKEN = "oryx"
@@ -24,19 +27,16 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 MINUTE = 60_000
+PATIENCE = 3 * MINUTE  # a busy machine starts a server, a kernel and a browser slowly
 
 
 @pytest.fixture(scope="module")
 def chromium():
     """A Chromium of this machine, driven by playwright."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install -e .[browser]"
-    )
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next((found for name in names if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip(f"no Chromium on the path (looked for {', '.join(names)})")
-    with playwright.sync_playwright() as driver:
+    from playwright.sync_api import sync_playwright
+
+    path = next(found for name in CHROMIUM if (found := shutil.which(name)))
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
@@ -81,9 +81,9 @@ def lab(tmp_path_factory):
 def page(chromium, lab):
     """The notebook after all of its cells ran."""
     page = chromium.new_page(viewport=WINDOW)
-    page.goto(lab, wait_until="domcontentloaded", timeout=MINUTE)
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=MINUTE)
-    page.wait_for_selector('[data-status="idle"]', timeout=MINUTE)
+    page.goto(lab, wait_until="domcontentloaded", timeout=PATIENCE)
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=PATIENCE)
+    page.wait_for_selector('[data-status="idle"]', timeout=PATIENCE)
     page.evaluate(HIDE_NEWS)
     page.click(".jp-Notebook .jp-Cell >> nth=0")
     page.click("text=Run >> nth=0")
@@ -149,9 +149,9 @@ def test_a_moved_slider_changes_picture_and_numbers(page, request, slider):
         "([old, text]) => [...document.querySelectorAll('.jp-CodeCell')].some(c => c.innerText.includes(text)"
         " && c.querySelector('.jp-RenderedHTML img') && c.querySelector('.jp-RenderedHTML img').src !== old)",
         arg=[before[0], "picture_panel.show()"],
-        timeout=MINUTE,
+        timeout=PATIENCE,
     )
-    page.wait_for_selector('[data-status="idle"]', timeout=MINUTE)
+    page.wait_for_selector('[data-status="idle"]', timeout=PATIENCE)
     page.wait_for_timeout(500)
     after = _seen(cell)
     assert after[0] != before[0] and after[1] != before[1] and after[2] != before[2]

@@ -80,7 +80,12 @@ def test_failed_items_give_exit_code_3(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "parameters, message",
-    [({"sacle": "nano"}, "did you mean 'scale'"), ({"items": "many"}, "items: expected a whole number, got 'many'")],
+    [
+        ({"sacle": "nano"}, "unknown parameter 'sacle'; did you mean 'scale'"),
+        ({"items": "many"}, "items: expected a whole number, got 'many'"),
+        ({"study": "other"}, "unknown parameter 'study'"),
+        ({"_items": 3}, "unknown parameter '_items'; did you mean 'items'"),
+    ],
 )
 def test_bare_papermill_is_as_strict(tmp_path, parameters, message):
     with pytest.raises(PapermillExecutionError, match=message):

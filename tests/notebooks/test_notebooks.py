@@ -14,6 +14,7 @@ from papermill.exceptions import PapermillExecutionError
 from oryx.evidence.rows import read_rows, same_rows
 from oryx.runs.status import read_status
 from oryx.studies import registry
+from tests.unit.report.pages import answers, publish
 
 pytestmark = pytest.mark.notebook
 ROOT = Path(__file__).parents[2]
@@ -64,15 +65,36 @@ def test_a_second_run_does_nothing_again(finished):
     assert same_rows(before, read_rows(arms)) == []
 
 
-def test_bare_papermill_refuses_a_misspelt_parameter(tmp_path):
+def test_bare_papermill_refuses_a_misspelt_parameter_or_a_mistyped_value(tmp_path):
+    wrong = [
+        ({"sacle": "smoke"}, "unknown parameter 'sacle'"),
+        ({"seeds": "0,x"}, r"seeds\[1\]: expected a whole number"),
+    ]
     began = time.monotonic()
     for number, notebook in enumerate(sorted((ROOT / "notebooks").glob("*.ipynb"))):
-        name = ("sacle", "train_step")[number % 2]
-        with pytest.raises(PapermillExecutionError, match=f"unknown parameter '{name}'"):
+        given, message = wrong[number % 2]
+        with pytest.raises(PapermillExecutionError, match=message):
             papermill.execute_notebook(
-                notebook, tmp_path / notebook.name, {"scale": "smoke", name: 3}, progress_bar=False, cwd=ROOT
+                notebook, tmp_path / notebook.name, {"scale": "smoke", **given}, progress_bar=False, cwd=ROOT
             )
     assert time.monotonic() - began < 60, "refused before any training"
+
+
+def test_the_paper_against_ours_is_a_report_over_results(tmp_path):
+    """No study: executed by the verb ``report``, through the same runner, over whatever is published."""
+    publish(tmp_path, answers({seed: {"native": 18, "area_matched": 9} for seed in range(3)}))
+    began = time.monotonic()
+    command = [sys.executable, "-m", "oryx", "report", "--notebook", "--results", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert time.monotonic() - began < 60
+    folder = tmp_path / "runs" / "paper_vs_ours" / "all" / "published"
+    assert str(folder / "notebook.ipynb") in done.stdout and (tmp_path / "runs" / "report.html").exists()
+    assert read_status(folder / "status.json")["state"] == "done"
+    executed = nbformat.read(folder / "notebook.ipynb", 4)
+    text = "".join(str(o.get("data", "")) for c in executed.cells for o in c.get("outputs", []))
+    assert "H1a.equal.nano: Native beats" in text and "+0.450 [" in text and "image/png" in text
+    assert "T.perception" in text and "not found" in text and "no published run" not in text
 
 
 def test_notebooks_are_thin_and_stripped():

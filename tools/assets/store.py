@@ -55,26 +55,25 @@ def write_corpus(folder: Path, name: str, entries: list[dict], files: dict[str, 
     write_index(folder / f"{name}.jsonl", entries)
 
 
-PACKED = ("icons.jsonl", "clipart.jsonl", "words.tsv")
-"""Long tables of short words, which xz makes several times smaller."""
+PACKED = ("icons.jsonl", "clipart.jsonl", "words.tsv", "fonts/*.ttf", "fonts/*.otf")
+"""What xz makes at most half as large: long tables of short words, and fonts."""
 
 
 def pack(folder: Path) -> None:
-    """Put ``NAME.xz`` in the place of every file of ``PACKED`` that is there."""
-    for name in PACKED:
-        if (folder / name).is_file():
-            packed = lzma.compress((folder / name).read_bytes(), preset=9 | lzma.PRESET_EXTREME)
-            (folder / f"{name}.xz").write_bytes(packed)
-            (folder / name).unlink()
+    """Put ``NAME.xz`` in the place of every file that fits ``PACKED``."""
+    for path in [path for pattern in PACKED for path in folder.glob(pattern)]:
+        packed = lzma.compress(path.read_bytes(), preset=9 | lzma.PRESET_EXTREME)
+        path.with_name(f"{path.name}.xz").write_bytes(packed)
+        path.unlink()
 
 
 def write_sums(folder: Path) -> None:
     """``SHA256SUMS`` over every other file of ``folder``; of packed ones it states name and content without packing."""
     contents = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     contents.pop("SHA256SUMS", None)
-    for name in PACKED:
-        if f"{name}.xz" in contents:
-            contents[name] = lzma.decompress(contents.pop(f"{name}.xz"))
+    for path in [path for pattern in PACKED for path in folder.glob(f"{pattern}.xz")]:
+        name = path.relative_to(folder).as_posix()
+        contents[name.removesuffix(".xz")] = lzma.decompress(contents.pop(name))
     lines = [f"{hashlib.sha256(content).hexdigest()}  {name}" for name, content in sorted(contents.items())]
     (folder / "SHA256SUMS").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 

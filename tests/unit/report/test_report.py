@@ -11,7 +11,7 @@ from oryx.errors import SettingsError
 from oryx.evidence.compare import compare, say
 from oryx.evidence.stats import summary
 from oryx.evidence.verdicts import judge
-from oryx.report import html, plots, readme, tables
+from oryx.report import plots, readme, tables
 
 ARMS = ("native", "area_1", "area_1_legible")
 GROUPS = {"text": ("number", "word"), "objects": ("photo",)}
@@ -143,6 +143,13 @@ def test_a_run_is_compared_with_the_published_one(rows):
     assert not other["same"].all() and "no (" in say(other) and "native, visual, number" in say(other)
 
 
+def test_a_cell_without_an_interval_has_the_least_tolerance(rows):
+    one = rows.assign(cluster="c")
+    table = compare(one, one)
+    assert table["same"].all() and set(table["tolerance"]) == {0.02}, "one cluster gives no interval"
+    assert not compare(one.assign(score=1.0), one.assign(score=0.0))["same"].any()
+
+
 def test_readme_blocks_are_filled_and_checked(rows, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "results" / "study" / "nano"
     folder.mkdir(parents=True)
@@ -161,23 +168,10 @@ def test_readme_blocks_are_filled_and_checked(rows, tmp_path, monkeypatch, capsy
         readme.filled("<!-- results:study/nano:nonsense -->\n<!-- end -->", tmp_path / "results")
 
 
-def test_the_page_is_whole_in_one_file(rows, tmp_path):
-    folder = tmp_path / "study" / "nano"
-    verdicts = judge(rows, "native_vs_fixed_resolution", "nano")
-    plots.save_figure(*plots.difference_forest(verdicts), folder / "figures", "verdicts")
-    (folder / "verdicts.json").write_text(json.dumps(verdicts))
-    seeds = {"0": {"reproduce": "python -m oryx run study", "commit": "abc"}}
-    (folder / "manifest.json").write_text(json.dumps({"seeds": seeds}))
-    page = html.build(tmp_path, tmp_path / "report.html").read_text()
-    assert "H1a.equal.nano" in page and "data:image/png;base64" in page and "python -m oryx run study" in page
-    assert "http" not in page.split("<body")[0].replace("http-equiv", "")
-    (tmp_path / "none").mkdir()
-    assert "Nothing is published" in html.build(tmp_path / "none", tmp_path / "empty.html").read_text()
-
-
 def test_reports_need_no_torch():
     code = (
         "import sys; import oryx, oryx.report.html, oryx.report.plots, oryx.report.readme, oryx.evidence.compare, "
+        "oryx.report.paper_vs_ours, oryx.runs.difference, oryx.runs.rerun, "
         "oryx.studies.base, oryx.runs.cli, oryx.report.encoder_plots; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

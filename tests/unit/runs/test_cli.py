@@ -8,6 +8,7 @@ import pytest
 from oryx.errors import RunError
 from oryx.runs import cli
 from oryx.runs.doctor import examine
+from tests.toy import ToyStudy
 
 STUDY = "native_vs_fixed_resolution"
 
@@ -31,6 +32,10 @@ STUDY = "native_vs_fixed_resolution"
         (["run", STUDY, "--seeds", "1", "-p", "seeds=2"], "-p seeds: given twice, or an option of its own"),
         (["run", STUDY, "--scale", "paper"], "needs the public benchmarks"),
         (["run", "tests.toy:NoStudy"], "cannot be imported"),
+        (["run", "paper_vs_ours"], "a report over results/, not a study: python -m oryx report --notebook"),
+        (["diff", "nowhere"], "required: B"),
+        (["diff", "nowhere", "elsewhere"], "nowhere: expected a published folder, .*no manifest.json there"),
+        (["rerun", "nowhere/manifest.json"], "nowhere/manifest.json: expected a published folder"),
         (["run", "json:dumps"], "expected a subclass of oryx.studies.base.Study"),
     ],
 )
@@ -49,6 +54,13 @@ def test_plan_says_what_a_run_would_cost(capsys):
     assert "CPU minutes" in out and "jobs: 27, of which" in out
 
 
+def test_plan_says_what_would_keep_a_run_from_starting(capsys):
+    assert cli.main(["plan", STUDY]) == 0
+    assert "cannot start" not in capsys.readouterr().out
+    assert cli.main(["plan", STUDY, "--scale", "paper"]) == 0
+    assert re.search(r"\n  cannot start: .*needs the public benchmarks", capsys.readouterr().out)
+
+
 def test_status_run_and_report(tmp_path, capsys):
     arguments = ["run", "tests.toy:ToyStudy", "--no-notebook", "--results", str(tmp_path)]
     assert cli.main(["status", "--results", str(tmp_path)]) == 0
@@ -62,6 +74,22 @@ def test_status_run_and_report(tmp_path, capsys):
     assert "H1a.equal.nano" in out and "no comparison" in out and f"report: {tmp_path}/runs/report.html" in out
     assert cli.main([*arguments, "-p", "source=published"]) == 2
     assert "nothing is published" in capsys.readouterr().err
+
+
+def test_seeds_apart_and_merged_later(tmp_path, capsys):
+    arguments = ["run", "tests.toy:ToyStudy", "--no-notebook", "--results", str(tmp_path), "-p", "errors=1"]
+    study = ToyStudy()
+    folder = study.run_folder(study.settings({"results": str(tmp_path), "errors": 1}))
+    for seed in ("1", "0"):
+        assert cli.main([*arguments, "--no-merge", "--seeds", seed]) == 0, "items failed, jobs did not"
+    assert f"seeds 0 done: {folder}" in capsys.readouterr().out
+    assert not (folder / "table.csv").exists() and not list(tmp_path.rglob("report.html"))
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("rows.jsonl")}
+    assert cli.main([*arguments, "--seeds", "0,1"]) == 3 and len(times) == 4
+    assert "seeds 0, 1" in capsys.readouterr().out and (folder / "table.csv").exists()
+    assert times == {path: path.stat().st_mtime_ns for path in folder.rglob("rows.jsonl")}, "merged, not run again"
+    assert cli.main([*arguments, "--no-merge", "-p", "source=published"]) == 2
+    assert "has no jobs" in capsys.readouterr().err
 
 
 def test_failed_items_give_exit_code_3(tmp_path, capsys):

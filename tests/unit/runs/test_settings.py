@@ -96,6 +96,17 @@ def test_notebook_names_that_are_no_data_are_passed_over_but_others_are_refused(
         study.settings({**names, "sacle": "nano"})
 
 
+@pytest.mark.parametrize("name", ["study", "plots", "_scale"])
+def test_what_papermill_was_given_is_a_parameter_whatever_a_later_line_makes_of_the_name(name):
+    cells = ["", "scale: str = 'nano'", f"# Parameters\nscale = 'smoke'\n{name} = 'other'\n", "study = 3"]
+    names = {"__name__": "__main__", "In": cells, "scale": "smoke", name: print}
+    with pytest.raises(SettingsError, match=f"unknown parameter '{name}'"):
+        ToySettings.from_notebook(names)
+    assert ToySettings.from_notebook({**names, "In": cells[:2]}).scale == "smoke", "nothing was given: a name like any"
+    with pytest.raises(SettingsError, match="unknown parameter 'In'"):
+        ToySettings.from_notebook({**names, "In": 5})
+
+
 def test_parameters_lead_back_to_the_same_settings():
     made = Settings.from_mapping({"scale": "smoke", "seeds": [4, 5], "encoder": "trained", "batch": 3})
     assert Settings.from_mapping(made.parameters()) == made

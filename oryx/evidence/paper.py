@@ -1,0 +1,138 @@
+"""What the paper claims and reports, as data: its claims, every number that could be found, and where it stands.
+
+``claims.toml`` has one ``[[claim]]`` per statement:
+
+===================  ================================================================================================
+id, part, statement  own id; a study's id, ``tables``, ``method`` or ``data``; the claim in our words
+source               where the statement stands: a key of ``paper_sources.csv``
+paper                the paper's number: filters of ``paper_results.csv``, each {column = value}
+hypotheses           families of hypotheses that answer it (their field ``paper`` in ``studies/hypotheses.toml``)
+tests                tests that hold the statement, ``FILE::NAME``
+answer               id of the question (:mod:`oryx.report.answers`) that answers it
+check                what the paper's own numbers, or integer arithmetic, say of it (:mod:`oryx.report.paper_checks`)
+outside              filters of ``paper_results.csv``: what others published about it
+reason               why nothing here answers it
+===================  ================================================================================================
+
+At least one of hypotheses, tests, answer, check and reason. ``paper_results.csv`` holds one number a line with its
+source and confidence; ``not-found`` lines are those that no public source gives. Nothing is filled from memory.
+"""
+
+import csv
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+
+from oryx.errors import SettingsError
+
+FOLDER = Path(__file__).parent
+PARTS = {
+    "native_vs_fixed_resolution": "Native against fixed resolution",
+    "oryxvit_vs_siglip": "OryxViT against SigLIP",
+    "pooling_vs_dynamic_compression": "Pooling against dynamic compression",
+    "needle_in_a_haystack": "Needle in a haystack",
+    "tables": "Main tables",
+    "method": "Method",
+    "data": "Training and data",
+}
+"""Part of the paper -> its heading, in order."""
+NOT_FOUND, NO_NUMBER = "not found", "no number stated"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One entry of claims.toml, checked; fields as at the top of this file."""
+
+    id: str
+    part: str
+    statement: str
+    source: str
+    paper: Sequence[Mapping[str, str]] = ()
+    hypotheses: Sequence[str] = ()
+    tests: Sequence[str] = ()
+    answer: str = ""
+    check: Mapping[str, object] = field(default_factory=dict)
+    outside: Sequence[Mapping[str, str]] = ()
+    reason: str = ""
+
+    @property
+    def paper_value(self) -> str:
+        """The paper's number or numbers as text; ``not found`` where no public source gives the one that it has."""
+        if not self.paper:
+            return NO_NUMBER
+        found = [row for wanted in self.paper for row in select(wanted) if row["value"]]
+        return "; ".join(described(row, len(found) > 1) for row in found) or NOT_FOUND
+
+    @property
+    def source_text(self) -> str:
+        """Where the statement stands, in full."""
+        return sources()[self.source]
+
+
+@cache
+def numbers() -> tuple[dict[str, str], ...]:
+    """Every line of ``paper_results.csv``, in order."""
+    return tuple(_read("paper_results.csv"))
+
+
+@cache
+def sources() -> dict[str, str]:
+    """Key -> source in full."""
+    return {row["key"]: row["source"] for row in _read("paper_sources.csv")}
+
+
+def select(wanted: Mapping[str, str]) -> list[dict[str, str]]:
+    """The lines whose columns have these values; raises SettingsError for an unknown column, or if there is no line."""
+    if unknown := sorted(set(wanted) - set(numbers()[0])):
+        raise SettingsError(f"paper_results.csv has no column {unknown[0]!r}; it has {', '.join(numbers()[0])}")
+    found = [row for row in numbers() if all(row[name] == value for name, value in wanted.items())]
+    if not found:
+        raise SettingsError(f"paper_results.csv: no line with {dict(wanted)}")
+    return found
+
+
+def described(row: Mapping[str, str], named: bool = True) -> str:
+    """A line as text: its value and unit, with what it is of if ``named``."""
+    value = f"{row['value']} {row['unit']}".strip()
+    model = "" if row["model"] == "Oryx" else row["model"]  # which of the released models is not told
+    what = " ".join(part for part in (row["benchmark"], model, row["variant"]) if part)
+    return f"{what}: {value}" if named else value
+
+
+@cache
+def load_claims(path: Path = FOLDER / "claims.toml") -> tuple[Claim, ...]:
+    """All claims, in the order of the file. Raises SettingsError naming the id and field of whatever is wrong."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: cannot be read as TOML ({error})") from error
+    found = tuple(_claim(entry) for entry in content.get("claim", []))
+    ids = [claim.id for claim in found]
+    if twice := sorted({name for name in ids if ids.count(name) > 1}):
+        raise SettingsError(f"{path.name}: id {', '.join(twice)} is used more than once")
+    return found
+
+
+def _claim(entry: Mapping[str, object]) -> Claim:
+    name, known = entry.get("id", "a claim without id"), [item.name for item in fields(Claim)]
+    if unknown := sorted(set(entry) - set(known)):
+        raise SettingsError(f"{name}: unknown field {unknown[0]!r}; expected {', '.join(known)}")
+    if missing := [item for item in ("id", "part", "statement", "source") if not entry.get(item)]:
+        raise SettingsError(f"{name}: field {missing[0]!r} is missing")
+    claim = Claim(**entry)
+    if claim.part not in PARTS:
+        raise SettingsError(f"{name}, field part: expected one of {', '.join(PARTS)}, got {claim.part!r}")
+    if claim.source not in sources():
+        raise SettingsError(f"{name}, field source: {claim.source!r} is no key of paper_sources.csv")
+    if not (claim.hypotheses or claim.tests or claim.answer or claim.check or claim.reason):
+        raise SettingsError(f"{name}: expected hypotheses, tests, an answer, a check or the reason why there is none")
+    for wanted in (*claim.paper, *claim.outside):
+        select(wanted)
+    return claim
+
+
+def _read(name: str) -> list[dict[str, str]]:
+    with open(FOLDER / name, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,111 @@
+"""What is published, seed by seed, and where seeds and runs do not say the same."""
+
+import json
+import lzma
+from types import SimpleNamespace
+
+import pytest
+
+from oryx.errors import RunError
+from oryx.evidence.rows import read_columns, read_rows_xz
+from oryx.evidence.verdicts import judge
+from oryx.report import published as module
+from oryx.report.claim_lines import claims_beside, claims_frame, counts
+from oryx.report.published import disagreements, published
+from tests.unit.report.pages import STUDY, answers, publish
+
+APART = {
+    0: {"native": 18, "area_matched": 9},
+    1: {"native": 9, "area_matched": 12},
+    2: {"native": 15, "area_matched": 9},
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Two runs of one study: in the default one seeds lie apart, in the other they do not."""
+    folder = tmp_path_factory.mktemp("results")
+    publish(folder, answers(APART))
+    steady = {seed: {"native": 20, "area_matched": 5} for seed in range(3)}
+    publish(folder, answers(steady), "nano,encoder=trained", encoder="trained")
+    return folder
+
+
+def test_verdicts_of_a_seed_are_those_of_its_rows(results):
+    run = published(results)[0]
+    one = answers(APART).query("seed == 1")
+    for verdict in judge(one, STUDY, "nano"):
+        found = run.by_seed[verdict["id"]][1]
+        for name in ("verdict", "estimate", "low", "high", "alpha", "n_items"):
+            assert found[name] == verdict[name], (verdict["id"], name)
+    assert run.by_seed["H1a.equal.nano"][0]["verdict"] == "direction only: as claimed"
+
+
+def test_verdicts_of_seeds_are_kept_and_found_by_content(results, tmp_path, monkeypatch):
+    first = [run.by_seed for run in published(results)]
+    assert len(list((results / "runs" / "cache").glob("verdicts-by-seed-*.json"))) == 2
+    asked = []
+    monkeypatch.setattr(module, "judge_seeds", lambda *_: asked.append(1) or {})
+    assert [run.by_seed for run in published(results)] == first and not asked
+    folder = publish(tmp_path, answers({seed: {"native": 20} for seed in range(3)}))
+    assert published(tmp_path)[0].by_seed == {} and asked == [1], "other rows are judged anew"
+    (folder / "rows.columns.jsonl.xz").unlink()
+    assert published(tmp_path)[0].by_seed == {} and asked == [1], "without rows there is nothing to judge"
+
+
+def test_seeds_on_different_sides_are_a_finding_and_runs_with_other_verdicts_too(results):
+    found = {(one.id, one.between): one for one in disagreements(published(results))}
+    seeds = found["H1a.equal.nano", f"seeds of {STUDY}/nano"]
+    assert [who for who, _ in seeds.said] == ["seed 0", "seed 1", "seed 2"] and "seed 1: -0.150" in seeds.text
+    runs = found["H1a.equal.nano", f"runs of {STUDY}"]
+    assert "nano: inconclusive" in runs.text and "nano,encoder=trained: supported" in runs.text
+    assert len(found) == 2, "what a run does not test is no disagreement"
+
+
+def test_seeds_nearer_than_the_margin_do_not_disagree():
+    told = {"kind": "difference", "verdict": "direction only: unclear", "low": -1.0, "high": 1.0, "statement": "s"}
+
+    def run(*estimates):
+        seeds = {seed: {**told, "estimate": value} for seed, value in enumerate(estimates)}
+        return SimpleNamespace(by_seed={"H1a.equal.nano": seeds}, verdicts=[], study=STUDY, scale="nano", place="p")
+
+    assert not disagreements([run(0.02, -0.02)]) and not disagreements([run(0.02, 0.2)])
+    assert len(disagreements([run(0.04, -0.04)])) == 1
+
+
+def test_each_hypothesis_counts_once_and_each_run_has_a_line(results):
+    runs = published(results)
+    assert [run.variant for run in runs] == ["nano", "nano,encoder=trained"]
+    assert "encoder trained" in runs[1].weights and runs[0].scale == "nano"
+    frame = claims_frame(claims_beside(runs))
+    assert frame["hypothesis"].str.startswith("H1a.equal.nano:").sum() == 2
+    own = counts(claims_beside(runs))["Native against fixed resolution"]
+    assert own == {"inconclusive": 1, "not tested": 8}, "settings beside the default run do not count twice"
+
+
+def test_few_fields_are_read_as_they_are(results):
+    path = results / STUDY / "nano" / "rows.columns.jsonl.xz"
+    few, all_of_them = read_columns(path, ("arm", "score", "absent")), read_rows_xz(path)
+    assert list(few) == ["arm", "score"] and few["score"].dtype == float
+    assert few["arm"].tolist() != [] and len(few) == len(all_of_them)
+    assert few["score"].sum() == all_of_them["score"].sum()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"field": "schema", "values": [0]}, "rows of schema 0, expected 1"),
+        ({"field": "schema", "values": [2]}, "rows of schema 2, expected 1"),
+        ({"field": "arm", "values": ["a"]}, "rows of schema 0, expected 1"),
+        ({"schema": 1, "arm": "a"}, "not a file of published rows"),
+    ],
+)
+def test_published_rows_of_another_schema_or_form_are_refused_by_name(tmp_path, line, message):
+    path = tmp_path / "rows.columns.jsonl.xz"
+    path.write_bytes(lzma.compress(json.dumps(line).encode() + b"\n"))
+    for read in (lambda p: read_columns(p, ("arm",)), read_rows_xz):
+        with pytest.raises(RunError, match=rf"rows\.columns\.jsonl\.xz.*{message}"):
+            read(path)
+    path.write_bytes(b"no xz")
+    with pytest.raises(RunError, match="cannot be read as xz"):
+        read_columns(path, ("arm",))

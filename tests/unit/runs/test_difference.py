@@ -1,0 +1,78 @@
+"""Two runs side by side: what changed in settings, inputs, versions, rows, scores and verdicts."""
+
+import json
+import shutil
+
+import pytest
+
+from oryx.errors import RunError, SettingsError
+from oryx.evidence.rows import write_rows_xz
+from oryx.runs import cli
+from oryx.runs.difference import paired, read_side, tell
+
+
+@pytest.fixture
+def two(finished, tmp_path):
+    """(a run's folder, a copy of it published as it is)."""
+    study, settings, folder = finished
+    copy = tmp_path / "results" / study.id / "nano"
+    copy.mkdir(parents=True)
+    write_rows_xz(read_side(folder).rows, copy / "rows.columns.jsonl.xz")
+    shutil.copy(folder / "verdicts.json", copy)
+    manifests = {str(s): json.loads((folder / f"seed-{s}" / "manifest.json").read_text()) for s in settings.seeds}
+    (copy / "manifest.json").write_text(json.dumps({"study": study.id, "seeds": manifests}))
+    return folder, copy
+
+
+def test_a_run_and_its_publication_are_the_same(two, capsys):
+    assert cli.main(["diff", *map(str, two)]) == 0
+    out = capsys.readouterr().out
+    assert "settings: the same" in out and "versions: the same" in out and "code: the same" in out
+    assert "36 pairs" in out and "36 the same but for timing, 0 differ" in out
+    assert "2 of 2 cells the same within tolerance" in out and "verdicts: 9 of 9 the same" in out
+    assert paired(*map(read_side, two)).same
+
+
+def test_every_kind_of_change_is_told(two):
+    folder, copy = two
+    manifest = json.loads((copy / "manifest.json").read_text())
+    first = manifest["seeds"]["0"]
+    first["settings"] |= {"items": 7, "jobs": 99}
+    first["packages"] = {"torch": "9.9"}
+    first |= {"weights_hash": "other", "commit": "abc", "hardware": {"cores": 64}}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    rows = read_side(folder).rows
+    changed = (rows["arm"] == "native") & (rows["item"] == "report/number/0")
+    rows.loc[changed, ["answer", "score"]] = ["0", 1.0]
+    rows.loc[rows["arm"] == "area_1", "score"] = 0.0
+    write_rows_xz(rows[rows["item"] != "report/number/5"], copy / "rows.columns.jsonl.xz")
+    text = tell(*map(read_side, two))
+    assert "  items: 6 -> 7" in text and "jobs" not in text, "how a run was carried out changes no numbers"
+    assert "  torch: " in text and '-> "9.9"' in text and '  weights_hash: "w" -> "other"' in text
+    assert '-> "abc"' in text and "-> 64" in text
+    assert "30 pairs" in text and "without a pair: 6 of A, 0 of B" in text
+    assert (
+        "fields that differ: answer 3, score " in text
+        and "area_1, visual, report/number/1, seed 0: score 1.0 -> 0.0" in text
+    )
+    assert "area_1, visual, number: " in text and "1 of 2 cells" in text
+
+
+def test_what_cannot_be_compared_is_refused(two, tmp_path, capsys):
+    folder, copy = two
+    assert cli.main(["diff", str(folder), str(tmp_path)]) == 2
+    assert "no manifest.json there" in capsys.readouterr().err
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["seeds"]["0"]["study"] = "other"
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(SettingsError, match="runs of two studies cannot be paired"):
+        tell(*map(read_side, two))
+    (copy / "manifest.json").write_text("{")
+    with pytest.raises(RunError, match="not a manifest"):
+        read_side(copy)
+
+
+def test_one_seed_of_a_run_is_compared_alone(two):
+    folder, copy = two
+    found = paired(read_side(folder / "seed-1"), read_side(copy / "manifest.json"))
+    assert (found.pairs, found.only_a, found.only_b, found.differing) == (12, 0, 0, 0)

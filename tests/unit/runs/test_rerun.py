@@ -1,0 +1,93 @@
+"""A committed result run again from its manifest alone: identical rows, or honest about what is not as it was."""
+
+import json
+import shutil
+
+import pytest
+
+from oryx.errors import RunError, SettingsError
+from oryx.evidence.rows import read_rows, read_rows_xz, same_rows, write_rows_xz
+from oryx.runs import cli
+from oryx.runs.difference import PACKED
+from oryx.runs.rerun import rerun
+from oryx.studies import registry
+from tests.toy import ToyStudy
+
+
+@pytest.fixture
+def committed(three_seeds, tmp_path, monkeypatch):
+    """The folder of a published toy run; the toy bears a real study's name, so the registry is told."""
+    study, settings, run = three_seeds
+    monkeypatch.setattr(registry, "get", lambda name: ToyStudy())
+    folder = tmp_path / "published" / study.id / "nano"
+    folder.mkdir(parents=True)
+    write_rows_xz(run.rows, folder / PACKED)
+    shutil.copy(run.folder / "verdicts.json", folder)
+    manifests = {str(s): json.loads((run.folder / f"seed-{s}" / "manifest.json").read_text()) for s in settings.seeds}
+    (folder / "manifest.json").write_text(json.dumps({"study": study.id, "seeds": manifests}))
+    return folder
+
+
+@pytest.fixture
+def toy_registry(monkeypatch):
+    monkeypatch.setattr(registry, "get", lambda name: ToyStudy())
+
+
+def test_the_same_seed_gives_the_same_rows(committed, tmp_path, capsys):
+    """Same machine, same seed: identical rows, timing aside, in another folder and by other processes."""
+    manifest = json.loads((committed / "manifest.json").read_text())
+    manifest["seeds"] = {"0": manifest["seeds"]["0"]}
+    (committed / "manifest.json").write_text(json.dumps(manifest))
+    results = tmp_path / "again"
+    arguments = ["rerun", str(committed / "manifest.json"), "--results", str(results), "--jobs", "2"]
+    assert cli.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "12 pairs" in out and "12 the same but for timing, 0 differ" in out and "identical, timing aside" in out
+    assert "settings, weights, data, versions, machine and commit are those of the manifest" in out
+    assert "2 of 2 cells the same within tolerance (the half-widths of both" in out
+    rows, published = read_rows(list(results.glob("runs/*/*/*/seed-*/arms/*/rows.jsonl"))), committed / PACKED
+    assert same_rows(rows, read_rows_xz(published)[lambda frame: frame["seed"] == 0]) == []
+    assert "identical" in next(results.glob("runs/*/*/*/rerun.txt")).read_text()
+    assert len(next(results.glob("runs/*/*/*/rerun.csv")).read_text().splitlines()) == 3
+    assert cli.main(arguments) == 0
+    assert "seeds 0 lie there finished and are compared as they are" in capsys.readouterr().out
+
+
+def test_what_is_not_as_it_was_is_said(committed, finished, capsys):
+    manifest = json.loads((committed / "manifest.json").read_text())
+    for told in manifest["seeds"].values():
+        told["packages"]["torch"] = "1.0"
+        told["weights_hash"] = "earlier"
+        del told["settings"]["width"]
+        told["settings_hash"] = "000000000000"
+    (committed / "manifest.json").write_text(json.dumps(manifest))
+    rows = read_rows_xz(committed / PACKED)
+    write_rows_xz(rows.assign(score=0.0), committed / PACKED)
+    results = finished[1].results  # finished already: this test is about what is said, not about computing
+    assert cli.main(["rerun", str(committed / "manifest.json"), "--results", results]) == 3
+    out = capsys.readouterr().out
+    assert 'versions differ from the manifest: torch: "1.0"' in out
+    assert 'weights, data and form differ from the manifest: weights_hash: "earlier" -> "w"' in out
+    assert "settings that are new since, at their defaults: width" in out
+    assert "identical" not in out and "0 of 2 cells the same" in out and "verdicts: 9 of 9 the same" in out
+
+
+def test_what_cannot_be_run_again_is_refused(committed, tmp_path):
+    with pytest.raises(SettingsError, match=r"no manifest\.json there"):
+        rerun(tmp_path)
+    manifest = json.loads((committed / "manifest.json").read_text())
+    manifest["seeds"]["0"]["settings"]["gone"] = 1
+    (committed / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(SettingsError, match="its seeds have different settings"):
+        rerun(committed, str(tmp_path))
+    for told in manifest["seeds"].values():
+        told["settings"]["gone"] = 1
+    (committed / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(SettingsError, match=r"does not know its settings .*'gone'.*check out commit"):
+        rerun(committed, str(tmp_path))
+
+
+def test_a_run_is_never_compared_with_itself(finished, toy_registry):
+    _, settings, folder = finished
+    with pytest.raises(RunError, match="would be compared with itself"):
+        rerun(folder, settings.results)
