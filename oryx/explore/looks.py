@@ -16,7 +16,6 @@ from oryx.model.layout import Layout, visual_token_count
 from oryx.processing.chat import stop_ids
 from oryx.processing.images import open_image
 from oryx.processing.partition import Partition
-from oryx.processing.processor import SIDES, Prepared
 from oryx.processing.resolution import Resolution
 from oryx.training.batches import to_patches
 from oryx.training.inputs import encoded
@@ -171,8 +170,3 @@ def compression_table(model: Any, visual: Any, question: str, ratios: Sequence[i
     return pd.DataFrame(
         [{"ratio": f"{ratio}x", **look(model, visual, question, "native", ratio).numbers} for ratio in ratios]
     ).set_index("ratio")
-
-
-def default_side(prepared: Sequence[Prepared]) -> int:
-    """The region side that "auto" chose."""
-    return prepared[0].side if prepared else SIDES["image"]

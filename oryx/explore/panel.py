@@ -4,8 +4,9 @@ Without anybody to move them (a notebook run by papermill, say) the first pictur
 the executed notebook shows the same pictures.
 """
 
+import html
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,15 +133,5 @@ def sides_of(model: Any) -> list[int]:
     return list(range(unit, most + 1, unit)) if most <= 128 else [s for s in range(128, most + 1, 128)]
 
 
-def example_of(visual: Any, name: str = "yours") -> Mapping[str, Example]:
-    """One visual as the only choice."""
-    return {name: Example(name, visual, {})}
-
-
 def _escaped(text: str) -> str:
-    import html
-
     return html.escape(text)
-
-
-Draw = Callable[[Look, Any], pictures.Shown]
