@@ -1,7 +1,8 @@
 # Two commands do everything on a fresh machine with Python 3.11+ (venv), git and make:
 #   make reproduce   set up, run every study, print the verdict table and the report's path
 #   make test        set up, lint, unit and golden tests, notebooks at smoke through the real runner
-#                    REQUIRE="workflow slurm" fails where tests of these tiers cannot run, instead of skipping them
+#                    REQUIRE="workflow slurm browser" fails where tests of these tiers cannot run, instead of skipping them
+# To play: make lab sets up and opens JupyterLab at notebook 00; make browser tests that in headless Chromium.
 # Without a GPU, keep pip from fetching the CUDA build of torch:
 #   make reproduce PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
 
@@ -11,12 +12,13 @@ SCALE ?= nano
 STUDY ?= all
 SEEDS ?= 0
 FLAGS ?=
+LAB ?=
 EXTRAS ?= lab,dev
 REQUIRE ?=
 BIN := .venv/bin
 STAMP := .venv/.oryx-ready-$(EXTRAS)
 
-.PHONY: setup reproduce test unit bench weights clean
+.PHONY: setup reproduce lab test unit browser bench weights clean
 
 setup: $(STAMP)
 
@@ -30,15 +32,22 @@ reproduce: setup
 	$(BIN)/python -m oryx run $(STUDY) --scale $(SCALE) --seeds $(SEEDS) $(FLAGS)
 	$(BIN)/python -m oryx report
 
+lab: setup
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(LAB)
+
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest tests/unit
 	$(BIN)/python -m pytest tests/golden
-	$(BIN)/python -m pytest tests/integration tests/notebooks $(addprefix --require ,$(REQUIRE))
+	$(BIN)/python -m pytest tests/integration tests/notebooks tests/browser $(addprefix --require ,$(REQUIRE))
 
 unit: setup
 	$(BIN)/python -m pytest tests/unit
+
+browser:
+	$(MAKE) setup EXTRAS=lab,dev,browser
+	$(BIN)/python -m pytest tests/browser --require browser
 
 bench: setup
 	$(BIN)/python -m benchmarks.packed_encoder
@@ -52,6 +61,7 @@ weights: setup
 		--siglip results/runs/shared/$(SCALE)
 	$(BIN)/python -m oryx.training.encoders --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE) \
 		--siglip results/runs/shared/$(SCALE)
+	$(BIN)/python -m oryx.training.nano --folder results/runs/shared/one
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -27,7 +27,20 @@ def _without_slurm() -> str:
     return _without_extra() or ("" if os.geteuid() == 0 else "starting Slurm's daemons needs root")
 
 
-TIERS: dict[str, Callable[[], str]] = {"workflow": _without_extra, "slurm": _without_slurm}
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+def _without_browser() -> str:
+    if find_spec("playwright") is None:
+        return 'playwright is not installed: pip install -e ".[browser]"'
+    return "" if any(map(shutil.which, CHROMIUM)) else f"no Chromium on the path (looked for {', '.join(CHROMIUM)})"
+
+
+TIERS: dict[str, Callable[[], str]] = {
+    "workflow": _without_extra,
+    "slurm": _without_slurm,
+    "browser": _without_browser,
+}
 """Marker -> what says why its tests cannot run here (nothing if they can)."""
 
 
@@ -38,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser):
         default=DEFAULT_GOLDEN_DIR,
         help="folder with NAME.json and NAME.safetensors of reference results (default: tests/golden/data)",
     )
+    parser.addoption("--screenshots", default="", help="folder for what the browser tier saw")
     parser.addoption(
         "--require",
         action="append",

@@ -16,6 +16,8 @@ from oryx.errors import CheckpointError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+SCALE = ".scale"
+"""Ending of the name under which the rows' scales of an 8-bit matrix are kept."""
 
 
 def read_json(path: Path) -> dict:
@@ -71,6 +73,21 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path}: not readable as safetensors, {path.stat().st_size} bytes (truncated or corrupt?): {error}"
         ) from error
+
+
+def from_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as they are used: matrices kept as whole numbers times their rows' scale (``NAME.scale``) multiplied out.
+
+    Others are left alone. Raises CheckpointError for a scale without its matrix, or of another number of rows.
+    """
+    found = {name: tensor for name, tensor in tensors.items() if not name.endswith(SCALE)}
+    for name in (name.removesuffix(SCALE) for name in tensors if name.endswith(SCALE)):
+        scale, matrix = tensors[f"{name}{SCALE}"], found.get(name)
+        if matrix is None or scale.ndim != 1 or matrix.numel() % max(1, len(scale)):
+            got = "nothing" if matrix is None else f"shape {tuple(matrix.shape)}"
+            raise CheckpointError(f"{name}: expected a matrix of {tuple(scale.shape)} rows for its scale, got {got}")
+        found[name] = (matrix.view(len(scale), -1).float() * scale.float()[:, None]).view(matrix.shape)
+    return found
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ from oryx.model.reference import (
     from_reference,
     tower_from_reference,
 )
+from oryx.model.shipped import load_shipped
 
 logger = logging.get_logger(__name__)
 
@@ -44,10 +45,10 @@ def load(
     """Load a model in eval mode, strictly, with its ``processor`` attached if the folder has a tokenizer.
 
     Args:
-        name_or_path: a folder in our format (``save_pretrained``), or "nano" for the one in the package if this version
-            ships one; a folder or Hugging Face repository in the authors' format (``THUdyh/Oryx-7B``, ``-34B``,
-            ``-1.5-7B``, ``-1.5-32B``); or the encoder alone (``THUdyh/Oryx-ViT``, a folder with ``oryx_vit.pth``, or
-            that file), which gives an :class:`OryxViT`.
+        name_or_path: "nano" for the small model in the package (:mod:`oryx.model.shipped`); a folder in our format
+            (``save_pretrained``); a folder or Hugging Face repository in the authors' format (``THUdyh/Oryx-7B``,
+            ``-34B``, ``-1.5-7B``, ``-1.5-32B``); or the encoder alone (``THUdyh/Oryx-ViT``, a folder with
+            ``oryx_vit.pth``, or that file), which gives an :class:`OryxViT`.
         dtype: of all weights; None keeps the stored one (the language model's, where parts differ).
         vision_config: fields of :class:`OryxVisionConfig` that an authors' checkpoint cannot tell, such as
             ``num_attention_heads`` of a tower whose heads are not 72 wide.
@@ -57,6 +58,8 @@ def load(
         MissingResource: a repository or file that is neither here nor can be fetched.
     """
     folder = resolve(name_or_path)
+    if folder == _shipped():
+        return load_shipped(folder, dtype).to(device)
     if folder.is_file():
         return load_tower(folder, dtype=dtype, device=device, **(vision_config or {}))
     if (folder / TOWER_FILE).is_file() and not (folder / "config.json").is_file():
@@ -110,12 +113,9 @@ def resolve(name_or_path: str | Path) -> Path:
     if path.exists():
         return path
     if str(name_or_path) == NANO:
-        folder = Path(str(importlib.resources.files("oryx"))) / "weights" / NANO
+        folder = _shipped()
         if not (folder / "config.json").is_file():
-            raise MissingResource(
-                f"'{NANO}': this version ships the parts that its studies train from, no whole model of its own "
-                f"(expected {folder / 'config.json'})"
-            )
+            raise MissingResource(f"'{NANO}': expected the shipped model in {folder}; reinstall the package")
         return folder
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name_or_path)):
         raise CheckpointError(
@@ -123,6 +123,10 @@ def resolve(name_or_path: str | Path) -> Path:
             "there is no such folder"
         )
     return Path(_from_hub(str(name_or_path)))
+
+
+def _shipped() -> Path:
+    return Path(str(importlib.resources.files("oryx"))) / "weights" / NANO / "one"
 
 
 def cast(tensors: dict[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:

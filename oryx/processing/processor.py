@@ -165,6 +165,18 @@ class OryxProcessor:
         Raises CheckpointError for a missing or unreadable ``processor_config.json`` or tokenizer.
         """
         kwargs.pop("_from_auto", None)  # AutoProcessor's own
+        made = cls.from_config(folder, None)
+        try:
+            made.tokenizer = AutoTokenizer.from_pretrained(folder, **kwargs)
+        except Exception as error:  # of many kinds, and none names the folder
+            raise CheckpointError(
+                f"{folder}: its tokenizer cannot be loaded (a file missing or damaged?): {error}"
+            ) from error
+        return made
+
+    @classmethod
+    def from_config(cls, folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> "OryxProcessor":
+        """What a folder's ``processor_config.json`` says, with a tokenizer from elsewhere; errors as above."""
         path = Path(folder) / CONFIG_FILE
         try:
             config = json.loads(path.read_text())
@@ -173,12 +185,6 @@ class OryxProcessor:
             raise CheckpointError(
                 f"{path}: expected options, prompt and patch of a processor; {type(error).__name__}: {error}"
             ) from None
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, **kwargs)
-        except Exception as error:  # of many kinds, and none names the folder
-            raise CheckpointError(
-                f"{folder}: its tokenizer cannot be loaded (a file missing or damaged?): {error}"
-            ) from error
         return cls(tokenizer, options, prompt, patch)
 
     def _form(self, conversation: Sequence[dict]) -> str:

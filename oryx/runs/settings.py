@@ -15,8 +15,10 @@ import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
+import oryx
 from oryx.errors import SettingsError
 
 SCALES = ("smoke", "nano", "small", "paper")
@@ -64,6 +66,9 @@ class Checked:
         modules, functions and objects (the study, settings, frames, figures), and IPython's own ``In`` and ``Out`` are
         no parameters; so the cell may run again after later cells, which bind no public plain data. What papermill
         was given is a parameter whatever its name, also one that a later line has bound anew (``study``).
+
+        JupyterLab starts a notebook in the notebook's own folder: in the repository's ``notebooks`` a relative results
+        folder is the repository's, where runs and published results lie.
         """
         given = _injected(names.get("In", []))
         plain = {
@@ -71,7 +76,11 @@ class Checked:
             for name, value in names.items()
             if name in given or (not name.startswith("_") and name not in ("In", "Out") and type(value) in _PLAIN)
         }
-        return cls.from_mapping(plain)
+        made = cls.from_mapping(plain)
+        root = Path(oryx.__path__[0]).parent
+        if hasattr(made, "results") and (root / "notebooks") in (Path.cwd(), *Path.cwd().parents):
+            made = dataclasses.replace(made, results=str(root / made.results))
+        return made
 
     def to_dict(self) -> dict:
         """Every field as plain JSON data."""

@@ -14,9 +14,7 @@ from torch import nn
 
 from oryx.errors import CheckpointError
 from oryx.evidence.files import sha256_file
-
-SCALE = ".scale"
-"""Ending of the name under which the rows' scales of an 8-bit matrix are kept."""
+from oryx.model.checkpoint_files import SCALE, from_8_bits
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer, step: int, curve: list[dict]) -> None:
@@ -80,9 +78,8 @@ def load_weights(path: Path, model: nn.Module) -> None:
         tensors = load_file(str(path))
     except Exception as error:
         raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
-    scales = {name.removesuffix(SCALE): tensors.pop(name) for name in list(tensors) if name.endswith(SCALE)}
-    own = dict(model.named_parameters())
-    missing, extra = sorted(set(own) - set(tensors)), sorted((set(tensors) | set(scales)) - set(own))
+    tensors, own = from_8_bits(tensors), dict(model.named_parameters())
+    missing, extra = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
     if missing or extra:
         raise CheckpointError(
             f"{path}: missing {missing[:4]} and unexpected {extra[:4]} of {len(own)} expected tensors"
@@ -93,8 +90,6 @@ def load_weights(path: Path, model: nn.Module) -> None:
             raise CheckpointError(
                 f"{path}: {name} should have shape {tuple(parameter.shape)}, the file has {tuple(tensor.shape)}"
             )
-        if name in scales:
-            tensor = (tensor.view(len(scales[name]), -1).float() * scales[name].float()[:, None]).view(tensor.shape)
         parameter.data.copy_(tensor)
 
 

@@ -4,10 +4,12 @@ import json
 import lzma
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from oryx.evidence.rows import read_rows_xz
 from oryx.evidence.verdicts import judge
+from oryx.report import unification
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
@@ -19,6 +21,12 @@ def test_every_published_field_is_in_the_data_dictionary(path):
     lines = lzma.decompress(path.read_bytes()).splitlines()
     names = {json.loads(line[: line.index(b', "values"')] + b"}")["field"] for line in lines}
     assert "answer" in names and not {name for name in names if f"`{name}`" not in text}
+
+
+def test_the_price_of_one_model_is_that_of_the_rows():
+    """Fails when a study is published anew: ``python -m oryx.report.unification`` writes the table."""
+    made, kept = unification.comparison(ROOT / "results"), unification.table()
+    pd.testing.assert_frame_equal(made, kept, atol=1e-4, check_dtype=False)
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/*/verdicts.json")), ids=lambda p: p.parent.name)

@@ -284,7 +284,7 @@ def test_a_pickle_of_anything_else_is_refused_without_advice_to_run_it(tmp_path)
     assert "weights_only" not in str(caught.value)
 
 
-def test_nano_says_that_no_whole_model_ships(tmp_path, monkeypatch):
+def test_nano_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(loading.importlib.resources, "files", lambda _: tmp_path)
-    with pytest.raises(MissingResource, match="'nano': this version ships"):
+    with pytest.raises(MissingResource, match="'nano': expected the shipped model in"):
         oryx.load("nano")

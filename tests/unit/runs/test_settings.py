@@ -1,6 +1,7 @@
 """Settings: strict names and types, text as papermill delivers it, presets, a hash of what changes numbers."""
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,15 @@ def test_the_hash_covers_what_changes_numbers_and_nothing_else():
     assert base.settings_hash == ToySettings.from_mapping({"seeds": [5], "jobs": 1, "results": "x"}).settings_hash
     assert base.settings_hash != ToySettings.from_mapping({"items": 7}).settings_hash
     assert len(base.settings_hash) == 12
+
+
+def test_a_notebook_in_its_own_folder_finds_the_repositorys_results(monkeypatch, tmp_path):
+    root = Path(__file__).parents[3]
+    monkeypatch.chdir(root / "notebooks")
+    assert Settings.from_notebook({"scale": "smoke"}).results == str(root / "results")
+    assert Settings.from_notebook({"results": str(tmp_path)}).results == str(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert Settings.from_notebook({"scale": "smoke"}).results == "results"
 
 
 def test_notebook_names_that_are_no_data_are_passed_over_but_others_are_refused():

@@ -1,0 +1,1 @@
+"""Playing with a model in a notebook: look, ask, compare. Notebook 00 is a thin story over these modules."""
