@@ -13,11 +13,11 @@ from PIL import Image
 
 __all__ = ["with_palette", "with_palette_in_notebook"]
 
-COLOURS = 256
+COLOURS = 128
 
 
 def with_palette(png: bytes) -> bytes:
-    """The same picture with at most 256 colours on white, or the bytes unchanged if that is no smaller."""
+    """The same picture with at most COLOURS colours on white, or the bytes unchanged if that is no smaller."""
     with Image.open(io.BytesIO(png)) as image:
         opaque = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
     out = io.BytesIO()

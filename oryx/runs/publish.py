@@ -5,6 +5,7 @@ Settings away from the scale's preset have a folder of their own beside it: ``re
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from oryx.runs.settings import StudySettings
 from oryx.runs.status import read_status
 
 MOST_ROW_BYTES = 3_000_000
+LONG_NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d{6,}(?:e[-+]?\d+)?(?![\w.])")
 REPORT_SEEDS = range(5)
 MACHINE = ("pid", "born", "host")
 """Fields of a status that mean something on the machine of the run only."""
@@ -122,7 +124,9 @@ def _staged(target: Path) -> Iterator[Path]:
 
 
 def _lighten(staged: Path, notebook: Path) -> None:
-    """Pictures with palettes, here and in the executed notebook, and no figure's data twice."""
+    """Pictures with palettes, here and in the executed notebook, six digits in tables, no figure's data twice."""
+    for path in (*staged.glob("*.csv"), *(staged / "figures").glob("*.csv")):
+        path.write_text(LONG_NUMBER.sub(lambda number: f"{float(number[0]):.6g}", path.read_text("utf-8")), "utf-8")
     tables = {path.read_bytes() for path in staged.glob("*.csv")}
     for path in (staged / "figures").iterdir():
         # drawings (svg) stay with the run: they are large, and a figure's csv draws it again

@@ -48,7 +48,7 @@ def ready(finished):
     (folder / "figures").mkdir()
     (folder / "figures" / "one.png").write_bytes(noisy_png())
     (folder / "figures" / "one.svg").write_text("<svg/>")
-    (folder / "figures" / "one.csv").write_text("a\n1\n")
+    (folder / "figures" / "one.csv").write_text("a,b\n-0.123456789,v1.2345678901.x\n")
     (folder / "figures" / "again.csv").write_bytes((folder / "curves.csv").read_bytes())
     executed(folder)
     committed(folder)
@@ -98,6 +98,7 @@ def test_published_pictures_have_a_palette_and_nothing_is_published_twice(ready)
     target = publish(study, settings)
     assert (folder / "figures" / "one.png").read_bytes() == noisy_png()
     assert sorted(path.name for path in (target / "figures").iterdir()) == ["one.csv", "one.png"]
+    assert (target / "figures" / "one.csv").read_text() == "a,b\n-0.123457,v1.2345678901.x\n"
     cells = json.loads((target / "notebook.ipynb").read_text())["cells"]
     assert cells[0] == {"cell_type": "markdown", "source": ["Größe"]}
     shown = base64.b64decode(cells[1]["outputs"][0]["data"]["image/png"])
