@@ -5,6 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
+import oryx
+
+
+def folder(results: str | Path = "results") -> Path:
+    """The results folder; a relative one that is not here is the repository's: a notebook may be run from anywhere."""
+    here, repository = Path(results), Path(oryx.__path__[0]).parent / results
+    return here if here.is_absolute() or here.is_dir() or not repository.is_dir() else repository
+
 
 def verdicts(results: str | Path = "results") -> pd.DataFrame:
     """One line per hypothesis of every published run; empty if nothing is published there."""

@@ -72,7 +72,8 @@ def test_bare_papermill_refuses_a_misspelt_parameter_or_a_mistyped_value(tmp_pat
     ]
     began = time.monotonic()
     for number, notebook in enumerate(sorted((ROOT / "notebooks").glob("*.ipynb"))):
-        given, message = wrong[number % 2]
+        study = "seeds: list" in notebook.read_text(encoding="utf-8")  # others know no seeds at all
+        given, message = wrong[number % 2 if study else 0]
         with pytest.raises(PapermillExecutionError, match=message):
             papermill.execute_notebook(
                 notebook, tmp_path / notebook.name, {"scale": "smoke", **given}, progress_bar=False, cwd=ROOT
