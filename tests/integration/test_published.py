@@ -1,4 +1,4 @@
-"""What is published is documented, and follows from its rows."""
+"""What is published is documented, follows from its rows, and is what README and findings page show."""
 
 import json
 import lzma
@@ -9,7 +9,7 @@ import pytest
 
 from oryx.evidence.rows import read_rows_xz
 from oryx.evidence.verdicts import judge
-from oryx.report import unification
+from oryx.report import readme, unification
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
@@ -39,3 +39,8 @@ def test_published_verdicts_follow_from_published_rows(path):
         assert judged[name]["verdict"] == verdict["verdict"], name
         for number in ("estimate", "low", "high"):
             assert judged[name][number] == pytest.approx(verdict[number], abs=1e-9), name
+
+
+def test_the_readme_shows_what_is_published(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert readme.main(["--check"]) == 0, capsys.readouterr().out

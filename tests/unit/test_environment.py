@@ -1,4 +1,4 @@
-"""One list of pins for pip, conda and make; the README's tables; the rules of the repository."""
+"""One list of pins for pip, conda and make; the rules of the repository."""
 
 import tomllib
 from pathlib import Path
@@ -6,8 +6,6 @@ from pathlib import Path
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-
-from oryx.report import readme
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -36,11 +34,6 @@ def test_conda_users_get_the_same_pins():
     assert SpecifierSet(PROJECT["requires-python"]).contains(f"{python}.0")
     (pip,) = [part["pip"] for part in environment["dependencies"] if isinstance(part, dict)]
     assert pip == ["-c requirements/constraints.txt", "-e .[lab,dev]"]
-
-
-def test_the_readme_shows_what_is_published(monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    assert readme.main(["--check"]) == 0, capsys.readouterr().out
 
 
 def test_python_files_stay_readable():
