@@ -11,7 +11,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from oryx.errors import RunError
+from oryx.errors import CheckpointError, RunError
 
 CHUNK_BYTES = 1 << 20
 
@@ -62,6 +62,19 @@ def atomic_write_json(path: str | Path, value: object, *, indent: int | None = 2
     except (TypeError, ValueError) as error:
         raise RunError(f"{path}: not a JSON value ({error}); the earlier file is unchanged") from error
     return atomic_write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> dict:
+    """The object in a json file of a checkpoint. Raises CheckpointError naming the file."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected a json file of the checkpoint")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: not readable as json (truncated or corrupt?): {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: expected a json object, got {type(content).__name__}")
+    return content
 
 
 def sha256_file(path: str | Path) -> str:

@@ -3,7 +3,6 @@
 Every problem is a CheckpointError that names the file and, where there is one, the key.
 """
 
-import json
 import pickle
 import re
 from pathlib import Path
@@ -13,24 +12,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from oryx.errors import CheckpointError
+from oryx.evidence.files import read_json
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 SCALE = ".scale"
 """Ending of the name under which the rows' scales of an 8-bit matrix are kept."""
-
-
-def read_json(path: Path) -> dict:
-    """The object in a json file."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; expected a json file of the checkpoint")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: not readable as json (truncated or corrupt?): {error}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: expected a json object, got {type(content).__name__}")
-    return content
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

@@ -10,8 +10,8 @@ import torch
 from accelerate import init_empty_weights
 
 from oryx.errors import CheckpointError
-from oryx.evidence.files import sha256_file
-from oryx.model.checkpoint_files import SINGLE, from_8_bits, read_json, read_safetensors
+from oryx.evidence.files import read_json, sha256_file
+from oryx.model.checkpoint_files import SINGLE, from_8_bits, read_safetensors
 from oryx.model.config import OryxConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.reference import fill

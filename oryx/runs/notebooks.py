@@ -119,7 +119,7 @@ def _shown(study: Any, settings: StudySettings) -> Iterator[None]:
     """Show here how far the jobs are that the notebook's kernel runs: shared weights first, then the arms."""
     seeds = [] if settings.source == "published" else seeds_of(study, settings)
     first = [[job for wave in seed.first for job in wave] for seed in seeds]
-    groups = [[job for jobs in first for job in jobs], [job for seed in seeds for job in seed.jobs]]
+    groups = [[job for jobs in first for job in jobs], [job for seed in seeds for job in seed.last]]
     over = threading.Event()
 
     def show() -> None:

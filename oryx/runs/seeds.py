@@ -26,8 +26,9 @@ class Seed:
         # are left to do: a run that goes on after a kill must take the same steps. Smoke's are too small to share.
         free = 1 if settings.scale == "smoke" else (settings.jobs or cores()) // len(settings.seeds)
         waves = study.prepare(settings, seed)
-        self.first = [[self._job(arm, max(1, free // len(wave))) for arm in wave] for wave in waves]
+        self.first = [[self._job(name, max(1, free // len(wave))) for name in wave] for wave in waves]
         self.jobs = [self._job(arm) for arm in study.arms(settings)]
+        self.beside = [self._job(name) for name in study.beside(settings)]
 
     def _job(self, arm: str, threads: int = 1) -> Job:
         folder = self.folder / "arms" / arm
@@ -41,7 +42,12 @@ class Seed:
     @property
     def all_jobs(self) -> list[Job]:
         """Every job, those that others wait for first."""
-        return [*(job for wave in self.first for job in wave), *self.jobs]
+        return [*(job for wave in self.first for job in wave), *self.last]
+
+    @property
+    def last(self) -> list[Job]:
+        """The jobs that no other waits for: the arms, long ones in front, then what runs beside them."""
+        return [*longest_first(self.study, self.jobs), *self.beside]
 
     @property
     def finished(self) -> bool:
@@ -103,7 +109,7 @@ def run_seeds(study: Any, settings: Any) -> list[Failure]:
             todo[job.seed].running()
 
         def ended(job: Job) -> None:
-            if all(j.done for j in todo[job.seed].jobs):
+            if all(j.done for j in todo[job.seed].last):
                 todo[job.seed].end("done")
 
         nursery = stack.enter_context(closing(Nursery())) if can_fork() else None
@@ -115,7 +121,7 @@ def run_seeds(study: Any, settings: Any) -> list[Failure]:
                     [j for jobs in waiting for j in jobs], settings.jobs, stop_at, started, nursery=nursery
                 )
                 lost = {failure.job.seed for failure in failures}
-            rest = [j for s in todo.values() if s.seed not in lost for j in longest_first(study, s.jobs)]
+            rest = [j for s in todo.values() if s.seed not in lost for j in s.last]
             failures += run_jobs(rest, settings.jobs, stop_at, started, ended, nursery)
         except TimeoutError:
             for seed in todo.values():

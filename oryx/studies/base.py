@@ -82,6 +82,10 @@ class Study(ABC):
         """
         return []
 
+    def beside(self, settings: Any) -> list[str]:
+        """Jobs of a seed that are no arms and that no arm waits for, done while the arms are; they write no rows."""
+        return []
+
     def processes(self, settings: Any, arm: str) -> int:
         """How many processes do an arm together; each calls :meth:`run_job` and takes its part of the work."""
         return 1

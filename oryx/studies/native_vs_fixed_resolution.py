@@ -130,9 +130,7 @@ class NativeVsFixedResolution(Study):
             )
         PictureSizes(settings.side)  # raises for a side that is too small
         if not trains_shared(settings):
-            from oryx.training.shared import check_shared
-
-            check_shared(WEIGHTS)
+            shipped.check_shared(WEIGHTS)
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """From scratch (always at smoke, barely trained), each seed trains its own shared weights first."""

@@ -115,7 +115,7 @@ class NeedleInAHaystack(Study):
         return [arm for arm in ARMS if arm in settings.arms]
 
     def check(self, settings: Settings) -> None:
-        """Raises MissingResource or InputError before any work if this run cannot be done."""
+        """Raises MissingResource, CheckpointError or InputError before any work if this run cannot be done."""
         fitting = RELEASED if settings.scale == "paper" else TRAINED
         if wrong := [arm for arm in settings.arms if arm not in fitting]:
             raise InputError(f"arms: scale {settings.scale!r} has {', '.join(fitting)}; got {', '.join(wrong)}")
@@ -138,12 +138,7 @@ class NeedleInAHaystack(Study):
         if settings.scale == "small" and not settings.from_scratch:
             raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
         if not trains_shared(settings):
-            from oryx.model.checkpoint_files import read_json
-            from oryx.training.checkpoints import check_sha256
-
-            if not (manifest := WEIGHTS / "video_reader.json").is_file():
-                raise MissingResource(f"no reader of frames in {WEIGHTS}: add --from-scratch to train it first")
-            check_sha256(WEIGHTS / "video_reader.safetensors", read_json(manifest)["sha256"])
+            shipped.check_video_reader(WEIGHTS)
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes its files and (from scratch, or at smoke) trains the shared reader."""

@@ -116,11 +116,15 @@ class OryxViTvsSigLIP(Study):
             raise MissingResource(f"{WEIGHTS} lacks {', '.join(lacking)}: add --from-scratch to train the encoders")
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
-        """SigLIP, then the two continued encoders (unless shipped), then the direct looks at all three."""
+        """SigLIP, then the two continued encoders, unless shipped."""
         if not trains_encoders(settings, seed):
-            return [[LOOKS]]
+            return []
         own = [] if settings.siglip else [[ENCODER_JOBS[0]]]
-        return [*own, list(ENCODER_JOBS[1:]), [LOOKS]]
+        return [*own, list(ENCODER_JOBS[1:])]
+
+    def beside(self, settings: Settings) -> list[str]:
+        """The direct looks at the encoders."""
+        return [LOOKS]
 
     def hashes(self, settings: Settings) -> dict[str, str]:
         """The shipped encoders (or that a run trains its own) and the shipped data; rows name their seed's encoders."""

@@ -102,7 +102,7 @@ class PoolingVsDynamicCompression(Study):
         return arms_of(settings)
 
     def check(self, settings: Settings) -> None:
-        """Raises MissingResource or InputError before any work if this run cannot be done."""
+        """Raises MissingResource, CheckpointError or InputError before any work if this run cannot be done."""
         for ratio in settings.ratios:
             if region_side(ratio) > 5:
                 raise InputError(f"ratios: learned connectors have kernels up to 25x, got {ratio}")
@@ -118,8 +118,8 @@ class PoolingVsDynamicCompression(Study):
             )
         if settings.scale == "small" and not settings.from_scratch:
             raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
-        if not trains_shared(settings) and not (WEIGHTS / "manifest.json").is_file():
-            raise MissingResource(f"the shared weights are not in {WEIGHTS}: add --from-scratch to train them first")
+        if not trains_shared(settings):
+            shipped.check_shared(WEIGHTS)
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes and encodes its films and trains the start that its arms share."""

@@ -99,13 +99,3 @@ def module_sha256(model: nn.Module) -> str:
     for name, parameter in sorted(model.named_parameters()):
         digest.update(name.encode() + parameter.detach().cpu().float().numpy().tobytes())
     return digest.hexdigest()
-
-
-def check_sha256(path: Path, expected: str) -> None:
-    """Raises CheckpointError unless the file is there with this sha256."""
-    if not path.is_file():
-        raise CheckpointError(f"{path} is missing; expected a file of sha256 {expected}")
-    if (found := sha256_file(path)) != expected:
-        raise CheckpointError(
-            f"{path}: expected sha256 {expected}, got {found} of {path.stat().st_size} bytes (truncated or changed?)"
-        )

@@ -23,13 +23,12 @@ from oryx.data import corpora
 from oryx.data.items import draw_item, generator
 from oryx.errors import MissingResource
 from oryx.grids import image_token_count
-from oryx.model.checkpoint_files import read_json
 from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.training.batches import END, VOCABULARY, loss_by_length, text_batch, to_patches
-from oryx.training.checkpoints import check_sha256, load_weights, save_weights
+from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import RECIPES, Phase, Recipe, recipe
 from oryx.training.shipped import WEIGHTS
@@ -290,15 +289,6 @@ def same_language_model(a: Recipe, b: Recipe) -> bool:
     """Whether the language models of two recipes have one shape."""
     shapes = ("text_width", "text_layers", "text_heads", "text_hidden")
     return all(getattr(a, name) == getattr(b, name) for name in shapes)
-
-
-def check_shared(folder: Path) -> None:
-    """Raises MissingResource if ``folder`` has no shared weights, CheckpointError if they are not its manifest's."""
-    if not (folder / "manifest.json").is_file():
-        raise MissingResource(f"the shared weights are not in {folder}: add --from-scratch to train them first")
-    stated = read_json(folder / "manifest.json")["sha256"]
-    for name in ("oryxvit", "reader"):
-        check_sha256(folder / f"{name}.safetensors", stated[name])
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from oryx.evidence.files import atomic_write_json
 from oryx.runs.seeds import longest_first, seeds_of
 from tests.toy import ToyStudy
 
@@ -13,6 +14,32 @@ def test_a_job_that_others_wait_for_shares_the_cores_with_its_like_only(tmp_path
     for seed in seeds_of(study, settings):
         assert [[job.threads for job in wave] for wave in seed.first] == [[threads]]
         assert [job.threads for job in seed.jobs] == [1, 1]
+
+
+class Looking(ToyStudy):
+    """Also looks at something, for which no arm waits."""
+
+    def beside(self, settings):
+        return ["looks"]
+
+    def run_job(self, settings, arm, seed, folder, progress):
+        if arm == "looks":
+            assert (folder.parent / "shared" / "done").exists()
+            atomic_write_json(folder / "looks.json", seed)
+        else:
+            super().run_job(settings, arm, seed, folder, progress)
+
+
+def test_what_no_arm_waits_for_is_done_beside_them_and_the_seed_is_not_finished_without_it(tmp_path):
+    study = Looking()
+    settings = study.settings({"from_scratch": True, "results": str(tmp_path)})
+    [seed] = seeds_of(study, settings)
+    assert [job.arm for job in seed.all_jobs] == ["shared", "native", "area_1", "looks"]
+    assert set(study.run(settings).rows["arm"]) == {"native", "area_1"} and seed.finished
+    (seed.folder / "arms" / "looks" / "done").unlink()
+    assert not seed.finished
+    study.run(settings)
+    assert seed.finished
 
 
 def test_long_arms_start_first_and_the_others_keep_their_order(tmp_path):
