@@ -16,6 +16,8 @@ LAB ?=
 EXTRAS ?= lab,dev
 REQUIRE ?=
 BIN := .venv/bin
+# Tests of one file stay together, because they share what is slow to make; files go to as many processes as there are cores.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 STAMP := .venv/.oryx-ready-$(EXTRAS)
 
 .PHONY: setup reproduce lab test unit browser bench weights clean
@@ -38,12 +40,12 @@ lab: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest $(PARALLEL) tests/unit
 	$(BIN)/python -m pytest tests/golden
-	$(BIN)/python -m pytest tests/integration tests/notebooks tests/browser $(addprefix --require ,$(REQUIRE))
+	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/notebooks tests/browser $(addprefix --require ,$(REQUIRE))
 
 unit: setup
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest $(PARALLEL) tests/unit
 
 browser:
 	$(MAKE) setup EXTRAS=lab,dev,browser

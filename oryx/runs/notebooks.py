@@ -19,7 +19,8 @@ from oryx.evidence.files import atomic_write_text
 from oryx.runs.seeds import seeds_of
 from oryx.runs.settings import StudySettings
 from oryx.runs.shards import held
-from oryx.runs.status import start_attempt, write_status
+from oryx.runs.status import read_status, start_attempt, write_status
+from oryx.runs.unchanged import complete, made_from
 from oryx.training.jobs import cores
 from oryx.training.progress import Display
 
@@ -48,6 +49,8 @@ def notebook_folder(study: Any, settings: StudySettings) -> Path:
 def execute(study: Any, settings: StudySettings) -> int:
     """Run the notebook with these settings; the executed copy is kept in the run's folder, also after a failure.
 
+    A copy that was executed to its end from the same code, settings, rows and publications stays as it is.
+
     ``status.json`` beside it says how it ended, written by this process. Returns 0, 4 (a cell raised: its error is
     printed), the code of the error if a cell raised one of ours (2 usage, 3 failed jobs), or 137 (the kernel was
     killed).
@@ -64,6 +67,10 @@ def execute(study: Any, settings: StudySettings) -> int:
 
     source, folder = notebook_path(study), notebook_folder(study, settings)
     status, partial = folder / "status.json", folder / "notebook.partial.ipynb"
+    runs_jobs = settings.source == "run"
+    if runs_jobs and _as_before(study, settings, source, folder):
+        print(f"{source.name}: nothing has changed since {folder / 'notebook.ipynb'} was executed")
+        return DONE
     state, message, code, note = "killed", "the run was stopped", KILLED, KILLED_NOTE
     with held(folder):
         start_attempt(status)
@@ -92,8 +99,16 @@ def execute(study: Any, settings: StudySettings) -> int:
             print(f"{source.name}: {message}; the same command goes on", file=sys.stderr)
         finally:
             _keep(partial, folder / "notebook.ipynb", f"notebooks/{source.name}", note)
-            write_status(status, state, message, seeds=list(settings.seeds))
+            made = {"made_from": made_from(study, settings, source)} if runs_jobs else {}
+            write_status(status, state, message, seeds=list(settings.seeds), **made)
     return code
+
+
+def _as_before(study: Any, settings: StudySettings, source: Path, folder: Path) -> bool:
+    status = read_status(folder / "status.json")
+    if status["state"] != "done" or not complete(folder):
+        return False
+    return status.get("made_from") == made_from(study, settings, source)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def describe_run(study: Any, settings: Any, seed: int, inputs: dict[str, str]) -
         "commit": commit,
         "dirty": dirty,
         "python": platform.python_version(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": versions(),
         "hardware": _hardware(),
         **inputs,
         **study.describe(settings),
@@ -80,6 +80,11 @@ def finish(manifest: dict, arms: dict[str, dict]) -> dict:
     own = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     largest = max((arm["peak_memory_mb"] for arm in arms.values()), default=0)
     return {**manifest, "end": now(), "arms": arms, "peak_memory_mb": {"parent": own, "largest_worker": largest}}
+
+
+def versions() -> dict[str, str]:
+    """The versions of the packages that a result rests on, as far as they are installed."""
+    return {name: version for name in PACKAGES if (version := _version(name))}
 
 
 def _version(name: str) -> str | None:

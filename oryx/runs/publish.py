@@ -34,10 +34,13 @@ MACHINE = ("pid", "born", "host")
 def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> Path:
     """Publish the run of these settings and seeds; returns the folder. The earlier one is replaced whole or not at all.
 
+    The executed notebook is kept of the default run of a scale only: that of another run is the same story with the
+    same pictures, half a megabyte each, and ``source="published"`` shows it again in seconds.
+
     Raises SettingsError for scale smoke, too few seeds or seeds outside 0 to 4, or a study that brings its own
     hypotheses, and RunError if a seed is unfinished, more than 1 % of the items failed, rows are of another split than
-    ``report`` or too large, the notebook was not executed with these settings, or the run was made from a tree with
-    uncommitted changes or outside git (``allow_dirty`` records that instead).
+    ``report`` or too large, the notebook that is to be kept was not executed with these settings, or the run was made
+    from a tree with uncommitted changes or outside git (``allow_dirty`` records that instead).
     """
     if settings.scale == "smoke":
         raise SettingsError("scale smoke is never published: its models are barely trained")
@@ -58,7 +61,8 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
         raise RunError(f"{run.failed} of {len(run.rows)} items failed; more than {MOST_FAILED:.0%} is not published")
     if (splits := sorted(run.rows["split"].unique())) != ["report"]:
         raise RunError(f"rows are of split {', '.join(splits)}: only 'report' is published")
-    notebook, target = _notebook(study, settings), study.published_folder(settings)
+    notebook = _notebook(study, settings) if settings.variant == settings.scale else None
+    target = study.published_folder(settings)
     with _staged(target) as staged:
         size = write_rows_xz(run.rows, staged / "rows.columns.jsonl.xz").stat().st_size
         if size > MOST_ROW_BYTES:
@@ -82,7 +86,7 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
 
 
 def redraw(study: Any, settings: StudySettings, allow_dirty: bool = False) -> Path:
-    """Draw a published run's figures and execute its notebook again, from its rows and with today's code.
+    """Draw a published run's figures and execute its notebook, if it has one, again: from its rows, with today's code.
 
     No row, table or verdict changes, and the manifest says when and from which commit it was redrawn. Raises
     MissingResource if nothing is published, RunError if the notebook fails or the tree has uncommitted changes
@@ -93,15 +97,17 @@ def redraw(study: Any, settings: StudySettings, allow_dirty: bool = False) -> Pa
         raise RunError("the tree has uncommitted changes: commit and redraw again, or add --allow-dirty")
     target, run = study.published_folder(settings), study.run(settings)
     seeds = json.loads((target / "manifest.json").read_text())["seeds"]
-    shown = replace(settings, seeds=tuple(map(int, seeds)))
-    if code := execute(study, shown):
-        raise RunError(f"the notebook of {target} ended with code {code}; what was published is unchanged")
+    shown, notebook = replace(settings, seeds=tuple(map(int, seeds))), None
+    if settings.variant == settings.scale:
+        if code := execute(study, shown):
+            raise RunError(f"the notebook of {target} ended with code {code}; what was published is unchanged")
+        notebook = notebook_folder(study, shown) / "notebook.ipynb"
     with _staged(target) as staged:
         shutil.copytree(target, staged, dirs_exist_ok=True)
         for drawn in (staged / "figures").glob("*.png"):
             drawn.unlink()
         study.draw(replace(run, folder=staged), shown)
-        _lighten(staged, notebook_folder(study, shown) / "notebook.ipynb")
+        _lighten(staged, notebook)
         manifest = json.loads((staged / "manifest.json").read_text())
         again = {"at": now(), "commit": commit, "dirty": dirty}
         atomic_write_json(staged / "manifest.json", {**manifest, "redrawn": again})
@@ -123,7 +129,7 @@ def _staged(target: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _lighten(staged: Path, notebook: Path) -> None:
+def _lighten(staged: Path, notebook: Path | None) -> None:
     """Pictures with palettes, here and in the executed notebook, six digits in tables, no figure's data twice."""
     for path in (*staged.glob("*.csv"), *(staged / "figures").glob("*.csv")):
         path.write_text(LONG_NUMBER.sub(lambda number: f"{float(number[0]):.6g}", path.read_text("utf-8")), "utf-8")
@@ -134,7 +140,8 @@ def _lighten(staged: Path, notebook: Path) -> None:
             path.unlink()
         elif path.suffix == ".png":
             path.write_bytes(with_palette(path.read_bytes()))
-    with_palette_in_notebook(notebook, staged / notebook.name)
+    if notebook is not None:
+        with_palette_in_notebook(notebook, staged / notebook.name)
 
 
 def _of_seeds(folder: Path, settings: StudySettings) -> tuple[dict[str, dict], dict[str, dict]]:

@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 from oryx.data.needles import VARIANTS, Trial, make_trial
 from oryx.processing.video import read_frames
 from oryx.report.plots import STYLE
-from oryx.training.video_reader import video_recipe
 
 SHOWN = 12
+SIZE = (32, 32)
+"""Height and width of the frames that the small readers see."""
 
 
 def gallery(settings: Any) -> Figure:
     """A row per variant: frames of a complete file, decoded; needle frames marked orange, distractors blue."""
-    size = video_recipe("nano").size
-    trials = [make_trial(settings.split, variant, SHOWN, 0.5, 0, size) for variant in VARIANTS]
+    trials = [make_trial(settings.split, variant, SHOWN, 0.5, 0, SIZE) for variant in VARIANTS]
     with mpl.rc_context(STYLE), tempfile.TemporaryDirectory() as folder:
         figure = Figure(figsize=(10, 1.02 * len(trials)), layout="constrained")
         for axes, trial in zip(figure.subplots(len(trials), SHOWN), trials, strict=True):

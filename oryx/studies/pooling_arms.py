@@ -19,6 +19,12 @@ PATCH = 8
 FULL = 1
 """The ratio at which every arm learned first; no arm compresses there."""
 
+CLIP_FRAMES = 8
+"""Frames of a real clip that are shown, evenly chosen and squeezed to the study's square."""
+
+STORY = 1
+"""Which short story the attention maps show."""
+
 
 @dataclass(frozen=True)
 class Arm:

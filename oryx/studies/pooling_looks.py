@@ -11,19 +11,22 @@ from oryx.grids import uniform_indices
 from oryx.model.compressor import DynamicCompressor
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.long_video import FrameTokens
-from oryx.studies.pooling_arms import ARMS, compressed_ratios, input_side, picture_side, ratios_of, region_side
+from oryx.studies.pooling_arms import (
+    ARMS,
+    CLIP_FRAMES,
+    STORY,
+    compressed_ratios,
+    input_side,
+    picture_side,
+    ratios_of,
+    region_side,
+)
 from oryx.studies.pooling_features import Features, stories
 from oryx.studies.pooling_shift import attention_map
 from oryx.training.video_answers import ask, read_videos
 
-CLIP_FRAMES = 8
-"""Frames of a real clip that are shown, evenly chosen and squeezed to the study's square."""
-
 MOST_SAID = 12
 """Tokens of an answer about a real clip."""
-
-STORY = 1
-"""Which short story the maps show."""
 
 
 def looks(settings: Any, arm: str, model: OryxForConditionalGeneration, features: Features) -> dict:

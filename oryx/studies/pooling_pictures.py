@@ -12,8 +12,7 @@ from oryx.data.stories import SIZE, make_story
 from oryx.grids import uniform_indices
 from oryx.processing.video import read_frames
 from oryx.report.plots import STYLE
-from oryx.studies.pooling_arms import cache_folder
-from oryx.studies.pooling_looks import CLIP_FRAMES, STORY
+from oryx.studies.pooling_arms import CLIP_FRAMES, STORY, cache_folder
 
 COLOURS = "cividis"
 SHOWN = 8

@@ -58,6 +58,26 @@ def test_every_ending_leaves_a_notebook_an_honest_status_and_its_code(tmp_path, 
     assert not (folder / "notebook.partial.ipynb").exists()
 
 
+def test_a_notebook_is_executed_again_only_if_something_has_changed(tmp_path, capsys, monkeypatch):
+    study, settings, folder = toy(tmp_path)
+    executed, job = folder / "notebook.ipynb", folder / "seed-0" / "arms" / "native"
+
+    def executes() -> bool:
+        before = executed.stat().st_mtime_ns if executed.exists() else 0
+        assert execute(study, settings) == 0
+        again = executed.stat().st_mtime_ns != before
+        assert again != ("nothing has changed" in capsys.readouterr().out)
+        return again
+
+    assert executes() and not executes()
+    (job / "done").unlink()
+    assert executes() and not executes(), "a job was done again"
+    (folder / "verdicts.json").unlink()
+    assert executes() and not executes(), "a part of the run was missing"
+    monkeypatch.setattr(ToyStudy, "weights", "other")
+    assert executes() and not executes(), "the weights have changed"
+
+
 def test_two_notebooks_on_one_run_are_refused(tmp_path):
     study, settings, folder = toy(tmp_path)
     with held(folder), pytest.raises(RunError, match="is in use by process"):

@@ -87,9 +87,9 @@ def test_a_run_away_from_the_defaults_is_published_beside_the_default_one(ready)
     study.run(other)
     committed(study.run_folder(other))
     (study.run_folder(other) / "figures").mkdir(exist_ok=True)
-    executed(study.run_folder(other))
     target = publish(study, other)
     assert target.name == f"nano,steps={other.steps}" and default.exists()
+    assert not (target / "notebook.ipynb").exists(), "the default run's notebook, with other parameters"
     assert "no comparison" not in study.collect(other).comparison
 
 
