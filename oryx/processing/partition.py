@@ -2,7 +2,7 @@
 
 For encoders that read one square size only. The picture is scaled, its shape kept, into the best of a few canvases made
 of whole tiles and padded; each tile is encoded by itself; the tiles' features are put together again, the padding's are
-cut off, and those of the thumbnail are set before them. Which canvas: transformers' own ``select_best_resolution``.
+cut off, and those of the thumbnail are set before them.
 """
 
 from dataclasses import dataclass
@@ -25,13 +25,20 @@ class Partition:
     tiles: tuple[Grid, ...] = LLAVA_NEXT_TILES
 
     def canvas(self, size: Size) -> Grid:
-        """The (rows, columns) of tiles for a picture of ``size``: least loss of pixels first, then least waste."""
-        # here, not above: plans and tables need the rest of this module, and transformers takes a second to import
-        from transformers.image_processing_utils import select_best_resolution
+        """The (rows, columns) of tiles for a picture of ``size``: least loss of pixels first, then least waste.
 
-        sizes = [(rows * self.side, columns * self.side) for rows, columns in self.tiles]
-        height, width = select_best_resolution(check_size(size), sizes)
-        return height // self.side, width // self.side
+        The choice of transformers' ``select_best_resolution``, which a test holds it to; that function costs three
+        seconds of imports.
+        """
+        height, width = check_size(size)
+
+        def merit(tiles: Grid) -> tuple[int, int]:
+            rows, columns = (count * self.side for count in tiles)
+            scale = min(columns / width, rows / height)
+            kept = min(int(width * scale) * int(height * scale), width * height)
+            return kept, kept - rows * columns
+
+        return max(self.tiles, key=merit)
 
     def inner(self, size: Size) -> Size:
         """The (height, width) of a picture of ``size`` on its canvas, shape kept, at least one pixel."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 
 from oryx.data.needles import VARIANTS, Trial, make_trial
@@ -16,29 +17,34 @@ SIZE = (32, 32)
 """Height and width of the frames that the small readers see."""
 
 
+BORDER, GAP = 2, 2
+"""Pixels of a frame's coloured edge, and of the white between edges."""
+
+
 def gallery(settings: Any) -> Figure:
     """A row per variant: frames of a complete file, decoded; needle frames marked orange, distractors blue."""
     trials = [make_trial(settings.split, variant, SHOWN, 0.5, 0, SIZE) for variant in VARIANTS]
     with mpl.rc_context(STYLE), tempfile.TemporaryDirectory() as folder:
-        figure = Figure(figsize=(10, 1.02 * len(trials)), layout="constrained")
-        for axes, trial in zip(figure.subplots(len(trials), SHOWN), trials, strict=True):
+        figure = Figure(figsize=(10, 1.1 * len(trials)), layout="constrained")
+        for axis, trial in zip(figure.subplots(len(trials)), trials, strict=True):
             frames = read_frames(trial.file(Path(folder)).path, range(SHOWN))
-            for place, (axis, frame) in enumerate(zip(axes, frames, strict=True)):
-                _show(axis, frame, _mark(trial, place))
+            marked = [_edged(frame, _mark(trial, place)) for place, frame in enumerate(frames)]
+            axis.imshow(np.concatenate(marked, 1), interpolation="nearest")
+            axis.set_axis_off()
             text = f"{trial.needle.variant}: “{trial.needle.question}” → “{trial.needle.answer}”"
-            axes[0].set_title(text, loc="left", fontsize=8.5)
+            axis.set_title(text, loc="left", fontsize=8.5)
     return figure
 
 
-def _mark(trial: Trial, place: int) -> str | None:
+def _mark(trial: Trial, place: int) -> tuple[int, int, int]:
     if place in trial.needles:
-        return "#E69F00"
-    return "#0072B2" if place in trial.others else None
+        return (230, 159, 0)
+    return (0, 114, 178) if place in trial.others else (255, 255, 255)
 
 
-def _show(axis, frame, mark: str | None) -> None:
-    axis.imshow(frame)
-    axis.set_xticks([])
-    axis.set_yticks([])
-    for spine in axis.spines.values():
-        spine.set(visible=mark is not None, color=mark or "none", linewidth=3)
+def _edged(frame: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """The frame (H, W, 3) with an edge of that colour, and white around."""
+    height, width, _ = frame.shape
+    edged = np.full((height + 2 * BORDER, width + 2 * BORDER, 3), colour, np.uint8)
+    edged[BORDER:-BORDER, BORDER:-BORDER] = frame
+    return np.pad(edged, ((0, 0), (0, 2 * GAP), (0, 0)), constant_values=255)

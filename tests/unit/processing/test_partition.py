@@ -22,6 +22,16 @@ def test_the_canvases_are_those_of_transformers_llava_next():
     assert sorted((h // side, w // side) for h, w in config.image_grid_pinpoints) == sorted(LLAVA_NEXT_TILES)
 
 
+@settings(max_examples=200)
+@given(SIDES, SIDES, st.sampled_from((16, 24, 48)))
+def test_the_canvas_is_the_one_that_transformers_chooses(height, width, side):
+    from transformers.image_processing_utils import select_best_resolution
+
+    sizes = [(rows * side, columns * side) for rows, columns in LLAVA_NEXT_TILES]
+    chosen = select_best_resolution((height, width), sizes)
+    assert Partition(side).canvas((height, width)) == tuple(length // side for length in chosen)
+
+
 @settings(max_examples=60)
 @given(SIDES, SIDES)
 def test_a_picture_fits_its_canvas_and_touches_two_of_its_edges(height, width):
