@@ -54,6 +54,13 @@ def throughput(runs: Sequence[Published], benchmarks: str) -> Answer:
     native = tables(block("native-encoding", benchmarks))
     for lines in native:
         answer.tables.append(("Packed, padded, partition and fixed squares (docs/benchmarks.md)", lines))
+    against = [row for lines in native for row in lines if "against" in row]
+    for case in ("equal tokens", "equal pixels"):
+        if ratios := [float(row["pictures/s"]) for row in against if row["against"].endswith(case)]:
+            answer.text.append(
+                f"Packed native against batches of equal squares (one a picture, or tiles) at {case}: "
+                f"{_span(min(ratios), max(ratios))} times the pictures a second ({len(ratios)} measurements, CPU)."
+            )
     if not native:
         answer.text.append("Packed against squares of one size and against tiles: not measured yet.")
         answer.status = PARTLY if speeds else NOT_MEASURED

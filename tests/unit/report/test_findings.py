@@ -78,6 +78,11 @@ def test_answers_come_from_results_and_benchmarks_or_say_that_nothing_was_measur
     assert not any(re.search(r"\d times", text) for text in bare["throughput"].text)
     full = {answer.id: answer for answer in told(runs, read())}
     assert full["throughput"].status != "not measured"
+    lines = (
+        "| mix | against | pictures/s |\n| --- | --- | --- |\n| A | fixed, equal tokens | 0.75 |\n| A | padded | 3 |\n"
+    )
+    [said] = told([], f"<!-- native-encoding -->\n{lines}<!-- end -->\n")[:1]
+    assert any("at equal tokens: 0.75 times the pictures a second (1 measurements" in text for text in said.text)
     scores = next(lines for caption, lines in bare["several_scores"].tables)
     mlvu = next(line for line in scores if line["model"] == "Oryx-1.5 7B" and line["benchmark"] == "MLVU")
     assert mlvu["spread"] == "5.4" and "63.8" in mlvu["published"] and "69.2" in mlvu["published"]
