@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -70,25 +69,26 @@ def test_bare_papermill_refuses_a_misspelt_parameter_or_a_mistyped_value(tmp_pat
         ({"sacle": "smoke"}, "unknown parameter 'sacle'"),
         ({"seeds": "0,x"}, r"seeds\[1\]: expected a whole number"),
     ]
-    began = time.monotonic()
     for number, notebook in enumerate(sorted((ROOT / "notebooks").glob("*.ipynb"))):
         study = "seeds: list" in notebook.read_text(encoding="utf-8")  # others know no seeds at all
         given, message = wrong[number % 2 if study else 0]
         with pytest.raises(PapermillExecutionError, match=message):
             papermill.execute_notebook(
-                notebook, tmp_path / notebook.name, {"scale": "smoke", **given}, progress_bar=False, cwd=ROOT
+                notebook,
+                tmp_path / notebook.name,
+                {"scale": "smoke", "results": str(tmp_path / "results"), **given},
+                progress_bar=False,
+                cwd=ROOT,
             )
-    assert time.monotonic() - began < 60, "refused before any training"
+    assert not (tmp_path / "results").exists(), "refused before any work"
 
 
 def test_the_paper_against_ours_is_a_report_over_results(tmp_path):
     """No study: executed by the verb ``report``, through the same runner, over whatever is published."""
     publish(tmp_path, answers({seed: {"native": 18, "area_matched": 9} for seed in range(3)}))
-    began = time.monotonic()
     command = [sys.executable, "-m", "oryx", "report", "--notebook", "--results", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert time.monotonic() - began < 60
     folder = tmp_path / "runs" / "paper_vs_ours" / "all" / "published"
     assert str(folder / "notebook.ipynb") in done.stdout and (tmp_path / "runs" / "report.html").exists()
     assert read_status(folder / "status.json")["state"] == "done"
