@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from oryx.report.plots import MARKERS, OKABE_ITO, STYLE
 from oryx.report.pooling_plots import KINDS
@@ -80,12 +81,15 @@ def on_demand_figure(rows: pd.DataFrame, kinds: Sequence[str] = KINDS) -> tuple[
                 axis.plot(getattr(line, cost), line.score, marker, ms=size, color=colour, mfc="none", mew=1.3)
             axis.set_xscale("log", base=2 if cost == "visual_tokens" else 10)
             axis.set_xlabel(label)
+            axis.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+            if cost != "visual_tokens":
+                axis.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+                axis.xaxis.set_minor_formatter(NullFormatter())
         axes[0].set_ylabel("share of right answers")
-        axes[0].xaxis.set_major_formatter(lambda v, _: f"{v:g}")
         for i, ratio in enumerate(ratios):
             axes[-1].plot([], [], "o", mfc="none", color=OKABE_ITO[i % len(OKABE_ITO)], label=f"{ratio}x")
         for i, side in enumerate(sides):
-            axes[-1].plot([], [], MARKERS[i % len(MARKERS)], mfc="none", color="#444444", label=f"{side} px")
+            axes[-1].plot([], [], MARKERS[i % len(MARKERS)], mfc="none", color="#444444", label=f"{side:g} px")
         for i, count in enumerate(frames):
             axes[-1].plot([], [], "o", mfc="none", color="#444444", ms=3.5 + 2.2 * i, label=f"{count} frames")
         handles, labels = axes[-1].get_legend_handles_labels()
