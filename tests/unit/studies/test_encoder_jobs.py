@@ -25,12 +25,12 @@ def test_public_weights_are_continued_and_asked(public, tmp_path):
     few = {"train_items": 8, "train_steps": 1, "batch": 2, "text_items": 1, "object_items": 1, "look_items": 8}
     settings = STUDY.settings({"scale": "smoke", "siglip": public, **few})
     STUDY.check(settings)
-    first, last = STUDY.prepare(settings, 0)
+    [first], [last] = STUDY.prepare(settings, 0), STUDY.beside(settings)
     for job in first:
         (tmp_path / job).mkdir()
         train(settings, job.removeprefix("encoder_"), 0, tmp_path / job, lambda what, done, total: None)
-    (tmp_path / last[0]).mkdir()
-    look_at(settings, 0, tmp_path / last[0], lambda what, done, total: None)
+    (tmp_path / last).mkdir()
+    look_at(settings, 0, tmp_path / last, lambda what, done, total: None)
     looks = (tmp_path / last[0] / "looks.json").read_text()
     assert "attention distance" in looks and "retrieval" not in looks, "public weights have another tokenizer"
     base = {"schema": 1, "study": STUDY.id, "seed": 0, "settings_hash": settings.settings_hash, "data_hash": "d"}
