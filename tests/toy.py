@@ -98,3 +98,12 @@ class ChangedToyStudy(ToyStudy):
     """The same study after its shipped weights have changed."""
 
     weights = "other"
+
+
+class ThreadsToyStudy(ToyStudy):
+    """Writes down how many threads torch may use in a job."""
+
+    def run_job(self, settings, arm: str, seed: int, folder: Path, progress):
+        import torch
+
+        atomic_write_json(folder / "threads.json", torch.get_num_threads())

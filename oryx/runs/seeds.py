@@ -12,7 +12,7 @@ from oryx.evidence.files import atomic_write_json
 from oryx.runs import provenance
 from oryx.runs.shards import held, shard_folder
 from oryx.runs.status import read_status, start_attempt, write_status
-from oryx.training.jobs import Failure, Job, cores, run_jobs
+from oryx.training.jobs import Failure, Job, run_jobs
 from oryx.training.nursery import Nursery, can_fork
 
 
@@ -22,22 +22,16 @@ class Seed:
     def __init__(self, study: Any, settings: Any, seed: int, inputs: dict[str, str]):
         self.study, self.settings, self.seed, self.inputs = study, settings, seed, inputs
         self.folder = shard_folder(study.run_folder(settings), seed)
-        # All others wait for these, so they share the cores among them; by the seeds of the settings, not by those that
-        # are left to do: a run that goes on after a kill must take the same steps. Smoke's are too small to share.
-        free = 1 if settings.scale == "smoke" else (settings.jobs or cores()) // len(settings.seeds)
-        waves = study.prepare(settings, seed)
-        self.first = [[self._job(name, max(1, free // len(wave))) for name in wave] for wave in waves]
+        self.first = [[self._job(name) for name in wave] for wave in study.prepare(settings, seed)]
         self.jobs = [self._job(arm) for arm in study.arms(settings)]
         self.beside = [self._job(name) for name in study.beside(settings)]
 
-    def _job(self, arm: str, threads: int = 1) -> Job:
+    def _job(self, arm: str) -> Job:
         folder = self.folder / "arms" / arm
         place = f"{type(self.study).__module__}:{type(self.study).__qualname__}"
         study, settings = self.study, self.settings
         processes = study.processes(settings, arm)
-        return Job(
-            place, settings.to_dict(), arm, self.seed, folder, study.needs_torch, self.inputs, threads, processes
-        )
+        return Job(place, settings.to_dict(), arm, self.seed, folder, study.needs_torch, self.inputs, processes)
 
     @property
     def all_jobs(self) -> list[Job]:

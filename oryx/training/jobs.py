@@ -1,4 +1,4 @@
-"""Run (arm, seed) jobs as processes, as many at a time as there are cores; one thread each unless a job says more.
+"""Run (arm, seed) jobs as processes of one thread each, as many at a time as there are cores.
 
 Notebook, command line and cluster all call this; nothing else starts trainings. A job that is marked done is skipped,
 one that was stopped goes on from its own checkpoints and rows, one that fails leaves the others alone.
@@ -26,8 +26,8 @@ SHOW_SECONDS = 0.5
 class Job:
     """One arm with one seed; ``folder`` takes its rows, checkpoints, log and the mark that it is done.
 
-    ``inputs``: hashes of what the job reads beside its settings (shared weights, data). ``threads``: of its process.
-    ``processes``: that do it together; more than one are started by torch's launcher and find each other by accelerate.
+    ``inputs``: hashes of what the job reads beside its settings (shared weights, data). ``processes``: that do it
+    together; more than one are started by torch's launcher and find each other by accelerate.
     """
 
     study: str
@@ -37,7 +37,6 @@ class Job:
     folder: Path
     torch: bool = True
     inputs: dict = field(default_factory=dict)
-    threads: int = 1
     processes: int = 1
 
     @property
@@ -133,10 +132,7 @@ def run_jobs(
 def _start(job: Job, nursery: Nursery | None) -> subprocess.Popen | Child:
     job.folder.mkdir(parents=True, exist_ok=True)
     description = job.folder / "job.json"
-    fields = {
-        name: getattr(job, name)
-        for name in ("study", "settings", "arm", "seed", "torch", "inputs", "threads", "processes")
-    }
+    fields = {name: getattr(job, name) for name in ("study", "settings", "arm", "seed", "torch", "inputs", "processes")}
     atomic_write_json(description, {**fields, "folder": str(job.folder), "parent": os.getpid()})
     if nursery is not None and job.torch and job.processes == 1:
         return nursery.start([str(description)], job.folder / "log.txt")

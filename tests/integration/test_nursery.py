@@ -21,9 +21,9 @@ pytestmark = [
 ]
 
 
-def jobs_in(folder: Path, **values) -> list[Job]:
+def jobs_in(folder: Path, study: str = "ToyStudy", **values) -> list[Job]:
     settings = ToyStudy().settings(values).to_dict()
-    return [Job("tests.toy:ToyStudy", settings, arm, 0, folder / arm, torch=True) for arm in ("native", "area_1")]
+    return [Job(f"tests.toy:{study}", settings, arm, 0, folder / arm, torch=True) for arm in ("native", "area_1")]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,12 @@ def nursery():
 
 def children_of(nursery: Nursery) -> list[psutil.Process]:
     return psutil.Process(nursery.process.pid).children()
+
+
+def test_every_worker_has_one_thread(tmp_path, nursery):
+    plain, forked = (jobs_in(tmp_path / how, "ThreadsToyStudy") for how in ("plain", "forked"))
+    assert run_jobs(plain) == run_jobs(forked, nursery=nursery) == []
+    assert {(job.folder / "threads.json").read_text() for job in (*plain, *forked)} == {"1\n"}
 
 
 def test_forked_workers_do_and_fail_as_plain_ones(tmp_path, nursery):

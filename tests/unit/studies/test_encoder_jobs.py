@@ -31,7 +31,7 @@ def test_public_weights_are_continued_and_asked(public, tmp_path):
         train(settings, job.removeprefix("encoder_"), 0, tmp_path / job, lambda what, done, total: None)
     (tmp_path / last).mkdir()
     look_at(settings, 0, tmp_path / last, lambda what, done, total: None)
-    looks = (tmp_path / last[0] / "looks.json").read_text()
+    looks = (tmp_path / last / "looks.json").read_text()
     assert "attention distance" in looks and "retrieval" not in looks, "public weights have another tokenizer"
     base = {"schema": 1, "study": STUDY.id, "seed": 0, "settings_hash": settings.settings_hash, "data_hash": "d"}
     for arm in ("siglip_partition", "oryxvit_native"):
