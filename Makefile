@@ -42,7 +42,8 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit
 	$(BIN)/python -m pytest tests/golden
-	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/notebooks tests/browser $(addprefix --require ,$(REQUIRE))
+	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/notebooks $(addprefix --require ,$(REQUIRE))
+	$(BIN)/python -m pytest tests/browser $(addprefix --require ,$(REQUIRE))  # alone: a page waits for kernel and clicks
 
 unit: setup
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit
