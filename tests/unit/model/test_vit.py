@@ -50,7 +50,9 @@ def test_position_gather_equals_interpolation(grids, side):
     torch.testing.assert_close(gathered, resampled, atol=2e-6, rtol=1e-5)
     weights = torch.randn_like(gathered)
     a, b = (torch.autograd.grad((out * weights).sum(), tower.pos_embed)[0] for out in (gathered, resampled))
-    torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+    # many tokens add up in one entry of a small table: what float32 loses grows with the sum of their sizes
+    room = 1e-6 * float(weights.abs().sum(0).max())
+    torch.testing.assert_close(a, b, atol=room, rtol=1e-4)
 
 
 def test_the_tables_own_grid_gets_it_unchanged():
