@@ -17,6 +17,7 @@ from oryx.grids import Grid, token_count
 from oryx.model.assembly import plan_batch
 from oryx.model.compressor import build_compressor, compress_maps
 from oryx.model.config import IGNORED_LABEL, OryxConfig
+from oryx.model.last_layer import last_layer_from
 from oryx.model.layout import Layout, read_spec
 from oryx.model.projector import Projector
 from oryx.model.vit import OryxViT
@@ -229,22 +230,31 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
             expanded = self.expand(input_ids, attention_mask, labels, *visual)
             input_ids, inputs_embeds, labels = None, expanded.inputs_embeds, expanded.labels
             attention_mask, position_ids = expanded.attention_mask, expanded.position_ids
+            if labels is not None and past_key_values is None and self.config.tokenizer_padding_side == "right":
+                # what stands behind a token never reaches it: without a mask attention is plainly causal, half the work
+                attention_mask = position_ids = None
         elif position_ids is None and past_key_values is None and attention_mask is not None:
             position_ids = (attention_mask.long().cumsum(1) - 1).clamp(min=0)
-        supervised = None
+        supervised, length, first = None, (input_ids if inputs_embeds is None else inputs_embeds).shape[1], 0
         if labels is not None:
             supervised = labels[:, 1:] >= 0
             logits_to_keep = supervised.any(0).nonzero()[:, 0]
-        out = self.language_model(
-            input_ids=input_ids,
-            inputs_embeds=inputs_embeds,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            use_cache=use_cache,
-            logits_to_keep=logits_to_keep,
-            **kwargs,
-        )
+            first = int(logits_to_keep[0]) if len(logits_to_keep) else 0
+        elif isinstance(logits_to_keep, int) and logits_to_keep:
+            first = length - logits_to_keep
+        if kwargs.get("output_hidden_states") or kwargs.get("output_attentions"):
+            first = 0
+        with last_layer_from(self.language_model, first) as start:
+            out = self.language_model(
+                input_ids=input_ids,
+                inputs_embeds=inputs_embeds,
+                attention_mask=attention_mask,
+                position_ids=position_ids,
+                past_key_values=past_key_values,
+                use_cache=use_cache,
+                logits_to_keep=logits_to_keep if labels is None else logits_to_keep - start,
+                **kwargs,
+            )
         if labels is not None:
             # columns where any sample is supervised were computed; of these each sample keeps its own
             out.logits = out.logits[supervised[:, logits_to_keep]]

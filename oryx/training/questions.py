@@ -84,7 +84,7 @@ def answers_loss(
     turns = Turns(*(part.to(device) for part in vars(lay_out(samples)).values()))
     text = model.get_input_embeddings()(turns.ids)
     positions = torch.cat([torch.arange(length, device=device).expand(len(shown), -1), turns.place + length], 1)
-    logits = model.language_model(
+    logits = model(
         inputs_embeds=torch.cat([shown.to(text.dtype), text], 1),
         attention_mask=turns_mask(turns.turn, length),
         position_ids=positions,

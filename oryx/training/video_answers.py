@@ -44,7 +44,7 @@ def read_videos(
     embeds = model.expand(before, **batch).inputs_embeds
     cache = DynamicCache(config=model.language_model.config)
     # the mask is left out: no video is padded, and attention without a mask is the fast path
-    model.language_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return ReadVideos(model, dialogue, cache, embeds.shape[1], len(videos))
 
 
