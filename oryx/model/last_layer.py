@@ -26,10 +26,11 @@ def last_layer_from(language_model: PreTrainedModel, first: int) -> Iterator[int
 
     Of L positions it gives hidden states or logits (B, L - first, width); a cache is filled with all L. Gives the
     position at which the output really begins: 0, all of it, for language models that are not among KNOWN, other
-    attention than "sdpa", dropout, and gradient checkpointing (which calls a layer again after the context has ended).
+    attention than "sdpa", dropout, torch.compile, and gradient checkpointing (which calls a layer again after the
+    context has ended).
     """
     layers = getattr(language_model.get_decoder(), "layers", None)
-    if first < 1 or not layers or not _known(layers[-1]):
+    if first < 1 or torch.compiler.is_compiling() or not layers or not _known(layers[-1]):
         yield 0
         return
     layer = layers[-1]
@@ -72,6 +73,8 @@ def _from(
     k, _ = apply_rotary_pos_emb(k, k[:, :0], cos, sin)
     if past_key_values is not None:
         k, v = past_key_values.update(k, v, attention.layer_idx)
+        if attention_mask is None:  # a static cache has room behind what it was given
+            k, v = (part[:, :, : int(past_key_values.get_seq_length(attention.layer_idx))] for part in (k, v))
     k, v = (repeat_kv(part, attention.num_key_value_groups) for part in (k, v))
     if attention_mask is None:  # causal, the last position sees all
         queries, keys = q.shape[2], k.shape[2]

@@ -22,6 +22,7 @@ from oryx.processing.resolution import Resolution
 from oryx.runs.settings import StudySettings, setting
 from oryx.studies.base import Study
 from oryx.training import shipped
+from oryx.training.recipes import trainers
 
 TEXT_TASKS = ("number", "word", "list", "page")
 OBJECT_TASKS = ("icon", "clipart", "photo")
@@ -135,6 +136,10 @@ class NativeVsFixedResolution(Study):
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """From scratch (always at smoke, barely trained), each seed trains its own shared weights first."""
         return [[SHARED]] if trains_shared(settings) else []
+
+    def processes(self, settings: Settings, arm: str) -> int:
+        """Several processes share the training that all arms wait for."""
+        return trainers(settings.scale) if arm == SHARED else 1
 
     def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
         """What the numbers rest on beside the settings: the shared weights and the shipped data."""

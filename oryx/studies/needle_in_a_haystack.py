@@ -32,11 +32,12 @@ from oryx.studies.needle_arms import (
     whole_grid,
 )
 from oryx.training import shipped
+from oryx.training.recipes import trainers
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SHARED = "shared"
+SHARED, READER_JOB = "shared", "video_reader"
 CORPORA = (*HAYSTACKS, "icons")
 WEIGHTS = shipped.WEIGHTS / "nano"
 SECONDS_A_STEP, SECONDS_A_THOUSAND_TOKENS = 0.1, 0.09
@@ -141,12 +142,14 @@ class NeedleInAHaystack(Study):
             shipped.check_video_reader(WEIGHTS)
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
-        """Each seed first writes its files and (from scratch, or at smoke) trains the shared reader."""
-        return [] if settings.scale == "paper" else [[SHARED]]
+        """Each seed first writes its files, then (from scratch, or at smoke) trains its reader of frames."""
+        if settings.scale == "paper":
+            return []
+        return [[SHARED], [READER_JOB]] if trains_shared(settings) else [[SHARED]]
 
     def processes(self, settings: Settings, arm: str) -> int:
-        """Released weights are asked by several processes if the settings say so."""
-        return settings.processes
+        """Released weights are asked by as many as the settings say; the reader is trained by several."""
+        return trainers(settings.scale) if arm == READER_JOB else settings.processes
 
     def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
         """What the numbers rest on beside the settings: the reader of frames, the shipped data, one's own video."""
@@ -214,8 +217,10 @@ class NeedleInAHaystack(Study):
         from oryx.studies import needle_jobs, needle_released
 
         if arm == SHARED:
-            return needle_jobs.prepare(settings, seed, folder, progress)
-        shared = folder.parent / SHARED if trains_shared(settings) else WEIGHTS
+            return needle_jobs.prepare(settings, seed)
+        if arm == READER_JOB:
+            return needle_jobs.train_reader(settings, seed, folder, progress)
+        shared = folder.parent / READER_JOB if trains_shared(settings) else WEIGHTS
         base = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
         base |= self.hashes(settings, shared)
         if settings.scale == "paper":

@@ -15,7 +15,7 @@ from oryx.evidence.files import atomic_write_json
 from oryx.evidence.store import RowWriter
 from oryx.grids import Grid, video_token_count
 from oryx.model.positions import set_positions
-from oryx.studies.needle_arms import ARMS, arm_cells, audit_cells, cache_folder, recipe_scale, trains_shared
+from oryx.studies.needle_arms import ARMS, arm_cells, audit_cells, cache_folder, recipe_scale
 from oryx.studies.needle_asking import Asker
 from oryx.studies.needle_videos import HaystackFiles, NeedleCodes, TrialVideos, frame_cache, write_files
 from oryx.training.loop import TrainPlan
@@ -25,13 +25,17 @@ from oryx.training.video_reader import VideoRecipe, load_video_reader, train_vid
 Progress = Callable[[str, int, int], None]
 
 
-def prepare(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
-    """Write the haystacks and the bank of training frames; from scratch (and at smoke) train the reader of frames."""
+def prepare(settings: Any, seed: int) -> None:
+    """Write the haystacks and the bank of training frames."""
     recipe = video_recipe(recipe_scale(settings))
     write_files(_files(settings, recipe), _bank(settings, recipe, seed))
-    if trains_shared(settings):
-        frames = make_bank(**_bank(settings, recipe, seed))
-        train_video_reader(recipe, seed, folder, frames, lambda done, total: progress("train", done, total))
+
+
+def train_reader(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
+    """Train the reader of frames that all arms start from; its frames must lie in the cache."""
+    recipe = video_recipe(recipe_scale(settings))
+    frames = make_bank(**_bank(settings, recipe, seed))
+    train_video_reader(recipe, seed, folder, frames, lambda done, total: progress("train", done, total))
 
 
 def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base: dict, progress: Progress) -> None:

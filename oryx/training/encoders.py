@@ -7,8 +7,7 @@ which the same pictures reach them in the same steps: ``control``, squeezed into
 at native size.
 The authors made OryxViT so (maintainers' answer in the public repository: from SigLIP, a small language model as
 interface, cross-entropy on text); the control is ours. What ships lies in ``oryx/weights/nano/`` and was made by that
-command. On several GPUs: ``accelerate launch -m oryx.training.encoders ...``, which splits every batch of the continued
-encoders; SigLIP's loss compares all pairs of a batch, so each process computes it whole.
+command. On several GPUs: ``accelerate launch -m oryx.training.encoders ...``, which splits every batch.
 """
 
 import argparse
@@ -32,7 +31,16 @@ from oryx.processing.resolution import Resolution
 from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import Phase, Recipe, encoder_recipe
-from oryx.training.shared import WEIGHTS, build_siglip, load_siglip, reader_loss, train_siglip, warm_reader
+from oryx.training.shared import (
+    WEIGHTS,
+    build_siglip,
+    draw_reader_batch,
+    load_siglip,
+    reader_loss,
+    train_siglip,
+    warm_reader,
+)
+from oryx.training.turns import InTurns
 
 CONTINUED = {"control": "fixed", "oryxvit": "native"}
 """Encoder -> the size at which it is continued."""
@@ -90,7 +98,8 @@ def continue_encoder(
     model = warm_reader(r, tower.config, seed + 1)
     model.vision_tower = tower
     plan = TrainPlan(r.reader_steps, r.reader_rate)
-    loss = partial(reader_loss, r, seed, fit=partial(_at, size))
+    drawn = InTurns(partial(draw_reader_batch, r, seed, fit=partial(_at, size)), r.reader_steps)
+    loss = partial(reader_loss, r, drawn)
     curve = train(model, loss, plan, folder / f"{name}.pt", progress)
     if PartialState().is_main_process:
         save_weights(folder / encoder_file(name), tower, torch.int8)

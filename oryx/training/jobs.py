@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,7 +105,7 @@ def run_jobs(
     display, shown = Display(jobs, workers), time.monotonic()
     try:
         while waiting or running:
-            while waiting and len(running) < workers:
+            while waiting and _room(waiting[0], running.values(), workers):
                 job = waiting.pop(0)
                 started(job)
                 running[_start(job, nursery)] = job
@@ -127,6 +127,11 @@ def run_jobs(
             process.wait()
         display.close()
     return failures
+
+
+def _room(job: Job, running: Collection[Job], workers: int) -> bool:
+    """Whether ``job`` may start beside the running ones; one of more processes than there are workers runs alone."""
+    return not running or sum(other.processes for other in running) + job.processes <= workers
 
 
 def _start(job: Job, nursery: Nursery | None) -> subprocess.Popen | Child:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from oryx.training.checkpoints import load_checkpoint, save_checkpoint
@@ -53,7 +54,9 @@ def train(
     saved there at least every ``checkpoint_seconds`` and a run goes on from it; parameters that do not require a
     gradient are left alone.
     """
-    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
+    # at region side 1 the compressor weighs nothing, so its queries and keys get no gradient
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[unused])
     parameters = [p for p in model.parameters() if p.requires_grad]
     # fused: one pass over all parameters, five times as fast on a CPU where a model has a hundred small ones
     optimizer = torch.optim.AdamW(
@@ -77,7 +80,8 @@ def train(
         window.append(loss.detach())
         done = step + 1
         if done % plan.log_every == 0 or done == plan.steps:
-            curve.append({"step": done, "loss": float(torch.stack(window).mean()), "rate": plan.rate(step)})
+            loss = accelerator.reduce(torch.stack(window).mean(), "mean")  # each process has the loss of its share
+            curve.append({"step": done, "loss": float(loss), "rate": plan.rate(step)})
             window = []
             progress(done, plan.steps)
             if checkpoint is not None and (time.monotonic() - saved > plan.checkpoint_seconds or done == plan.steps):

@@ -15,13 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from accelerate import PartialState
+from accelerate.utils import extract_model_from_parallel
 from PIL import Image
 from torch import Tensor
 from transformers import Qwen2Config, SiglipConfig, SiglipModel
 
 from oryx.data import corpora
 from oryx.data.items import draw_item, generator
-from oryx.errors import MissingResource
+from oryx.errors import MissingResource, SettingsError
 from oryx.grids import image_token_count
 from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.layout import Layout
@@ -32,6 +35,7 @@ from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import RECIPES, Phase, Recipe, recipe
 from oryx.training.shipped import WEIGHTS
+from oryx.training.turns import InTurns
 
 CAPTION_LENGTH = 16
 INITIAL_SPREAD = 0.06
@@ -146,27 +150,50 @@ def square_pixels(pictures: Sequence[Image.Image]) -> Tensor:
     return pixels.permute(0, 3, 1, 2).contiguous() / 127.5 - 1
 
 
-def siglip_loss(r: Recipe, seed: int, model: SiglipModel, step: int) -> Tensor:
-    """The sigmoid loss of one batch of pairs with different captions."""
+def draw_siglip_batch(r: Recipe, seed: int, step: int) -> list[tuple[Image.Image, bytes]]:
+    """The pairs of a step, no two with one caption."""
     rng, pairs = generator("siglip", seed, step), {}
     while len(pairs) < r.siglip_batch:
         picture, caption = siglip_pair(rng, r, step / r.siglip_steps)
         pairs.setdefault(caption.encode()[:CAPTION_LENGTH], picture)
-    ids, pixels = caption_ids(list(pairs)), square_pixels(list(pairs.values()))
-    device = next(model.parameters()).device
-    return model(input_ids=ids.to(device), pixel_values=pixels.to(device), return_loss=True).loss
+    return [(picture, caption) for caption, picture in pairs.items()]
 
 
-def reader_loss(
-    r: Recipe,
-    seed: int,
-    model: OryxForConditionalGeneration,
-    step: int,
-    fit: Callable[..., Image.Image] = fit_training_picture,
-) -> Tensor:
-    """Cross-entropy on the answers of one batch of training items, in the phase of ``step``.
+def siglip_loss(drawn: Callable[[int], list[tuple[Image.Image, bytes]]], model: SiglipModel, step: int) -> Tensor:
+    """The sigmoid loss of one batch of pairs: every picture against every caption.
 
-    The items do not depend on ``fit``, which gives each picture the size at which it reaches the encoder.
+    Of several processes each encodes its share of the pairs and compares its pictures with the captions of all, as the
+    SigLIP paper does (arXiv 2303.15343, section 3.3). Raises SettingsError for shares that are not equal.
+    """
+    state, pairs = PartialState(), drawn(step)
+    rank, processes = state.process_index, state.num_processes
+    if len(pairs) % processes:
+        raise SettingsError(f"siglip_batch: expected a multiple of {processes} processes, got {len(pairs)}")
+    own = pairs[rank::processes]
+    ids, pixels = caption_ids([caption for _, caption in own]), square_pixels([picture for picture, _ in own])
+    whole = extract_model_from_parallel(model)
+    out = model(input_ids=ids.to(whole.device), pixel_values=pixels.to(whole.device), return_loss=processes == 1)
+    if processes == 1:
+        return out.loss
+    from torch.distributed.nn.functional import all_gather  # here: not every build of torch has it
+
+    captions = torch.cat(all_gather(out.text_embeds))
+    logits = out.image_embeds @ captions.T * whole.logit_scale.exp() + whole.logit_bias
+    sign = -torch.ones_like(logits)
+    sign[:, rank * len(own) : (rank + 1) * len(own)].fill_diagonal_(1.0)
+    return -F.logsigmoid(sign * logits).sum() * processes / len(pairs)
+
+
+Sample = tuple[Image.Image, str, str]
+"""A picture at the size at which it reaches the encoder, a question, its answer."""
+
+
+def draw_reader_batch(
+    r: Recipe, seed: int, step: int, fit: Callable[..., Image.Image] = fit_training_picture
+) -> list[Sample]:
+    """The training items of a step, in the phase of ``step``.
+
+    The items do not depend on ``fit``, which gives each picture its size.
     """
     phase = next(p for p in r.phases if step < p.until * r.reader_steps or p is r.phases[-1])
     rng = generator("reader", seed, step)
@@ -175,21 +202,32 @@ def reader_loss(
         draw_item(rng, tasks[i], "train", phase.sizes, f"reader/{step}")
         for i in rng.choice(len(tasks), phase.batch, p=weights)
     ]
-    samples = [(to_patches(fit(rng, item.picture, phase, r), r.patch), item) for item in items]
-    samples.sort(key=lambda sample: sample[0][1])  # equal sizes side by side share one attention call
+    return [(fit(rng, item.picture, phase, r), item.question, item.answer) for item in items]
+
+
+def reader_loss(
+    r: Recipe, drawn: Callable[[int], list[Sample]], model: OryxForConditionalGeneration, step: int
+) -> Tensor:
+    """Cross-entropy on the answers of one batch of training items; of several processes each reads its share."""
+
+    def grid(sample: Sample) -> tuple[int, int]:
+        return sample[0].height // r.patch, sample[0].width // r.patch
+
+    samples = sorted(drawn(step), key=grid)  # equal sizes side by side share one attention call
     device = next(model.parameters()).device
 
     def batch_of(group: list[int]) -> dict[str, Tensor]:
-        chosen = [samples[i] for i in sorted(group)]
-        batch = text_batch([item.question for _, item in chosen], [item.answer for _, item in chosen])
+        pictures, questions, answers = zip(*(samples[i] for i in sorted(group)), strict=True)
+        cut = [to_patches(picture, r.patch) for picture in pictures]
+        batch = text_batch(questions, answers)
         batch |= {
-            "pixel_patches": torch.cat([patches for (patches, _), _ in chosen]),
-            "image_grids": torch.tensor([grid for (_, grid), _ in chosen]),
-            "visual_spec": torch.tensor([[Layout.ONE_VIEW, 1, 1]] * len(chosen)),
+            "pixel_patches": torch.cat([patches for patches, _ in cut]),
+            "image_grids": torch.tensor([grid for _, grid in cut]),
+            "visual_spec": torch.tensor([[Layout.ONE_VIEW, 1, 1]] * len(cut)),
         }
         return {name: value.to(device) for name, value in batch.items()}
 
-    lengths = [image_token_count(None, grid) + len(item.question) + len(item.answer) for (_, grid), item in samples]
+    lengths = [image_token_count(None, grid(sample)) + len(sample[1]) + len(sample[2]) for sample in samples]
     return loss_by_length(model, lengths, batch_of)
 
 
@@ -200,7 +238,8 @@ def train_siglip(
     torch.manual_seed(seed)
     siglip = build_siglip(r)
     plan = TrainPlan(r.siglip_steps, r.siglip_rate)
-    return siglip, train(siglip, partial(siglip_loss, r, seed), plan, folder / "siglip.pt", progress)
+    drawn = InTurns(partial(draw_siglip_batch, r, seed), r.siglip_steps)
+    return siglip, train(siglip, partial(siglip_loss, drawn), plan, folder / "siglip.pt", progress)
 
 
 def load_siglip(r: Recipe, folder: Path | None = None) -> SiglipModel:
@@ -212,6 +251,8 @@ def load_siglip(r: Recipe, folder: Path | None = None) -> SiglipModel:
 
 def train_shared(r: Recipe, seed: int, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None):
     """Train SigLIP, then OryxViT with the reader, from nothing; resumes from checkpoints in ``folder``.
+
+    Several processes (accelerate) share every batch; the first of them writes.
 
     Writes ``siglip.safetensors``, ``oryxvit.safetensors``, ``reader.safetensors`` (everything but the tower),
     ``curves.json`` and ``manifest.json``; returns the whole model.
@@ -225,11 +266,13 @@ def train_shared(r: Recipe, seed: int, folder: Path, progress: Callable[[int, in
     plan = TrainPlan(r.reader_steps, r.reader_rate)
     curves["reader"] = train(
         model,
-        partial(reader_loss, r, seed),
+        partial(reader_loss, r, InTurns(partial(draw_reader_batch, r, seed), r.reader_steps)),
         plan,
         folder / "reader.pt",
         lambda done, _: progress(r.siglip_steps + done, total),
     )
+    if not PartialState().is_main_process:
+        return model
     hashes = {name: save_weights(folder / f"{name}.safetensors", part) for name, part in _parts(siglip, model).items()}
     (folder / "curves.json").write_text(json.dumps(curves, indent=1) + "\n")
     manifest = {

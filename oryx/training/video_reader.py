@@ -9,12 +9,14 @@ and was made by that command.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import Tensor
 
 from oryx.data.frame_bank import READER_MIXTURE, Clip, FrameBank, draw_clip, make_bank
@@ -26,11 +28,12 @@ from oryx.evidence.files import atomic_write_json, sha256_file
 from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
-from oryx.training.batches import text_batch
+from oryx.training.batches import loss_by_length, text_batch
 from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import Recipe, recipe
 from oryx.training.shared import WEIGHTS, build_reader, load_siglip, train_siglip
+from oryx.training.turns import InTurns
 
 SIDES = (1, 2, 4)
 
@@ -112,35 +115,39 @@ def single_frame(rng: np.random.Generator, size: tuple[int, int], digits: int) -
     return frame, colour, str(number)
 
 
-class Batches:
-    """The batch of every step: a function of (seed, step) alone."""
+@dataclass(frozen=True)
+class Drawn:
+    """A batch of clips: ``frames`` that they number, (N, H, W, 3) uint8, None for those of the bank; region side."""
 
-    def __init__(self, r: VideoRecipe, seed: int, bank: FrameBank):
-        self.recipe, self.seed, self.bank = r, seed, bank
+    frames: np.ndarray | None
+    clips: list[Clip]
+    side: int
 
-    def of(self, step: int) -> dict[str, Tensor]:
-        """Model inputs with labels; one region side and one clip length a batch."""
-        r, rng = self.recipe, generator("video reader", self.seed, step)
-        stage = int(np.searchsorted(np.cumsum(r.steps), step, side="right"))
-        side = SIDES[int(rng.choice(len(SIDES), p=r.shares))] if stage >= 2 else 1
-        if stage == 3:
-            length = int(rng.integers(2, r.longest + 1))
-            clips = [draw_clip(rng, self.bank, length, READER_MIXTURE) for _ in range(max(1, r.frames // length))]
-            return self._inputs(self.bank.frames, clips, side)
-        drawn = [single_frame(rng, r.size, 1 if stage == 0 else 2) for _ in range(r.batch)]
-        clips = [Clip((i,), question, answer) for i, (_, question, answer) in enumerate(drawn)]
-        return self._inputs(np.stack([frame for frame, _, _ in drawn]), clips, side)
 
-    def _inputs(self, frames: np.ndarray, clips: list[Clip], side: int) -> dict[str, Tensor]:
-        patch = self.recipe.shapes.patch
-        shown = frames[[number for clip in clips for number in clip.frames]]
-        grid = (shown.shape[1] // patch, shown.shape[2] // patch)
-        return {
-            **text_batch([clip.question for clip in clips], [clip.answer for clip in clips]),
-            "pixel_patches": frames_to_patches(shown, patch),
-            "image_grids": torch.tensor([grid] * len(shown)),
-            "visual_spec": torch.tensor([[Layout.VIDEO, len(clip.frames), side] for clip in clips]),
-        }
+def draw_batch(r: VideoRecipe, seed: int, bank: FrameBank, step: int) -> Drawn:
+    """The batch of a step: a function of (seed, step) alone, with one region side and one clip length."""
+    rng = generator("video reader", seed, step)
+    stage = int(np.searchsorted(np.cumsum(r.steps), step, side="right"))
+    side = SIDES[int(rng.choice(len(SIDES), p=r.shares))] if stage >= 2 else 1
+    if stage == 3:
+        length = int(rng.integers(2, r.longest + 1))
+        clips = [draw_clip(rng, bank, length, READER_MIXTURE) for _ in range(max(1, r.frames // length))]
+        return Drawn(None, clips, side)
+    drawn = [single_frame(rng, r.size, 1 if stage == 0 else 2) for _ in range(r.batch)]
+    clips = [Clip((i,), question, answer) for i, (_, question, answer) in enumerate(drawn)]
+    return Drawn(np.stack([frame for frame, _, _ in drawn]), clips, side)
+
+
+def reader_inputs(frames: np.ndarray, clips: Sequence[Clip], side: int, patch: int) -> dict[str, Tensor]:
+    """Model inputs with labels."""
+    shown = frames[[number for clip in clips for number in clip.frames]]
+    grid = (shown.shape[1] // patch, shown.shape[2] // patch)
+    return {
+        **text_batch([clip.question for clip in clips], [clip.answer for clip in clips]),
+        "pixel_patches": frames_to_patches(shown, patch),
+        "image_grids": torch.tensor([grid] * len(shown)),
+        "visual_spec": torch.tensor([[Layout.VIDEO, len(clip.frames), side] for clip in clips]),
+    }
 
 
 def train_video_reader(
@@ -153,7 +160,7 @@ def train_video_reader(
 ) -> OryxForConditionalGeneration:
     """Train the reader, its tower from the SigLIP in the folder ``siglip`` (default: trained from nothing first).
 
-    Resumes from checkpoints in ``folder``.
+    Resumes from checkpoints in ``folder``. Several processes (accelerate) share every batch; the first of them writes.
 
     Writes ``video_reader.safetensors`` with its curve and manifest (``video_reader.json``).
     """
@@ -164,14 +171,24 @@ def train_video_reader(
     else:
         start = load_siglip(r.shapes, siglip)
     torch.manual_seed(seed)
-    model, batches = build_video_reader(r), Batches(r, seed, bank)
+    model, drawn = build_video_reader(r), InTurns(partial(draw_batch, r, seed, bank), sum(r.steps))
     model.vision_tower = vit_from_siglip(start.vision_model, r.shapes.position_grid)
 
     def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
-        return model(**{name: value.to(model.device) for name, value in batches.of(step).items()}).loss
+        batch = drawn(step)
+        frames, device = bank.frames if batch.frames is None else batch.frames, next(model.parameters()).device
+
+        def batch_of(chosen: list[int]) -> dict[str, Tensor]:
+            inputs = reader_inputs(frames, [batch.clips[i] for i in chosen], batch.side, r.shapes.patch)
+            return {name: value.to(device) for name, value in inputs.items()}
+
+        # visuals of a batch are of one length, so only the text tells samples apart
+        return loss_by_length(model, [len(clip.question) + len(clip.answer) for clip in batch.clips], batch_of)
 
     plan = TrainPlan(sum(r.steps), r.rate)
     curve = train(model, loss_of, plan, folder / "video_reader.pt", lambda done, _: progress(first + done, total))
+    if not PartialState().is_main_process:
+        return model
     manifest = {
         "command": f"python -m oryx.training.video_reader --scale {r.scale} --seed {seed} --folder FOLDER"
         + ("" if siglip is None else " --siglip oryx/weights/nano"),

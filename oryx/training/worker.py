@@ -75,8 +75,8 @@ def _among(processes: int) -> tuple[bool, Callable[[], None]]:
     import torch
     from accelerate import PartialState
 
-    # the first may wait hours for the last, and the library gives up after minutes
-    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=7))
+    # each on a GPU of its own, or all on the CPU; the first may wait hours for the last, where the library gives up
+    state = PartialState(cpu=torch.cuda.device_count() < processes, timeout=timedelta(days=7))
     return state.is_main_process, state.wait_for_everyone
 
 

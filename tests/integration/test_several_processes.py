@@ -1,4 +1,4 @@
-"""Two processes of one machine train what one process trains: batches are split, gradients averaged."""
+"""Several processes (accelerate) share a batch of training: the same weights as one process, but for rounding."""
 
 import socket
 import subprocess
@@ -8,7 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from oryx.studies import registry
+from oryx.studies.native_vs_fixed_resolution import SHARED
+from oryx.studies.needle_in_a_haystack import READER_JOB
 from oryx.training.encoders import encoder_file
+from oryx.training.jobs import Job, run_jobs
 
 pytestmark = pytest.mark.integration
 
@@ -21,16 +25,47 @@ def train_in(folder, processes: int, port: int):
         [*command, "--scale", "smoke", "--folder", str(folder)], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return {name: load_file(folder / encoder_file(name)) for name in ("siglip", "control", "oryxvit")}
+
+
+def assert_same_weights(one, two, *files: str):
+    for name in files:
+        tensors, others = load_file(one / name), load_file(two / name)
+        assert tensors.keys() == others.keys()
+        for key, tensor in tensors.items():
+            # kept in 8 or 16 bits: rounding may fall the other way
+            difference = (tensor.float() - others[key].float()).abs().max()
+            assert difference <= (1 if tensor.dtype == torch.int8 else 2e-3), f"{name}, {key}: {difference}"
 
 
 def test_two_processes_train_the_encoders_of_one(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    one, two = train_in(tmp_path / "one", 1, port), train_in(tmp_path / "two", 2, port)
-    for name, tensors in one.items():
-        for key, tensor in tensors.items():
-            # kept in 8 or 16 bits: rounding may fall the other way
-            difference = (tensor.float() - two[name][key].float()).abs().max()
-            assert difference <= (1 if tensor.dtype == torch.int8 else 2e-3), f"{name}, {key}: {difference}"
+    for processes in (1, 2):
+        train_in(tmp_path / str(processes), processes, port)
+    assert_same_weights(tmp_path / "1", tmp_path / "2", *map(encoder_file, ("siglip", "control", "oryxvit")))
+
+
+@pytest.mark.parametrize(
+    ("study_id", "names", "files"),
+    [
+        ("native_vs_fixed_resolution", (SHARED,), ("siglip", "oryxvit", "reader")),
+        ("needle_in_a_haystack", (SHARED, READER_JOB), ("video_reader",)),
+    ],
+)
+def test_two_processes_of_a_job_train_the_shared_part_of_one(tmp_path, study_id, names, files):
+    """As a run from scratch does it: the launcher starts both, the first writes."""
+    study, folders = registry.get(study_id), []
+    values = {"scale": "smoke", "results": str(tmp_path)}
+    if study_id == "needle_in_a_haystack":
+        values |= {"haystacks": 1, "haystack_frames": 16}
+    settings = study.settings(values)
+    place = f"{type(study).__module__}:{type(study).__qualname__}"
+    for processes in (1, 2):
+        folders.append(tmp_path / str(processes) / names[-1])
+        for name in names:
+            many = processes if name == names[-1] else 1
+            folder = folders[-1].parent / name
+            job = Job(place, settings.to_dict(), name, 0, folder, processes=many)
+            assert run_jobs([job]) == [], (folder / "log.txt").read_text()
+    assert_same_weights(*folders, *(f"{file}.safetensors" for file in files))

@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks import backends, connectors, long_videos, packed_encoder
+from benchmarks import backends, connectors, last_layer, long_videos, packed_encoder
 from benchmarks.backends import attention_drift
 from benchmarks.encoders import alone, new_oryx, pair, siglip2_from_oryx
 from benchmarks.measure import PASSES, agreement, measure, run_pass
 from benchmarks.mixes import MIXES, Mix, draw_grids
 from oryx.model import OryxConfig, attention
+from oryx.training.recipes import recipe
+from oryx.training.shared import build_reader
 
 TINY = Mix(
     "tiny",
@@ -187,6 +189,25 @@ def test_the_benchmark_of_connectors_runs_and_renews_its_block(tmp_path, monkeyp
     text = docs.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert len(found["pooling"]) == 12 and "| 16x | 1.00 | 1.0000 | 100.00% | <= 10% | no |" in text
+
+
+def test_the_benchmark_of_the_last_layer_compares_equals():
+    """Both ways of a case are called, and in training they give the same gradients."""
+    found = last_layer.measure(1, ((2, 3),), ((2, 4),))
+    assert [(one["work"], one["videos"], one["frames"]) for one in found] == [
+        ("reading", 2, 3),
+        ("training step", 2, 4),
+    ]
+    assert all(one["ratio"] > 0 for one in found) and "| reading | 2 | 3 |" in last_layer.table(found)
+    torch.manual_seed(0)
+    model = build_reader(recipe("smoke", text_layers=2))
+    ways = last_layer.training(model, torch.randn(2, 9, model.config.text_config.hidden_size))
+    gradients = []
+    for way in ways.values():
+        model.zero_grad()
+        way()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.language_model.parameters() if p.grad is not None]))
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
 
 
 class InThisProcess:

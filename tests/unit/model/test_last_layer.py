@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
-from transformers import DynamicCache
+from transformers import DynamicCache, StaticCache
 
 from oryx.model.config import IGNORED_LABEL
 from oryx.model.last_layer import last_layer_from
@@ -56,6 +56,15 @@ def test_cache_holds_all_positions(kind):
         last = model(inputs_embeds=more, past_key_values=caches[0], use_cache=True, logits_to_keep=2).logits
         whole = model.language_model(inputs_embeds=more, past_key_values=caches[1], use_cache=True).logits
         torch.testing.assert_close(last, whole[:, -2:], **CLOSE)
+
+
+def test_a_static_cache_is_read_as_far_as_it_is_filled():
+    model, embeds, config = tiny_model(), embeddings(1, 9), tiny_model().language_model.config
+    with torch.no_grad():
+        cache = StaticCache(config=config, max_cache_len=20)
+        last = model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=2).logits
+        whole = model.language_model(inputs_embeds=embeds).logits
+    torch.testing.assert_close(last, whole[:, -2:], **CLOSE)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -1,5 +1,7 @@
 """The encoders of the encoder study: what differs between them, how they are kept, where they start."""
 
+from functools import partial
+
 import pytest
 import torch
 from transformers import SiglipModel, SiglipVisionConfig, SiglipVisionModel
@@ -19,7 +21,7 @@ from oryx.training.encoders import (
     train_encoder,
 )
 from oryx.training.recipes import encoder_recipe
-from oryx.training.shared import build_siglip, reader_loss
+from oryx.training.shared import build_siglip, draw_reader_batch, reader_loss
 
 SMOKE = encoder_recipe("smoke")
 
@@ -53,7 +55,8 @@ def test_continued_encoders_see_the_same_items_at_other_sizes(monkeypatch):
 
         monkeypatch.setattr("oryx.training.shared.loss_by_length", take)
         model = torch.nn.Linear(1, 1)
-        reader_loss(SMOKE, 0, model, 2, fit=lambda *a, size=size: _at(size, *a))
+        drawn = partial(draw_reader_batch, SMOKE, 0, fit=partial(_at, size))
+        reader_loss(SMOKE, drawn, model, 2)
         seen[name] = (asked, grids)
     # labels are padded to the longest prompt, which is the same in both
     assert seen["control"][0] == seen["oryxvit"][0]
