@@ -78,7 +78,21 @@ def attention_figure(settings: Any, maps: pd.DataFrame) -> tuple[Figure, pd.Data
         bar = figure.colorbar(image, ax=axes, shrink=0.5, label="weight over the uniform one")
         ticks = [-limit, 0, limit]
         bar.set_ticks(ticks, labels=[f"{2**tick:.2f}" for tick in ticks])
-    return figure, maps
+    return figure, wide_maps(maps)
+
+
+MAP_ROW = ["film", "ratio", "frame", "row"]
+
+
+def wide_maps(maps: pd.DataFrame) -> pd.DataFrame:
+    """Attention maps with a line for each row of a map: half the size of a line for each weight."""
+    return maps.pivot(index=MAP_ROW, columns="column", values="weight").reset_index()
+
+
+def long_maps(wide: pd.DataFrame) -> pd.DataFrame:
+    """The maps that :func:`wide_maps` made wide."""
+    maps = wide.melt(MAP_ROW, var_name="column", value_name="weight").dropna()
+    return maps.astype({"column": int}).sort_values([*MAP_ROW, "column"], ignore_index=True)
 
 
 def twice_at_1x(width: int = 64, tokens: int = 16) -> pd.DataFrame:

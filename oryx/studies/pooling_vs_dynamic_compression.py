@@ -207,10 +207,13 @@ def looks_of(run: Run) -> "dict[str, pd.DataFrame]":
     """
     import pandas as pd  # here, not above: workers need no frames
 
+    from oryx.studies.pooling_pictures import long_maps
+
     if not (folders := sorted(run.folder.glob("seed-*/arms/*/looks.json"))):
         names = {"maps": "attention", "answers": "answers", "connectors": "connectors"}
         files = {name: run.folder / "figures" / f"{file}.csv" for name, file in names.items()}
-        return {name: pd.read_csv(file) if file.is_file() else pd.DataFrame() for name, file in files.items()}
+        found = {name: pd.read_csv(file) if file.is_file() else pd.DataFrame() for name, file in files.items()}
+        return {**found, "maps": long_maps(found["maps"]) if len(found["maps"]) else found["maps"]}
     first = min(int(path.parts[-4].removeprefix("seed-")) for path in folders)
     maps, answers, connectors = [], [], []
     for path in (p for p in folders if p.parts[-4] == f"seed-{first}"):
