@@ -76,6 +76,13 @@ def length_groups(lengths: Sequence[int], group_cost: int = 150) -> list[list[in
     return groups[::-1]
 
 
+def share_of(rank: int, processes: int, lengths: Sequence[int]) -> list[int]:
+    """The samples of process ``rank``: dealt out by length, back and forth, so that all have about as many tokens."""
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    there_and_back = [*range(processes), *reversed(range(processes))]
+    return sorted(sample for place, sample in enumerate(order) if there_and_back[place % (2 * processes)] == rank)
+
+
 def loss_by_length(
     model: OryxForConditionalGeneration, lengths: Sequence[int], batch_of: Callable[[list[int]], dict[str, Tensor]]
 ) -> Tensor:
@@ -84,15 +91,16 @@ def loss_by_length(
     Equals ``model(**batch_of(all samples)).loss`` but for rounding
     (``tests/unit/training/test_batches.py``); ``lengths``: tokens of each sample, ``batch_of(indices)``: model inputs.
 
-    Of several processes (accelerate) each takes every n-th sample; the mean of their gradients is that of the batch.
+    Of several processes (accelerate) each takes a share of like length; the mean of their gradients is that of the
+    batch. Raises SettingsError for fewer samples than processes.
     """
     state = PartialState()
     rank, processes = state.process_index, state.num_processes
-    own = range(rank, len(lengths), processes)
-    if not own:
+    if len(lengths) < processes:
         raise SettingsError(
             f"batch: expected at least one sample for each of {processes} processes, got {len(lengths)}"
         )
+    own = share_of(rank, processes, lengths)
     groups = length_groups([lengths[i] for i in own])
     batches = [batch_of([own[i] for i in group]) for group in groups]
     supervised = torch.stack([(batch["labels"] != IGNORED_LABEL).sum() for batch in batches]).sum()

@@ -7,13 +7,12 @@ several processes.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from oryx.training.checkpoints import load_checkpoint, save_checkpoint
@@ -54,15 +53,14 @@ def train(
     saved there at least every ``checkpoint_seconds`` and a run goes on from it; parameters that do not require a
     gradient are left alone.
     """
-    # at region side 1 the compressor weighs nothing, so its queries and keys get no gradient
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[unused])
+    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
     parameters = [p for p in model.parameters() if p.requires_grad]
     # fused: one pass over all parameters, five times as fast on a CPU where a model has a hundred small ones
     optimizer = torch.optim.AdamW(
         parameters, lr=plan.learning_rate, betas=plan.betas, weight_decay=plan.weight_decay, fused=True
     )
-    model, optimizer = accelerator.prepare(model, optimizer)
+    model = accelerator.prepare_model(model, evaluation_mode=True)  # no wrapper: gradients are averaged below
+    optimizer = accelerator.prepare(optimizer)
     start, curve = 0, []
     if checkpoint is not None and checkpoint.exists():
         start, curve = load_checkpoint(checkpoint, accelerator.unwrap_model(model), optimizer)
@@ -74,6 +72,8 @@ def train(
         with accelerator.autocast():
             loss = loss_of(model, step)
         accelerator.backward(loss)
+        if accelerator.num_processes > 1:
+            average_gradients(parameters, accelerator)
         accelerator.clip_grad_norm_(parameters, plan.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -90,3 +90,19 @@ def train(
                 saved = time.monotonic()
     model.eval()
     return curve
+
+
+def average_gradients(parameters: Sequence[nn.Parameter], accelerator: Accelerator) -> None:
+    """Give every process the mean of all processes' gradients, in one exchange; a parameter that none used has none.
+
+    Here and not in DistributedDataParallel, which expects as many forward passes on every process and every parameter
+    in each: a batch falls into more groups of like length on one than on another, and at region side 1 the compressor
+    has nothing to weigh.
+    """
+    used = torch.tensor([float(p.grad is not None) for p in parameters], device=accelerator.device)
+    own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    total = torch.cat([*(gradient.flatten() for gradient in own), used])
+    torch.distributed.all_reduce(total)
+    *sums, used = total.split([*(p.numel() for p in parameters), len(parameters)])
+    for parameter, summed, users in zip(parameters, sums, used.tolist(), strict=True):
+        parameter.grad = summed.view_as(parameter).div_(accelerator.num_processes) if users else None

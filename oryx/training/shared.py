@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import PartialState
-from accelerate.utils import extract_model_from_parallel
+from accelerate.utils import gather, reduce
 from PIL import Image
 from torch import Tensor
 from transformers import Qwen2Config, SiglipConfig, SiglipModel
@@ -171,17 +171,27 @@ def siglip_loss(drawn: Callable[[int], list[tuple[Image.Image, bytes]]], model: 
         raise SettingsError(f"siglip_batch: expected a multiple of {processes} processes, got {len(pairs)}")
     own = pairs[rank::processes]
     ids, pixels = caption_ids([caption for _, caption in own]), square_pixels([picture for picture, _ in own])
-    whole = extract_model_from_parallel(model)
-    out = model(input_ids=ids.to(whole.device), pixel_values=pixels.to(whole.device), return_loss=processes == 1)
+    out = model(input_ids=ids.to(model.device), pixel_values=pixels.to(model.device), return_loss=processes == 1)
     if processes == 1:
         return out.loss
-    from torch.distributed.nn.functional import all_gather  # here: not every build of torch has it
-
-    captions = torch.cat(all_gather(out.text_embeds))
-    logits = out.image_embeds @ captions.T * whole.logit_scale.exp() + whole.logit_bias
+    logits = out.image_embeds @ OfAll.apply(out.text_embeds).T * model.logit_scale.exp() + model.logit_bias
     sign = -torch.ones_like(logits)
     sign[:, rank * len(own) : (rank + 1) * len(own)].fill_diagonal_(1.0)
     return -F.logsigmoid(sign * logits).sum() * processes / len(pairs)
+
+
+class OfAll(torch.autograd.Function):
+    """The rows (n, width) of every process, one process after the other; gradients of all come back to their own."""
+
+    @staticmethod
+    def forward(ctx, own: Tensor) -> Tensor:
+        ctx.rows = len(own)
+        return gather(own)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        first = PartialState().process_index * ctx.rows
+        return reduce(gradient, "sum")[first : first + ctx.rows]
 
 
 Sample = tuple[Image.Image, str, str]

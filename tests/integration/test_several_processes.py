@@ -1,8 +1,10 @@
 """Several processes (accelerate) share a batch of training: the same weights as one process, but for rounding."""
 
+import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -69,3 +71,22 @@ def test_two_processes_of_a_job_train_the_shared_part_of_one(tmp_path, study_id,
             job = Job(place, settings.to_dict(), name, 0, folder, processes=many)
             assert run_jobs([job]) == [], (folder / "log.txt").read_text()
     assert_same_weights(*folders, *(f"{file}.safetensors" for file in files))
+
+
+def test_processes_may_have_different_numbers_of_groups(tmp_path):
+    """With torch's DistributedDataParallel these steps waited for each other for ever."""
+    printed = {}
+    for processes in (1, 2):
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"] if processes > 1 else []
+        command = [sys.executable, *launch, str(Path(__file__).parent / "unequal_groups.py")]
+        done = subprocess.run(
+            [*command, str(tmp_path / f"{processes}.st")], capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        printed[processes] = done.stdout
+    assert len(set(re.findall(r"(\d) groups", printed[2]))) == 2, f"the groups must differ: {printed[2]}"
+    one, two = load_file(tmp_path / "1.st"), load_file(tmp_path / "2.st")
+    for name, tensor in one.items():
+        torch.testing.assert_close(
+            two[name], tensor, atol=1e-4, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
+        )
