@@ -14,6 +14,7 @@ from transformers import DynamicCache
 
 from oryx.errors import InputError
 from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.roomy_cache import roomy_cache
 from oryx.processing.long_video import FrameTokens
 from oryx.training.dialogue import Bytes, Dialogue
 
@@ -42,7 +43,7 @@ def read_videos(
     batch = {name: torch.cat([one[name] for one in inputs]).to(model.device) for name in inputs[0]}
     before = torch.tensor([dialogue.before()] * len(videos), device=model.device)
     embeds = model.expand(before, **batch).inputs_embeds
-    cache = DynamicCache(config=model.language_model.config)
+    cache = roomy_cache(model.language_model.config)
     # the mask is left out: no video is padded, and attention without a mask is the fast path
     model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return ReadVideos(model, dialogue, cache, embeds.shape[1], len(videos))
@@ -50,7 +51,7 @@ def read_videos(
 
 def without_video(model: OryxForConditionalGeneration, count: int, dialogue: Dialogue | None = None) -> ReadVideos:
     """Nothing read: the control."""
-    return ReadVideos(model, dialogue or Bytes(), DynamicCache(config=model.language_model.config), 0, count)
+    return ReadVideos(model, dialogue or Bytes(), roomy_cache(model.language_model.config), 0, count)
 
 
 @torch.inference_mode()
