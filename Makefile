@@ -16,8 +16,10 @@ LAB ?=
 EXTRAS ?= lab,dev
 REQUIRE ?=
 BIN := .venv/bin
-# Tests of one file stay together, because they share what is slow to make; files go to as many processes as there are cores.
-PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+# Tests that share what is slow to make stay together (tests/conftest.py). One process more than there are cores, because
+# some tests wait for clocks and kills. The order is kept: xdist would start files of few tests last, and here these are long.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+PARALLEL := -n $(shell echo $$(( $(CORES) < 4 ? $(CORES) + 1 : 5 ))) --dist loadgroup --no-loadscope-reorder
 STAMP := .venv/.oryx-ready-$(EXTRAS)
 
 .PHONY: setup reproduce lab test unit browser bench weights clean
