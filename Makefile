@@ -16,10 +16,11 @@ LAB ?=
 EXTRAS ?= lab,dev
 REQUIRE ?=
 BIN := .venv/bin
-# Tests that share what is slow to make stay together (tests/conftest.py). One process more than there are cores, because
-# some tests wait for clocks and kills. The order is kept: xdist would start files of few tests last, and here these are long.
+# Tests that share what is slow to make stay together (tests/conftest.py). The slow ones wait for clocks and kills, so one
+# process more than there are cores; in order, because xdist starts files of few tests last, and there these are long.
 CORES := $(shell getconf _NPROCESSORS_ONLN)
-PARALLEL := -n $(shell echo $$(( $(CORES) < 4 ? $(CORES) + 1 : 5 ))) --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n logical --maxprocesses 4 --dist loadgroup
+SLOW := -n $(shell echo $$(( $(CORES) < 4 ? $(CORES) + 1 : 5 ))) --dist loadgroup --no-loadscope-reorder
 STAMP := .venv/.oryx-ready-$(EXTRAS)
 
 .PHONY: setup reproduce lab test unit browser bench weights clean
@@ -44,7 +45,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit
 	$(BIN)/python -m pytest tests/golden
-	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/notebooks $(addprefix --require ,$(REQUIRE))
+	$(BIN)/python -m pytest $(SLOW) tests/integration tests/notebooks $(addprefix --require ,$(REQUIRE))
 	$(BIN)/python -m pytest tests/browser $(addprefix --require ,$(REQUIRE))  # alone: a page waits for kernel and clicks
 
 unit: setup

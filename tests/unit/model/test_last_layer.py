@@ -21,7 +21,7 @@ def embeddings(batch: int, length: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 4)), min_size=1, max_size=3), st.integers(0, 9))
 def test_loss_and_gradients_are_those_of_the_whole_forward(kind, samples, seed):
     """Samples of (prompt, answer) tokens, padded on the right, against the masked forward of transformers."""

@@ -50,6 +50,15 @@ def test_equal_lengths_stay_together():
     assert length_groups([7] * 32) == [list(range(32))]
 
 
+@given(st.lists(st.integers(1, 600), max_size=40), st.integers(1, 5))
+def test_shares_are_disjoint_and_of_like_length(lengths, processes):
+    shares = [batches.share_of(rank, processes, lengths) for rank in range(processes)]
+    assert sorted(sample for share in shares for sample in share) == list(range(len(lengths)))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    totals = [sum(lengths[i] for i in share) for share in shares]
+    assert max(totals) - min(totals) <= 2 * max(lengths, default=0)
+
+
 def test_shares_of_several_processes_make_up_the_batch(monkeypatch):
     """The mean of what two processes compute is what one computes; each takes half of the samples."""
     torch.manual_seed(0)
@@ -73,7 +82,7 @@ def test_shares_of_several_processes_make_up_the_batch(monkeypatch):
             batches, "PartialState", lambda rank=rank: SimpleNamespace(process_index=rank, num_processes=2)
         )
         shares.append(loss_by_length(model, lengths, batch_of))
-        assert sorted(i for group in taken for i in group) == list(range(rank, 7, 2))
+        assert sorted(i for group in taken for i in group) == batches.share_of(rank, 2, lengths)
     torch.testing.assert_close(sum(shares) / 2, whole, atol=1e-5, rtol=1e-5)
     with pytest.raises(SettingsError, match="at least one sample for each of 2 processes, got 1"):
         loss_by_length(model, lengths[:1], batch_of)
