@@ -16,11 +16,11 @@ LAB ?=
 EXTRAS ?= lab,dev
 REQUIRE ?=
 BIN := .venv/bin
-# Tests that share what is slow to make stay together (tests/conftest.py). The slow ones wait for clocks and kills, so one
-# process more than there are cores; in order, because xdist starts files of few tests last, and there these are long.
-CORES := $(shell getconf _NPROCESSORS_ONLN)
-PARALLEL := -n logical --maxprocesses 4 --dist loadgroup
-SLOW := -n $(shell echo $$(( $(CORES) < 4 ? $(CORES) + 1 : 5 ))) --dist loadgroup --no-loadscope-reorder
+# Tests of one file stay together, because they share what is slow to make; files go to as many processes as there are
+# cores. The slow ones wait for clocks and kills: one process more for them, and the longest file, the notebooks', first.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+SLOW := -n $(shell echo $$(( $(shell getconf _NPROCESSORS_ONLN) < 4 ? $(shell getconf _NPROCESSORS_ONLN) + 1 : 5 ))) \
+	--dist loadfile --no-loadscope-reorder
 STAMP := .venv/.oryx-ready-$(EXTRAS)
 
 .PHONY: setup reproduce lab test unit browser bench weights clean
@@ -45,7 +45,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit
 	$(BIN)/python -m pytest tests/golden
-	$(BIN)/python -m pytest $(SLOW) tests/integration tests/notebooks $(addprefix --require ,$(REQUIRE))
+	$(BIN)/python -m pytest $(SLOW) tests/notebooks tests/integration $(addprefix --require ,$(REQUIRE))
 	$(BIN)/python -m pytest tests/browser $(addprefix --require ,$(REQUIRE))  # alone: a page waits for kernel and clicks
 
 unit: setup

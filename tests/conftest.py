@@ -61,13 +61,6 @@ def pytest_addoption(parser: pytest.Parser):
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]):
-    """Side by side (pytest-xdist), tests of a file stay together, because they share what is slow to make."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-
-
 def pytest_runtest_setup(item: pytest.Item):
     for tier, missing in TIERS.items():
         if item.get_closest_marker(tier) and (reason := missing()):

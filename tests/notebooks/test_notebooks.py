@@ -25,12 +25,7 @@ FIGURES = {
 }
 
 
-def each(study_id: str):
-    """A study's tests stay together, studies may be tested side by side."""
-    return pytest.param(study_id, marks=pytest.mark.xdist_group(study_id))
-
-
-@pytest.fixture(scope="module", params=map(each, registry.ids()))
+@pytest.fixture(scope="module", params=registry.ids())
 def finished(request, tmp_path_factory):
     """A study run by the command line at smoke; its settings, folder and output."""
     study = registry.get(request.param)
