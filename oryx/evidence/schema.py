@@ -4,7 +4,7 @@ A row is one answer of one trained arm to one held-out item. It is kept as one J
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -22,6 +22,17 @@ class Field:
     meaning: str
     required: bool = True
     null: bool = False
+
+    def all_well(self, values: Sequence[object]) -> bool:
+        """Whether :func:`check_row` would pass each of these JSON values of the field, an optional null left out."""
+        kinds = set(map(type, values))
+        if type(None) in kinds and self.required and not self.null:
+            return False
+        if self.kind in ("size", "sizes"):
+            return all(_is(self.kind, value) for value in values if value is not None)
+        if not kinds <= {type(None), *{"text": (str,), "integer": (int,), "number": (int, float)}[self.kind]}:
+            return False
+        return self.kind != "number" or all(value is None or math.isfinite(value) for value in set(values))
 
 
 FIELDS = (

@@ -2,14 +2,19 @@
 
 import errno
 import json
+import lzma
 import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oryx.errors import RunError
 from oryx.evidence import store
@@ -189,6 +194,51 @@ def test_xz_is_the_same_for_the_same_rows_in_any_order_and_form(tmp_path):
     (tmp_path / "bad.xz").write_bytes(one[:50])
     with pytest.raises(RunError, match=r"bad\.xz: cannot be read as xz"):
         read_rows_xz(tmp_path / "bad.xz")
+
+
+CHANGES = {
+    "schema": (0, True, 1.0, None),
+    "item": (None, "a", 3),
+    "seed": ("0", True, 1.0, 2),
+    "cluster": (None, "one"),
+    "answer": (None, "2", 2),
+    "score": (None, 1.5, 1, float("nan"), "1", True),
+    "logprob": (None, 1, float("inf")),
+    "chance": (None, -0.5, 0),
+    "sizes": (None, [64, 48], [], [[1, 2], [3, 4]]),
+    "picture_size": (None, [1], [True, 2]),
+    "seconds": (None, "fast"),
+    "error": ("broken", 1),
+    "own": (None, 1, "x", [1]),
+}
+ONE_CHANGE = st.sampled_from([(name, value) for name, values in CHANGES.items() for value in values])
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), ONE_CHANGE, max_size=2), max_size=4), st.booleans())
+def test_packed_rows_are_read_field_by_field_as_row_by_row(changes, without_size):
+    """Whatever stands in the file: the same frame or the same complaint."""
+    rows = [row(f"item-{i}", own=None) for i in range(len(changes))]
+    for line, change in zip(rows, changes, strict=True):
+        line |= dict(change.values())
+    names = [name for name in row(own=None) if not (without_size and name in ("sizes", "cluster"))]
+    packed = [json.dumps({"field": name, "values": [line[name] for line in rows]}) for name in names]
+
+    def read(path):
+        try:
+            return read_rows_xz(path)
+        except (RunError, AttributeError, TypeError, ValueError) as error:
+            return f"{type(error).__name__}: {error}"
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder) / "rows.columns.jsonl.xz"
+        path.write_bytes(lzma.compress("\n".join(packed).encode()))
+        found = read(path)
+        patch.setattr("oryx.evidence.rows._order_if_well", lambda columns: None)
+        expected = read(path)
+    if isinstance(expected, str):
+        assert found == expected
+    else:
+        pd.testing.assert_frame_equal(found, expected)
 
 
 def test_differences_are_told_one_by_one_and_timing_is_not_among_them():
