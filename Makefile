@@ -17,7 +17,7 @@ EXTRAS ?= lab,dev
 REQUIRE ?=
 BIN := .venv/bin
 # Tests of one file stay together, because they share what is slow to make; files go to as many processes as there are
-# cores. The slow ones wait for clocks and kills: one process more for them, and the longest file, the notebooks', first.
+# cores. The slow ones wait for clocks and kills: one process more for them, and the longest files first (conftest.py).
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 SLOW := -n $(shell echo $$(( $(shell getconf _NPROCESSORS_ONLN) < 4 ? $(shell getconf _NPROCESSORS_ONLN) + 1 : 5 ))) \
 	--dist loadfile --no-loadscope-reorder

@@ -44,6 +44,25 @@ TIERS: dict[str, Callable[[], str]] = {
 """Marker -> what says why its tests cannot run here (nothing if they can)."""
 
 
+LONGEST = (
+    "test_notebooks.py",
+    "test_needle_resume.py",
+    "test_how_to.py",
+    "test_needle_processes.py",
+    "test_several_processes.py",
+    "test_published.py",
+    "test_slurm.py",
+    "test_workflow.py",
+)
+"""Files that take longest, longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]):
+    """Start the longest files first: side by side (pytest-xdist) none of them then begins when all else has ended."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
+
+
 def pytest_addoption(parser: pytest.Parser):
     parser.addoption(
         "--golden-dir",
