@@ -8,11 +8,9 @@ are user CPU time of one thread. Targets: the compressor takes at most a tenth o
 
 import argparse
 import gc
-import json
 import multiprocessing
 import os
 import platform
-import re
 import statistics
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -22,13 +20,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import MEBIBYTE, _clocks, give_tensors_own_pages, reset_peak, resident
+from benchmarks.results import deliver
 from oryx.grids import Grid
 from oryx.model.compressor import DynamicCompressor
 from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.connector_arms import AveragePooling
 from oryx.model.vit import OryxViT
 
-BLOCK = r"(<!-- connectors -->\n).*?(<!-- end -->)"
 FRAMES, GRID, SIDES = 16, (24, 24), (2, 4)
 """16 frames of 384 x 384 pixels."""
 
@@ -179,12 +177,7 @@ def main(arguments: list[str] | None = None, config: OryxConfig | None = None) -
         "encoder": beside_the_encoder(config, GRID, parsed.rounds),
     }
     text = tables(found)
-    print(text)
-    if parsed.json:
-        parsed.json.write_text(json.dumps(found, indent=1) + "\n")
-    if parsed.docs:
-        old = parsed.docs.read_text()
-        parsed.docs.write_text(re.sub(BLOCK, lambda match: f"{match[1]}{text}\n{match[2]}", old, flags=re.DOTALL))
+    deliver(found, text, parsed.json, parsed.docs, "connectors")
     return found
 
 

@@ -8,10 +8,8 @@ within one run, in which the two take turns. ``--docs docs/benchmarks.md`` renew
 """
 
 import argparse
-import json
 import os
 import platform
-import re
 import statistics
 import time
 from collections.abc import Callable
@@ -21,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from transformers import DynamicCache
 
+from benchmarks.results import deliver
 from oryx.grids import video_token_count
 from oryx.model.config import IGNORED_LABEL
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.training.recipes import recipe
 from oryx.training.shared import build_reader
 
-BLOCK = r"(<!-- last-layer -->\n).*?(<!-- end -->)"
 READING, TRAINING = ((8, 400), (2, 1600), (1, 3200)), ((48, 12), (12, 50), (1, 400))
 """(videos, frames of each at 16x): read before a question, and in a training step of the needle study."""
 ANSWER = 3
@@ -121,12 +119,7 @@ def main(arguments: list[str] | None = None) -> list[dict]:
     torch.set_num_threads(1)
     found = measure(parsed.rounds)
     text = table(found)
-    print(text)
-    if parsed.json:
-        parsed.json.write_text(json.dumps(found, indent=1) + "\n")
-    if parsed.docs:
-        old = parsed.docs.read_text()
-        parsed.docs.write_text(re.sub(BLOCK, lambda match: f"{match[1]}{text}\n{match[2]}", old, flags=re.DOTALL))
+    deliver(found, text, parsed.json, parsed.docs, "last-layer")
     return found
 
 

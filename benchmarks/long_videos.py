@@ -8,10 +8,8 @@ tables there.
 
 import argparse
 import gc
-import json
 import os
 import platform
-import re
 import statistics
 import tempfile
 import time
@@ -20,6 +18,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import MEBIBYTE, give_tensors_own_pages, in_fresh_process, reset_peak, resident
+from benchmarks.results import deliver
 from oryx.data.haystacks import make_haystack
 from oryx.data.needles import make_trial
 from oryx.grids import video_token_count
@@ -33,7 +32,6 @@ from oryx.training.video_reader import build_video_reader, video_recipe
 SIZE = (32, 32)
 LARGE = (256, 256)
 CHUNK = 64
-BLOCK = r"(<!-- long-videos -->\n).*?(<!-- end -->)"
 
 
 def bare_decode(path: Path, frames: int) -> None:
@@ -195,12 +193,7 @@ def main(arguments: list[str] | None = None) -> dict:
             "memory": memory(folder, lengths),
         }
     text = tables(found)
-    print(text)
-    if parsed.json:
-        parsed.json.write_text(json.dumps(found, indent=1) + "\n")
-    if parsed.docs:
-        old = parsed.docs.read_text()
-        parsed.docs.write_text(re.sub(BLOCK, lambda match: f"{match[1]}{text}\n{match[2]}", old, flags=re.DOTALL))
+    deliver(found, text, parsed.json, parsed.docs, "long-videos")
     return found
 
 

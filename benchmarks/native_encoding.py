@@ -18,8 +18,6 @@ bfloat16. ``--docs docs/benchmarks.md`` renews the tables there.
 """
 
 import argparse
-import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -33,6 +31,7 @@ from benchmarks.encoders import CHANNELS, PATCH, Packed, Padded, alone, pair
 from benchmarks.measure import MEBIBYTE, PASSES, agreement, peak_memory_in_fresh_process, run_pass, times
 from benchmarks.mixes import MIXES, Mix, draw_grids
 from benchmarks.packed_encoder import FEATURE_TOLERANCE, environment
+from benchmarks.results import deliver
 from oryx.grids import Grid, token_count
 
 CANVASES = ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))
@@ -53,8 +52,6 @@ SO400M = Mix(
 PEAK_FLOPS = 989e12
 """Dense bfloat16 operations a second of an H100 SXM or H200, as NVIDIA's data sheets state them (1,979 TFLOP/s with
 sparsity, half of that without); the share of peak is for these cards only."""
-
-BLOCK = r"(<!-- native-encoding -->\n).*?(<!-- end -->)"
 
 
 def canvas(grid: Grid, side: int) -> Grid:
@@ -226,12 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> list[dict]:
         if found[-1]["features"] > FEATURE_TOLERANCE:
             raise RuntimeError(f"mix {mix.name}: packed and padded features differ by {found[-1]['features']:.1e}")
     text = tables(found, [mix for mix, _ in chosen], environment(parsed.threads))
-    print(text)
-    if parsed.json:
-        parsed.json.write_text(json.dumps(found, indent=1) + "\n")
-    if parsed.docs:
-        old = parsed.docs.read_text()
-        parsed.docs.write_text(re.sub(BLOCK, lambda match: f"{match[1]}{text}\n{match[2]}", old, flags=re.DOTALL))
+    deliver(found, text, parsed.json, parsed.docs, "native-encoding")
     return found
 
 
