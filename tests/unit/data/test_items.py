@@ -17,7 +17,7 @@ SIZES = PictureSizes()
 @pytest.mark.parametrize("task", [*TASKS, "word_legible"])
 def test_an_item_depends_on_split_task_and_index_alone(task):
     first, again = evaluation_items(task, "dev", 3, SIZES), evaluation_items(task, "dev", 2, SIZES)
-    for a, b in zip(first, again, strict=False):
+    for a, b in zip(first[:2], again, strict=True):
         assert (a.id, a.question, a.answer, a.size) == (b.id, b.question, b.answer, b.size)
         assert np.array_equal(np.asarray(a.picture), np.asarray(b.picture))
     assert len({item.id for item in first}) == 3
