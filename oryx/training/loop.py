@@ -55,7 +55,7 @@ def train(
     """
     accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
     parameters = [p for p in model.parameters() if p.requires_grad]
-    # fused: one pass over all parameters; a small model has a hundred of them, and a call for each costs more than the sums
+    # fused: one pass over all parameters, where a small model would need hundreds of small calls a step
     optimizer = torch.optim.AdamW(
         parameters, lr=plan.learning_rate, betas=plan.betas, weight_decay=plan.weight_decay, fused=True
     )
