@@ -59,7 +59,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.packed_encoder
 	$(BIN)/python -m benchmarks.native_encoding
 	$(BIN)/python -m benchmarks.long_videos
-	$(BIN)/python -m benchmarks.last_layer
+	$(BIN)/python -m benchmarks.language_model
 	$(BIN)/python -m benchmarks.connectors
 
 weights: setup

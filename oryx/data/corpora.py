@@ -13,7 +13,7 @@ import lzma
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from types import MappingProxyType
@@ -125,10 +125,15 @@ class Corpus:
             raise MissingResource(f"corpus {self.name!r} has no item {identifier!r}") from None
 
     def image(self, item: Item | str) -> Image.Image:
-        """The picture, decoded anew at every call: RGBA if it has transparency, else RGB."""
-        item = self.item(item) if isinstance(item, str) else item
-        with Image.open(io.BytesIO(self._archive.read(item.file))) as picture:
-            return picture.convert("RGBA" if picture.mode in ("RGBA", "P", "LA") else "RGB")
+        """The picture, the caller's own: RGBA if it has transparency, else RGB."""
+        return _decoded(self, (self.item(item) if isinstance(item, str) else item).file).copy()
+
+
+@lru_cache(maxsize=1024)
+def _decoded(corpus: Corpus, file: str) -> Image.Image:
+    """Training draws a few hundred pictures again and again; decoding one costs more than all else it takes to draw."""
+    with Image.open(io.BytesIO(corpus._archive.read(file))) as picture:
+        return picture.convert("RGBA" if picture.mode in ("RGBA", "P", "LA") else "RGB")
 
 
 @cache

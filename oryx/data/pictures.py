@@ -76,6 +76,7 @@ def font_face(file: str, pixels: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(io.BytesIO(corpora.font_bytes(file)), pixels)
 
 
+@lru_cache(maxsize=256)  # whoever places a text measures it before it is drawn, which needs the same again
 def text_extent(face: ImageFont.FreeTypeFont, text: str) -> tuple[int, int, int, int]:
     """(left, top, width, height) of the ink of ``text`` drawn at the origin."""
     left, top, right, bottom = face.getbbox(text)

@@ -106,3 +106,46 @@ def plan_batch(
         position_ids=(new_mask.cumsum(1) - 1).clip(min=0) * new_mask,
         truncated=int(truncated),
     )
+
+
+@dataclass(frozen=True)
+class Pack:
+    """The samples of a :class:`Plan` that have something to predict, one after the other, without padding.
+
+    Shortest first, so that equal lengths are neighbours; each ends with the last token whose output is read.
+
+    Attributes:
+        index: (N,) source rows, as in the plan.
+        lengths: tokens of each sample.
+        tails: of each sample, how many tokens there are from the first whose output is read to its end.
+        read: (R,) which of the outputs of all tails are read, in the order of the batch.
+        targets: (R,) the token that is to follow each.
+    """
+
+    index: np.ndarray
+    lengths: list[int]
+    tails: list[int]
+    read: np.ndarray
+    targets: np.ndarray
+
+
+def pack(plan: Plan) -> Pack | None:
+    """Pack a plan that has labels; None if no sample has anything to predict."""
+    samples = []
+    for row, mask, labels in zip(plan.index, plan.attention_mask.astype(bool), plan.labels, strict=True):
+        following = labels[mask][1:]
+        read = np.flatnonzero(following >= 0)
+        if len(read):
+            samples.append((row[mask][: read[-1] + 1], read - read[0], following[read]))
+    if not samples:
+        return None
+    order = sorted(range(len(samples)), key=lambda i: len(samples[i][0]))
+    tails = [int(samples[i][1][-1]) + 1 for i in order]
+    starts = dict(zip(order, np.concatenate([[0], np.cumsum(tails[:-1])]).astype(np.int64), strict=True))
+    return Pack(
+        index=np.concatenate([samples[i][0] for i in order]),
+        lengths=[len(samples[i][0]) for i in order],
+        tails=tails,
+        read=np.concatenate([starts[i] + read for i, (_, read, _) in enumerate(samples)]),
+        targets=np.concatenate([targets for _, _, targets in samples]),
+    )

@@ -1,4 +1,4 @@
-"""Attention over a packed sequence: every picture attends to itself only, whatever the sizes.
+"""Attention over a packed sequence: every picture, every sample of text attends to itself only, whatever the sizes.
 
 One function, three backends' worth of decisions:
 
@@ -13,6 +13,7 @@ One function, three backends' worth of decisions:
 
 from collections.abc import Sequence
 from itertools import groupby, pairwise
+from operator import gt
 
 import torch
 import torch.nn.functional as F
@@ -41,8 +42,6 @@ class Segments:
             raise InputError(f"cu_seqlens: expected rising boundaries that begin at 0, got {bounds[:8]}")
         self.bounds = bounds
         self.lengths = lengths
-        # runs of neighbours with one length: (length, how many)
-        self.runs = [(length, len(list(group))) for length, group in groupby(lengths)]
         self._tensors: dict[torch.device, Tensor] = {}
 
     def tensor(self, device: torch.device) -> Tensor:
@@ -57,15 +56,21 @@ def packed_attention(
     k: Tensor,
     v: Tensor,
     cu_seqlens: Sequence[int] | Tensor | Segments,
+    cu_keys: Sequence[int] | Tensor | Segments | None = None,
     *,
+    causal: bool = False,
     scale: float | None = None,
     backend: str = "auto",
 ) -> Tensor:
-    """Full (not causal) attention inside every segment of a packed sequence.
+    """Attention inside every segment of a packed sequence: full, or causal.
 
     Args:
-        q, k, v: (N, heads, head_dim), all segments one after the other.
+        q: (N, heads, head_dim), all segments one after the other.
+        k, v: the same, or (M, key heads, head_dim) if keys have segments of their own; ``heads`` is a multiple of
+            ``key heads``.
         cu_seqlens: segment boundaries ``[0, n1, n1 + n2, ..., N]``.
+        cu_keys: those of the keys, if they are others: as many segments, each at least as long as its queries.
+        causal: a query sees the keys up to its own place; the last query of a segment stands at its last key.
         scale: factor of the logits; ``head_dim ** -0.5`` by default.
         backend: "auto", "exact" or "varlen".
 
@@ -73,11 +78,16 @@ def packed_attention(
         (N, heads, head_dim).
 
     Raises:
-        InputError: boundaries that do not end at N, an unknown backend, or "varlen" for tensors it has no kernel for.
+        InputError: boundaries that do not end at N or M, another number of segments of keys than of queries or fewer
+            keys than queries in one, an unknown backend, or "varlen" for tensors it has no kernel for.
     """
-    segments = cu_seqlens if isinstance(cu_seqlens, Segments) else Segments(cu_seqlens)
-    if segments.bounds[-1] != q.shape[0]:
-        raise InputError(f"cu_seqlens ends at {segments.bounds[-1]}, expected the {q.shape[0]} packed tokens")
+    queries = _segments(cu_seqlens, "cu_seqlens", q)
+    keys = queries if cu_keys is None else _segments(cu_keys, "cu_keys", k)
+    if len(queries.lengths) != len(keys.lengths) or any(map(gt, queries.lengths, keys.lengths)):
+        raise InputError(
+            f"cu_keys: expected {len(queries.lengths)} segments at least as long as those of the queries, "
+            f"got lengths {keys.lengths[:8]} for {queries.lengths[:8]}"
+        )
     if backend not in BACKENDS:
         raise InputError(f"backend: expected one of {BACKENDS}, got {backend!r}")
     if backend == "varlen" and not varlen_supported(q):
@@ -86,8 +96,15 @@ def packed_attention(
             "use 'exact' or 'auto'"
         )
     if backend == "exact" or not varlen_supported(q):
-        return _exact(q, k, v, segments, scale)
-    return _varlen(q, k, v, segments, scale)
+        return _exact(q, k, v, queries, keys, causal, scale)
+    return _varlen(q, k, v, queries, keys, causal, scale)
+
+
+def _segments(bounds: Sequence[int] | Tensor | Segments, name: str, packed: Tensor) -> Segments:
+    segments = bounds if isinstance(bounds, Segments) else Segments(bounds)
+    if segments.bounds[-1] != packed.shape[0]:
+        raise InputError(f"{name} ends at {segments.bounds[-1]}, expected the {packed.shape[0]} packed tokens")
+    return segments
 
 
 def varlen_supported(q: Tensor) -> bool:
@@ -95,19 +112,29 @@ def varlen_supported(q: Tensor) -> bool:
     return q.is_cuda and q.dtype in _HALF and q.shape[-1] <= 256 and q.shape[-1] % 8 == 0
 
 
-def _exact(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float | None) -> Tensor:
+def _exact(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, causal: bool, scale) -> Tensor:
+    # runs of neighbours with one length of queries and one of keys go through one call
+    runs = [(*one, len(list(group))) for one, group in groupby(zip(queries.lengths, keys.lengths, strict=True))]
     # split, not slicing: its backward is one concatenation instead of one zero-filled copy of the pack per segment
-    sizes = [length * count for length, count in segments.runs]
+    asked = q.split([own * count for own, _, count in runs])
+    seen = [part.split([length * count for _, length, count in runs]) for part in (k, v)]
     pieces = []
-    for (length, count), *qkv in zip(segments.runs, q.split(sizes), k.split(sizes), v.split(sizes), strict=True):
-        batch = [part.reshape(count, length, *part.shape[1:]).transpose(1, 2) for part in qkv]
-        out = F.scaled_dot_product_attention(*batch, scale=scale)
-        pieces.append(out.transpose(1, 2).reshape(count * length, *q.shape[1:]))
+    for (own, length, count), *qkv in zip(runs, asked, *seen, strict=True):
+        batch = [part.unflatten(0, (count, -1)).transpose(1, 2) for part in qkv]
+        mask = None
+        if causal and 1 < own < length:
+            mask = torch.ones(own, length, dtype=torch.bool, device=q.device).tril(length - own)
+        out = F.scaled_dot_product_attention(
+            *batch, attn_mask=mask, is_causal=causal and own == length, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+        )
+        pieces.append(out.transpose(1, 2).flatten(0, 1))
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
-def _varlen(q: Tensor, k: Tensor, v: Tensor, segments: Segments, scale: float | None) -> Tensor:
+def _varlen(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, causal: bool, scale) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
-    bounds, longest = segments.tensor(q.device), max(segments.lengths)
-    return varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scale)
+    bounds = queries.tensor(q.device), keys.tensor(q.device)
+    longest = max(queries.lengths), max(keys.lengths)
+    more = {"enable_gqa": True} if q.shape[1] != k.shape[1] else {}
+    return varlen_attn(q, k, v, *bounds, *longest, scale=scale, window_size=(-1, 0 if causal else -1), **more)

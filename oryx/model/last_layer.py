@@ -30,7 +30,7 @@ def last_layer_from(language_model: PreTrainedModel, first: int) -> Iterator[int
     context has ended).
     """
     layers = getattr(language_model.get_decoder(), "layers", None)
-    if first < 1 or torch.compiler.is_compiling() or not layers or not _known(layers[-1]):
+    if first < 1 or torch.compiler.is_compiling() or not layers or not is_known(layers[-1]):
         yield 0
         return
     layer = layers[-1]
@@ -41,9 +41,11 @@ def last_layer_from(language_model: PreTrainedModel, first: int) -> Iterator[int
         del layer.forward
 
 
-def _known(layer: nn.Module) -> bool:
+def is_known(layer: nn.Module) -> bool:
+    """Whether ``layer`` is one of KNOWN with plain causal attention by "sdpa", and its forward is its own."""
     return (
         isinstance(layer, KNOWN)
+        and "forward" not in vars(layer)  # accelerate's hooks between devices put their own there
         and layer.self_attn.config._attn_implementation == "sdpa"
         and getattr(layer.self_attn, "sliding_window", None) is None
         and not layer.self_attn.attention_dropout

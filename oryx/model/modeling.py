@@ -14,11 +14,12 @@ from transformers.utils import logging
 
 from oryx.errors import InputError, MissingResource
 from oryx.grids import Grid, token_count
-from oryx.model.assembly import plan_batch
+from oryx.model.assembly import Pack, Plan, pack, plan_batch
 from oryx.model.compressor import build_compressor, compress_maps
 from oryx.model.config import IGNORED_LABEL, OryxConfig
 from oryx.model.last_layer import last_layer_from
 from oryx.model.layout import Layout, read_spec
+from oryx.model.packed_lm import can_pack, packed_outputs
 from oryx.model.projector import Projector
 from oryx.model.vit import OryxViT
 
@@ -170,9 +171,38 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
             input_ids, attention_mask, labels: (B, L0).
             padding_side: "right" or "left"; ``config.tokenizer_padding_side`` by default.
         """
+        table, plan = self._sources(
+            input_ids,
+            attention_mask,
+            labels,
+            (pixel_patches, image_grids, visual_spec, vision_features, compressed_features),
+            padding_side,
+        )
+        device = input_ids.device
+        embeds = table.index_select(0, _tensor(plan.index.ravel(), device)).view(*plan.index.shape, -1)
+        return Expanded(
+            inputs_embeds=embeds,
+            attention_mask=_tensor(plan.attention_mask, device),
+            position_ids=_tensor(plan.position_ids, device),
+            labels=None if plan.labels is None else _tensor(plan.labels, device),
+        )
+
+    def _sources(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        labels: Tensor | None,
+        visual: tuple[Tensor | None, ...],
+        padding_side: str | None = None,
+    ) -> tuple[Tensor, Plan]:
+        """All embedded text, all visual tokens and a zero row, (rows, width), and the plan of which goes where.
+
+        ``visual``: pixel_patches, image_grids, visual_spec, vision_features, compressed_features.
+        """
         sequences, encoded = [], []
+        pixel_patches, image_grids, visual_spec, *features = visual
         if visual_spec is not None and len(visual_spec):
-            encoded = self.encode_visuals(pixel_patches, image_grids, visual_spec, vision_features, compressed_features)
+            encoded = self.encode_visuals(pixel_patches, image_grids, visual_spec, *features)
             layouts = [visual.layout for visual in read_spec(_rows(visual_spec))]
             sequences = [out for out, layout in zip(encoded, layouts, strict=True) if layout != Layout.TEXT]
         plan = plan_batch(
@@ -189,17 +219,9 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 f"{plan.truncated} sample(s) were cut to tokenizer_model_max_length "
                 f"{self.config.tokenizer_model_max_length} after their visuals were expanded: the end is lost"
             )
-        device = input_ids.device
-        text = self.get_input_embeddings()(_tensor(plan.text_ids, device))
+        text = self.get_input_embeddings()(_tensor(plan.text_ids, input_ids.device))
         # A dummy has length 0: it takes no place, but its parameters stay in the graph (every rank then has the same).
-        table = torch.cat([text, *(out.to(text.dtype) for out in encoded), text.new_zeros(1, text.shape[1])])
-        embeds = table.index_select(0, _tensor(plan.index.ravel(), device)).view(*plan.index.shape, -1)
-        return Expanded(
-            inputs_embeds=embeds,
-            attention_mask=_tensor(plan.attention_mask, device),
-            position_ids=_tensor(plan.position_ids, device),
-            labels=None if plan.labels is None else _tensor(plan.labels, device),
-        )
+        return torch.cat([text, *(out.to(text.dtype) for out in encoded), text.new_zeros(1, text.shape[1])]), plan
 
     def forward(
         self,
@@ -224,27 +246,31 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         The loss is the mean cross-entropy (float32) over all supervised next tokens of the whole batch, as in the
         public code, and 0 if a batch has none; ``logits`` is then (number of supervised next tokens, vocabulary) in
         batch order. With ``num_items_in_batch`` the sum is divided by that number instead (gradient accumulation).
+        A batch with labels is read without its padding where :mod:`oryx.model.packed_lm` knows the language model and
+        nothing but loss and logits is asked for; else by transformers' forward, padded, with the same result.
         """
+        visual = (pixel_patches, image_grids, visual_spec, vision_features, compressed_features)
+        beside = (inputs_embeds, position_ids, past_key_values)
+        plain = all(one is None for one in beside) and not use_cache and not kwargs
+        if labels is not None and plain and can_pack(self.language_model):
+            table, plan = self._sources(input_ids, attention_mask, labels, visual)
+            if packed := pack(plan):
+                return self._packed_loss(table, packed, num_items_in_batch)
         if inputs_embeds is None and self._needs_expansion(input_ids, past_key_values, visual_spec):
-            visual = (pixel_patches, image_grids, visual_spec, vision_features, compressed_features)
             expanded = self.expand(input_ids, attention_mask, labels, *visual)
             input_ids, inputs_embeds, labels = None, expanded.inputs_embeds, expanded.labels
             attention_mask, position_ids = expanded.attention_mask, expanded.position_ids
-            if labels is not None and past_key_values is None and self.config.tokenizer_padding_side == "right":
-                # what stands behind a token never reaches it: without a mask attention is plainly causal, half the work
-                attention_mask = position_ids = None
         elif position_ids is None and past_key_values is None and attention_mask is not None:
             position_ids = (attention_mask.long().cumsum(1) - 1).clamp(min=0)
-        supervised, length, first = None, (input_ids if inputs_embeds is None else inputs_embeds).shape[1], 0
+        supervised, first = None, 0
         if labels is not None:
             supervised = labels[:, 1:] >= 0
             logits_to_keep = supervised.any(0).nonzero()[:, 0]
-            first = int(logits_to_keep[0]) if len(logits_to_keep) else 0
         elif isinstance(logits_to_keep, int) and logits_to_keep:
-            first = length - logits_to_keep
+            first = (input_ids if inputs_embeds is None else inputs_embeds).shape[1] - logits_to_keep
         if kwargs.get("output_hidden_states") or kwargs.get("output_attentions"):
             first = 0
-        with last_layer_from(self.language_model, first) as start:
+        with last_layer_from(self.language_model, first):
             out = self.language_model(
                 input_ids=input_ids,
                 inputs_embeds=inputs_embeds,
@@ -252,17 +278,23 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 position_ids=position_ids,
                 past_key_values=past_key_values,
                 use_cache=use_cache,
-                logits_to_keep=logits_to_keep if labels is None else logits_to_keep - start,
+                logits_to_keep=logits_to_keep,
                 **kwargs,
             )
         if labels is not None:
             # columns where any sample is supervised were computed; of these each sample keeps its own
             out.logits = out.logits[supervised[:, logits_to_keep]]
-            targets = labels[:, 1:][supervised]
-            total = F.cross_entropy(out.logits.float(), targets, reduction="sum", ignore_index=IGNORED_LABEL)
-            count = targets.numel() if num_items_in_batch is None else num_items_in_batch
-            out.loss = total / max(count, 1) if isinstance(count, int) else total / count.clamp(min=1)
+            out.loss = _mean_loss(out.logits, labels[:, 1:][supervised], num_items_in_batch)
         return out
+
+    def _packed_loss(self, table: Tensor, packed: Pack, num_items_in_batch: int | Tensor | None):
+        """Loss and logits of supervised tokens of a batch without padding; ``table``: of :meth:`_sources`."""
+        device = table.device
+        embeds = table.index_select(0, _tensor(packed.index, device))
+        hidden = packed_outputs(self.language_model, embeds, packed.lengths, packed.tails)
+        logits = self.get_output_embeddings()(hidden.index_select(0, _tensor(packed.read, device)))
+        loss = _mean_loss(logits, _tensor(packed.targets, device), num_items_in_batch)
+        return CausalLMOutputWithPast(loss=loss, logits=logits)
 
     def _needs_expansion(self, input_ids: Tensor, past_key_values, visual_spec) -> bool:
         if visual_spec is not None and len(visual_spec):
@@ -321,6 +353,12 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         from oryx.processing.asking import ask
 
         return ask(self, self.processor, visual, question, **options)
+
+
+def _mean_loss(logits: Tensor, targets: Tensor, num_items_in_batch: int | Tensor | None) -> Tensor:
+    total = F.cross_entropy(logits.float(), targets, reduction="sum", ignore_index=IGNORED_LABEL)
+    count = targets.numel() if num_items_in_batch is None else num_items_in_batch
+    return total / max(count, 1) if isinstance(count, int) else total / count.clamp(min=1)
 
 
 def _rows(values: Tensor | Sequence[Sequence[int]] | None) -> list[list[int]]:

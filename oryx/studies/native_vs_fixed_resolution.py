@@ -12,6 +12,7 @@ arms.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -214,11 +215,12 @@ class NativeVsFixedResolution(Study):
         }
         runs = evaluations(arm, settings.side)
         total, done = sum(self._count(settings, task) for run in runs for task in run.tasks), 0
+        items_of = cache(lambda task: evaluation_items(task, settings.split, self._count(settings, task), sizes))
         with RowWriter(folder / "rows.jsonl") as writer:
             for run in runs:
                 fields = {**base, "condition": run.condition}
                 for task in run.tasks:
-                    items = evaluation_items(task, settings.split, self._count(settings, task), sizes)
+                    items = items_of(task)
                     missing = [i for i, item in enumerate(items) if not writer.has({**fields, "item": item.id})]
                     if missing:
                         inputs = PictureInputs(items, run.resolution, sizes.patch, model)

@@ -16,7 +16,7 @@ from oryx.data.pictures import PictureSizes
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.partition import Partition
 from oryx.processing.resolution import Resolution
-from oryx.training.batches import loss_by_length
+from oryx.training.batches import batch_loss
 from oryx.training.loop import TrainPlan, train
 from oryx.training.partition_inputs import picture_inputs
 
@@ -55,10 +55,11 @@ def train_arm(
     def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
         chosen = generator("arm", seed, step).choice(len(items), arm.batch, replace=False)
         order = sorted(chosen.tolist(), key=lambda i: inputs.grids[i])  # equal sizes side by side share attention calls
-        return loss_by_length(
+        return batch_loss(
             model,
             [inputs.length(i) for i in order],
-            lambda group: inputs.batch([order[i] for i in sorted(group)], answers=True, device=model.device),
+            [items[i].answer for i in order],
+            lambda own: inputs.batch([order[i] for i in own], answers=True, device=model.device),
         )
 
     torch.manual_seed(seed)

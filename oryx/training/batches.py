@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import reduce
 from PIL import Image
 from torch import Tensor
 
@@ -52,30 +51,6 @@ def text_batch(questions: Sequence[str], answers: Sequence[str] | None, visual: 
     return batch
 
 
-def length_groups(lengths: Sequence[int], group_cost: int = 150) -> list[list[int]]:
-    """Split a batch into groups of samples of like length, so that little of the language model's work is padding.
-
-    Pictures at native resolution differ sixteenfold in tokens; padded to the longest, up to three quarters of a batch
-    are padding. Of all splits of the samples in order of length this is the one with the least padded tokens, a group
-    counted as ``group_cost`` tokens more (what its own calls cost, measured on two cores).
-
-    Returns:
-        groups of indices into ``lengths``, shortest first.
-    """
-    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
-    best, cut = [0.0], [0]  # best[n]: least cost of the n shortest; cut[n]: where its last group begins
-    for end in range(1, len(order) + 1):
-        longest = lengths[order[end - 1]]
-        costs = [best[begin] + (end - begin) * longest + group_cost for begin in range(end)]
-        best.append(min(costs))
-        cut.append(costs.index(best[-1]))
-    groups, end = [], len(order)
-    while end:
-        groups.append(order[cut[end] : end])
-        end = cut[end]
-    return groups[::-1]
-
-
 def share_of(rank: int, processes: int, lengths: Sequence[int]) -> list[int]:
     """The samples of process ``rank``: dealt out by length, back and forth, so that all have about as many tokens."""
     order = sorted(range(len(lengths)), key=lambda i: lengths[i])
@@ -83,16 +58,17 @@ def share_of(rank: int, processes: int, lengths: Sequence[int]) -> list[int]:
     return sorted(sample for place, sample in enumerate(order) if there_and_back[place % (2 * processes)] == rank)
 
 
-def loss_by_length(
-    model: OryxForConditionalGeneration, lengths: Sequence[int], batch_of: Callable[[list[int]], dict[str, Tensor]]
+def batch_loss(
+    model: OryxForConditionalGeneration,
+    lengths: Sequence[int],
+    answers: Sequence[str],
+    batch_of: Callable[[list[int]], dict[str, Tensor]],
 ) -> Tensor:
-    """Mean cross-entropy over all supervised tokens of a batch, computed in groups of samples of like length.
+    """Mean cross-entropy over all answer tokens of a batch, which several processes (accelerate) share.
 
-    Equals ``model(**batch_of(all samples)).loss`` but for rounding
-    (``tests/unit/training/test_batches.py``); ``lengths``: tokens of each sample, ``batch_of(indices)``: model inputs.
-
-    Of several processes (accelerate) each takes a share of like length; the mean of their gradients is that of the
-    batch. Raises SettingsError for fewer samples than processes.
+    ``lengths``: tokens of each sample, ``answers``: that of each, ``batch_of(indices)``: model inputs. Each process
+    takes a share of like length; the mean of what they return, and of its gradients, is that of the batch. Raises
+    SettingsError for fewer samples than processes.
     """
     state = PartialState()
     rank, processes = state.process_index, state.num_processes
@@ -100,13 +76,9 @@ def loss_by_length(
         raise SettingsError(
             f"batch: expected at least one sample for each of {processes} processes, got {len(lengths)}"
         )
-    own = share_of(rank, processes, lengths)
-    groups = length_groups([lengths[i] for i in own])
-    batches = [batch_of([own[i] for i in group]) for group in groups]
-    supervised = torch.stack([(batch["labels"] != IGNORED_LABEL).sum() for batch in batches]).sum()
-    total = int(reduce(supervised, "sum"))
-    losses = [model(**batch, num_items_in_batch=total).loss for batch in batches]
-    return processes * torch.stack(losses).sum()
+    supervised = sum(len(answer.encode()) + 1 for answer in answers)
+    batch = batch_of(share_of(rank, processes, lengths))
+    return processes * model(**batch, num_items_in_batch=supervised).loss
 
 
 def decode(ids: Sequence[int]) -> str:

@@ -21,7 +21,7 @@ from oryx.evidence.files import atomic_write_json
 from oryx.model.config import OryxVisionConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.partition import picture_forms
-from oryx.training.batches import loss_by_length
+from oryx.training.batches import batch_loss
 from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.partition_inputs import picture_inputs
@@ -59,8 +59,11 @@ def train_language_model(
     def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
         own = inputs[step % len(inputs)]
         chosen = generator("forms", plan.seed, step).choice(plan.items, plan.batch, replace=False).tolist()
-        return loss_by_length(
-            model, [own.length(i) for i in chosen], lambda group: own.batch([chosen[i] for i in group], answers=True)
+        return batch_loss(
+            model,
+            [own.length(i) for i in chosen],
+            [own.items[i].answer for i in chosen],
+            lambda share: own.batch([chosen[i] for i in share], answers=True),
         )
 
     torch.manual_seed(plan.seed)

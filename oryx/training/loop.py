@@ -96,13 +96,13 @@ def average_gradients(parameters: Sequence[nn.Parameter], accelerator: Accelerat
     """Give every process the mean of all processes' gradients, in one exchange; a parameter that none used has none.
 
     Here and not in DistributedDataParallel, which expects as many forward passes on every process and every parameter
-    in each: a batch falls into more groups of like length on one than on another, and at region side 1 the compressor
-    has nothing to weigh.
+    in each: a step may read its batch in more parts on one than on another, and at region side 1 the compressor has
+    nothing to weigh.
     """
     used = torch.tensor([float(p.grad is not None) for p in parameters], device=accelerator.device)
     own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     total = torch.cat([*(gradient.flatten() for gradient in own), used])
     torch.distributed.all_reduce(total)
-    *sums, used = total.split([*(p.numel() for p in parameters), len(parameters)])
-    for parameter, summed, users in zip(parameters, sums, used.tolist(), strict=True):
-        parameter.grad = summed.view_as(parameter).div_(accelerator.num_processes) if users else None
+    *means, used = total.div_(accelerator.num_processes).split([*(p.numel() for p in parameters), len(parameters)])
+    for parameter, mean, users in zip(parameters, means, used.tolist(), strict=True):
+        parameter.grad = mean.view_as(parameter) if users else None

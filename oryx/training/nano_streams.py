@@ -30,7 +30,7 @@ from oryx.processing.options import PreprocessOptions
 from oryx.processing.partition import Partition
 from oryx.processing.resolution import Resolution
 from oryx.processing.video import iter_frames, probe
-from oryx.training.batches import loss_by_length, text_batch
+from oryx.training.batches import batch_loss, text_batch
 from oryx.training.inputs import PictureInputs
 from oryx.training.partition_inputs import picture_inputs
 from oryx.training.questions import Turn, answers_loss
@@ -228,8 +228,11 @@ class Streams:
         order = rng.choice(len(own.items), count, replace=False).tolist()
         if blind:
             return text_loss(model, [((own.items[i].question, own.items[i].answer),) for i in order])
-        return loss_by_length(
-            model, [own.length(i) for i in order], lambda group: own.batch([order[i] for i in group], answers=True)
+        return batch_loss(
+            model,
+            [own.length(i) for i in order],
+            [own.items[i].answer for i in order],
+            lambda share: own.batch([order[i] for i in share], answers=True),
         )
 
     def film_loss(self, plan: StoryPlan, seed: int, step: int, model, blind: bool) -> Tensor:

@@ -30,7 +30,7 @@ from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
-from oryx.training.batches import END, VOCABULARY, loss_by_length, text_batch, to_patches
+from oryx.training.batches import END, VOCABULARY, batch_loss, text_batch, to_patches
 from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import RECIPES, Phase, Recipe, recipe
@@ -226,8 +226,8 @@ def reader_loss(
     samples = sorted(drawn(step), key=grid)  # equal sizes side by side share one attention call
     device = next(model.parameters()).device
 
-    def batch_of(group: list[int]) -> dict[str, Tensor]:
-        pictures, questions, answers = zip(*(samples[i] for i in sorted(group)), strict=True)
+    def batch_of(own: list[int]) -> dict[str, Tensor]:
+        pictures, questions, answers = zip(*(samples[i] for i in own), strict=True)
         cut = [to_patches(picture, r.patch) for picture in pictures]
         batch = text_batch(questions, answers)
         batch |= {
@@ -238,7 +238,7 @@ def reader_loss(
         return {name: value.to(device) for name, value in batch.items()}
 
     lengths = [image_token_count(None, grid(sample)) + len(sample[1]) + len(sample[2]) for sample in samples]
-    return loss_by_length(model, lengths, batch_of)
+    return batch_loss(model, lengths, [answer for _, _, answer in samples], batch_of)
 
 
 def train_siglip(

@@ -28,7 +28,7 @@ from oryx.evidence.files import atomic_write_json, sha256_file
 from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
-from oryx.training.batches import loss_by_length, text_batch
+from oryx.training.batches import batch_loss, text_batch
 from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import Recipe, recipe
@@ -183,7 +183,8 @@ def train_video_reader(
             return {name: value.to(device) for name, value in inputs.items()}
 
         # visuals of a batch are of one length, so only the text tells samples apart
-        return loss_by_length(model, [len(clip.question) + len(clip.answer) for clip in batch.clips], batch_of)
+        lengths = [len(clip.question) + len(clip.answer) for clip in batch.clips]
+        return batch_loss(model, lengths, [clip.answer for clip in batch.clips], batch_of)
 
     plan = TrainPlan(sum(r.steps), r.rate)
     curve = train(model, loss_of, plan, folder / "video_reader.pt", lambda done, _: progress(first + done, total))

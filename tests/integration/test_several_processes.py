@@ -15,7 +15,7 @@ from oryx.studies.native_vs_fixed_resolution import SHARED
 from oryx.studies.needle_in_a_haystack import READER_JOB
 from oryx.training import encoders
 from oryx.training.jobs import Job, run_jobs
-from tests.integration import unequal_groups
+from tests.integration import unequal_parts
 
 pytestmark = pytest.mark.integration
 LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -70,12 +70,12 @@ def test_two_processes_of_a_job_train_the_shared_part_of_one(tmp_path, study_id,
     assert_same_weights(tmp_path / waves[-1], job.folder, *(f"{file}.safetensors" for file in files))
 
 
-def test_processes_may_have_different_numbers_of_groups(tmp_path):
+def test_processes_may_have_different_numbers_of_parts(tmp_path):
     """With torch's DistributedDataParallel these steps waited for each other for ever."""
     one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
-    printed = run(*LAUNCH, unequal_groups.__file__, str(two))
-    assert len(set(re.findall(r"(\d) groups", printed))) == 2, f"the groups must differ: {printed}"
-    unequal_groups.main(one)
+    printed = run(*LAUNCH, unequal_parts.__file__, str(two))
+    assert len(set(re.findall(r"(\d) parts", printed))) == 2, f"the parts must differ: {printed}"
+    unequal_parts.main(one)
     others = load_file(two)
     for name, tensor in load_file(one).items():
         torch.testing.assert_close(others[name], tensor, atol=1e-4, rtol=1e-3, msg=lambda text, name=name: name + text)

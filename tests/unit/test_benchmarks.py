@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks import backends, connectors, last_layer, long_videos, packed_encoder
+from benchmarks import backends, connectors, language_model, long_videos, packed_encoder
 from benchmarks.backends import attention_drift
 from benchmarks.encoders import alone, new_oryx, pair, siglip2_from_oryx
 from benchmarks.measure import PASSES, agreement, measure, run_pass
@@ -191,19 +191,15 @@ def test_the_benchmark_of_connectors_runs_and_renews_its_block(tmp_path, monkeyp
     assert len(found["pooling"]) == 12 and "| 16x | 1.00 | 1.0000 | 100.00% | <= 10% | no |" in text
 
 
-def test_the_benchmark_of_the_last_layer_compares_equals():
+def test_the_benchmark_of_the_language_model_compares_equals():
     """Both ways of a case are called, and in training they give the same gradients."""
-    found = last_layer.measure(1, ((2, 3),), ((2, 4),))
-    assert [(one["work"], one["videos"], one["frames"]) for one in found] == [
-        ("reading", 2, 3),
-        ("training step", 2, 4),
-    ]
-    assert all(one["ratio"] > 0 for one in found) and "| reading | 2 | 3 |" in last_layer.table(found)
+    found = language_model.measure(1, ((2, 3),), {"two": [9, 14]})
+    assert [one["work"] for one in found] == ["reading 2 x 3 frames", "training step: two"]
+    assert all(one["ratio"] > 0 for one in found) and "| training step: two |" in language_model.table(found)
     torch.manual_seed(0)
     model = build_reader(recipe("smoke", text_layers=2))
-    ways = last_layer.training(model, torch.randn(2, 9, model.config.text_config.hidden_size))
     gradients = []
-    for way in ways.values():
+    for way in language_model.training(model, [9, 7, 12]).values():
         model.zero_grad()
         way()
         gradients.append(torch.cat([p.grad.flatten() for p in model.language_model.parameters() if p.grad is not None]))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oryx.errors import InputError
-from oryx.model.assembly import plan_batch
+from oryx.model.assembly import pack, plan_batch
 
 MARK = -200
 IDS = st.lists(st.lists(st.sampled_from([5, 6, 7, MARK]), min_size=1, max_size=7), min_size=1, max_size=4)
@@ -89,3 +89,26 @@ def test_a_masked_placeholder_does_not_count():
 def test_shapes_must_agree():
     with pytest.raises(InputError, match=r"labels: expected the shape of input_ids \(1, 2\), got \(1, 3\)"):
         plan_batch(np.ones((1, 2)), None, np.ones((1, 3)), [], visual_token_id=MARK)
+
+
+@given(IDS, st.data(), st.sampled_from(["right", "left"]))
+def test_a_pack_reads_what_labels_ask_for(rows, data, side):
+    ids, mask = padded(rows)
+    lengths = data.draw(st.lists(st.integers(1, 4), min_size=(n := sum(row.count(MARK) for row in rows)), max_size=n))
+    asked = data.draw(st.lists(st.booleans(), min_size=ids.size, max_size=ids.size))
+    labels = np.where(np.array(asked).reshape(ids.shape) & (mask == 1) & (ids != MARK), ids, -100)
+    plan = plan_batch(ids, mask, labels, lengths, visual_token_id=MARK, padding_side=side)
+    expected = []  # by hand: (sources of the sample up to the token, the next token)
+    for row, real, own in zip(plan.index, plan.attention_mask.astype(bool), plan.labels, strict=True):
+        row, own = row[real].tolist(), own[real]
+        expected += [(row[: at + 1], own[at + 1]) for at in range(len(row) - 1) if own[at + 1] >= 0]
+    packed = pack(plan)
+    if not expected:
+        assert packed is None
+        return
+    assert packed.lengths == sorted(packed.lengths)
+    ends, outputs = np.cumsum(packed.lengths), []
+    for end, length, tail in zip(ends, packed.lengths, packed.tails, strict=True):
+        outputs += [packed.index[end - length : last + 1].tolist() for last in range(end - tail, end)]
+    assert [(outputs[at], target) for at, target in zip(packed.read, packed.targets, strict=True)] == expected
+    assert ends[-1] == len(packed.index)

@@ -15,11 +15,16 @@ def qkv(tokens: int, heads: int = 3, width: int = 8, seed: int = 0, **kwargs) ->
     return [torch.randn(tokens, heads, width, generator=generator).to(**kwargs).requires_grad_() for _ in range(3)]
 
 
-def plain(q, k, v, lengths, scale):
+def plain(q, k, v, lengths, scale, key_lengths=None, causal=False):
     """Softmax attention per segment, written out."""
-    out = []
-    for a, b, c in zip(q.split(lengths), k.split(lengths), v.split(lengths), strict=True):
-        weights = (torch.einsum("ihd,jhd->hij", a, b) * scale).softmax(-1)
+    out, key_lengths = [], key_lengths or lengths
+    for a, b, c in zip(q.split(lengths), k.split(key_lengths), v.split(key_lengths), strict=True):
+        b, c = (part.repeat_interleave(q.shape[1] // k.shape[1], 1) for part in (b, c))
+        weights = torch.einsum("ihd,jhd->hij", a, b) * scale
+        if causal:
+            later = torch.arange(len(b)) > torch.arange(len(a))[:, None] + len(b) - len(a)
+            weights = weights.masked_fill(later, -torch.inf)
+        weights = weights.softmax(-1)
         out.append(torch.einsum("hij,jhd->ihd", weights, c))
     return torch.cat(out)
 
@@ -38,6 +43,25 @@ def test_equals_softmax_attention_per_segment(lengths, scale):
         strict=True,
     ):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 6)), min_size=1, max_size=6), st.booleans(), st.booleans())
+def test_queries_may_be_the_last_of_the_keys(sizes, causal, shared_heads):
+    lengths, longer = [own for own, _ in sizes], [own + more for own, more in sizes]
+    q, k, v = qkv(sum(lengths), heads=4)[0], *qkv(sum(longer), heads=2 if shared_heads else 4, seed=1)[1:]
+    bounds = cumulative_lengths(lengths), cumulative_lengths(longer)
+    ours = packed_attention(q, k, v, *bounds, causal=causal)
+    expected = plain(q, k, v, lengths, 8**-0.5, longer, causal)
+    torch.testing.assert_close(ours, expected, atol=1e-6, rtol=1e-5)
+    for a, b in zip(*(torch.autograd.grad(out.square().sum(), (q, k, v)) for out in (ours, expected)), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("keys", [[0, 7], [0, 2, 7]])
+def test_keys_are_of_the_segments_of_the_queries(keys):
+    with pytest.raises(InputError, match="expected 2 segments at least as long"):
+        packed_attention(*qkv(7), [0, 3, 7], keys)
 
 
 def test_equal_lengths_go_through_one_call(monkeypatch):
@@ -89,13 +113,14 @@ def test_auto_is_exact_on_cpu():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="the variable-length kernel exists on CUDA only")
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_varlen_kernel_equals_exact(dtype):
+@pytest.mark.parametrize("causal", [False, True])
+def test_varlen_kernel_equals_exact(dtype, causal):
     lengths = [60, 864, 1, 300, 300, 17]
     q, k, v = qkv(sum(lengths), heads=16, width=72, dtype=dtype, device="cuda")
     q, k, v = (part.detach().requires_grad_() for part in (q, k, v))
     results = {}
     for backend in ("exact", "varlen"):
-        out = packed_attention(q, k, v, cumulative_lengths(lengths), backend=backend)
+        out = packed_attention(q, k, v, cumulative_lengths(lengths), causal=causal, backend=backend)
         results[backend] = [out, *torch.autograd.grad(out.float().square().sum(), (q, k, v))]
     for exact, fast in zip(results["exact"], results["varlen"], strict=True):
         torch.testing.assert_close(fast, exact, atol=2e-2, rtol=2e-2)

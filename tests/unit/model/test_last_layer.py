@@ -2,12 +2,9 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch.nn import functional as F
+from accelerate.hooks import ModelHook, add_hook_to_module
 from transformers import DynamicCache, StaticCache
 
-from oryx.model.config import IGNORED_LABEL
 from oryx.model.last_layer import last_layer_from
 
 from .builders import tiny_model
@@ -18,27 +15,6 @@ CLOSE = {"atol": 2e-5, "rtol": 2e-5}
 
 def embeddings(batch: int, length: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(batch, length, 32, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=10)
-@given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 4)), min_size=1, max_size=3), st.integers(0, 9))
-def test_loss_and_gradients_are_those_of_the_whole_forward(kind, samples, seed):
-    """Samples of (prompt, answer) tokens, padded on the right, against the masked forward of transformers."""
-    model, rng = tiny_model(kind, seed), torch.Generator().manual_seed(seed)
-    longest = max(map(sum, samples))
-    ids = torch.randint(1, 70, (len(samples), longest), generator=rng)
-    labels, mask = torch.full_like(ids, IGNORED_LABEL), torch.zeros_like(ids)
-    for row, (prompt, answer) in enumerate(samples):
-        labels[row, prompt : prompt + answer] = ids[row, prompt : prompt + answer]
-        mask[row, : prompt + answer] = 1
-    parameters = list(model.language_model.parameters())
-    loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
-    logits = model.language_model(input_ids=ids, attention_mask=mask).logits
-    whole = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED_LABEL)
-    torch.testing.assert_close(loss, whole, **CLOSE)
-    for own, expected in zip(*(torch.autograd.grad(one, parameters) for one in (loss, whole)), strict=True):
-        torch.testing.assert_close(own, expected, atol=1e-5 * max(1.0, float(expected.abs().max())), rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -79,31 +55,22 @@ def test_masks_are_kept(side):
     torch.testing.assert_close(late[real], whole[:, -3:][real], **CLOSE)
 
 
-@pytest.mark.parametrize("reason", ["eager attention", "dropout"])
+@pytest.mark.parametrize("reason", ["eager attention", "dropout", "a hook on the layer"])
 def test_what_it_does_not_know_is_left_whole(reason):
     model, embeds = tiny_model(), embeddings(1, 6)
     with torch.no_grad():
         whole = model.language_model(inputs_embeds=embeds).logits
         if reason == "dropout":
             model.language_model.model.layers[-1].self_attn.attention_dropout = 0.1
+        elif reason == "a hook on the layer":  # what accelerate puts on layers that lie on several devices
+            add_hook_to_module(layer := model.language_model.model.layers[-1], ModelHook())
+            hooked = layer.forward
         else:
             model.language_model.set_attn_implementation("eager")
         with last_layer_from(model.language_model, 4) as start:
             assert start == 0
             torch.testing.assert_close(model.language_model(inputs_embeds=embeds).logits, whole, **CLOSE)
-
-
-def test_gradient_checkpointing_trains_the_same():
-    plain, saving = tiny_model().train(), tiny_model().train()
-    saving.language_model.gradient_checkpointing_enable()
-    ids = torch.randint(1, 70, (2, 6), generator=torch.Generator().manual_seed(0))
-    labels = ids.masked_fill(torch.arange(6) < 4, IGNORED_LABEL)
-    gradients = []
-    for model in (plain, saving):
-        loss = model(input_ids=ids, labels=labels, use_cache=False).loss
-        gradients.append(torch.autograd.grad(loss, list(model.language_model.parameters())))
-    for own, expected in zip(*gradients, strict=True):
-        torch.testing.assert_close(own, expected, atol=1e-5, rtol=1e-4)
+        assert reason != "a hook on the layer" or layer.forward is hooked
 
 
 def test_all_hidden_states_are_whole_when_asked_for():

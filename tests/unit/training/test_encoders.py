@@ -47,13 +47,13 @@ def test_continued_encoders_see_the_same_items_at_other_sizes(monkeypatch):
     for name, size in CONTINUED.items():
         asked, grids = [], []
 
-        def take(model, lengths, batch_of, asked=asked, grids=grids):
+        def take(model, lengths, answers, batch_of, asked=asked, grids=grids):
             batch = batch_of(list(range(len(lengths))))
             asked.append(sorted(map(tuple, batch["labels"].tolist())))
             grids += batch["image_grids"].tolist()
             return torch.zeros(())
 
-        monkeypatch.setattr("oryx.training.shared.loss_by_length", take)
+        monkeypatch.setattr("oryx.training.shared.batch_loss", take)
         model = torch.nn.Linear(1, 1)
         drawn = partial(draw_reader_batch, SMOKE, 0, fit=partial(_at, size))
         reader_loss(SMOKE, drawn, model, 2)

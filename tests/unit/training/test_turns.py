@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oryx.training import turns
-from oryx.training.turns import InTurns
+from oryx.training.turns import TURN, InTurns
 
 
-@given(st.integers(1, 4), st.integers(1, 12), st.integers(0, 11))
+@given(st.integers(1, 4), st.integers(1, 40), st.integers(0, 39))
 def test_every_process_gets_every_batch_and_draws_its_share(processes, steps, first):
     """``first``: where a resumed run begins."""
     if first >= steps:
@@ -20,9 +20,9 @@ def test_every_process_gets_every_batch_and_draws_its_share(processes, steps, fi
 
     def gather(own: list) -> list:
         """What all processes give when they ask for this step."""
-        given = [f"batch {now.step + rank}" if now.step + rank < steps else None for rank in range(processes)]
-        assert own == [given[now.rank]]
-        return given
+        given = [(step, f"batch {step}") for step in range(now.step, min(now.step + processes * TURN, steps))]
+        assert own == given[now.rank :: processes]
+        return [one for rank in range(processes) for one in given[rank::processes]]
 
     def state() -> SimpleNamespace:
         return SimpleNamespace(num_processes=processes, process_index=now.rank)

@@ -1,0 +1,150 @@
+"""The language model computed where it is read and without padding, against transformers' forward.
+
+    python -m benchmarks.language_model [--rounds 7] [--json FILE] [--docs FILE]
+
+Both ways read the same samples with the same weights: long videos before a question (``oryx/model/last_layer.py``) and
+the batches of training steps (``oryx/model/packed_lm.py``). Ratios are of medians of CPU time within one run, in which
+the two take turns. ``--docs docs/benchmarks.md`` renews the table there.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from transformers import DynamicCache
+
+from benchmarks.results import deliver
+from oryx.data.items import generator
+from oryx.data.pictures import PictureSizes
+from oryx.grids import image_token_count, patch_grid, video_token_count
+from oryx.model.config import IGNORED_LABEL
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.training.recipes import recipe
+from oryx.training.shared import build_reader
+
+READING = ((8, 400), (2, 1600), (1, 3200))
+"""(videos, frames of each at 16x): read before a question."""
+ANSWER, LAYERS = 3, 2
+
+
+def pictures(count: int) -> list[int]:
+    """Tokens of samples of study 1's training: a picture of any size, a question and an answer of ten bytes."""
+    rng, sizes = generator("benchmark"), PictureSizes()
+    grids = [patch_grid(sizes.draw(rng), sizes.patch) for _ in range(count)]
+    return [image_token_count(None, grid) + 10 for grid in grids]
+
+
+def videos(count: int, frames: int) -> list[int]:
+    """Tokens of samples of study 4's training: a video at 16x, a question and an answer of 8 to 19 bytes."""
+    return [video_token_count(frames, (1, 1)) + 8 + i % 12 for i in range(count)]
+
+
+TRAINING = {
+    "32 pictures of any size": pictures(32),
+    "48 videos of 12 frames": videos(48, 12),
+    "12 videos of 50 frames": videos(12, 50),
+    "a video of 400 frames": videos(1, 400),
+}
+"""A training step's batch -> tokens of its samples."""
+
+
+def reading(model: OryxForConditionalGeneration, embeds: torch.Tensor) -> dict[str, Callable[[], object]]:
+    """Both ways of filling a cache with videos, (B, L, width)."""
+
+    def whole():
+        cache = DynamicCache(config=model.language_model.config)
+        with torch.inference_mode():
+            model.language_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
+
+    def ours():
+        cache = DynamicCache(config=model.language_model.config)
+        with torch.inference_mode():
+            model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
+
+    return {"whole": whole, "ours": ours}
+
+
+def training(model: OryxForConditionalGeneration, lengths: Sequence[int]) -> dict[str, Callable[[], object]]:
+    """Both ways of a step's forward and backward on samples of so many tokens, the last of which are the answer."""
+    ids = torch.full((len(lengths), max(lengths)), 7)
+    mask = torch.tensor([[1] * length + [0] * (max(lengths) - length) for length in lengths])
+    ends = torch.tensor(lengths)[:, None] - torch.arange(max(lengths))
+    labels = ids.masked_fill((ends < 1) | (ends > ANSWER), IGNORED_LABEL)
+    first = min(lengths) - ANSWER - 1  # the first column that any answer needs
+    targets = labels[:, first + 1 :].flatten()
+
+    def whole():
+        out = model.language_model(input_ids=ids, attention_mask=mask, logits_to_keep=ids.shape[1] - first)
+        F.cross_entropy(out.logits[:, :-1].flatten(0, 1), targets, ignore_index=IGNORED_LABEL).backward()
+
+    def ours():
+        model(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
+
+    return {"whole": whole, "ours": ours}
+
+
+def compare(ways: dict[str, Callable[[], object]], rounds: int) -> dict:
+    """CPU seconds of each way, in turns after one round that is not counted, and the ratio of their medians."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            began = time.process_time()
+            way()
+            if number:
+                seconds[name].append(time.process_time() - began)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return {"seconds": seconds, "ratio": medians["whole"] / medians["ours"]}
+
+
+def measure(rounds: int, reading_of=READING, training_of: Mapping[str, Sequence[int]] = TRAINING) -> list[dict]:
+    """Every case, with random weights in the shape of the needle study's reader: the work is the same."""
+    torch.manual_seed(0)
+    model = build_reader(recipe("nano", text_layers=LAYERS))
+    found = []
+    for count, frames in reading_of:
+        embeds = torch.randn(count, video_token_count(frames, (1, 1)), model.config.text_config.hidden_size)
+        found.append({"work": f"reading {count} x {frames:,} frames", **compare(reading(model, embeds), rounds)})
+    for batch, lengths in training_of.items():
+        found.append({"work": f"training step: {batch}", **compare(training(model, lengths), rounds)})
+    return found
+
+
+def table(found: list[dict]) -> str:
+    """The results as Markdown, with what they were measured with."""
+    lines = [
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread, "
+        f"float32, {LAYERS} layers of width 128.",
+        "",
+        "| work | transformers, CPU s | ours, CPU s | times as fast |",
+        "| --- | --- | --- | --- |",
+    ]
+    for one in found:
+        whole, ours = (statistics.median(one["seconds"][name]) for name in ("whole", "ours"))
+        lines.append(f"| {one['work']} | {whole:.3f} | {ours:.3f} | {one['ratio']:.2f} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> list[dict]:
+    """Command line: measure and print."""
+    parser = argparse.ArgumentParser(
+        description="The language model where it is read and without padding, against transformers' forward."
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--docs", type=Path, help="a file whose block between the language-model marks is renewed")
+    parsed = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    found = measure(parsed.rounds)
+    text = table(found)
+    deliver(found, text, parsed.json, parsed.docs, "language-model")
+    return found
+
+
+if __name__ == "__main__":
+    main()
