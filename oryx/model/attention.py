@@ -136,5 +136,7 @@ def _varlen(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, 
 
     bounds = queries.tensor(q.device), keys.tensor(q.device)
     longest = max(queries.lengths), max(keys.lengths)
-    more = {"enable_gqa": True} if q.shape[1] != k.shape[1] else {}
-    return varlen_attn(q, k, v, *bounds, *longest, scale=scale, window_size=(-1, 0 if causal else -1), **more)
+    more: dict = {"enable_gqa": True} if q.shape[1] != k.shape[1] else {}
+    if causal:
+        more["window_size"] = (-1, 0)
+    return varlen_attn(q, k, v, *bounds, *longest, scale=scale, **more)

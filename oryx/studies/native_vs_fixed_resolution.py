@@ -42,8 +42,8 @@ QUESTIONS = {
 }
 CORPORA = ("fonts", "words", "icons", "clipart", "photos")
 WEIGHTS = shipped.WEIGHTS / "nano"
-SECONDS_A_STEP = {"frozen": 0.15, "trained": 0.5}
-SECONDS_A_PICTURE = 0.006
+SECONDS_A_STEP = {"frozen": 0.1, "trained": 0.5}
+SECONDS_A_PICTURE = 0.0055
 
 
 def arm_resolution(arm: str, side: int) -> Resolution | None:

@@ -1,6 +1,7 @@
 """The needle grid killed in the middle: rows are kept, and the next run ends with those of an undisturbed one."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,11 +35,13 @@ def rows_file(results):
 
 
 def test_a_killed_grid_goes_on_to_the_same_rows(tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    done = start(whole)
+    """The arm alone is done again and killed: files and reader are those of the undisturbed run."""
+    done, path = start(tmp_path), rows_file(tmp_path)
     out, _ = done.communicate(timeout=240)
     assert done.returncode == 0, out[-2000:]
-    run, path, end = start(killed), rows_file(killed), time.monotonic() + 240
+    expected = read_rows([path])
+    shutil.rmtree(path.parent)
+    run, end = start(tmp_path), time.monotonic() + 240
     while not (path.exists() and path.read_bytes().count(b"\n") >= 20):
         assert run.poll() is None and time.monotonic() < end, "ended before it could be killed"
         time.sleep(0.01)
@@ -47,9 +50,8 @@ def test_a_killed_grid_goes_on_to_the_same_rows(tmp_path):
     psutil.wait_procs(children, timeout=20)
     run.communicate()
     kept = path.read_bytes()
-    expected = read_rows([rows_file(whole)])
     assert 20 <= kept.count(b"\n") < len(expected), "the kill must come in the middle"
-    again = start(killed)
+    again = start(tmp_path)
     out, _ = again.communicate(timeout=240)
     assert again.returncode == 0, out[-2000:]
     assert path.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1]), "finished rows are not asked again"
