@@ -131,7 +131,7 @@ class Corpus:
 
 @lru_cache(maxsize=1024)
 def _decoded(corpus: Corpus, file: str) -> Image.Image:
-    """Training draws a few hundred pictures again and again; decoding one costs more than all else it takes to draw."""
+    # kept: training draws the same few hundred pictures again and again
     with Image.open(io.BytesIO(corpus._archive.read(file))) as picture:
         return picture.convert("RGBA" if picture.mode in ("RGBA", "P", "LA") else "RGB")
 

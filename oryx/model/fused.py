@@ -1,8 +1,8 @@
 """RMSNorm and rotary positions in few passes over memory.
 
-A small model on a CPU spends as much time in them as in a matrix product, nearly all of it in passes over memory.
-transformers' modules are the slow exact form (``tests/unit/model/test_fused.py``): same numbers but for rounding, and
-what these here do not cover goes to them.
+On a CPU what they cost is passes over memory, and written out as in transformers they take many. transformers' modules
+are the slow exact form (``tests/unit/model/test_fused.py``): same numbers but for rounding, and what these here do not
+cover goes to them.
 """
 
 import torch
