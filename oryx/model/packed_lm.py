@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from oryx.errors import InputError
 from oryx.grids import cumulative_lengths
 from oryx.model.attention import Segments, packed_attention
 from oryx.model.fused import rms_norm, rotate
@@ -33,9 +34,14 @@ def packed_outputs(
         embeds: (N, width), the samples one after the other; each has positions from 0 and sees itself alone.
         lengths: tokens of each sample, N in total.
         tails: how many of its last tokens are read, 1 to its length.
+
+    Raises:
+        InputError: lengths that do not add up to N, or a tail that is longer than its sample.
     """
     decoder, device = language_model.get_decoder(), embeds.device
     samples = Segments(cumulative_lengths(lengths))
+    if samples.bounds[-1] != len(embeds):
+        raise InputError(f"lengths: expected {len(embeds)} tokens in total, as embeds has, got {samples.bounds[-1]}")
     places = torch.cat([torch.arange(length, device=device) for length in lengths])
     cos, sin = (angles[0].chunk(2, -1)[0] for angles in decoder.rotary_emb(embeds[None], places[None]))
     hidden = embeds

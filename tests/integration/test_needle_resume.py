@@ -14,8 +14,8 @@ from oryx.evidence.rows import read_rows, same_rows
 from oryx.studies.needle_in_a_haystack import NeedleInAHaystack
 
 pytestmark = pytest.mark.integration
-VALUES = {"scale": "smoke", "arms": ["retrieval"], "trials": 3, "lengths": [16, 24, 32, 40], "jobs": 1}
-WANTED = ["-p", 'arms=["retrieval"]', "-p", "trials=3", "-p", "lengths=[16,24,32,40]", "--jobs", "1"]
+VALUES = {"scale": "smoke", "arms": ["retrieval"], "trials": 6, "lengths": [16, 24, 32, 40], "jobs": 1}
+WANTED = ["-p", 'arms=["retrieval"]', "-p", "trials=6", "-p", "lengths=[16,24,32,40]", "--jobs", "1"]
 
 
 def start(results, *flags) -> subprocess.Popen:

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from oryx.errors import InputError
 from oryx.model.config import IGNORED_LABEL
 from oryx.model.layout import Layout
-from oryx.model.packed_lm import can_pack
+from oryx.model.packed_lm import can_pack, packed_outputs
 
 from .builders import MARK, pictures, tiny_model, visual_inputs
 
@@ -119,3 +120,13 @@ def test_hooks_of_layers_run_and_layers_are_themselves_afterwards():
     with pytest.raises(TypeError):
         model(**text([(3, 2, 0)]))
     assert not any("forward" in vars(layer) for layer in layers)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "tails", "message"),
+    [([3, 3], [1, 1], "expected 7 tokens in total"), ([3, 4], [1, 5], "at least as long")],
+)
+def test_lengths_and_tails_must_fit(lengths, tails, message):
+    model = tiny_model()
+    with pytest.raises(InputError, match=message):
+        packed_outputs(model.language_model, torch.randn(7, 32), lengths, tails)
