@@ -129,9 +129,9 @@ class Corpus:
         return _decoded(self, (self.item(item) if isinstance(item, str) else item).file).copy()
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _decoded(corpus: Corpus, file: str) -> Image.Image:
-    # kept: training draws the same few hundred pictures again and again
+    # kept: training draws the same pictures again and again, at most 2,500 of them in 130 MB
     with Image.open(io.BytesIO(corpus._archive.read(file))) as picture:
         return picture.convert("RGBA" if picture.mode in ("RGBA", "P", "LA") else "RGB")
 

@@ -99,10 +99,12 @@ def draw_item(rng: np.random.Generator, task: str, split: str, sizes: PictureSiz
 
 def evaluation_items(task: str, split: str, count: int, sizes: PictureSizes) -> list[Item]:
     """The first ``count`` items of a held-out split (``dev`` or ``report``)."""
-    return [
-        draw_item(generator("evaluation", split, task, i), task, split, sizes, f"{split}/{task}/{i}")
-        for i in range(count)
-    ]
+    return [evaluation_item(task, split, index, sizes) for index in range(count)]
+
+
+def evaluation_item(task: str, split: str, index: int, sizes: PictureSizes) -> Item:
+    """Item ``index`` of a task of a held-out split."""
+    return draw_item(generator("evaluation", split, task, index), task, split, sizes, f"{split}/{task}/{index}")
 
 
 def training_item(seed: int, index: int, mixture: dict[str, float], sizes: PictureSizes) -> Item:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from oryx.data.items import evaluation_items
 from oryx.evidence.files import atomic_write_json
 from oryx.evidence.store import RowWriter
 from oryx.model.modeling import OryxForConditionalGeneration
@@ -21,6 +20,7 @@ from oryx.training.arm import ArmPlan, train_arm
 from oryx.training.checkpoints import module_sha256
 from oryx.training.encoder_looks import look
 from oryx.training.encoders import ENCODERS, load_encoder, train_encoder
+from oryx.training.kept_items import kept_evaluation_items, shelf_of
 from oryx.training.language_model import reader_of_forms
 from oryx.training.loop import TrainPlan
 from oryx.training.partition_inputs import picture_inputs
@@ -91,7 +91,7 @@ def run_arm(settings: Any, arm: str, seed: int, folder: Path, base: dict, progre
     done, total = 0, len(conditions) * sum(counts.values())
     with RowWriter(folder / "rows.jsonl") as writer:
         for task, count in counts.items():
-            items = evaluation_items(task, settings.split, count, sizes)
+            items = kept_evaluation_items(shelf_of(folder), task, settings.split, count, sizes)
             inputs = picture_inputs(items, view, sizes.patch, model)
             for condition in conditions:
                 fields = {**base, "condition": condition}

@@ -169,19 +169,19 @@ class NativeVsFixedResolution(Study):
             "training pictures": pictures,
             "CPU minutes, about": round(minutes, 1),
             "memory a worker, GB, about": round(0.8 + settings.train_items * 64 * 192 * 4 / 1e9, 1),
-            "disk, MB, about": 20 * len(self.arms(settings)) * len(settings.seeds),
+            "disk, MB, about": round((20 * len(self.arms(settings)) + settings.train_items / 80) * len(settings.seeds)),
         }
 
     def run_job(
         self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
     ) -> None:
         """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
-        from oryx.data.items import evaluation_items
         from oryx.evidence.files import atomic_write_json
         from oryx.evidence.store import RowWriter
         from oryx.training.answers import answer_rows
         from oryx.training.arm import ArmPlan, train_arm
         from oryx.training.inputs import PictureInputs
+        from oryx.training.kept_items import kept_evaluation_items, shelf_of
         from oryx.training.loop import TrainPlan
         from oryx.training.recipes import recipe
         from oryx.training.shared import load_shared, train_shared
@@ -215,7 +215,8 @@ class NativeVsFixedResolution(Study):
         }
         runs = evaluations(arm, settings.side)
         total, done = sum(self._count(settings, task) for run in runs for task in run.tasks), 0
-        items_of = cache(lambda task: evaluation_items(task, settings.split, self._count(settings, task), sizes))
+        shelf, count = shelf_of(folder), self._count
+        items_of = cache(lambda task: kept_evaluation_items(shelf, task, settings.split, count(settings, task), sizes))
         with RowWriter(folder / "rows.jsonl") as writer:
             for run in runs:
                 fields = {**base, "condition": run.condition}

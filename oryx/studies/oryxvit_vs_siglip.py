@@ -155,7 +155,7 @@ class OryxViTvsSigLIP(Study):
             "training steps": steps,
             "training pictures": pictures,
             "CPU minutes, about": round(minutes, 1),
-            "disk, MB, about": 20 * len(arms) * len(seeds) + 15 * encoders,
+            "disk, MB, about": round((20 * len(arms) + settings.train_items / 80) * len(seeds) + 15 * encoders),
         }
 
     def collect(self, settings: Settings) -> Run:

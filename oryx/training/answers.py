@@ -4,12 +4,11 @@ import time
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor
 
-from oryx.model.config import IGNORED_LABEL
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.training.batches import END, decode
 from oryx.training.inputs import PictureInputs
+from oryx.training.prompted import read_prompts
 
 
 @torch.inference_mode()
@@ -17,14 +16,9 @@ def answer_batch(
     model: OryxForConditionalGeneration, inputs: PictureInputs, indices: list[int], visual: bool, max_new_tokens: int
 ) -> tuple[list[str], list[float]]:
     """Greedy answers of these items, and the log-likelihood of each item's true answer with its end token."""
-    prompt = inputs.batch(indices, answers=False, visual=visual, device=model.device)
-    new = model.generate(**prompt, max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=END, pad_token_id=END)
-    forced = inputs.batch(indices, answers=True, visual=visual, device=model.device)
-    supervised = (forced["labels"] != IGNORED_LABEL).sum(1).tolist()
-    targets = forced["labels"][forced["labels"] != IGNORED_LABEL]
-    logits: Tensor = model(**forced).logits.float()
-    each = logits.log_softmax(-1).gather(1, targets[:, None])[:, 0]
-    return [decode(ids) for ids in new.tolist()], [float(part.sum()) for part in each.split(supervised)]
+    prompted = read_prompts(model, inputs.batch(indices, answers=False, visual=visual, device=model.device))
+    spoken = [decode(ids) for ids in prompted.greedy([END], max_new_tokens)]
+    return spoken, prompted.likelihoods([[*inputs.items[i].answer.encode(), END] for i in indices])
 
 
 def answer_rows(

@@ -11,12 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from oryx.data.items import generator, training_item
+from oryx.data.items import generator
 from oryx.data.pictures import PictureSizes
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.partition import Partition
 from oryx.processing.resolution import Resolution
 from oryx.training.batches import batch_loss
+from oryx.training.kept_items import kept_training_items, shelf_of
 from oryx.training.loop import TrainPlan, train
 from oryx.training.partition_inputs import picture_inputs
 
@@ -41,9 +42,10 @@ def train_arm(
     folder: Path,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> list[dict]:
-    """Train ``model`` in place on the arm's items; returns the curve. Resumes from ``folder``/checkpoints."""
+    """Train ``model`` in place on the arm's items; returns the curve. ``folder``: of the job; resumes from its
+    checkpoints."""
     model.freeze_vision(arm.frozen)
-    items = [training_item(seed, i, arm.mixture, arm.sizes) for i in range(arm.items)]
+    items = kept_training_items(shelf_of(folder), seed, arm.items, arm.mixture, arm.sizes)
     inputs = picture_inputs(
         items,
         arm.resolution,

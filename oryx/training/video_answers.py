@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 from transformers import DynamicCache
 
 from oryx.errors import InputError
@@ -17,6 +16,7 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.roomy_cache import roomy_cache
 from oryx.processing.long_video import FrameTokens
 from oryx.training.dialogue import Bytes, Dialogue
+from oryx.training.prompted import Prompted, after, back_to
 
 
 @dataclass
@@ -62,32 +62,13 @@ def ask(
 
     Raises InputError unless there is a question a video and all are of one length in tokens.
     """
-    dialogue, device = read.dialogue, read.model.device
+    dialogue, model = read.dialogue, read.model.language_model
     prompts = [dialogue.after(question, visual=read.length > 0) for question in questions]
     if len(prompts) != read.count or len({len(prompt) for prompt in prompts}) != 1:
         raise InputError(f"expected {read.count} questions of one length, got {list(questions)}")
-    tokens, stops = torch.tensor(prompts, device=device), torch.tensor(dialogue.stops, device=device)
-    first = _step(read, tokens)[:, -1]
-    new = [first.argmax(-1)]
-    ended = torch.isin(new[0], stops)
-    while len(new) < max_new_tokens and not bool(ended.all()):
-        new.append(_step(read, new[-1][:, None])[:, -1].argmax(-1))
-        ended |= torch.isin(new[-1], stops)
-    _back_to(read, read.length + tokens.shape[1])
-    answers = [dialogue.answer(truth) for truth in truths]
-    longest = max(map(len, answers))
-    padded = torch.tensor([ids + [dialogue.stops[0]] * (longest - len(ids)) for ids in answers], device=device)
-    rest = _step(read, padded[:, :-1]) if longest > 1 else first[:, None][:, :0]
-    likelihood = torch.cat([first[:, None], rest], 1).log_softmax(-1).gather(2, padded[..., None])[..., 0]
-    _back_to(read, read.length)
-    spoken = [dialogue.text(ids) for ids in torch.stack(new, 1).tolist()]
-    return spoken, [float(likelihood[i, : len(answer)].sum()) for i, answer in enumerate(answers)]
-
-
-def _step(read: ReadVideos, tokens: Tensor) -> Tensor:
-    return read.model.language_model(input_ids=tokens, past_key_values=read.cache, use_cache=True).logits.float()
-
-
-def _back_to(read: ReadVideos, length: int) -> None:
-    if more := read.cache.get_seq_length() - length:
-        read.cache.crop(-more)
+    first = after(model, read.cache, torch.tensor(prompts, device=read.model.device))[:, -1]
+    prompted = Prompted(model, read.cache, first)
+    spoken = [dialogue.text(ids) for ids in prompted.greedy(dialogue.stops, max_new_tokens)]
+    likelihoods = prompted.likelihoods([dialogue.answer(truth) for truth in truths])
+    back_to(read.cache, read.length)
+    return spoken, likelihoods
