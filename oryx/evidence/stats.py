@@ -33,7 +33,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special  # not scipy.stats, whose import takes a second
 
 from oryx.errors import InputError
 
@@ -66,7 +66,7 @@ def wilson(k: float, n: int, alpha: float = 0.05) -> tuple[float, float]:
         raise InputError(f"wilson: expected 0 <= k <= n, got k={k}, n={n}")
     if n == 0:
         return 0.0, 1.0
-    z2 = float(stats.norm.ppf(1 - alpha / 2)) ** 2
+    z2 = float(special.ndtri(1 - alpha / 2)) ** 2
     share = k / n
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
@@ -288,4 +288,4 @@ def _half_width(parts: list[tuple[float, int]], clusters: int, span: float, alph
     if variance < 1e-20:  # equal up to rounding
         return span * (1 - (alpha / 2) ** (1 / clusters)), float(min(df for _, df in parts))
     df = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    return float(stats.t.ppf(1 - alpha / 2, df) * np.sqrt(variance)), float(df)
+    return float(special.stdtrit(df, 1 - alpha / 2) * np.sqrt(variance)), float(df)

@@ -121,6 +121,7 @@ def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypot
     for seed, own in rows.groupby("seed"):
         _check_same(own, "weights_hash", f" in seed {seed}")
     split = rows["split"].iloc[0] if len(rows) else None
+    rows = _read_by(chosen, rows)
     return [_told(entry, scale, split, _verdict(rows, entry, ALPHA / len(chosen))) for entry in chosen]
 
 
@@ -133,10 +134,7 @@ def judge_seeds(rows: pd.DataFrame, study: str, scale: str) -> dict[str, dict[in
     chosen = chosen_for(study, scale)
     found: dict[str, dict[int, dict]] = {entry.id: {} for entry in chosen}
     split = rows["split"].iloc[0] if len(rows) else None
-    filters = {name for entry in chosen for name in (*entry.where, *(entry.gate.where if entry.gate else ()))}
-    read = {"arm", "condition", "task", "item", "seed", "score", "chance", "error", *filters}
-    read |= {entry.cluster for entry in chosen}
-    rows = rows[[name for name in rows if name in read]]  # every filtering copies all columns
+    rows = _read_by(chosen, rows)
     for seed, all_own in rows.groupby("seed"):
         by_arm = dict(iter(all_own.groupby("arm", sort=False)))
         for entry in chosen:
@@ -146,6 +144,15 @@ def judge_seeds(rows: pd.DataFrame, study: str, scale: str) -> dict[str, dict[in
             own = own[own["task"].isin([*entry.tasks, *entry.other_tasks, *gate.tasks])]
             found[entry.id][int(seed)] = _told(entry, scale, split, _verdict(own, entry, ALPHA / len(chosen)))
     return found
+
+
+def _read_by(chosen: Sequence[Hypothesis], rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns that hypotheses read: every filtering copies all there are, and compares names as numbers here."""
+    filters = {name for entry in chosen for name in (*entry.where, *(entry.gate.where if entry.gate else ()))}
+    read = {"arm", "condition", "task", "item", "seed", "score", "chance", "error", *filters}
+    read |= {entry.cluster for entry in chosen}
+    repeated = {name: "category" for name in ("arm", "condition", "task") if name in rows}
+    return rows[[name for name in rows if name in read]].astype(repeated)
 
 
 def chosen_for(study: str, scale: str, hypotheses: Sequence[Hypothesis] | None = None) -> list[Hypothesis]:

@@ -23,7 +23,7 @@ NAMES = ["condition", "item"]
 def start(checkpoint, results) -> subprocess.Popen:
     wanted = {**VALUES, "checkpoint": str(checkpoint), "processes": 2}
     flags = [flag for name, value in wanted.items() if name != "scale" for flag in ("-p", f"{name}={value}")]
-    command = [sys.executable, "-m", "oryx", "run", "needle_in_a_haystack", "--scale", "paper", "--no-notebook", *flags]
+    command = [sys.executable, "-m", "oryx", "run", "needle_in_a_haystack", "--scale", "paper", "--no-merge", *flags]
     return subprocess.Popen(
         [*command, "--results", str(results)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -19,7 +19,7 @@ WANTED = ["-p", 'arms=["retrieval"]', "-p", "trials=6", "-p", "lengths=[16,24,32
 
 
 def start(results, *flags) -> subprocess.Popen:
-    command = [sys.executable, "-m", "oryx", "run", "needle_in_a_haystack", "--scale", "smoke", "--no-notebook"]
+    command = [sys.executable, "-m", "oryx", "run", "needle_in_a_haystack", "--scale", "smoke", "--no-merge"]
     return subprocess.Popen(
         [*command, *WANTED, *flags, "--results", str(results)],
         stdout=subprocess.PIPE,

@@ -1,7 +1,6 @@
 """Several processes (accelerate) share a batch of training: the same weights as one process, but for rounding."""
 
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +14,10 @@ from oryx.studies.native_vs_fixed_resolution import SHARED
 from oryx.studies.needle_in_a_haystack import READER_JOB
 from oryx.training import encoders
 from oryx.training.jobs import Job, run_jobs
-from tests.integration import unequal_parts
+from tests.integration import two_processes, unequal_parts
 
 pytestmark = pytest.mark.integration
-LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-
-
-def run(*words: str) -> str:
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+ROOT = Path(__file__).parents[2]
 
 
 def assert_same_weights(one: Path, two: Path, *files: str):
@@ -37,17 +30,26 @@ def assert_same_weights(one: Path, two: Path, *files: str):
             assert difference <= (1 if tensor.dtype == torch.int8 else 2e-3), f"{name}, {key}: {difference}"
 
 
-def test_two_processes_train_the_encoders_of_one(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(port)]
-    wanted = ["--scale", "smoke", "--folder"]
-    run(*launch, "-m", "oryx.training.encoders", *wanted, str(tmp_path / "two"))
-    encoders.main([*wanted, str(tmp_path / "one")])
-    names = map(encoders.encoder_file, encoders.ENCODERS)
-    assert_same_weights(tmp_path / "one", tmp_path / "two", *names)
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory):
+    """A folder with what two processes have trained together, and what they printed."""
+    folder = tmp_path_factory.mktemp("two")
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [sys.executable, *launch, "-m", two_processes.__name__, str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "process 1 of 2" in done.stdout, "two have trained"
+    return folder, done.stdout
+
+
+def test_two_processes_train_the_encoders_of_one(launched, tmp_path):
+    encoders.main(["--scale", "smoke", "--folder", str(tmp_path)])
+    assert_same_weights(tmp_path, launched[0], *map(encoders.encoder_file, encoders.ENCODERS))
 
 
 @pytest.mark.parametrize(
@@ -70,12 +72,11 @@ def test_two_processes_of_a_job_train_the_shared_part_of_one(tmp_path, study_id,
     assert_same_weights(tmp_path / waves[-1], job.folder, *(f"{file}.safetensors" for file in files))
 
 
-def test_processes_may_have_different_numbers_of_parts(tmp_path):
+def test_processes_may_have_different_numbers_of_parts(launched, tmp_path):
     """With torch's DistributedDataParallel these steps waited for each other for ever."""
-    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
-    printed = run(*LAUNCH, unequal_parts.__file__, str(two))
+    folder, printed = launched
     assert len(set(re.findall(r"(\d) parts", printed))) == 2, f"the parts must differ: {printed}"
-    unequal_parts.main(one)
-    others = load_file(two)
-    for name, tensor in load_file(one).items():
+    unequal_parts.main(tmp_path / "parts.safetensors")
+    others = load_file(folder / "parts.safetensors")
+    for name, tensor in load_file(tmp_path / "parts.safetensors").items():
         torch.testing.assert_close(others[name], tensor, atol=1e-4, rtol=1e-3, msg=lambda text, name=name: name + text)

@@ -1,11 +1,5 @@
-"""Training steps in which one process reads its share of the batch in more parts than another.
+"""Training steps in which one process reads its share of the batch in more parts than another."""
 
-    [python -m torch.distributed.run --nproc-per-node 2] unequal_parts.py FILE
-
-writes the trained weights.
-"""
-
-import sys
 from pathlib import Path
 
 import torch
@@ -24,7 +18,10 @@ PARTS = {1: [[[0, 1, 2, 3]]], 2: [[[0, 1]], [[2], [3]]]}
 
 
 def main(file: Path) -> None:
-    """Three steps on pictures of 2 x 2 patches, compressor at side 1: its queries and keys get no gradient."""
+    """Three steps on pictures of 2 x 2 patches, compressor at side 1: its queries and keys get no gradient.
+
+    The first process writes the trained weights.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model, patches = build_reader(recipe("smoke", text_layers=2)), torch.randn(4, 3 * 8 * 8)
@@ -47,7 +44,3 @@ def main(file: Path) -> None:
     print(f"process {state.process_index} of {state.num_processes}: {len(parts)} parts", flush=True)
     if state.is_main_process:
         save_file({name: p.detach().clone() for name, p in model.named_parameters()}, file)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

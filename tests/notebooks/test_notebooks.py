@@ -59,7 +59,7 @@ def test_a_second_run_does_nothing_again(finished):
     study, settings, folder, command, _ = finished
     arms = [folder / "seed-0" / "arms" / arm / "rows.jsonl" for arm in study.arms(settings)]
     before, times = read_rows(arms), [path.stat().st_mtime_ns for path in arms]
-    subprocess.run([*command, "--no-notebook"], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([*command, "--no-merge"], cwd=ROOT, check=True, capture_output=True)
     assert [path.stat().st_mtime_ns for path in arms] == times
     assert same_rows(before, read_rows(arms)) == []
 
