@@ -16,11 +16,12 @@ LAB ?=
 EXTRAS ?= lab,dev
 REQUIRE ?=
 BIN := .venv/bin
-# Tests of one file stay together, because they share what is slow to make; files go to as many processes as there are
-# cores. The slow ones wait for clocks and kills: one process more for them, and the longest files first (conftest.py).
-PARALLEL := -n logical --maxprocesses 4 --dist loadfile
-SLOW := -n $(shell echo $$(( $(shell getconf _NPROCESSORS_ONLN) < 4 ? $(shell getconf _NPROCESSORS_ONLN) + 1 : 5 ))) \
-	--dist loadfile --no-loadscope-reorder
+# Tests of one file stay together, because they share what is slow to make, and the longest files come first
+# (conftest.py). Files go to as many processes as there are cores; the slow ones wait for clocks and kills: one process
+# more for them.
+FILES := --dist loadfile --no-loadscope-reorder
+PARALLEL := -n logical --maxprocesses 4 $(FILES)
+SLOW := -n $(shell echo $$(( $(shell getconf _NPROCESSORS_ONLN) < 4 ? $(shell getconf _NPROCESSORS_ONLN) + 1 : 5 ))) $(FILES)
 STAMP := .venv/.oryx-ready-$(EXTRAS)
 
 .PHONY: setup reproduce lab test unit browser bench weights clean
@@ -43,8 +44,7 @@ lab: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest $(PARALLEL) tests/unit
-	$(BIN)/python -m pytest tests/golden
+	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/golden
 	$(BIN)/python -m pytest $(SLOW) tests/notebooks tests/integration $(addprefix --require ,$(REQUIRE))
 	$(BIN)/python -m pytest tests/browser $(addprefix --require ,$(REQUIRE))  # alone: a page waits for kernel and clicks
 

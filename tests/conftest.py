@@ -53,6 +53,12 @@ LONGEST = (
     "test_published.py",
     "test_slurm.py",
     "test_workflow.py",
+    # of the unit tier
+    "test_benchmarks.py",
+    "test_needle_released.py",
+    "test_pooling_asking.py",
+    "test_haystacks.py",
+    "test_needles.py",
 )
 """Files that take longest, longest first."""
 
