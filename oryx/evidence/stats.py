@@ -33,7 +33,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import special  # not scipy.stats, whose import takes a second
+from scipy import special  # scipy.stats gives the same quantiles and is slow to import
 
 from oryx.errors import InputError
 

@@ -1,6 +1,6 @@
 """Items that the jobs of a seed need alike: who needs some first draws and keeps them, the others read the files.
 
-Every arm of a study trains and is asked on the same items, and drawing them costs as much as a tenth of its training.
+Every arm of a study trains and is asked on the same items.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from oryx.data.pictures import PictureSizes
 from oryx.evidence.files import atomic_write_bytes
 
 PART = 250
+"""Items of one file: so many are drawn at a time, while another job draws the next."""
 
 
 def shelf_of(job_folder: Path) -> Path:
