@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from oryx.data import corpora, splits
-from oryx.data.pictures import draw_text, font_face, paper, place, text_extent
+from oryx.data.pictures import draw_text, draw_text_at_origin, font_face, paper, place, text_extent
 
 LETTERS = "ACEFHKLTXY"
 """Keys of the list task: letters that look like neither digits nor each other at small size."""
@@ -103,7 +103,7 @@ def key_value_list(rng, size, fonts: Sequence[str], text_scale: float = 1.0) -> 
     top = int(rng.integers(1, size[0] - rows * (cell_height + gap_y) + gap_y))
     for (r, c), key, value in zip(cells, keys, values, strict=True):
         x, y = left + c * (cell_width + gap_x), top + r * (cell_height + gap_y)
-        draw.text((x - cell_left, y - cell_above), f"{key} {value}", font=face, fill=ink)
+        draw_text_at_origin(draw, (x - cell_left, y - cell_above), f"{key} {value}", face, ink)
     asked = int(rng.integers(count))
     document = " ".join(f"{k}{v}" for k, v in zip(keys, values, strict=True))
     return Drawn(page, keys[asked], values[asked], 1.0 / count, document)
@@ -137,7 +137,7 @@ def page(rng, size, fonts: Sequence[str], text_scale: float = 1.0) -> Drawn | No
     for i, (word, x, top, width) in enumerate(placed):
         if i == asked:
             draw.rectangle((x - 1, top - 1, x + width, top + line_height), fill=tuple(int(v) for v in mark))
-        draw.text((x - text_extent(face, word)[0], top - above), word, font=face, fill=ink)
+        draw_text_at_origin(draw, (x - text_extent(face, word)[0], top - above), word, face, ink)
     return Drawn(picture, "marked", placed[asked][0], 1.0 / len(placed), " ".join(p[0] for p in placed))
 
 

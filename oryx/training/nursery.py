@@ -14,11 +14,12 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
-PRELOADED = ("oryx.model.modeling", "oryx.evidence.store", "PIL.Image", "safetensors.torch")
+from oryx.training import worker
+
 POLL_SECONDS = 0.05
 
 
@@ -119,8 +120,7 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; whoever started us ends the workers
     answers = os.dup(1)
     os.dup2(2, 1)  # what a package prints while it is loaded is no answer
-    for name in PRELOADED:
-        import_module(name)
+    worker.load_packages()
     running: set[int] = set()
     pending = b""
 
@@ -150,8 +150,6 @@ def serve() -> None:
 
 def _work(arguments: list[str], log: str) -> NoReturn:
     """Be a worker: as ``python -m oryx.training.worker ARGUMENTS`` with all output in ``log``, and end."""
-    from oryx.training import worker
-
     signal.signal(signal.SIGINT, signal.default_int_handler)
     nothing = os.open(os.devnull, os.O_RDONLY)
     written = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -142,9 +142,9 @@ def _clock(seconds: float) -> str:
 
 
 def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return getattr(shell, "kernel", None) is not None
+    # Another thread may be importing IPython at this moment: then nothing runs under it yet, and the name is missing.
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get_ipython is not None and getattr(get_ipython(), "kernel", None) is not None
 
 
 def _display(html: str, handle=None):

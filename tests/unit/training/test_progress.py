@@ -2,7 +2,7 @@
 
 import json
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -85,6 +85,12 @@ def test_a_terminal_gets_two_bars(tmp_path, capsys, monkeypatch):
     display.close()
     err = capsys.readouterr().err
     assert "train" in err and "evaluate" in err and "1.0 of 2 jobs" in err
+
+
+def test_an_ipython_that_another_thread_is_importing_is_no_notebook(tmp_path, monkeypatch):
+    """``papermill`` imports IPython while the display starts in a thread of its own."""
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    assert not Display([job(tmp_path / "a")], workers=1).notebook
 
 
 def test_a_notebook_gets_one_output_that_renews_itself(tmp_path, monkeypatch):

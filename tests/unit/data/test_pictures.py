@@ -1,0 +1,39 @@
+"""Text in pictures: rendered once and kept, and held to what Pillow draws each time."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from oryx.data import corpora
+from oryx.data.pictures import draw_text, draw_text_at_origin, font_face, text_extent
+
+FACES = st.builds(font_face, st.sampled_from([font.file for font in corpora.fonts()]), st.integers(6, 56))
+TEXTS = st.one_of(
+    st.from_regex(r"[A-Z] [1-9][0-9]", fullmatch=True),
+    st.integers(0, 9999).map(str),
+    st.text(st.characters(max_codepoint=0x17F, exclude_categories=("C", "Z")), min_size=1, max_size=9),
+    st.just(" "),
+)
+PLACES = st.tuples(st.integers(-30, 90), st.integers(-30, 60))
+COLOUR, PAPER, SIZE = (20, 41, 63), (240, 235, 229), (80, 50)
+
+
+def page() -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    picture = Image.new("RGB", SIZE, PAPER)
+    return picture, ImageDraw.Draw(picture)
+
+
+@given(FACES, TEXTS, PLACES)
+def test_text_that_is_kept_is_the_text_that_pillow_draws(face, text, xy):
+    left, top, width, height = text_extent(face, text)
+    assert (left, top, left + width, top + height) == face.getbbox(text)
+    (ours, draw), (pillows, slow) = page(), page()
+    for _ in range(2):  # drawn, then drawn again from what was kept
+        draw_text_at_origin(draw, xy, text, face, COLOUR)
+        slow.text(xy, text, font=face, fill=COLOUR)
+        assert np.array_equal(ours, pillows)
+    (ours, draw), (pillows, slow) = page(), page()
+    draw_text(draw, xy, text, face, COLOUR)
+    slow.text((xy[0] - left, xy[1] - top), text, font=face, fill=COLOUR)
+    assert np.array_equal(ours, pillows)
