@@ -28,8 +28,8 @@ HEAVY = ("oryx.model.modeling", "oryx.evidence.store", "PIL.Image", "safetensors
 def load_packages() -> None:
     """Load what takes seconds to load, and spare the garbage collector all of it, now and later.
 
-    It would look through a million objects of torch and transformers again and again: while they are loaded a fifth of
-    the time, and later a tenth of a second and more each time, in which the other processes of a training wait too.
+    It would look through all objects of torch and transformers again and again, while they are loaded and in the midst
+    of a training, where the other processes wait meanwhile.
     """
     gc.disable()
     for name in HEAVY:
