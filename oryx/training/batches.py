@@ -52,10 +52,14 @@ def text_batch(questions: Sequence[str], answers: Sequence[str] | None, visual: 
 
 
 def share_of(rank: int, processes: int, lengths: Sequence[int]) -> list[int]:
-    """The samples of process ``rank``: dealt out by length, back and forth, so that all have about as many tokens."""
-    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
-    there_and_back = [*range(processes), *reversed(range(processes))]
-    return sorted(sample for place, sample in enumerate(order) if there_and_back[place % (2 * processes)] == rank)
+    """The samples of process ``rank``: the longest first, each to whoever has the fewest tokens so far."""
+    shares: list[list[int]] = [[] for _ in range(processes)]
+    tokens = [0] * processes
+    for sample in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        least = tokens.index(min(tokens))
+        shares[least].append(sample)
+        tokens[least] += lengths[sample]
+    return sorted(shares[rank])
 
 
 def batch_loss(
