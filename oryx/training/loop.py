@@ -7,7 +7,7 @@ several processes.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from oryx.training.checkpoints import load_checkpoint, save_checkpoint
+from oryx.training.gradients import average_gradients, exchange_for
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def train(
     start, curve = 0, []
     if checkpoint is not None and checkpoint.exists():
         start, curve = load_checkpoint(checkpoint, accelerator.unwrap_model(model), optimizer)
+    exchange = exchange_for(parameters, accelerator) if accelerator.num_processes > 1 else None
     model.train()
     saved, window = time.monotonic(), []
     for step in range(start, plan.steps):
@@ -72,8 +74,8 @@ def train(
         with accelerator.autocast():
             loss = loss_of(model, step)
         accelerator.backward(loss)
-        if accelerator.num_processes > 1:
-            average_gradients(parameters, accelerator)
+        if exchange is not None:
+            average_gradients(parameters, accelerator.num_processes, exchange)
         accelerator.clip_grad_norm_(parameters, plan.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -90,19 +92,3 @@ def train(
                 saved = time.monotonic()
     model.eval()
     return curve
-
-
-def average_gradients(parameters: Sequence[nn.Parameter], accelerator: Accelerator) -> None:
-    """Give every process the mean of all processes' gradients, in one exchange; a parameter that none used has none.
-
-    Here and not in DistributedDataParallel, which expects as many forward passes on every process and every parameter
-    in each: a step may read its batch in more parts on one than on another, and at region side 1 the compressor has
-    nothing to weigh.
-    """
-    used = torch.tensor([float(p.grad is not None) for p in parameters], device=accelerator.device)
-    own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    total = torch.cat([*(gradient.flatten() for gradient in own), used])
-    torch.distributed.all_reduce(total)
-    *means, used = total.div_(accelerator.num_processes).split([*(p.numel() for p in parameters), len(parameters)])
-    for parameter, mean, users in zip(parameters, means, used.tolist(), strict=True):
-        parameter.grad = mean.view_as(parameter) if users else None
