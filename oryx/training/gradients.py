@@ -16,6 +16,9 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 
+MEMORY = "/dev/shm"
+"""Where Linux keeps files that lie in memory only."""
+
 Exchange = Callable[[Sequence[Tensor]], Tensor]
 """Takes the parts (any length each) of a vector of this process, gives the sum of the vectors of all, one tensor."""
 
@@ -65,19 +68,32 @@ def exchange_for(parameters: Sequence[nn.Parameter], accelerator: Accelerator) -
 
 
 def shared_room(shape: tuple[int, ...], accelerator: Accelerator) -> Tensor | None:
-    """Zeros (float32) in memory that all processes share; None if they are not on one machine.
+    """Zeros (float32) in memory that all processes share; None if they are not on one machine, or it has no room.
 
     The file behind it has no name any more once all have it, so it goes with the last of them.
     """
-    path, numbers = None, torch.Size(shape).numel()
-    if accelerator.is_main_process:
-        handle, path = tempfile.mkstemp(prefix="oryx-gradients-")
-        os.truncate(handle, 4 * numbers)
-        os.close(handle)
-    where = broadcast_object_list([path, platform.node()])
-    here = where[1] == platform.node() and os.path.exists(where[0])
-    room = torch.from_file(where[0], shared=True, size=numbers).view(shape) if here else None
+    numbers = torch.Size(shape).numel()
+    path = _file_of(4 * numbers) if accelerator.is_main_process else None
+    where, machine = broadcast_object_list([path, platform.node()])
+    here = where is not None and machine == platform.node() and os.path.exists(where)
+    room = torch.from_file(where, shared=True, size=numbers).view(shape) if here else None
     everywhere = all(gather_object([here]))
     if path is not None:
         os.unlink(path)
     return room if everywhere else None
+
+
+def _file_of(size: int) -> str | None:
+    """A new file of ``size`` bytes, in memory where there is a folder for that; None if there is no room for it."""
+    handle, path = tempfile.mkstemp(prefix="oryx-gradients-", dir=MEMORY if os.path.isdir(MEMORY) else None)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(handle, 0, size)  # what is missing is missed now, not at the first gradient
+        else:
+            os.truncate(handle, size)
+    except OSError:
+        os.unlink(path)
+        return None
+    finally:
+        os.close(handle)
+    return path

@@ -28,10 +28,13 @@ NICENESS = 10
 
 
 class InTurns(Generic[Batch]):
-    """``draw(step)`` of the steps 0 to ``steps`` - 1, asked for in rising order by all processes (accelerate) alike."""
+    """``draw(step)`` of the steps 0 to ``steps`` - 1, asked for in rising order by all processes (accelerate) alike.
 
-    def __init__(self, draw: Callable[[int], Batch], steps: int):
-        self.draw, self.steps = draw, steps
+    ``helper``: each of several processes has its turns drawn ahead by a helper; else it draws them itself.
+    """
+
+    def __init__(self, draw: Callable[[int], Batch], steps: int, helper: bool = True):
+        self.draw, self.steps, self.helper = draw, steps, helper
         self.drawn: dict[int, Batch] = {}
         self.own: Iterator[tuple[int, Batch]] | None = None
 
@@ -42,7 +45,7 @@ class InTurns(Generic[Batch]):
             return self.draw(step)
         if step not in self.drawn:
             mine = range(step + state.process_index, self.steps, state.num_processes)
-            self.own = self.own or drawn_ahead(self.draw, mine)
+            self.own = self.own or (drawn_ahead if self.helper else drawn_here)(self.draw, mine)
             end = min(step + state.num_processes * TURN, self.steps)
             turn = [next(self.own) for number in mine if number < end]
             self.drawn = dict(gather_object(turn))
@@ -68,6 +71,11 @@ def drawn_ahead(draw: Callable[[int], Batch], numbers: Sequence[int]) -> Iterato
         generator=torch.Generator(),  # by default it takes a number of the training's own stream
     )
     return iter(loader)
+
+
+def drawn_here(draw: Callable[[int], Batch], numbers: Sequence[int]) -> Iterator[tuple[int, Batch]]:
+    """The same, each drawn when it is asked for."""
+    return ((number, draw(number)) for number in numbers)
 
 
 class _Draws(Dataset):

@@ -1,5 +1,6 @@
 """Several processes (accelerate) share a batch of training: the same weights as one process, but for rounding."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from benchmarks import training_together
 from oryx.studies import registry
 from oryx.studies.native_vs_fixed_resolution import SHARED
 from oryx.studies.needle_in_a_haystack import READER_JOB
@@ -80,3 +82,17 @@ def test_processes_may_have_different_numbers_of_parts(launched, tmp_path):
     others = load_file(folder / "parts.safetensors")
     for name, tensor in load_file(tmp_path / "parts.safetensors").items():
         torch.testing.assert_close(others[name], tensor, atol=1e-4, rtol=1e-3, msg=lambda text, name=name: name + text)
+
+
+def test_sums_in_shared_memory_are_those_of_the_network(launched):
+    found = re.findall(r"(\w+) differs from the network by (\S+)", launched[1])
+    assert [name for name, _ in found] == ["ByMemory"] * 2
+    assert all(float(difference) == 0 for _, difference in found), found
+
+
+def test_the_benchmark_measures_all_ways_and_tells_their_ratio(launched):
+    found = json.loads((launched[0] / "seconds.json").read_text())
+    assert found.keys() == training_together.WAYS.keys()
+    assert all(len(seconds) == 1 and seconds[0] > 0 for seconds in found.values())
+    text = training_together.table({"neither": [0.3, 0.2, 0.4], "both": [0.1, 0.25, 0.2]})
+    assert "| both | 200 | 100 to 250 | 1.50 |" in text

@@ -6,14 +6,17 @@ accelerate launch --num_processes 2 -m tests.integration.two_processes FOLDER
 import sys
 from pathlib import Path
 
+from benchmarks import training_together
 from oryx.training import encoders
-from tests.integration import unequal_parts
+from tests.integration import exchanges, unequal_parts
 
 
 def main(folder: Path) -> None:
-    """The encoders of smoke, and steps in which the processes have different numbers of parts."""
+    """The encoders of smoke, steps in which the processes have different numbers of parts, plain sums, the benchmark."""
     encoders.main(["--scale", "smoke", "--folder", str(folder)])
     unequal_parts.main(folder / "parts.safetensors")
+    exchanges.main()
+    training_together.measure_as_one("smoke", 1, 2, folder / "seconds.json")
 
 
 if __name__ == "__main__":

@@ -34,9 +34,8 @@ def test_every_process_gets_every_batch_and_draws_its_share(processes, steps, fi
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(turns, "PartialState", state)
         patch.setattr(turns, "gather_object", gather)
-        patch.setattr(turns, "drawn_ahead", lambda draw, numbers: ((number, draw(number)) for number in numbers))
         for now.rank, own in enumerate(drawn):
-            batch_of = InTurns(lambda step, own=own: own.append(step) or f"batch {step}", steps)
+            batch_of = InTurns(lambda step, own=own: own.append(step) or f"batch {step}", steps, helper=False)
             for now.step in range(first, steps):
                 assert batch_of(now.step) == f"batch {now.step}"
             assert batch_of.own is None, "nothing is left to draw"
