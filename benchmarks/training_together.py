@@ -24,9 +24,10 @@ import torch
 from accelerate import Accelerator
 
 from benchmarks.results import deliver
+from oryx.training.drawing import draw_reader_batch
 from oryx.training.gradients import average_gradients, by_network, exchange_for
-from oryx.training.recipes import Recipe, recipe
-from oryx.training.shared import Sample, build_reader, draw_reader_batch, reader_loss
+from oryx.training.recipes import recipe
+from oryx.training.shared import build_reader, reader_loss
 from oryx.training.turns import TURN, InTurns
 
 PROCESSES = 2
@@ -42,11 +43,6 @@ WAYS = {
 """Name -> whether a helper draws, whether gradients go through shared memory."""
 
 
-def drawn_from(r: Recipe, first: int, step: int) -> list[Sample]:
-    """The batch of the ``step``-th step after ``first``."""
-    return draw_reader_batch(r, 0, first + step)
-
-
 def block(scale: str, steps: int, helper: bool, memory: bool, accelerator: Accelerator) -> float:
     """Seconds of a step of one way, from new weights."""
     r = recipe(scale)
@@ -55,10 +51,9 @@ def block(scale: str, steps: int, helper: bool, memory: bool, accelerator: Accel
     parameters = list(model.parameters())
     exchange = exchange_for(parameters, accelerator) if memory else by_network
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
-    drawn = InTurns(partial(drawn_from, r, first), WARM_UP + steps, helper)
-    began = 0.0
-    for step in range(WARM_UP + steps):
-        if step == WARM_UP:
+    drawn, began = InTurns(partial(draw_reader_batch, r, 0), first + WARM_UP + steps, helper), 0.0
+    for step in range(first, first + WARM_UP + steps):
+        if step == first + WARM_UP:
             began = time.perf_counter()
         reader_loss(r, drawn, model, step).backward()
         average_gradients(parameters, accelerator.num_processes, exchange)

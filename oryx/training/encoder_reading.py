@@ -20,10 +20,11 @@ from oryx.data.text_tasks import split_fonts
 from oryx.evidence.stats import wilson
 from oryx.model.vit import OryxViT
 from oryx.processing.resolution import Resolution
+from oryx.training.drawing import CAPTION_LENGTH
 from oryx.training.encoder_features import ENCODE_BATCH, feature_maps, mean_of, pooled
 from oryx.training.linear_maps import fit_ridge
 from oryx.training.recipes import Recipe
-from oryx.training.shared import CAPTION_LENGTH, caption_ids, square_pixels
+from oryx.training.shared import caption_ids, square_pixels
 
 PAIRS = {"number": 0.24, "word": 0.36, "icon-title": 0.25, "clipart-title": 0.15}
 """What the maps to captions are fitted on: the mixture of the later part of SigLIP's own training."""

@@ -29,12 +29,12 @@ from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.model.vit import OryxViT
 from oryx.processing.resolution import Resolution
 from oryx.training.checkpoints import load_weights, save_weights
+from oryx.training.drawing import draw_reader_batch
 from oryx.training.loop import TrainPlan, train
 from oryx.training.recipes import Phase, Recipe, encoder_recipe
 from oryx.training.shared import (
     WEIGHTS,
     build_siglip,
-    draw_reader_batch,
     load_siglip,
     reader_loss,
     train_siglip,

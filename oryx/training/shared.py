@@ -10,7 +10,7 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import exp, log
+from math import log
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,6 @@ from torch import Tensor
 from transformers import Qwen2Config, SiglipConfig, SiglipModel
 
 from oryx.data import corpora
-from oryx.data.items import draw_item, generator
 from oryx.errors import MissingResource, SettingsError
 from oryx.grids import image_token_count
 from oryx.model.config import OryxConfig, OryxVisionConfig
@@ -32,12 +31,12 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.training.batches import END, VOCABULARY, batch_loss, text_batch, to_patches
 from oryx.training.checkpoints import load_weights, save_weights
+from oryx.training.drawing import CAPTION_LENGTH, Sample, draw_reader_batch, draw_siglip_batch
 from oryx.training.loop import TrainPlan, train
-from oryx.training.recipes import RECIPES, Phase, Recipe, recipe
+from oryx.training.recipes import RECIPES, Recipe, recipe
 from oryx.training.shipped import WEIGHTS
 from oryx.training.turns import InTurns
 
-CAPTION_LENGTH = 16
 INITIAL_SPREAD = 0.06
 """Standard deviation of the small reader's first weights; the usual 0.02 is made for widths of a thousand."""
 
@@ -111,31 +110,6 @@ def build_reader(r: Recipe, vision: OryxVisionConfig | None = None) -> OryxForCo
     )
 
 
-def fit_training_picture(rng, picture: Image.Image, phase: Phase, r: Recipe) -> Image.Image:
-    """A picture as the reader's training sees it: squeezed to a square, or in its own shape, area changed a little."""
-    if rng.random() < phase.square:
-        side = int(rng.choice([r.side // 2, r.side, r.side, 2 * r.side]))
-        return picture.resize((side, side), Image.Resampling.BICUBIC)
-    width, height = picture.size
-    scale = exp(rng.uniform(log(0.5), log(2.0))) ** 0.5 if rng.random() < 1 / 3 else 1.0
-    size = [max(r.patch, int(side * scale / r.patch) * r.patch) for side in (width, height)]
-    while size[0] * size[1] > phase.sizes.max_tokens * r.patch**2:
-        size = [max(r.patch, side - r.patch) for side in size]
-    return picture if tuple(size) == picture.size else picture.resize(tuple(size), Image.Resampling.BICUBIC)
-
-
-def siglip_pair(rng, r: Recipe, done: float) -> tuple[Image.Image, str]:
-    """A square picture and its caption: rendered text (easy sizes first), an icon, a clip art or a flag."""
-    kind = rng.random()
-    if kind < 0.6:
-        task = "number" if rng.random() < max(0.4, 1 - 2 * done) else "word"
-        item = draw_item(rng, task, "train", r.phases[0].sizes, "pair")
-        return item.picture.resize((r.side, r.side), Image.Resampling.BICUBIC), item.answer
-    task = "icon-title" if kind < 0.85 else "clipart-title"
-    item = draw_item(rng, task, "train", r.phases[0].sizes, "pair")
-    return item.picture.resize((r.side, r.side), Image.Resampling.BICUBIC), item.answer
-
-
 def caption_ids(captions: Sequence[bytes]) -> Tensor:
     """Token ids (n, CAPTION_LENGTH) of captions of at most that many bytes, padded as SigLIP's text tower is taught."""
     ids = torch.full((len(captions), CAPTION_LENGTH), END)
@@ -148,15 +122,6 @@ def square_pixels(pictures: Sequence[Image.Image]) -> Tensor:
     """(n, 3, side, side) in [-1, 1], for transformers' SigLIP, of RGB pictures of its size."""
     pixels = torch.from_numpy(np.stack([np.asarray(picture, dtype=np.float32) for picture in pictures]))
     return pixels.permute(0, 3, 1, 2).contiguous() / 127.5 - 1
-
-
-def draw_siglip_batch(r: Recipe, seed: int, step: int) -> list[tuple[Image.Image, bytes]]:
-    """The pairs of a step, no two with one caption."""
-    rng, pairs = generator("siglip", seed, step), {}
-    while len(pairs) < r.siglip_batch:
-        picture, caption = siglip_pair(rng, r, step / r.siglip_steps)
-        pairs.setdefault(caption.encode()[:CAPTION_LENGTH], picture)
-    return [(picture, caption) for caption, picture in pairs.items()]
 
 
 def siglip_loss(drawn: Callable[[int], list[tuple[Image.Image, bytes]]], model: SiglipModel, step: int) -> Tensor:
@@ -192,27 +157,6 @@ class OfAll(torch.autograd.Function):
     def backward(ctx, gradient: Tensor) -> Tensor:
         first = PartialState().process_index * ctx.rows
         return reduce(gradient, "sum")[first : first + ctx.rows]
-
-
-Sample = tuple[Image.Image, str, str]
-"""A picture at the size at which it reaches the encoder, a question, its answer."""
-
-
-def draw_reader_batch(
-    r: Recipe, seed: int, step: int, fit: Callable[..., Image.Image] = fit_training_picture
-) -> list[Sample]:
-    """The training items of a step, in the phase of ``step``.
-
-    The items do not depend on ``fit``, which gives each picture its size.
-    """
-    phase = next(p for p in r.phases if step < p.until * r.reader_steps or p is r.phases[-1])
-    rng = generator("reader", seed, step)
-    tasks, weights = list(phase.mixture), list(phase.mixture.values())
-    items = [
-        draw_item(rng, tasks[i], "train", phase.sizes, f"reader/{step}")
-        for i in rng.choice(len(tasks), phase.batch, p=weights)
-    ]
-    return [(fit(rng, item.picture, phase, r), item.question, item.answer) for item in items]
 
 
 def reader_loss(

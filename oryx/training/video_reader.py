@@ -171,7 +171,8 @@ def train_video_reader(
     else:
         start = load_siglip(r.shapes, siglip)
     torch.manual_seed(seed)
-    model, drawn = build_video_reader(r), InTurns(partial(draw_batch, r, seed, bank), sum(r.steps))
+    model = build_video_reader(r)
+    drawn = InTurns(partial(draw_batch, r, seed, bank), sum(r.steps), helper=False)  # a helper would copy the bank
     model.vision_tower = vit_from_siglip(start.vision_model, r.shapes.position_grid)
 
     def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:

@@ -12,10 +12,10 @@ from tests.integration import exchanges, unequal_parts
 
 
 def main(folder: Path) -> None:
-    """The encoders of smoke, steps in which the processes have different numbers of parts, plain sums, the benchmark."""
+    """The encoders of smoke, steps with different numbers of parts, plain sums, and the benchmark."""
     encoders.main(["--scale", "smoke", "--folder", str(folder)])
     unequal_parts.main(folder / "parts.safetensors")
-    exchanges.main()
+    exchanges.main(folder / "exchanges.json")
     training_together.measure_as_one("smoke", 1, 2, folder / "seconds.json")
 
 

@@ -15,6 +15,7 @@ from oryx.model.siglip import vit_from_siglip
 from oryx.model.vit import pack_images, patchify
 from oryx.training import encoder_reading, encoder_robustness
 from oryx.training.batches import END, to_patches
+from oryx.training.drawing import CAPTION_LENGTH
 from oryx.training.encoder_features import feature_maps, mean_of, pooled
 from oryx.training.encoder_looks import LOOKS, look
 from oryx.training.encoder_reading import caption_embeddings, own_head, patch_reading, ranked
@@ -29,7 +30,7 @@ from oryx.training.encoder_robustness import (
 )
 from oryx.training.linear_maps import PENALTIES, fit_ridge
 from oryx.training.recipes import recipe
-from oryx.training.shared import CAPTION_LENGTH, build_siglip, caption_ids, square_pixels
+from oryx.training.shared import build_siglip, caption_ids, square_pixels
 
 RECIPE = recipe("nano", vision_width=32, vision_layers=2, vision_heads=2, vision_hidden=48)
 

@@ -10,6 +10,7 @@ from oryx.data.items import generator
 from oryx.errors import CheckpointError, MissingResource
 from oryx.model.siglip import vit_from_siglip
 from oryx.training.checkpoints import load_weights, module_sha256, save_weights
+from oryx.training.drawing import draw_reader_batch
 from oryx.training.encoders import (
     CONTINUED,
     ENCODERS,
@@ -21,7 +22,7 @@ from oryx.training.encoders import (
     train_encoder,
 )
 from oryx.training.recipes import encoder_recipe
-from oryx.training.shared import build_siglip, draw_reader_batch, reader_loss
+from oryx.training.shared import build_siglip, reader_loss
 
 SMOKE = encoder_recipe("smoke")
 
