@@ -1,11 +1,11 @@
 """Two processes that train a reader together: what a helper that draws and gradients in shared memory are worth.
 
-    python -m benchmarks.training_together [--rounds 5] [--steps 32] [--json FILE] [--docs FILE]
+    python -m benchmarks.training_together [--rounds 5] [--steps 32] [--json FILE]
 
 Steps of study 1's shared reader at nano, in the phase of mixed tasks, on two cores. Without the helper each process
 draws its turns itself (``oryx/training/turns.py``); without shared memory gradients go over the network of the machine
 (``oryx/training/gradients.py``). Ratios are of medians of wall time within one run, in which the four ways take turns:
-what is saved is mostly waiting. ``--docs docs/benchmarks.md`` renews the table there.
+what is saved is mostly waiting.
 """
 
 import argparse
@@ -109,13 +109,12 @@ def main(arguments: list[str] | None = None) -> dict[str, list[float]] | None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=32)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--docs", type=Path, help="a file whose block between the training-together marks is renewed")
     parser.add_argument("--one-of-two", type=Path, metavar="FILE", help=argparse.SUPPRESS)
     parsed = parser.parse_args(arguments)
     if parsed.one_of_two:
         return measure_as_one(parsed.scale, parsed.rounds, parsed.steps, parsed.one_of_two)
     found = measure(parsed.scale, parsed.rounds, parsed.steps)
-    deliver(found, table(found), parsed.json, parsed.docs, "training-together")
+    deliver(found, table(found), parsed.json, None, "")
     return found
 
 

@@ -85,7 +85,8 @@ def shared_room(shape: tuple[int, ...], accelerator: Accelerator) -> Tensor | No
 
 def _file_of(size: int) -> str | None:
     """A new file of ``size`` bytes, in memory where there is a folder for that; None if there is no room for it."""
-    handle, path = tempfile.mkstemp(prefix="oryx-gradients-", dir=MEMORY if os.path.isdir(MEMORY) else None)
+    in_memory = os.path.isdir(MEMORY) and os.access(MEMORY, os.W_OK)
+    handle, path = tempfile.mkstemp(prefix="oryx-gradients-", dir=MEMORY if in_memory else None)
     try:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(handle, 0, size)  # what is missing is missed now, not at the first gradient
