@@ -21,8 +21,8 @@ TURN = 4
 class InTurns(Generic[Batch]):
     """``draw(step)`` of the steps 0 to ``steps`` - 1, asked for in rising order by all processes (accelerate) alike.
 
-    ``helper``: each of several processes has its turns drawn ahead by a helper (``draw`` is pickled); else it draws
-    them itself.
+    ``helper``: each of several processes has its turns drawn ahead by a helper (``draw`` is pickled) if there are
+    several; else it draws them itself.
     """
 
     def __init__(self, draw: Callable[[int], Batch], steps: int, helper: bool = True):
@@ -37,7 +37,9 @@ class InTurns(Generic[Batch]):
             return self.draw(step)
         if step not in self.drawn:
             mine = range(step + state.process_index, self.steps, state.num_processes)
-            self.own = self.own or (drawn_ahead if self.helper else _drawn_here)(self.draw, mine)
+            if self.own is None:
+                worth_it = self.helper and len(mine) > TURN  # there is more to draw than what is waited for at once
+                self.own = (drawn_ahead if worth_it else _drawn_here)(self.draw, mine)
             end = min(step + state.num_processes * TURN, self.steps)
             self.drawn = dict(gather_object([next(self.own) for number in mine if number < end]))
             if end == self.steps:

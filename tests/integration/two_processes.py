@@ -6,13 +6,14 @@ accelerate launch --num_processes 2 -m tests.integration.two_processes FOLDER
 import sys
 from pathlib import Path
 
-from benchmarks import training_together
-from oryx.training import encoders
-from tests.integration import exchanges, unequal_parts
-
 
 def main(folder: Path) -> None:
     """The encoders of smoke, steps with different numbers of parts, plain sums, and the benchmark."""
+    # imported here: the helpers of these processes load this module too
+    from benchmarks import training_together
+    from oryx.training import encoders
+    from tests.integration import exchanges, unequal_parts
+
     encoders.main(["--scale", "smoke", "--folder", str(folder)])
     unequal_parts.main(folder / "parts.safetensors")
     exchanges.main(folder / "exchanges.json")
