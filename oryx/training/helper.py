@@ -1,7 +1,6 @@
 """A process beside the training that draws its next batches, in order. Needs no torch, nor do most things to draw.
 
-It is spawned: a fork of a process in which torch's threads talk to others was seen to hang within the fork itself, once
-in some two hundred.
+It is spawned: a fork of a process in which torch's threads talk to others was seen to hang within the fork itself.
 """
 
 import multiprocessing
