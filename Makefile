@@ -36,7 +36,6 @@ $(STAMP): pyproject.toml requirements/constraints.txt
 
 reproduce: setup
 	$(BIN)/python -m oryx run $(STUDY) --scale $(SCALE) --seeds $(SEEDS) $(FLAGS)
-	$(BIN)/python -m oryx report
 
 lab: setup
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(LAB)

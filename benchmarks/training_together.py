@@ -55,7 +55,7 @@ def block(scale: str, steps: int, helper: bool, memory: bool, accelerator: Accel
     for step in range(first, first + WARM_UP + steps):
         if step == first + WARM_UP:
             began = time.perf_counter()
-        reader_loss(r, drawn, model, step).backward()
+        reader_loss(drawn, model, step).backward()
         average_gradients(parameters, accelerator.num_processes, exchange)
         accelerator.clip_grad_norm_(parameters, 1.0)
         optimizer.step()

@@ -85,7 +85,7 @@ class TextInk(NamedTuple):
     mask: Image.Image
 
 
-@lru_cache(maxsize=65_536)  # pages and lists draw the same short numbers again and again; a mask is some hundred bytes
+@lru_cache(maxsize=131_072)  # pages and lists draw the same short numbers again and again; a mask is some hundred bytes
 def text_ink(face: ImageFont.FreeTypeFont, text: str) -> TextInk:
     """What Pillow would draw, laid out and rendered once for measuring and any number of drawings."""
     mask, (left, top) = face.getmask2(text, "L")
@@ -121,6 +121,17 @@ def paper(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Image,
     return Image.new("RGB", (width, height), tuple(int(v) for v in colour)), tuple(int(v) for v in ink)
 
 
+def cut_patches(picture: Image.Image, patch: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Patches (h * w, 3 * patch * patch), 0 to 255, of a picture whose sides are multiples of ``patch``; grid (h, w).
+
+    Rows first, each patch in the order of a convolution weight, as everywhere.
+    """
+    pixels = np.asarray(picture)
+    rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch
+    cut = pixels.reshape(rows, patch, columns, patch, 3).transpose(0, 2, 4, 1, 3)
+    return cut.reshape(rows * columns, -1), (rows, columns)
+
+
 def place(rng: np.random.Generator, outer: tuple[int, int], inner: tuple[int, int]) -> tuple[int, int]:
     """A random (x, y) that keeps a box ``inner`` = (height, width) inside ``outer``, one pixel to spare if possible."""
     room = [max(o - i - 2, 0) for o, i in zip(outer, inner, strict=True)]
@@ -137,8 +148,9 @@ def paste_object(rng: np.random.Generator, size: tuple[int, int], thing: Image.I
         raise InputError(f"an object to draw must have pixels; got {thing.size[0]}x{thing.size[1]}")
     page, _ = paper(rng, size)
     scale = fill * min(size[0] / thing.height, size[1] / thing.width)
-    drawn = thing.convert("RGBA").resize(
+    opaque = thing.mode == "RGB"  # a mask that hides nothing would double the work
+    drawn = (thing if opaque else thing.convert("RGBA")).resize(
         (max(1, round(thing.width * scale)), max(1, round(thing.height * scale))), Image.Resampling.BICUBIC
     )
-    page.paste(drawn, place(rng, size, (drawn.height, drawn.width)), drawn)
+    page.paste(drawn, place(rng, size, (drawn.height, drawn.width)), None if opaque else drawn)
     return page

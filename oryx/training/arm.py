@@ -56,7 +56,7 @@ def train_arm(
 
     def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
         chosen = generator("arm", seed, step).choice(len(items), arm.batch, replace=False)
-        order = sorted(chosen.tolist(), key=lambda i: inputs.grids[i])  # equal sizes side by side share attention calls
+        order = sorted(chosen.tolist(), key=inputs.sort_key)
         return batch_loss(
             model,
             [inputs.length(i) for i in order],

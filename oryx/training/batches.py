@@ -12,7 +12,9 @@ from accelerate import PartialState
 from PIL import Image
 from torch import Tensor
 
+from oryx.data.pictures import cut_patches
 from oryx.errors import SettingsError
+from oryx.grids import Grid
 from oryx.model.config import IGNORED_LABEL, VISUAL_TOKEN_ID
 from oryx.model.modeling import OryxForConditionalGeneration
 
@@ -20,12 +22,15 @@ END = 256
 VOCABULARY = 259
 
 
-def to_patches(picture: Image.Image, patch: int) -> tuple[Tensor, tuple[int, int]]:
+def normalised(pixels: np.ndarray) -> Tensor:
+    """Pixels of 0 to 255 as the encoders see them: float32 in [-1, 1]."""
+    return torch.from_numpy(pixels).to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
+
+
+def to_patches(picture: Image.Image, patch: int) -> tuple[Tensor, Grid]:
     """Patches (h·w, 3·patch²) of a picture whose sides are multiples of ``patch``, in [-1, 1], and its grid (h, w)."""
-    pixels = np.asarray(picture, dtype=np.float32)
-    rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch
-    cut = pixels.reshape(rows, patch, columns, patch, 3).transpose(0, 2, 4, 1, 3).reshape(rows * columns, -1)
-    return torch.from_numpy(cut / np.float32(127.5) - np.float32(1)), (rows, columns)
+    patches, grid = cut_patches(picture, patch)
+    return normalised(patches), grid
 
 
 def encode_prompt(question: str, visual: bool = True) -> list[int]:

@@ -5,17 +5,30 @@ So a helper (:mod:`oryx.training.helper`) starts in an instant.
 
 from collections.abc import Callable
 from math import exp, log
+from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from oryx.data.items import draw_item, generator
+from oryx.data.pictures import cut_patches
+from oryx.grids import Grid
 from oryx.training.recipes import Phase, Recipe
 
 CAPTION_LENGTH = 16
 """Bytes of a caption; a longer title is cut."""
 
-Sample = tuple[Image.Image, str, str]
-"""A picture at the size at which it reaches the encoder, a question, its answer."""
+
+class Sample(NamedTuple):
+    """A picture at the size at which it reaches the encoder, cut into patches, with a question and its answer.
+
+    Plain bytes and not a Pillow image: batches travel between processes.
+    """
+
+    patches: np.ndarray
+    grid: Grid
+    question: str
+    answer: str
 
 
 def fit_training_picture(rng, picture: Image.Image, phase: Phase, r: Recipe) -> Image.Image:
@@ -43,13 +56,13 @@ def siglip_pair(rng, r: Recipe, done: float) -> tuple[Image.Image, str]:
     return item.picture.resize((r.side, r.side), Image.Resampling.BICUBIC), item.answer
 
 
-def draw_siglip_batch(r: Recipe, seed: int, step: int) -> list[tuple[Image.Image, bytes]]:
-    """The pairs of a step, no two with one caption."""
+def draw_siglip_batch(r: Recipe, seed: int, step: int) -> list[tuple[np.ndarray, bytes]]:
+    """The pairs of a step, pixels (side, side, 3) of 0 to 255 and caption, no two with one caption."""
     rng, pairs = generator("siglip", seed, step), {}
     while len(pairs) < r.siglip_batch:
         picture, caption = siglip_pair(rng, r, step / r.siglip_steps)
         pairs.setdefault(caption.encode()[:CAPTION_LENGTH], picture)
-    return [(picture, caption) for caption, picture in pairs.items()]
+    return [(np.asarray(picture), caption) for caption, picture in pairs.items()]
 
 
 def draw_reader_batch(
@@ -66,4 +79,8 @@ def draw_reader_batch(
         draw_item(rng, tasks[i], "train", phase.sizes, f"reader/{step}")
         for i in rng.choice(len(tasks), phase.batch, p=weights)
     ]
-    return [(fit(rng, item.picture, phase, r), item.question, item.answer) for item in items]
+    fitted = [fit(rng, item.picture, phase, r) for item in items]
+    return [
+        Sample(*cut_patches(picture, r.patch), item.question, item.answer)
+        for picture, item in zip(fitted, items, strict=True)
+    ]

@@ -19,7 +19,8 @@ ENCODE_BATCH = 64
 def feature_maps(tower: OryxViT, pictures: Sequence[Image.Image]) -> list[Tensor]:
     """The features (h·w, C) of each picture (RGB, sides multiples of the patch), float32, on the CPU."""
     cut = [to_patches(picture, tower.config.patch_size) for picture in pictures]
-    order = sorted(range(len(cut)), key=lambda i: cut[i][1])  # equal sizes side by side share one attention call
+    # equal lengths side by side share one attention call
+    order = sorted(range(len(cut)), key=lambda i: len(cut[i][0]))
     found: dict[int, Tensor] = {}
     for start in range(0, len(order), ENCODE_BATCH):
         chosen = order[start : start + ENCODE_BATCH]

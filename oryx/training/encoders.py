@@ -99,7 +99,7 @@ def continue_encoder(
     model.vision_tower = tower
     plan = TrainPlan(r.reader_steps, r.reader_rate)
     drawn = InTurns(partial(draw_reader_batch, r, seed, fit=partial(_at, size)), r.reader_steps)
-    loss = partial(reader_loss, r, drawn)
+    loss = partial(reader_loss, drawn)
     curve = train(model, loss, plan, folder / f"{name}.pt", progress)
     if PartialState().is_main_process:
         save_weights(folder / encoder_file(name), tower, torch.int8)

@@ -17,8 +17,8 @@ ENCODE_BATCH = 64
 
 def encoded(encoder: OryxForConditionalGeneration, pictures: Sequence[tuple[Tensor, Grid]]) -> list[Tensor]:
     """The frozen encoder's features (h·w, C) of pictures given as (patches, grid), in half precision, on the CPU."""
-    # equal sizes side by side share one attention call
-    order = sorted(range(len(pictures)), key=lambda i: pictures[i][1])
+    # equal lengths side by side share one attention call
+    order = sorted(range(len(pictures)), key=lambda i: len(pictures[i][0]))
     with torch.inference_mode():
         packed = torch.cat([pictures[i][0] for i in order]).to(encoder.device)
         maps = encoder.vision_tower(packed, [pictures[i][1] for i in order]).maps()
@@ -76,6 +76,11 @@ class PictureInputs:
         """Tokens of item ``index`` in the language model: picture, question and answer (one byte a token)."""
         item = self.items[index]
         return self.visual_tokens(index) + len(item.question) + len(item.answer)
+
+    def sort_key(self, index: int) -> tuple[int, int]:
+        """By which to sort a batch: items that share attention calls, in tower and language model, come together."""
+        rows, columns = self.grids[index]
+        return (0 if self.name == "vision_features" else rows * columns), self.length(index)
 
     def batch(self, indices: Sequence[int], answers: bool, visual: bool = True, device=None) -> dict[str, Tensor]:
         """Model inputs for these items; with ``answers`` also labels. ``visual=False`` leaves the pictures out."""

@@ -29,7 +29,7 @@ from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
-from oryx.training.batches import END, VOCABULARY, batch_loss, text_batch, to_patches
+from oryx.training.batches import END, VOCABULARY, batch_loss, normalised, text_batch
 from oryx.training.checkpoints import load_weights, save_weights
 from oryx.training.drawing import CAPTION_LENGTH, Sample, draw_reader_batch, draw_siglip_batch
 from oryx.training.loop import TrainPlan, train
@@ -118,13 +118,12 @@ def caption_ids(captions: Sequence[bytes]) -> Tensor:
     return ids
 
 
-def square_pixels(pictures: Sequence[Image.Image]) -> Tensor:
-    """(n, 3, side, side) in [-1, 1], for transformers' SigLIP, of RGB pictures of its size."""
-    pixels = torch.from_numpy(np.stack([np.asarray(picture, dtype=np.float32) for picture in pictures]))
-    return pixels.permute(0, 3, 1, 2).contiguous() / 127.5 - 1
+def square_pixels(pictures: Sequence[Image.Image | np.ndarray]) -> Tensor:
+    """(n, 3, side, side) in [-1, 1], for transformers' SigLIP, of RGB pictures of its size, or their pixels."""
+    return normalised(np.stack([np.asarray(picture) for picture in pictures]).transpose(0, 3, 1, 2))
 
 
-def siglip_loss(drawn: Callable[[int], list[tuple[Image.Image, bytes]]], model: SiglipModel, step: int) -> Tensor:
+def siglip_loss(drawn: Callable[[int], list[tuple[np.ndarray, bytes]]], model: SiglipModel, step: int) -> Tensor:
     """The sigmoid loss of one batch of pairs: every picture against every caption.
 
     Of several processes each encodes its share of the pairs and compares its pictures with the captions of all, as the
@@ -159,30 +158,27 @@ class OfAll(torch.autograd.Function):
         return reduce(gradient, "sum")[first : first + ctx.rows]
 
 
-def reader_loss(
-    r: Recipe, drawn: Callable[[int], list[Sample]], model: OryxForConditionalGeneration, step: int
-) -> Tensor:
+def reader_loss(drawn: Callable[[int], list[Sample]], model: OryxForConditionalGeneration, step: int) -> Tensor:
     """Cross-entropy on the answers of one batch of training items; of several processes each reads its share."""
-
-    def grid(sample: Sample) -> tuple[int, int]:
-        return sample[0].height // r.patch, sample[0].width // r.patch
-
-    samples = sorted(drawn(step), key=grid)  # equal sizes side by side share one attention call
     device = next(model.parameters()).device
 
+    def length(sample: Sample) -> int:
+        return image_token_count(None, sample.grid) + len(sample.question) + len(sample.answer)
+
+    # equal lengths side by side share one attention call, in the tower and in the language model
+    samples = sorted(drawn(step), key=lambda sample: (len(sample.patches), length(sample)))
+
     def batch_of(own: list[int]) -> dict[str, Tensor]:
-        pictures, questions, answers = zip(*(samples[i] for i in own), strict=True)
-        cut = [to_patches(picture, r.patch) for picture in pictures]
+        patches, grids, questions, answers = zip(*(samples[i] for i in own), strict=True)
         batch = text_batch(questions, answers)
         batch |= {
-            "pixel_patches": torch.cat([patches for patches, _ in cut]),
-            "image_grids": torch.tensor([grid for _, grid in cut]),
-            "visual_spec": torch.tensor([[Layout.ONE_VIEW, 1, 1]] * len(cut)),
+            "pixel_patches": normalised(np.concatenate(patches)),
+            "image_grids": torch.tensor(grids),
+            "visual_spec": torch.tensor([[Layout.ONE_VIEW, 1, 1]] * len(own)),
         }
         return {name: value.to(device) for name, value in batch.items()}
 
-    lengths = [image_token_count(None, grid(sample)) + len(sample[1]) + len(sample[2]) for sample in samples]
-    return batch_loss(model, lengths, [answer for _, _, answer in samples], batch_of)
+    return batch_loss(model, list(map(length, samples)), [sample.answer for sample in samples], batch_of)
 
 
 def train_siglip(
@@ -220,7 +216,7 @@ def train_shared(r: Recipe, seed: int, folder: Path, progress: Callable[[int, in
     plan = TrainPlan(r.reader_steps, r.reader_rate)
     curves["reader"] = train(
         model,
-        partial(reader_loss, r, InTurns(partial(draw_reader_batch, r, seed), r.reader_steps)),
+        partial(reader_loss, InTurns(partial(draw_reader_batch, r, seed), r.reader_steps)),
         plan,
         folder / "reader.pt",
         lambda done, _: progress(r.siglip_steps + done, total),

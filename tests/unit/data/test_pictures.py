@@ -1,4 +1,4 @@
-"""Text in pictures: rendered once and kept, and held to what Pillow draws each time."""
+"""Text in pictures, rendered once and kept, held to what Pillow draws each time; objects with and without a mask."""
 
 import numpy as np
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from oryx.data import corpora
-from oryx.data.pictures import draw_text, draw_text_at_origin, font_face, text_extent
+from oryx.data.pictures import draw_text, draw_text_at_origin, font_face, paste_object, text_extent
 
 FACES = st.builds(font_face, st.sampled_from([font.file for font in corpora.fonts()]), st.integers(6, 56))
 TEXTS = st.one_of(
@@ -37,3 +37,13 @@ def test_text_that_is_kept_is_the_text_that_pillow_draws(face, text, xy):
     draw_text(draw, xy, text, face, COLOUR)
     slow.text((xy[0] - left, xy[1] - top), text, font=face, fill=COLOUR)
     assert np.array_equal(ours, pillows)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 9))
+def test_an_opaque_object_is_pasted_as_one_with_a_mask_that_hides_nothing(width, height, seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    thing = Image.fromarray(pixels)
+    plain, masked = (
+        paste_object(np.random.default_rng(seed), (32, 48), each, 0.9) for each in (thing, thing.convert("RGBA"))
+    )
+    assert np.array_equal(plain, masked)

@@ -57,7 +57,7 @@ def test_continued_encoders_see_the_same_items_at_other_sizes(monkeypatch):
         monkeypatch.setattr("oryx.training.shared.batch_loss", take)
         model = torch.nn.Linear(1, 1)
         drawn = partial(draw_reader_batch, SMOKE, 0, fit=partial(_at, size))
-        reader_loss(SMOKE, drawn, model, 2)
+        reader_loss(drawn, model, 2)
         seen[name] = (asked, grids)
     # labels are padded to the longest prompt, which is the same in both
     assert seen["control"][0] == seen["oryxvit"][0]
