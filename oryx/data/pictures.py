@@ -124,7 +124,7 @@ def paper(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Image,
 def cut_patches(picture: Image.Image, patch: int) -> tuple[np.ndarray, tuple[int, int]]:
     """Patches (h * w, 3 * patch * patch), 0 to 255, of a picture whose sides are multiples of ``patch``; grid (h, w).
 
-    Rows first, each patch in the order of a convolution weight, as everywhere.
+    Rows first, each patch in the order of a convolution weight, as :func:`oryx.model.vit.patchify` has them.
     """
     pixels = np.asarray(picture)
     rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch

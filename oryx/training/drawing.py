@@ -20,9 +20,10 @@ CAPTION_LENGTH = 16
 
 
 class Sample(NamedTuple):
-    """A picture at the size at which it reaches the encoder, cut into patches, with a question and its answer.
+    """A picture at the size at which it reaches the encoder, with a question and its answer.
 
-    Plain bytes and not a Pillow image: batches travel between processes.
+    ``patches`` (h * w, 3 * patch * patch), 0 to 255, and ``grid`` (h, w) are those of
+    :func:`oryx.data.pictures.cut_patches`: batches travel between processes, so they are plain bytes.
     """
 
     patches: np.ndarray

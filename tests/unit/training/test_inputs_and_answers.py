@@ -1,5 +1,7 @@
 """Pictures to tensors, the prompt, and rows of answers, on a tiny model."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,23 @@ def test_visual_tokens_are_what_the_projector_emits(reader, items):
     expanded = reader.expand(**batch)
     text = batch["input_ids"].shape[1] - 1
     assert expanded.inputs_embeds.shape[1] - text == inputs.visual_tokens(2)
+
+
+def test_sorted_items_have_equal_lengths_side_by_side_where_something_attends(reader):
+    items = evaluation_items("word", "dev", 40, SIZES)
+
+    def runs(lengths: list[int]) -> tuple[int, int]:
+        return 1 + sum(a != b for a, b in pairwise(lengths)), len(set(lengths))
+
+    patches = PictureInputs(items, Resolution("native"), 8)
+    order = sorted(range(40), key=patches.sort_key)
+    counts = [rows * columns for rows, columns in (patches.grids[i] for i in order)]
+    assert len(set(counts)) < len(set(patches.grids)), "pictures of unequal grids share a call here"
+    calls, fewest = runs(counts)
+    assert calls == fewest  # the tower reads them
+    cached = PictureInputs(items, Resolution("native"), 8, reader)
+    calls, fewest = runs([cached.length(i) for i in sorted(range(40), key=cached.sort_key)])
+    assert calls == fewest  # only the language model does
 
 
 def test_rows_say_what_was_asked_answered_and_seen(reader, items):
