@@ -63,12 +63,12 @@ bench: setup
 	$(BIN)/python -m benchmarks.training_together
 
 weights: setup
-	$(BIN)/python -m oryx.training.shared --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE)
-	$(BIN)/python -m oryx.training.video_reader --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE) \
+	$(BIN)/python -m workbook.stages.shared --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE)
+	$(BIN)/python -m workbook.stages.video_reader --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE) \
 		--siglip results/runs/shared/$(SCALE)
-	$(BIN)/python -m oryx.training.encoders --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE) \
+	$(BIN)/python -m workbook.stages.encoders --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE) \
 		--siglip results/runs/shared/$(SCALE)
-	$(BIN)/python -m oryx.training.nano --folder results/runs/shared/one
+	$(BIN)/python -m workbook.studies.one_model.training --folder results/runs/shared/one
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -24,7 +24,7 @@ from benchmarks.results import deliver
 from oryx.grids import Grid
 from oryx.model.compressor import DynamicCompressor
 from oryx.model.config import OryxConfig, OryxVisionConfig
-from oryx.model.connector_arms import AveragePooling
+from oryx.model.connectors import AveragePooling
 from oryx.model.vit import OryxViT
 
 FRAMES, GRID, SIDES = 16, (24, 24), (2, 4)
@@ -97,7 +97,7 @@ def against_pooling(config: OryxConfig, frames: int, grid: Grid, rounds: int) ->
     """Seconds and peak memory of every connector, side and pass."""
     features = torch.randn(frames, grid[0] * grid[1], config.vision_config.hidden_size)
     context, found = multiprocessing.get_context("forkserver"), []
-    context.set_forkserver_preload(["benchmarks.measure", "oryx.model.connector_arms"])
+    context.set_forkserver_preload(["benchmarks.measure", "oryx.model.connectors"])
     for side in SIDES:
         for backward in (False, True):
             for name in CONNECTORS:

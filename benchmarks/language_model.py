@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from transformers import DynamicCache
 
 from benchmarks.results import deliver
-from oryx.data.items import generator
-from oryx.data.pictures import PictureSizes
 from oryx.grids import image_token_count, patch_grid, video_token_count
 from oryx.model.config import IGNORED_LABEL
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.training.recipes import recipe
-from oryx.training.shared import build_reader
+from workbook.data.items import generator
+from workbook.data.pictures import PictureSizes
+from workbook.stages.recipes import recipe
+from workbook.stages.shared import build_reader
 
 READING = ((8, 400), (2, 1600), (1, 3200))
 """(videos, frames of each at 16x): read before a question."""

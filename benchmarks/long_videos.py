@@ -19,15 +19,15 @@ import torch
 
 from benchmarks.measure import MEBIBYTE, give_tensors_own_pages, in_fresh_process, reset_peak, resident
 from benchmarks.results import deliver
-from oryx.data.haystacks import make_haystack
-from oryx.data.needles import make_trial
+from oryx.eval.features import FrameEncoder
+from oryx.eval.video_answers import ask, read_videos
 from oryx.grids import video_token_count
 from oryx.model.positions import set_positions
-from oryx.processing.long_video import FrameEncoder
 from oryx.processing.video import iter_frames
-from oryx.studies.needle_videos import HaystackFiles, TrialVideos, frame_cache, frame_pixels
-from oryx.training.video_answers import ask, read_videos
-from oryx.training.video_reader import build_video_reader, video_recipe
+from workbook.data.haystacks import make_haystack
+from workbook.data.needles import make_trial
+from workbook.stages.video_reader import build_video_reader, video_recipe
+from workbook.studies.needle.videos import HaystackFiles, TrialVideos, frame_cache, frame_pixels
 
 SIZE = (32, 32)
 LARGE = (256, 256)

@@ -3,8 +3,8 @@
     python -m benchmarks.training_together [--rounds 5] [--steps 32] [--json FILE]
 
 Steps of study 1's shared reader at nano, in the phase of mixed tasks, on two cores. Without the helper each process
-draws its turns itself (``oryx/training/turns.py``); without shared memory gradients go over the network of the machine
-(``oryx/training/gradients.py``). Ratios are of medians of wall time within one run, in which the four ways take turns:
+draws its turns itself (``oryx/train/turns.py``); without shared memory gradients go over the network of the machine
+(``oryx/train/gradients.py``). Ratios are of medians of wall time within one run, in which the four ways take turns:
 what is saved is mostly waiting.
 """
 
@@ -24,11 +24,11 @@ import torch
 from accelerate import Accelerator
 
 from benchmarks.results import deliver
-from oryx.training.drawing import draw_reader_batch
-from oryx.training.gradients import average_gradients, by_network, exchange_for
-from oryx.training.recipes import recipe
-from oryx.training.shared import build_reader, reader_loss
-from oryx.training.turns import TURN, InTurns
+from oryx.train.gradients import average_gradients, by_network, exchange_for
+from oryx.train.turns import TURN, InTurns
+from workbook.stages.drawing import draw_reader_batch
+from workbook.stages.recipes import recipe
+from workbook.stages.shared import build_reader, reader_loss
 
 PROCESSES = 2
 WARM_UP = PROCESSES * TURN

@@ -1,7 +1,10 @@
-"""``python -m oryx``: see :mod:`oryx.runs.cli`."""
+"""``python -m oryx``: the command line of :mod:`workbook.cli`.
+
+This door is the only place in ``oryx`` that knows the workbook.
+"""
 
 import sys
 
-from oryx.runs.cli import main
+from workbook.cli import main
 
 sys.exit(main())

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from oryx.evidence.files import atomic_write_json
 from oryx.evidence.store import RowWriter
-from oryx.runs.settings import StudySettings, setting
-from oryx.studies.base import Study
+from oryx.files import atomic_write_json
+from workbook.runs.settings import StudySettings, setting
+from workbook.studies.base import Study
 
 
 @dataclass(frozen=True)

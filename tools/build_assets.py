@@ -1,4 +1,4 @@
-"""Rebuild oryx/data/assets from the packages named in its licences.toml.
+"""Rebuild workbook/data/assets from the packages named in its licences.toml.
 
     python -m tools.build_assets --download-dir DIR [--only icons,fonts] [--output FOLDER]
 
@@ -11,12 +11,12 @@ import importlib
 import shutil
 from pathlib import Path
 
-from oryx.data.licences import markdown_table
 from tools.assets.packages import Packages
 from tools.assets.store import pack, write_sums
+from workbook.data.licences import markdown_table
 
 BUILDERS = ("fonts", "words", "icons", "clipart", "flags", "photos", "tables", "clips")
-ASSETS = Path(__file__).resolve().parent.parent / "oryx/data/assets"
+ASSETS = Path(__file__).resolve().parent.parent / "workbook/data/assets"
 KEPT_BY_HAND = ("licences.toml", "NOTICES.txt")
 BEGIN, END = "<!-- licence table: begin -->", "<!-- licence table: end -->"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from oryx.errors import RunError
-from oryx.evidence.files import atomic_write_bytes
 from oryx.evidence.schema import FIELD, FIELDS, IDENTITY, SCHEMA, TIMING, check_row, check_schema, identity
 from oryx.evidence.store import RowWriter, lines_of, named, plain
+from oryx.files import atomic_write_bytes
 
 __all__ = [
     "IDENTITY",

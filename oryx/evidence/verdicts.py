@@ -1,4 +1,4 @@
-"""From rows to verdicts, by hypotheses written down before any report run (``oryx/studies/hypotheses.toml``).
+"""From rows to verdicts, by hypotheses written down before any report run (``workbook/studies/hypotheses.toml``).
 
 One ``[[hypothesis]]`` has
 
@@ -43,7 +43,7 @@ from oryx.errors import InputError, RunError, SettingsError
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED, Estimate, contrast, equivalence, failed_share, mean_score
 
 ALPHA = 0.05
-HYPOTHESES = Path(__file__).parents[1] / "studies" / "hypotheses.toml"
+HYPOTHESES = Path(__file__).parents[2] / "workbook" / "studies" / "hypotheses.toml"
 KINDS = {
     "difference": 2,
     "equivalence": 2,

@@ -2,8 +2,8 @@
 
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
 
+from oryx.layout import Layout
 from oryx.model.config import OryxConfig, OryxVisionConfig
-from oryx.model.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT, pack_images, patchify
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from oryx.errors import CheckpointError
-from oryx.evidence.files import read_json
+from oryx.files import read_json
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"

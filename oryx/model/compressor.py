@@ -93,7 +93,7 @@ class NoCompressor(nn.Module):
 
 
 COMPRESSORS: dict[str, Callable[[OryxConfig], nn.Module]] = {"dynamic": DynamicCompressor, "none": NoCompressor}
-"""By name; :mod:`oryx.model.connector_arms` adds those that the authors' models do not have."""
+"""By name; :mod:`oryx.model.connectors` adds those that the authors' models do not have."""
 
 
 def build_compressor(config: OryxConfig) -> nn.Module:
@@ -102,7 +102,7 @@ def build_compressor(config: OryxConfig) -> nn.Module:
     Raises:
         SettingsError: an unknown name, with the known ones.
     """
-    import oryx.model.connector_arms  # noqa: F401  (registers its own; it builds on this module)
+    import oryx.model.connectors  # noqa: F401  (registers its own; it builds on this module)
 
     if config.compressor not in COMPRESSORS:
         raise SettingsError(f"compressor: expected one of {sorted(COMPRESSORS)}, got {config.compressor!r}")

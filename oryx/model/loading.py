@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
 from oryx.errors import CheckpointError, MissingResource
-from oryx.evidence.files import read_json
+from oryx.files import read_json
 from oryx.model import OryxConfig, OryxForConditionalGeneration, OryxVisionConfig, OryxViT
 from oryx.model.checkpoint_files import read_pickle, read_safetensors, read_weights
 from oryx.model.reference import (

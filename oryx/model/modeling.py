@@ -14,11 +14,11 @@ from transformers.utils import logging
 
 from oryx.errors import InputError, MissingResource
 from oryx.grids import Grid, token_count
+from oryx.layout import Layout, read_spec
 from oryx.model.assembly import Pack, Plan, pack, plan_batch
 from oryx.model.compressor import build_compressor, compress_maps
 from oryx.model.config import IGNORED_LABEL, OryxConfig
 from oryx.model.last_layer import last_layer_from
-from oryx.model.layout import Layout, read_spec
 from oryx.model.packed_lm import can_pack, packed_outputs
 from oryx.model.projector import Projector
 from oryx.model.vit import OryxViT
@@ -52,7 +52,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
       or ``compressed_features`` (N', C): the compressor's output, computed before (a long video's, say);
     - ``image_grids`` (M, 2): the (h, w) of every map, as compressed if ``compressed_features`` are given;
     - ``visual_spec`` (V, 3): [layout, number of maps, region side] of every visual, see
-      :class:`oryx.model.layout.Layout`.
+      :class:`oryx.layout.Layout`.
 
     ``input_ids`` hold ``config.visual_token_id`` once per visual, in order over the whole batch (none for a text
     sample's dummy).

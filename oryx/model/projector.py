@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from oryx.grids import Grid, split_by_lengths
+from oryx.layout import FIRST_TOKEN, Layout, arrange
 from oryx.model.config import OryxConfig
-from oryx.model.layout import FIRST_TOKEN, Layout, arrange
 
 
 class Projector(nn.Module):
@@ -27,7 +27,7 @@ class Projector(nn.Module):
             setattr(self, name, nn.Parameter(torch.zeros(width)))
 
     def vectors(self) -> tuple[nn.Parameter, ...]:
-        """The four vectors in the order of :mod:`oryx.model.layout`: newline, begin, end, separator."""
+        """The four vectors in the order of :mod:`oryx.layout`: newline, begin, end, separator."""
         return self.image_newline, self.image_begin, self.image_end, self.image_sep
 
     def forward(self, tokens: Tensor, grids: Sequence[Grid], visuals: Sequence[tuple[Layout, int]]) -> list[Tensor]:
@@ -39,7 +39,7 @@ class Projector(nn.Module):
             visuals: (layout, number of maps) of every visual.
 
         Returns:
-            one (L, width) tensor per visual; its length is :func:`oryx.model.layout.visual_token_count`.
+            one (L, width) tensor per visual; its length is :func:`oryx.layout.visual_token_count`.
 
         Raises:
             InputError: the maps of the visuals are not those in ``grids``.

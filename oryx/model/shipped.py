@@ -10,7 +10,7 @@ import torch
 from accelerate import init_empty_weights
 
 from oryx.errors import CheckpointError
-from oryx.evidence.files import read_json, sha256_file
+from oryx.files import read_json, sha256_file
 from oryx.model.checkpoint_files import SINGLE, from_8_bits, read_safetensors
 from oryx.model.config import OryxConfig
 from oryx.model.modeling import OryxForConditionalGeneration

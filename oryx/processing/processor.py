@@ -12,10 +12,10 @@ from PIL import Image
 from transformers import AutoProcessor, AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
 
 from oryx.errors import CheckpointError, InputError
-from oryx.evidence.files import atomic_write_json
+from oryx.files import atomic_write_json
 from oryx.grids import compressed_grid, patch_grid, token_count
+from oryx.layout import Layout, visual_token_count
 from oryx.model.config import OryxConfig
-from oryx.model.layout import Layout, visual_token_count
 from oryx.model.vit import patchify
 from oryx.processing import chat
 from oryx.processing.frames import ChosenFrames, choose_frames

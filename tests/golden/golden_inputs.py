@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from oryx.model.layout import Layout, modality, visual_token_count
+from oryx.layout import Layout, modality, visual_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import pack_images
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 import torch
 
 from oryx.errors import InputError
+from oryx.layout import Layout, modality, visual_token_count
 from oryx.model.config import OryxConfig
-from oryx.model.layout import Layout, modality, visual_token_count
 from oryx.model.projector import Projector
 from oryx.model.reference import fill
 

@@ -7,7 +7,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from oryx.training.gradients import by_network, exchange_for
+from oryx.train.gradients import by_network, exchange_for
 
 ROUNDS = 20
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from oryx.runs import cli
+from workbook import cli
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from oryx.data.stories import make_story
 from oryx.evidence.rows import read_rows
 from tests.tiny import save_tiny_model
+from workbook.data.stories import make_story
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]

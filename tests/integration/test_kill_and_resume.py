@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from oryx.evidence.rows import same_rows
-from oryx.runs.status import read_status
 from tests.toy import ToyStudy
+from workbook.runs.status import read_status
 
 pytestmark = pytest.mark.integration
 FAST = ["-p", "items=8", "--jobs", "2"]
@@ -115,7 +115,7 @@ def test_an_orphan_and_a_new_worker_never_write_at_once(tmp_path, undisturbed):
     settings = study.settings({"items": 8, "jobs": 2, "results": str(tmp_path)})
     arm = study.run_folder(settings) / "seed-0" / "arms" / "native"
     hold = (
-        f"import time\nfrom pathlib import Path\nfrom oryx.runs.shards import held\n"
+        f"import time\nfrom pathlib import Path\nfrom workbook.runs.shards import held\n"
         f"with held(Path({str(arm)!r})): print('held', flush=True); time.sleep(3)"
     )
     orphan = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from oryx.evidence.rows import read_rows, same_rows
-from oryx.studies.needle_in_a_haystack import NeedleInAHaystack
+from workbook.studies.needle.study import NeedleInAHaystack
 
 pytestmark = pytest.mark.integration
 VALUES = {"scale": "smoke", "arms": ["retrieval"], "trials": 6, "lengths": [16, 24, 32, 40], "jobs": 1}

@@ -11,11 +11,11 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 
 from oryx.errors import RunError
-from oryx.runs import cli
-from oryx.runs.notebooks import execute
-from oryx.runs.shards import held
-from oryx.runs.status import read_status
 from tests.toy import ToyStudy
+from workbook import cli
+from workbook.runs.notebooks import execute
+from workbook.runs.shards import held
+from workbook.runs.status import read_status
 
 pytestmark = pytest.mark.integration
 NOTEBOOK = Path(ToyStudy.notebook)

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from oryx.evidence.rows import read_rows, same_rows
-from oryx.training.jobs import Job, run_jobs
-from oryx.training.nursery import Nursery, can_fork
 from tests.toy import ToyStudy
+from workbook.runs.jobs import Job, run_jobs
+from workbook.runs.nursery import Nursery, can_fork
 
 pytestmark = [
     pytest.mark.integration,
@@ -77,7 +77,7 @@ def test_workers_that_end_together_are_all_noticed(tmp_path, nursery):
 def test_workers_end_with_the_process_that_wanted_them(tmp_path):
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom tests.integration.test_nursery import jobs_in\n"
-        "from oryx.training.jobs import run_jobs\nfrom oryx.training.nursery import Nursery\n"
+        "from workbook.runs.jobs import run_jobs\nfrom workbook.runs.nursery import Nursery\n"
         "run_jobs(jobs_in(Path(sys.argv[1]), seconds=5), nursery=Nursery())"
     )
     run = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[2])

@@ -9,7 +9,8 @@ import pytest
 
 from oryx.evidence.rows import read_rows_xz
 from oryx.evidence.verdicts import judge
-from oryx.report import readme, unification
+from workbook.report import readme
+from workbook.studies.one_model import unification
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ def test_every_published_field_is_in_the_data_dictionary(path):
 
 
 def test_the_price_of_one_model_is_that_of_the_rows():
-    """Fails when a study is published anew: ``python -m oryx.report.unification`` writes the table."""
+    """Fails when a study is published anew: ``python -m workbook.studies.one_model.unification`` writes the table."""
     made, kept = unification.comparison(ROOT / "results"), unification.table()
     pd.testing.assert_frame_equal(made, kept, atol=1e-4, check_dtype=False)
 

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 from benchmarks import training_together
-from oryx.studies import registry
-from oryx.studies.native_vs_fixed_resolution import SHARED
-from oryx.studies.needle_in_a_haystack import READER_JOB
-from oryx.training import encoders
-from oryx.training.jobs import Job, run_jobs
 from tests.integration import two_processes, unequal_parts
+from workbook.runs.jobs import Job, run_jobs
+from workbook.stages import encoders
+from workbook.studies import registry
+from workbook.studies.native_resolution.study import SHARED
+from workbook.studies.needle.study import READER_JOB
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]

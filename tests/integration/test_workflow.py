@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from oryx.evidence.rows import same_rows
-from oryx.runs.status import read_status
 from tests.integration.workflow_runs import ITEMS, ROOT, ToyWorkflow, undisturbed_rows, wait_for
+from workbook.runs.status import read_status
 
 pytestmark = [pytest.mark.integration, pytest.mark.workflow]
 LOCAL = ("--cores", "2")

@@ -11,8 +11,8 @@ def main(folder: Path) -> None:
     """The encoders of smoke, steps with different numbers of parts, plain sums, and the benchmark."""
     # imported here: the helpers of these processes load this module too
     from benchmarks import training_together
-    from oryx.training import encoders
     from tests.integration import exchanges, unequal_parts
+    from workbook.stages import encoders
 
     encoders.main(["--scale", "smoke", "--folder", str(folder)])
     unequal_parts.main(folder / "parts.safetensors")

@@ -6,11 +6,11 @@ import torch
 from accelerate import PartialState
 from safetensors.torch import save_file
 
-from oryx.model.layout import Layout
-from oryx.training.batches import text_batch
-from oryx.training.loop import TrainPlan, train
-from oryx.training.recipes import recipe
-from oryx.training.shared import build_reader
+from oryx.layout import Layout
+from oryx.train.batches import text_batch
+from oryx.train.loop import TrainPlan, train
+from workbook.stages.recipes import recipe
+from workbook.stages.shared import build_reader
 
 QUESTIONS = ("a", "b", "c", "d")
 PARTS = {1: [[[0, 1, 2, 3]]], 2: [[[0, 1]], [[2], [3]]]}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from oryx.evidence.rows import read_rows
-from oryx.studies.needle_in_a_haystack import NeedleInAHaystack
 from tests.unit.studies.test_needle_released import SMALL, checkpoint
+from workbook.studies.needle.study import NeedleInAHaystack
 
 __all__ = ["checkpoint"]
 pytestmark = pytest.mark.notebook

@@ -11,9 +11,9 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 
 from oryx.evidence.rows import read_rows, same_rows
-from oryx.runs.status import read_status
-from oryx.studies import registry
 from tests.unit.report.pages import answers, publish
+from workbook.runs.status import read_status
+from workbook.studies import registry
 
 pytestmark = pytest.mark.notebook
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ import nbformat
 import pytest
 
 from oryx.evidence.rows import read_rows
-from oryx.studies.own_data import OwnData
 from tests.tiny import save_tiny_model
+from workbook.studies.own_data.study import OwnData
 
 pytestmark = pytest.mark.notebook
 ROOT = Path(__file__).parents[2]

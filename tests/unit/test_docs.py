@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from oryx.errors import InputError
-from oryx.runs import cli
 from tools.docs import commands, links
+from workbook import cli
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -48,21 +48,6 @@ def test_links_lead_somewhere(page):
 def anchor_of(heading: str) -> str:
     """A heading's anchor as GitHub makes it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
-def test_the_table_of_folders_says_what_imports_what():
-    found: dict[str, set[str]] = {path.stem: set() for path in (ROOT / "oryx").iterdir() if path.stem[0] != "_"}
-    for path in (ROOT / "oryx").rglob("*.py"):
-        part = path.relative_to(ROOT / "oryx").parts[0].removesuffix(".py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("oryx.") and part in found:
-                found[part].add(node.module.split(".")[1])
-    rows = re.findall(
-        r"^\| `oryx/(\w+)(?:\.py)?` \| .* \|(.*)\|$", (DOCS / "architecture.md").read_text("utf-8"), re.MULTILINE
-    )
-    told = {name: set(re.findall(r"`(\w+)`", names)) for name, names in rows}
-    assert told == {name: names - {name, "errors"} for name, names in found.items() if name in told}
-    assert set(told) == {name for name in found if name not in ("errors", "weights")}
 
 
 def test_every_page_is_in_the_index():

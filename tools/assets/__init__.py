@@ -1,1 +1,1 @@
-"""Builds oryx/data/assets from named packages; nothing at run time needs it. See ``tools/build_assets.py``."""
+"""Builds workbook/data/assets from named packages; nothing at run time needs it. See ``tools/build_assets.py``."""

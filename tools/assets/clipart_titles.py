@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from oryx.data.splits import singular
+from workbook.data.splits import singular
 
 COLLECTION = re.compile(
     r"clipart|clip art|submission|sibmission|icon|aiga|symbol|various|untitled|illustration|drawing|svg|logo|blueman|"

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from oryx.data.licences import Source, sources
+from workbook.data.licences import Source, sources
 
 
 class Packages:

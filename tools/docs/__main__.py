@@ -6,7 +6,7 @@ With --check nothing is written; what differs is named and the exit code is 1.
 import sys
 from pathlib import Path
 
-from oryx.evidence.files import atomic_write_text
+from oryx.files import atomic_write_text
 from tools.docs import figures, links
 
 DOCS = Path(__file__).parents[2] / "docs"

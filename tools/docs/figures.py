@@ -15,15 +15,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from oryx.evidence.files import atomic_write_bytes
+from oryx.files import atomic_write_bytes
 from oryx.grids import Grid, compressed_grid, cumulative_lengths, patch_grid, token_count, video_token_count
+from oryx.layout import FIRST_TOKEN, Layout, arrange
 from oryx.model.compressor import DynamicCompressor, region_means, regions
 from oryx.model.config import OryxConfig, OryxVisionConfig
-from oryx.model.layout import FIRST_TOKEN, Layout, arrange
 from oryx.model.vit import OryxViT
 from oryx.processing.options import PreprocessOptions
-from oryx.report.plots import OKABE_ITO
-from oryx.runs.pictures import with_palette
+from workbook.report.plots import OKABE_ITO
+from workbook.runs.pictures import with_palette
 
 PATCH = 16
 DPI = 100

@@ -17,10 +17,10 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from oryx.evidence.files import atomic_write_text
 from oryx.evidence.rows import read_rows, same_rows
-from oryx.studies import registry
+from oryx.files import atomic_write_text
 from tools.slurm.node import OneNode
+from workbook.studies import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY, SEEDS = "native_vs_fixed_resolution", (0, 1)

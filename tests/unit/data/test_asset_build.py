@@ -8,10 +8,10 @@ import zlib
 import pytest
 from PIL import Image, ImageDraw
 
-from oryx.data import corpora
 from tools.assets import packages, store
 from tools.assets.clipart_titles import title_of
 from tools.assets.photos import BACKGROUNDS, TITLES, readme_notices, spdx
+from workbook.data import corpora
 
 KNOWN = frozenset({"apple", "box", "juice", "red", "lemon"})
 

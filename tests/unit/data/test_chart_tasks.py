@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from oryx.data.chart_tasks import LEAD, numeric_columns
-from oryx.data.items import evaluation_items
-from oryx.data.pictures import PictureSizes
+from workbook.data.chart_tasks import LEAD, numeric_columns
+from workbook.data.items import evaluation_items
+from workbook.data.pictures import PictureSizes
 
 ITEMS = evaluation_items("chart", "dev", 40, PictureSizes())
 

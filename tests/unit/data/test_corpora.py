@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 from PIL import Image, ImageFont
 
-from oryx.data import corpora
 from oryx.errors import MissingResource, SettingsError
+from workbook.data import corpora
 
 MEBIBYTE = 2**20
 SIZES = {"icons": 1062 * 3, "clipart": 1156, "flags": 232, "photos": 249, "backgrounds": 14}

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oryx.data.digit_maps import NO_DIGIT, DigitMap, draw_digits
-from oryx.data.items import generator
-from oryx.data.pictures import PictureSizes
-from oryx.data.text_tasks import split_fonts
+from workbook.data.digit_maps import NO_DIGIT, DigitMap, draw_digits
+from workbook.data.items import generator
+from workbook.data.pictures import PictureSizes
+from workbook.data.text_tasks import split_fonts
 
 
 def drawn(i: int) -> DigitMap:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from oryx.data.frame_bank import NAMES, draw_clip, make_bank
-from oryx.data.items import generator
-from oryx.data.needles import COLOURS
 from oryx.errors import InputError
+from workbook.data.frame_bank import NAMES, draw_clip, make_bank
+from workbook.data.items import generator
+from workbook.data.needles import COLOURS
 
 SIZE = (32, 32)
 

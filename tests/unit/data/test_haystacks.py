@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oryx.data import corpora
-from oryx.data.haystacks import CORPORA, KINDS, draw_shot, haystack_shots, make_haystack, write_video
-from oryx.data.splits import split_of
 from oryx.errors import InputError
 from oryx.processing.video import probe, read_frames
+from workbook.data import corpora
+from workbook.data.haystacks import CORPORA, KINDS, draw_shot, haystack_shots, make_haystack, write_video
+from workbook.data.splits import split_of
 
 SIZE = (32, 64)
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oryx.data.items import TASKS, draw_item, evaluation_items, generator, training_item
-from oryx.data.object_tasks import OBJECT_TASKS, _pool, kinds
-from oryx.data.pictures import PictureSizes, size_bin
-from oryx.data.text_tasks import TEXT_TASKS, known_words, split_fonts
 from oryx.errors import InputError
+from workbook.data.items import TASKS, draw_item, evaluation_items, generator, training_item
+from workbook.data.object_tasks import OBJECT_TASKS, _pool, kinds
+from workbook.data.pictures import PictureSizes, size_bin
+from workbook.data.text_tasks import TEXT_TASKS, known_words, split_fonts
 
 SIZES = PictureSizes()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from oryx.data import corpora, licences
+from workbook.data import corpora, licences
 
 ROOT = Path(__file__).resolve().parents[3]
 BEGIN, END = "<!-- licence table: begin -->", "<!-- licence table: end -->"

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oryx.data.items import generator
-from oryx.data.needles import COLOURS, OTHER_CARDS, VARIANTS, card, draw_needle, make_trial
-from oryx.data.text_tasks import split_fonts
 from oryx.errors import InputError
 from oryx.processing.video import read_frames
+from workbook.data.items import generator
+from workbook.data.needles import COLOURS, OTHER_CARDS, VARIANTS, card, draw_needle, make_trial
+from workbook.data.text_tasks import split_fonts
 
 SIZE = (32, 32)
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -5,9 +5,9 @@ import json
 import pytest
 from PIL import Image
 
-from oryx.data.own_data import MOST_NAMED, data_hash, read_table, score
-from oryx.data.own_example import FILMS, PICTURES, write_example
 from oryx.errors import SettingsError
+from workbook.data.own_data import MOST_NAMED, data_hash, read_table, score
+from workbook.data.own_example import FILMS, PICTURES, write_example
 
 
 @pytest.fixture

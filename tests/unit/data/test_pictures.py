@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from oryx.data import corpora
-from oryx.data.pictures import draw_text, draw_text_at_origin, font_face, paste_object, text_extent
+from workbook.data import corpora
+from workbook.data.pictures import draw_text, draw_text_at_origin, font_face, paste_object, text_extent
 
 FACES = st.builds(font_face, st.sampled_from([font.file for font in corpora.fonts()]), st.integers(6, 56))
 TEXTS = st.one_of(

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from oryx.data.needles import COLOURS
-from oryx.data.scenes import CARD, CHANCE, KINDS, STEP, VIEWS, make_scene
-from oryx.data.stories import MOST_CARDS, SIZE
+from workbook.data.needles import COLOURS
+from workbook.data.scenes import CARD, CHANCE, KINDS, STEP, VIEWS, make_scene
+from workbook.data.stories import MOST_CARDS, SIZE
 
 
 def test_a_scene_is_a_function_of_split_and_index():

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from oryx.data import corpora, splits
 from oryx.errors import SettingsError
+from workbook.data import corpora, splits
 
 GOLDEN = {
     ("concept", "apple"): "train",

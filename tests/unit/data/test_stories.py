@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oryx.data import corpora, splits
-from oryx.data.needles import COLOURS
-from oryx.data.stories import (
+from oryx.errors import InputError
+from oryx.processing.video import probe, read_frames
+from workbook.data import corpora, splits
+from workbook.data.needles import COLOURS
+from workbook.data.stories import (
     LEAST_MOVING,
     LENGTHS,
     MOST_CARDS,
@@ -24,9 +26,7 @@ from oryx.data.stories import (
     make_story,
     plan_story,
 )
-from oryx.data.story_bank import BankSizes, bank_parts, draw_glance, draw_story, make_bank, write_part
-from oryx.errors import InputError
-from oryx.processing.video import probe, read_frames
+from workbook.data.story_bank import BankSizes, bank_parts, draw_glance, draw_story, make_bank, write_part
 
 SMALL = BankSizes(signs=6, cards=2, paths=3, photos=2)
 

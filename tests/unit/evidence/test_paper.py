@@ -8,8 +8,8 @@ import pytest
 from oryx.errors import SettingsError
 from oryx.evidence import paper
 from oryx.evidence.verdicts import load_hypotheses
-from oryx.report.answers import answers
-from oryx.report.claim_lines import claims_beside
+from workbook.report.answers import answers
+from workbook.report.claim_lines import claims_beside
 
 ROOT = Path(__file__).parents[3]
 ENTRY = """[[claim]]

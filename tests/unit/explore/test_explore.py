@@ -9,11 +9,11 @@ from PIL import Image
 
 import oryx
 from oryx.errors import InputError, SettingsError
-from oryx.explore import cases, examples, looks, maps, models, panel, pictures, published
-from oryx.explore.settings import Settings
 from oryx.grids import token_count
-from oryx.model.layout import Layout, visual_token_count
+from oryx.layout import Layout, visual_token_count
 from oryx.processing.visuals import Video
+from workbook.explore import cases, examples, looks, maps, models, panel, pictures, published
+from workbook.explore.settings import Settings
 
 
 @pytest.fixture(scope="module")

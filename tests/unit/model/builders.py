@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from oryx.layout import Layout
 from oryx.model import OryxConfig, OryxForConditionalGeneration, OryxVisionConfig, OryxViT, pack_images
-from oryx.model.layout import Layout
 from oryx.model.reference import TOWER_PREFIX, authors_name
 
 MARK = -200

@@ -6,9 +6,9 @@ from torch.nn import functional as F
 
 import oryx
 from oryx.errors import InputError, MissingResource
+from oryx.layout import visual_token_count
 from oryx.model import Layout, OryxForConditionalGeneration
 from oryx.model.compressor import compress_maps
-from oryx.model.layout import visual_token_count
 
 from .builders import MARK, pictures, tiny_model, visual_inputs
 

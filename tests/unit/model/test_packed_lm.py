@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from oryx.errors import InputError
+from oryx.layout import Layout
 from oryx.model.config import IGNORED_LABEL
-from oryx.model.layout import Layout
 from oryx.model.packed_lm import can_pack, packed_outputs
 
 from .builders import MARK, pictures, tiny_model, visual_inputs

@@ -8,13 +8,13 @@ import torch
 
 import oryx
 from oryx import Images, Video, Views
-from oryx.data.items import evaluation_items
-from oryx.data.pictures import PictureSizes
-from oryx.data.scenes import make_scene
 from oryx.errors import CheckpointError, InputError
 from oryx.model.checkpoint_files import from_8_bits
 from oryx.model.shipped import load_shipped
-from oryx.training.shipped import WEIGHTS
+from workbook.data.items import evaluation_items
+from workbook.data.pictures import PictureSizes
+from workbook.data.scenes import make_scene
+from workbook.stages.shipped import WEIGHTS
 
 FOLDER = WEIGHTS / "nano" / "one"
 

@@ -10,13 +10,13 @@ from PIL import Image
 from safetensors.torch import save_file
 from transformers import SiglipConfig, SiglipModel, SiglipVisionConfig, SiglipVisionModel
 
-from oryx.data.corpora import load
 from oryx.errors import SettingsError
 from oryx.model.config import OryxVisionConfig
 from oryx.model.siglip import stretch_positions, vit_from_siglip
 from oryx.model.vit import OryxViT, pack_images
-from oryx.training.recipes import recipe
-from oryx.training.shared import load_siglip
+from workbook.data.corpora import load
+from workbook.stages.recipes import recipe
+from workbook.stages.shared import load_siglip
 
 
 def siglip(**changes) -> SiglipVisionModel:

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
 
-from oryx.data.pictures import PictureSizes
 from oryx.errors import InputError, SettingsError
 from oryx.processing.naflex import naflex_size
 from oryx.processing.resolution import Resolution
+from workbook.data.pictures import PictureSizes
 
 PATCH, SIDE = 8, 48
 BUDGET = (SIDE // PATCH) ** 2

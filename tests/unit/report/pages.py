@@ -10,7 +10,7 @@ from PIL import Image
 from oryx.evidence.rows import write_rows_xz
 from oryx.evidence.stats import summary
 from oryx.evidence.verdicts import judge
-from oryx.report import plots
+from workbook.report import plots
 
 STUDY = "native_vs_fixed_resolution"
 TASKS = ("number", "word", "list", "page")

@@ -5,12 +5,12 @@ import re
 import pytest
 
 from oryx.errors import SettingsError
-from oryx.report.answers import answers as told
-from oryx.report.benchmark_tables import block, read, table_with, tables
-from oryx.report.findings import FILE, findings
-from oryx.report.published import published
-from oryx.report.readme import filled
 from tests.unit.report.pages import STUDY, answers, publish
+from workbook.report.answers import answers as told
+from workbook.report.benchmark_tables import block, read, table_with, tables
+from workbook.report.findings import FILE, findings
+from workbook.report.published import published
+from workbook.report.readme import filled
 
 ENTRY = f"""[[finding]]
 title = "T"

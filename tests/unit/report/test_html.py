@@ -7,9 +7,9 @@ import pytest
 from oryx.errors import RunError
 from oryx.evidence.paper import load_claims
 from oryx.evidence.verdicts import load_hypotheses
-from oryx.report import html
-from oryx.report.interval_mark import interval_mark
 from tests.unit.report.pages import STUDY, Page, answers, publish
+from workbook.report import html
+from workbook.report.interval_mark import interval_mark
 
 STEADY = {seed: {"native": 18, "area_matched": 9, "area_4": 9 + seed} for seed in range(3)}
 

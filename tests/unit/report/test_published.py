@@ -9,10 +9,10 @@ import pytest
 from oryx.errors import RunError
 from oryx.evidence.rows import read_columns, read_rows_xz
 from oryx.evidence.verdicts import judge
-from oryx.report import published as module
-from oryx.report.claim_lines import claims_beside, claims_frame, counts
-from oryx.report.published import disagreements, published
 from tests.unit.report.pages import STUDY, answers, publish
+from workbook.report import published as module
+from workbook.report.claim_lines import claims_beside, claims_frame, counts
+from workbook.report.published import disagreements, published
 
 APART = {
     0: {"native": 18, "area_matched": 9},

@@ -11,7 +11,7 @@ from oryx.errors import SettingsError
 from oryx.evidence.compare import compare, say
 from oryx.evidence.stats import summary
 from oryx.evidence.verdicts import judge
-from oryx.report import plots, readme, tables
+from workbook.report import plots, readme, tables
 
 ARMS = ("native", "area_1", "area_1_legible")
 GROUPS = {"text": ("number", "word"), "objects": ("photo",)}
@@ -170,9 +170,10 @@ def test_readme_blocks_are_filled_and_checked(rows, tmp_path, monkeypatch, capsy
 
 def test_reports_need_no_torch():
     code = (
-        "import sys; import oryx, oryx.report.html, oryx.report.plots, oryx.report.readme, oryx.evidence.compare, "
-        "oryx.report.paper_vs_ours, oryx.runs.difference, oryx.runs.rerun, "
-        "oryx.studies.base, oryx.runs.cli, oryx.report.encoder_plots; assert 'torch' not in sys.modules"
+        "import sys; import oryx, workbook.report.html, workbook.report.plots, workbook.report.readme, "
+        "oryx.evidence.compare, "
+        "workbook.report.paper_vs_ours, workbook.runs.difference, workbook.runs.rerun, "
+        "workbook.studies.base, workbook.cli, workbook.studies.encoders.plots; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -5,8 +5,9 @@ import shlex
 import pytest
 
 from oryx.errors import SettingsError
-from oryx.runs import batch, cli
-from oryx.studies import registry
+from workbook import cli
+from workbook.runs import batch
+from workbook.studies import registry
 
 TOY = {"study": "tests.toy:ToyStudy"}
 

@@ -6,9 +6,9 @@ import signal
 import pytest
 
 from oryx.errors import RunError
-from oryx.runs import cli
-from oryx.runs.doctor import examine
 from tests.toy import ToyStudy
+from workbook import cli
+from workbook.runs.doctor import examine
 
 STUDY = "native_vs_fixed_resolution"
 
@@ -36,12 +36,12 @@ STUDY = "native_vs_fixed_resolution"
         (["diff", "nowhere"], "required: B"),
         (["diff", "nowhere", "elsewhere"], "nowhere: expected a published folder, .*no manifest.json there"),
         (["rerun", "nowhere/manifest.json"], "nowhere/manifest.json: expected a published folder"),
-        (["run", "json:dumps"], "expected a subclass of oryx.studies.base.Study"),
+        (["run", "json:dumps"], "expected a subclass of workbook.studies.base.Study"),
     ],
 )
 def test_wrong_words_cost_nothing(capsys, arguments, message, monkeypatch):
-    monkeypatch.setattr("oryx.runs.notebooks.execute", lambda *_: pytest.fail("a kernel was started"))
-    monkeypatch.setattr("oryx.training.jobs.run_jobs", lambda *_: pytest.fail("a job was started"))
+    monkeypatch.setattr("workbook.runs.notebooks.execute", lambda *_: pytest.fail("a kernel was started"))
+    monkeypatch.setattr("workbook.runs.jobs.run_jobs", lambda *_: pytest.fail("a job was started"))
     assert cli.main(arguments) == 2
     err = capsys.readouterr().err
     assert re.search(message, err), err

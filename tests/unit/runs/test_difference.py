@@ -7,8 +7,8 @@ import pytest
 
 from oryx.errors import RunError, SettingsError
 from oryx.evidence.rows import write_rows_xz
-from oryx.runs import cli
-from oryx.runs.difference import paired, read_side, tell
+from workbook import cli
+from workbook.runs.difference import paired, read_side, tell
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ import os
 
 import pytest
 
+from oryx import files
 from oryx.errors import RunError
-from oryx.evidence import files, store
+from oryx.evidence import store
 from oryx.evidence.rows import read_rows, same_rows
-from oryx.runs import cli
 from tests.toy import ToyStudy
+from workbook import cli
 
 
 def job(tmp_path, **values):

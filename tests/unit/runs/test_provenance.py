@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import oryx
-from oryx.runs.provenance import describe_run, reproduce_command
-from oryx.studies.native_vs_fixed_resolution import Settings
 from tests.toy import ToyStudy
+from workbook.runs.provenance import describe_run, reproduce_command
+from workbook.studies.native_resolution.study import Settings
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_the_manifest_names_versions_hardware_inputs_and_prompts():
     found = manifest()
     assert found["packages"]["numpy"] and found["hardware"]["cores"] and found["hardware"]["memory_gb"] > 0
     assert found["weights_hash"] == "w" and found["prompts"] and found["settings"]["scale"] == "smoke"
-    assert (Path(oryx.__path__[0]) / "runs").is_dir(), "the package under test is this one"
+    assert (Path(oryx.__path__[0]) / "model").is_dir(), "the package under test is this one"
 
 
 def test_the_command_names_what_changes_numbers():

@@ -11,11 +11,11 @@ from PIL import Image
 
 from oryx.errors import RunError, SettingsError
 from oryx.evidence.rows import same_rows
-from oryx.runs import publish as publishing
-from oryx.runs.ending import print_ending
-from oryx.runs.pictures import with_palette
-from oryx.runs.publish import publish
-from oryx.runs.status import start_attempt, write_status
+from workbook.runs import publish as publishing
+from workbook.runs.ending import print_ending
+from workbook.runs.pictures import with_palette
+from workbook.runs.publish import publish
+from workbook.runs.status import start_attempt, write_status
 
 
 def executed(folder, seeds=(0, 1, 2), state="done"):

@@ -7,11 +7,11 @@ import pytest
 
 from oryx.errors import RunError, SettingsError
 from oryx.evidence.rows import read_rows, read_rows_xz, same_rows, write_rows_xz
-from oryx.runs import cli
-from oryx.runs.difference import PACKED
-from oryx.runs.rerun import rerun
-from oryx.studies import registry
 from tests.toy import ToyStudy
+from workbook import cli
+from workbook.runs.difference import PACKED
+from workbook.runs.rerun import rerun
+from workbook.studies import registry
 
 
 @pytest.fixture

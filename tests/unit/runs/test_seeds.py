@@ -1,8 +1,8 @@
 """How a run's jobs share the cores, and in which order they start."""
 
-from oryx.evidence.files import atomic_write_json
-from oryx.runs.seeds import longest_first, seeds_of
+from oryx.files import atomic_write_json
 from tests.toy import ToyStudy
+from workbook.runs.seeds import longest_first, seeds_of
 
 
 class Looking(ToyStudy):

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from oryx.errors import SettingsError
-from oryx.studies import registry
-from oryx.studies.native_vs_fixed_resolution import ARMS, Settings
 from tests.toy import ToySettings
+from workbook.studies import registry
+from workbook.studies.native_resolution.study import ARMS, Settings
 
 
 def test_defaults_presets_and_overrides():

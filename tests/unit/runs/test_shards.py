@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from oryx.errors import RunError
-from oryx.runs.shards import held
-from oryx.runs.status import read_status, start_attempt, write_status
+from workbook.runs.shards import held
+from workbook.runs.status import read_status, start_attempt, write_status
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_damaged_status_names_the_file(path):
 def test_a_shard_is_held_by_one_process(tmp_path):
     shard = tmp_path / "seed-0"
     with held(shard):
-        code = f"from pathlib import Path\nfrom oryx.runs.shards import held\nwith held(Path({str(shard)!r})): pass"
+        code = f"from pathlib import Path\nfrom workbook.runs.shards import held\nwith held(Path({str(shard)!r})): pass"
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert second.returncode == 1 and f"{shard} is in use by process {os.getpid()} on " in second.stderr
     with held(shard):

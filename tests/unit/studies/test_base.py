@@ -8,9 +8,9 @@ import pytest
 
 from oryx.errors import MissingResource, RunError
 from oryx.evidence.rows import same_rows, write_rows_xz
-from oryx.runs.shards import held
-from oryx.runs.status import read_status
 from tests.toy import ChangedToyStudy, ToyStudy
+from workbook.runs.shards import held
+from workbook.runs.status import read_status
 
 
 def toy(tmp_path, **values):
@@ -115,7 +115,7 @@ def test_nothing_published_is_said(tmp_path):
 
 def test_a_run_without_notebook_loads_neither_torch_nor_notebook_packages(tmp_path):
     code = (
-        "import sys\nfrom oryx.runs import cli\n"
+        "import sys\nfrom workbook import cli\n"
         f"code = cli.main(['run', 'tests.toy:ToyStudy', '--no-notebook', '--results', {str(tmp_path)!r}])\n"
         "heavy = {'torch', 'transformers', 'papermill', 'nbclient', 'nbformat', 'decord', 'psutil'} & {*sys.modules}\n"
         "sys.exit(str(heavy) if heavy else code)"
@@ -125,14 +125,14 @@ def test_a_run_without_notebook_loads_neither_torch_nor_notebook_packages(tmp_pa
 
 
 def test_a_worker_loads_no_more_than_its_study_needs():
-    code = "import sys, oryx.training.worker, tests.toy; sys.exit(str({'pandas', 'numpy', 'torch'} & {*sys.modules}))"
+    code = "import sys, workbook.runs.worker, tests.toy; sys.exit(str({'pandas', 'numpy', 'torch'} & {*sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == "set()\n"
 
 
 def test_studies_and_what_they_read_are_named_without_frames_and_torch():
     code = (
-        "import sys\nfrom oryx.studies import registry\nfor study in map(registry.get, registry.ids()):\n"
+        "import sys\nfrom workbook.studies import registry\nfor study in map(registry.get, registry.ids()):\n"
         "    study.hashes(study.settings({}))\n"
         "sys.exit(str({'pandas', 'torch', 'matplotlib', 'scipy'} & {*sys.modules}))"
     )

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from oryx.data.items import evaluation_items
 from oryx.errors import MissingResource, SettingsError
-from oryx.model.layout import Layout, visual_token_count
+from oryx.layout import Layout, visual_token_count
 from oryx.processing.naflex import naflex_size
 from oryx.processing.partition import Partition
-from oryx.studies.encoder_arms import ARMS, BLIND, ENCODERS, INPUTS, arm_view
-from oryx.studies.oryxvit_vs_siglip import (
+from workbook.data.items import evaluation_items
+from workbook.stages.recipes import MATCHED_PICTURES
+from workbook.studies.encoders.arms import ARMS, BLIND, ENCODERS, INPUTS, arm_view
+from workbook.studies.encoders.study import (
     ENCODER_JOBS,
     LOOKS,
     MIXTURE,
@@ -18,7 +19,6 @@ from oryx.studies.oryxvit_vs_siglip import (
     TEXT_TASKS,
     OryxViTvsSigLIP,
 )
-from oryx.training.recipes import MATCHED_PICTURES
 
 PATCH, SIDE = MATCHED_PICTURES.patch, MATCHED_PICTURES.side
 

@@ -5,8 +5,8 @@ import torch
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from oryx.evidence.rows import read_rows
-from oryx.studies.encoder_jobs import look_at, run_arm, train
-from oryx.studies.oryxvit_vs_siglip import OryxViTvsSigLIP
+from workbook.studies.encoders.jobs import look_at, run_arm, train
+from workbook.studies.encoders.study import OryxViTvsSigLIP
 
 STUDY = OryxViTvsSigLIP()
 

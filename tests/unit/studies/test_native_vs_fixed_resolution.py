@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from oryx.data.items import evaluation_items
-from oryx.data.pictures import PictureSizes
 from oryx.errors import CheckpointError, MissingResource, SettingsError
 from oryx.grids import image_token_count
-from oryx.studies import native_vs_fixed_resolution
-from oryx.studies.native_vs_fixed_resolution import (
+from workbook.data.items import evaluation_items
+from workbook.data.pictures import PictureSizes
+from workbook.studies.native_resolution import study as native_vs_fixed_resolution
+from workbook.studies.native_resolution.study import (
     ARMS,
     BLIND,
     CONTROL,

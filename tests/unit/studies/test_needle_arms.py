@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from oryx.data.corpora import data_hash
-from oryx.data.haystacks import CORPORA as HAYSTACK_CORPORA
-from oryx.data.needles import VARIANTS
 from oryx.errors import InputError, MissingResource, SettingsError
-from oryx.studies.needle_arms import (
+from workbook.data.corpora import data_hash
+from workbook.data.haystacks import CORPORA as HAYSTACK_CORPORA
+from workbook.data.needles import VARIANTS
+from workbook.stages.retrieval import tokens_trained_on
+from workbook.studies.needle.arms import (
     ARMS,
     EASY,
     HEADLINE,
@@ -21,9 +22,8 @@ from oryx.studies.needle_arms import (
     ratio_arms,
     whole_grid,
 )
-from oryx.studies.needle_in_a_haystack import NeedleInAHaystack, Settings
-from oryx.studies.needle_jobs import retrieval_plan
-from oryx.training.retrieval import tokens_trained_on
+from workbook.studies.needle.jobs import retrieval_plan
+from workbook.studies.needle.study import NeedleInAHaystack, Settings
 
 NANO = Settings()
 GRIDS = {4: (1, 1), 2: (2, 2), 1: (4, 4)}

@@ -9,8 +9,6 @@ from transformers import Qwen2Config
 
 import oryx
 from oryx import Video
-from oryx.data.haystacks import draw_shot, haystack_shots, write_video
-from oryx.data.needles import make_trial
 from oryx.errors import InputError, MissingResource
 from oryx.evidence.rows import read_rows
 from oryx.model import OryxConfig, OryxForConditionalGeneration
@@ -18,8 +16,10 @@ from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import OryxProcessor
 from oryx.processing.tokenizers import byte_tokenizer
 from oryx.processing.video import read_frames
-from oryx.studies.needle_in_a_haystack import NeedleInAHaystack
-from oryx.studies.needle_released import PHRASES
+from workbook.data.haystacks import draw_shot, haystack_shots, write_video
+from workbook.data.needles import make_trial
+from workbook.studies.needle.released import PHRASES
+from workbook.studies.needle.study import NeedleInAHaystack
 
 SMALL = {
     "scale": "paper",

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from oryx.data.frame_bank import make_bank
-from oryx.data.haystacks import write_video
-from oryx.data.needles import make_trial
 from oryx.errors import InputError
-from oryx.studies.needle_videos import HaystackFiles, NeedleCodes, TrialVideos, frame_cache
-from oryx.training.video_reader import build_video_reader, video_recipe
+from workbook.data.frame_bank import make_bank
+from workbook.data.haystacks import write_video
+from workbook.data.needles import make_trial
+from workbook.stages.video_reader import build_video_reader, video_recipe
+from workbook.studies.needle.videos import HaystackFiles, NeedleCodes, TrialVideos, frame_cache
 
 SIZE = (32, 32)
 

@@ -8,15 +8,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from oryx.data.own_example import write_example
 from oryx.errors import CheckpointError, InputError, SettingsError
 from oryx.evidence.rows import read_rows, same_rows
 from oryx.evidence.verdicts import judge
-from oryx.report.tables import answer_table, score_table
-from oryx.runs.publish import publish
-from oryx.studies import own_data_asking, registry
-from oryx.studies.own_data import OwnData, arms_of
 from tests.tiny import save_tiny_model
+from workbook.data.own_example import write_example
+from workbook.report.tables import answer_table, score_table
+from workbook.runs.publish import publish
+from workbook.studies import registry
+from workbook.studies.own_data import asking as own_data_asking
+from workbook.studies.own_data.study import OwnData, arms_of
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from oryx.data.stories import LENGTHS, QUESTIONS
 from oryx.errors import InputError, MissingResource
 from oryx.model.compressor import COMPRESSORS, build_compressor
-from oryx.studies.pooling_arms import (
+from workbook.data.stories import LENGTHS, QUESTIONS
+from workbook.stages.recipes import recipe
+from workbook.stages.shared import build_reader
+from workbook.studies.compressor.arms import (
     ARMS,
     DEFAULT,
     EVERY,
@@ -20,11 +22,9 @@ from oryx.studies.pooling_arms import (
     sides_of,
     story_tokens,
 )
-from oryx.studies.pooling_asking import LONGEST, cells
-from oryx.studies.pooling_jobs import connector_parameters, sources_of, story_plan
-from oryx.studies.pooling_vs_dynamic_compression import PoolingVsDynamicCompression, Settings
-from oryx.training.recipes import recipe
-from oryx.training.shared import build_reader
+from workbook.studies.compressor.asking import LONGEST, cells
+from workbook.studies.compressor.jobs import connector_parameters, sources_of, story_plan
+from workbook.studies.compressor.study import PoolingVsDynamicCompression, Settings
 
 NANO = Settings()
 

@@ -4,19 +4,19 @@ import pandas as pd
 import pytest
 import torch
 
-from oryx.data.stories import QUESTIONS
+from oryx.eval.video_answers import read_videos
 from oryx.evidence.rows import RowWriter, read_rows, same_rows
-from oryx.model.layout import Layout
-from oryx.studies import pooling_asking
-from oryx.studies.pooling_asking import Asker, cells
-from oryx.studies.pooling_features import Features, stories
-from oryx.studies.pooling_looks import looks
-from oryx.studies.pooling_vs_dynamic_compression import Settings
-from oryx.training.batches import END, decode, text_batch
-from oryx.training.recipes import recipe
-from oryx.training.shared import build_reader
-from oryx.training.stories import with_connector
-from oryx.training.video_answers import read_videos
+from oryx.layout import Layout
+from oryx.train.batches import END, decode, text_batch
+from workbook.data.stories import QUESTIONS
+from workbook.stages.recipes import recipe
+from workbook.stages.shared import build_reader
+from workbook.stages.stories import with_connector
+from workbook.studies.compressor import asking as pooling_asking
+from workbook.studies.compressor.asking import Asker, cells
+from workbook.studies.compressor.features import Features, stories
+from workbook.studies.compressor.probes import looks
+from workbook.studies.compressor.study import Settings
 
 BASE = {"schema": 1, "study": "s", "seed": 0, "settings_hash": "h", "weights_hash": "w", "data_hash": "d"}
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from oryx.eval.features import FrameTokens
 from oryx.model.compressor import build_compressor
 from oryx.model.config import OryxConfig
-from oryx.processing.long_video import FrameTokens
-from oryx.studies.pooling_shift import attention_map, effective_rank, linear_cka, region_of_token, shift
+from workbook.studies.compressor.shift import attention_map, effective_rank, linear_cka, region_of_token, shift
 
 
 def connector(name, width=6):

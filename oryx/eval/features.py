@@ -1,0 +1,145 @@
+"""Long videos frame by frame: decoded, encoded and compressed in chunks, and kept on disk by what they depend on.
+
+Frames do not see each other before the language model, so they can be encoded in any chunks: what is held is one chunk
+of pixels and the compressed tokens of all frames. Each file is encoded once, and a needle's tokens are spliced into a
+haystack's.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from oryx.errors import InputError
+from oryx.grids import Grid, compressed_grid
+from oryx.layout import Layout
+from oryx.model.compressor import compress_maps
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.vit import pack_images
+from oryx.processing.video import VideoFile
+
+
+@dataclass(frozen=True)
+class FrameTokens:
+    """Compressed ``tokens`` (T, n, C) of T frames; each frame is a map of ``grid`` with n = rows · columns tokens."""
+
+    tokens: Tensor
+    grid: Grid
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def spliced(self, place: int, frames: "FrameTokens") -> "FrameTokens":
+        """With ``frames`` put in, the first of them as number ``place``; raises InputError if it does not fit."""
+        if frames.grid != self.grid or not 0 <= place <= len(self):
+            raise InputError(
+                f"expected frames of grid {self.grid} and a place from 0 to {len(self)}, got {frames.grid} at {place}"
+            )
+        return FrameTokens(torch.cat([self.tokens[:place], frames.tokens, self.tokens[place:]]), self.grid)
+
+    def inputs(self) -> dict[str, Tensor]:
+        """The visual inputs of :class:`OryxForConditionalGeneration` for one video of these frames."""
+        return {
+            "compressed_features": self.tokens.flatten(0, 1),
+            "image_grids": torch.tensor([self.grid] * len(self)),
+            "visual_spec": torch.tensor([[Layout.VIDEO, len(self), 1]]),
+        }
+
+
+class FrameEncoder:
+    """Encodes the frames of video files with a model, ``chunk`` frames at a time.
+
+    ``pixels`` makes a frame's pixels (3, H, W), normalised; all frames of a video get one size. ``side``: region side k
+    of the compressor (ratio k²). Tokens are returned as ``dtype``.
+    """
+
+    def __init__(
+        self,
+        model: OryxForConditionalGeneration,
+        pixels: Callable[[Image.Image], Tensor],
+        side: int,
+        chunk: int = 64,
+        dtype: torch.dtype = torch.float16,
+    ):
+        self.model, self.pixels, self.side, self.chunk, self.dtype = model, pixels, side, chunk, dtype
+
+    @torch.inference_mode()
+    def encode(self, path: str | Path, indices: Sequence[int] | None = None, backend: str = "auto") -> FrameTokens:
+        """Tokens of the frames ``indices`` (all by default); errors as for :class:`oryx.processing.video.VideoFile`."""
+        with closing(VideoFile(path, backend)) as video:
+            wanted, filled = range(video.info.frames) if indices is None else indices, 0
+            tokens, grid = None, None
+            for frames in video.frames(wanted, self.chunk):
+                part, grid = self._encode_chunk([self.pixels(Image.fromarray(frame)) for frame in frames])
+                if tokens is None:  # filled in place: a list of chunks would be held twice when joined
+                    tokens = torch.empty(len(wanted), *part.shape[1:], dtype=self.dtype)
+                tokens[filled : filled + len(part)] = part
+                filled += len(part)
+        return FrameTokens(tokens, grid)
+
+    def _encode_chunk(self, pictures: list[Tensor]) -> tuple[Tensor, Grid]:
+        model, vision = self.model, self.model.config.vision_config
+        patches, grids = pack_images(pictures, vision.patch_size)
+        features = model.vision_tower(patches.to(model.device), grids).tokens
+        features = features.to(model.projector.image_newline.dtype)
+        tokens, _ = compress_maps(model.compressor, features, grids, [self.side] * len(grids))
+        return tokens.view(len(grids), -1, tokens.shape[1]).to("cpu", self.dtype), compressed_grid(grids[0], self.side)
+
+
+class FrameCache:
+    """Frame tokens on disk, found again by what they depend on.
+
+    The key is a sha256 over the file's content, the frames, ``side`` and ``identity`` (whatever tells the encoder's
+    weights and the size rule: hashes and settings that JSON can hold). A file that is damaged or half written is not
+    found; it is encoded anew.
+    """
+
+    def __init__(self, folder: Path, encoder: FrameEncoder, identity: dict):
+        self.folder, self.encoder, self.identity = Path(folder), encoder, identity
+        self.hits = self.misses = 0
+
+    def encode(self, path: str | Path, indices: Sequence[int] | None = None) -> FrameTokens:
+        """As :meth:`FrameEncoder.encode`, from disk if it was done before."""
+        found = self._path(path, indices)
+        if (kept := _read(found)) is not None:
+            self.hits += 1
+            return kept
+        self.misses += 1
+        made = self.encoder.encode(path, indices)
+        found.parent.mkdir(parents=True, exist_ok=True)
+        temporary = found.with_suffix(f".{os.getpid()}.tmp")
+        save_file({"tokens": made.tokens, "grid": torch.tensor(made.grid)}, temporary)
+        temporary.replace(found)
+        return made
+
+    def joined(self, paths: Sequence[str | Path]) -> FrameTokens:
+        """Tokens of several files of one frame size, one after the other."""
+        parts = [self.encode(path) for path in paths]
+        return FrameTokens(torch.cat([part.tokens for part in parts]), parts[0].grid)
+
+    def _path(self, path: str | Path, indices: Sequence[int] | None) -> Path:
+        if not Path(path).is_file():
+            raise InputError(f"{path}: expected a video file, there is none")
+        with Path(path).open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        frames = None if indices is None else list(indices)
+        key = [content, frames, self.encoder.side, str(self.encoder.dtype), self.identity]
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        return self.folder / digest[:2] / f"{digest}.safetensors"
+
+
+def _read(path: Path) -> FrameTokens | None:
+    try:
+        kept = load_file(path)
+    except (FileNotFoundError, SafetensorError):
+        return None
+    return FrameTokens(kept["tokens"], tuple(kept["grid"].tolist()))

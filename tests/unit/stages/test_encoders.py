@@ -1,0 +1,118 @@
+"""The encoders of the encoder study: what differs between them, how they are kept, where they start."""
+
+from functools import partial
+
+import pytest
+import torch
+from transformers import SiglipModel, SiglipVisionConfig, SiglipVisionModel
+
+from oryx.errors import CheckpointError, MissingResource
+from oryx.model.siglip import vit_from_siglip
+from oryx.train.checkpoints import load_weights, module_sha256, save_weights
+from workbook.data.items import generator
+from workbook.stages.drawing import draw_reader_batch
+from workbook.stages.encoders import (
+    CONTINUED,
+    ENCODERS,
+    _at,
+    encoder_file,
+    load_encoder,
+    resolution_of,
+    starting_tower,
+    train_encoder,
+)
+from workbook.stages.recipes import encoder_recipe
+from workbook.stages.shared import build_siglip, reader_loss
+
+SMOKE = encoder_recipe("smoke")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoders")
+    for name in ENCODERS:
+        train_encoder(name, SMOKE, 0, folder, folder)
+    return folder
+
+
+def test_each_encoder_is_kept_and_read_again(trained):
+    towers = {name: load_encoder(name, SMOKE, trained) for name in ENCODERS}
+    assert len({module_sha256(tower) for tower in towers.values()}) == 3
+    with pytest.raises(CheckpointError, match=encoder_file("oryxvit")):
+        load_encoder("oryxvit", SMOKE, trained / "elsewhere")
+
+
+def test_continued_encoders_see_the_same_items_at_other_sizes(monkeypatch):
+    """Same questions and answers in the same order for both; only the pictures' sizes differ."""
+    seen = {}
+    for name, size in CONTINUED.items():
+        asked, grids = [], []
+
+        def take(model, lengths, answers, batch_of, asked=asked, grids=grids):
+            batch = batch_of(list(range(len(lengths))))
+            asked.append(sorted(map(tuple, batch["labels"].tolist())))
+            grids += batch["image_grids"].tolist()
+            return torch.zeros(())
+
+        monkeypatch.setattr("workbook.stages.shared.batch_loss", take)
+        model = torch.nn.Linear(1, 1)
+        drawn = partial(draw_reader_batch, SMOKE, 0, fit=partial(_at, size))
+        reader_loss(drawn, model, 2)
+        seen[name] = (asked, grids)
+    # labels are padded to the longest prompt, which is the same in both
+    assert seen["control"][0] == seen["oryxvit"][0]
+    square = [SMOKE.side // SMOKE.patch] * 2
+    assert all(grid == square for grid in seen["control"][1]) and any(grid != square for grid in seen["oryxvit"][1])
+
+
+def test_fixed_is_siglips_own_square():
+    assert resolution_of("fixed", SMOKE).target((16, 160), SMOKE.patch) == (SMOKE.side, SMOKE.side)
+    assert resolution_of("native", SMOKE).target((16, 160), SMOKE.patch) == (16, 160)
+
+
+def test_eight_bits_keep_weights_within_half_a_step(tmp_path):
+    model, other = (torch.nn.Sequential(torch.nn.Linear(40, 30), torch.nn.LayerNorm(30)) for _ in range(2))
+    torch.nn.init.normal_(model[1].bias)
+    save_weights(tmp_path / "w.safetensors", model, torch.int8)
+    load_weights(tmp_path / "w.safetensors", other)
+    step = model[0].weight.abs().amax(1, keepdim=True) / 127
+    assert ((model[0].weight - other[0].weight).abs() <= 0.51 * step + 1e-6).all()
+    assert torch.equal(other[1].bias, model[1].bias.half().float())
+    assert (tmp_path / "w.safetensors").stat().st_size < 30 * 40 + 1000
+
+
+def test_eight_bits_barely_move_the_features(trained):
+    tower = starting_tower(SMOKE, trained).eval()
+    before = tower(torch.randn(36, 192, generator=torch.Generator().manual_seed(0)), [(6, 6)]).tokens
+    save_weights(trained / "eight.safetensors", tower, torch.int8)
+    load_weights(trained / "eight.safetensors", tower)
+    after = tower(torch.randn(36, 192, generator=torch.Generator().manual_seed(0)), [(6, 6)]).tokens
+    assert 0 < (after - before).norm() / before.norm() < 0.03
+
+
+def test_public_weights_on_disk_are_the_start(tmp_path):
+    """A folder in transformers' own format, tanh GELU and patches of 4, read for patches of 8."""
+    torch.manual_seed(0)
+    shape = {"hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    public = SiglipVisionModel(SiglipVisionConfig(**shape, image_size=16, patch_size=4, hidden_act="gelu_pytorch_tanh"))
+    public.save_pretrained(tmp_path / "public")
+    tower = starting_tower(SMOKE, public=str(tmp_path / "public"))
+    expected = vit_from_siglip(public, SMOKE.position_grid, SMOKE.patch)
+    assert module_sha256(tower) == module_sha256(expected) and tower.config.hidden_act == "gelu_pytorch_tanh"
+    with pytest.raises(MissingResource, match="no SigLIP weights"):
+        starting_tower(SMOKE, public=str(tmp_path / "nothing"))
+
+
+def test_a_whole_siglip_on_disk_will_do_too(tmp_path):
+    siglip = build_siglip(SMOKE)
+    siglip.save_pretrained(tmp_path / "whole")
+    assert isinstance(siglip, SiglipModel)
+    tower = starting_tower(SMOKE, public=str(tmp_path / "whole"))
+    assert module_sha256(tower) == module_sha256(vit_from_siglip(siglip.vision_model, SMOKE.position_grid, SMOKE.patch))
+
+
+def test_every_phase_of_the_recipe_draws_pictures_of_its_patch():
+    r = encoder_recipe("nano", side=96, patch=16)
+    for phase in r.phases:
+        height, width = phase.sizes.draw(generator("test", phase.until))
+        assert height % 16 == 0 and width % 16 == 0 and min(height, width) >= 16

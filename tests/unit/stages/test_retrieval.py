@@ -1,0 +1,56 @@
+"""Retrieval training: how long clips are, what learns, and that it goes on exactly."""
+
+import pytest
+import torch
+
+from oryx.errors import SettingsError
+from oryx.grids import video_token_count
+from oryx.model.positions import set_positions
+from oryx.train.loop import TrainPlan
+from workbook.data.frame_bank import make_bank
+from workbook.stages.retrieval import RetrievalPlan, step_shape, steps_for_tokens, tokens_trained_on, train_retrieval
+from workbook.stages.video_reader import build_video_reader, video_recipe
+from workbook.studies.needle.videos import frame_cache
+
+GRID = (1, 1)
+
+
+def plan(steps=4, **changes):
+    return RetrievalPlan(
+        **{"shortest": 2, "longest": 40, "tokens": 300, "most_clips": 6, "plan": TrainPlan(steps, 1e-3)} | changes
+    )
+
+
+def test_steps_keep_within_lengths_tokens_and_clips():
+    shapes = [step_shape(plan(), 0, step, GRID) for step in range(1000)]
+    assert {length for _, length in shapes} >= {2, 3, 5, 40} and max(length for _, length in shapes) == 40
+    assert all(1 <= clips <= 6 and clips * video_token_count(length, GRID) <= 300 for clips, length in shapes)
+    halves = sum(length <= 9 for _, length in shapes) / 1000
+    assert 0.4 < halves < 0.6, "log-uniform: half of the lengths lie below the geometric mean"
+
+
+def test_one_clip_at_least_even_if_it_is_longer_than_the_budget():
+    assert step_shape(plan(tokens=1), 0, 0, GRID)[0] == 1
+
+
+def test_steps_for_as_many_tokens():
+    steps = steps_for_tokens(plan(longest=4), 1, GRID, 5000)
+    reached = tokens_trained_on(plan(steps, longest=4), 1, GRID)
+    assert reached >= 5000 > tokens_trained_on(plan(steps - 1, longest=4), 1, GRID)
+
+
+def test_only_projector_and_language_model_learn(tmp_path):
+    torch.manual_seed(0)
+    model = build_video_reader(video_recipe("smoke"))
+    set_positions(model, "half_1e6")
+    bank = make_bank(tmp_path, 0, (32, 32), haystacks=1, shots=30, pages=4, pictures=3)
+    tokens = frame_cache(tmp_path, model, 4, (32, 32), "w").joined(bank.files)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    curve = train_retrieval(model, bank, tokens, plan(), 0, tmp_path)
+    changed = {name.split(".")[0] for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+    assert changed == {"projector", "language_model"} and curve[-1]["step"] == 4
+
+
+def test_clips_need_room_for_a_change():
+    with pytest.raises(SettingsError, match="2 <= shortest <= longest, got 1 and 40"):
+        plan(shortest=1)

@@ -1,0 +1,106 @@
+"""Figures of the encoder study on made-up records whose values are known."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbook.studies.encoders import plots as plots
+
+ORDER = ("siglip", "control", "oryxvit")
+
+
+def records(seeds=(0, 1)) -> pd.DataFrame:
+    made = []
+    for seed in seeds:
+        for number, name in enumerate(ORDER):
+            value = 0.2 + 0.2 * number + 0.02 * seed
+            common = {"encoder": name, "low": value - 0.1, "high": value + 0.1, "n": 50, "seed": seed, "value": value}
+            for kind in ("retrieval", "retrieval rank"):
+                for size in plots.INPUTS:
+                    for family in ("words", "new concepts"):
+                        more = {"reader": "linear", "input": size, "x": family, "chance": 0.02}
+                        made.append({"look": kind, **common, **more})
+            made += [{"look": "patch reading", **common, "x": size, "chance": 0.1} for size in plots.INPUTS]
+            for kind, values in (("area", (0.25, 1.0, 4.0)), ("aspect", (1.0, 2.0, 6.0))):
+                for x in values:
+                    grid = {"grid": [3, round(3 * x)]}
+                    made.append({"look": f"similarity by {kind}", **common, **grid, "x": x, "floor": 0.01})
+                    made.append({"look": f"match by {kind}", **common, **grid, "x": x, "chance": 0.02})
+            for layer in (1, 2):
+                for grid, uniform in (([3, 3], 1.5), ([6, 6], 3.0)):
+                    distance = {"value": uniform * value, "low": uniform * value, "high": uniform * value}
+                    more = {"grid": grid, "x": layer, "uniform": uniform}
+                    made.append({"look": "attention distance", **common, **distance, **more})
+        own = {"encoder": "siglip", "reader": "own head", "input": "fixed", "low": 0.5, "high": 0.7, "n": 50}
+        made.append({"look": "retrieval", **own, "x": "words", "value": 0.6, "seed": seed, "chance": 0.02})
+    return pd.DataFrame(made)
+
+
+def test_seeds_are_put_together_with_the_widest_bounds():
+    found = plots.over_seeds(records())
+    line = found[(found["look"] == "patch reading") & (found["encoder"] == "control") & (found["x"] == "native")]
+    assert len(line) == 1
+    assert line.iloc[0][["value", "low", "high", "seeds", "chance"]].tolist() == pytest.approx(
+        [0.41, 0.3, 0.52, 2, 0.1]
+    )
+    distance = found[(found["look"] == "attention distance") & (found["encoder"] == "siglip")]
+    assert sorted(set(distance["grid"])) == ["[3, 3]", "[6, 6]"] and len(distance) == 4
+
+
+def test_the_figure_shows_every_look_and_its_numbers():
+    figure, frame = plots.looks_figure(records(), ORDER)
+    panels = dict(zip(plots.TITLES, figure.axes, strict=True))
+    assert [axis.get_title(loc="left") for axis in figure.axes] == list(plots.TITLES.values())
+    assert {"match by area", "match by aspect"} <= set(frame["look"])
+    colour = plots.style_of("oryxvit", ORDER)["color"]
+    curve = [
+        line for line in panels["similarity by area"].lines if line.get_color() == colour and len(line.get_xdata())
+    ]
+    assert any(np.allclose(line.get_ydata(), 0.61) for line in curve)
+    assert any(np.allclose(line.get_ydata(), 0.01) for line in curve), "the floor"
+    far = [line for line in panels["attention distance"].lines if line.get_color() == colour]
+    assert all(np.allclose(line.get_ydata(), 0.61) for line in far if len(line.get_ydata())), "shares of the uniform"
+    crosses = [line for line in panels["retrieval"].lines if line.get_marker() == "x"]
+    assert [float(y) for line in crosses for y in line.get_ydata()] == [0.6]
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-3:] == list(ORDER)
+
+
+def test_a_frame_read_back_from_its_file_gives_the_same_figure():
+    first = records()
+    again = pd.read_csv(io.StringIO(first.to_csv(index=False)))
+    drawn = []
+    for frame in (first, again):
+        figure, _ = plots.looks_figure(frame, ORDER)
+        lines = (line for axis in figure.axes for line in axis.lines)
+        drawn.append([(line.get_linestyle(), line.get_color(), *line.get_xydata().ravel().tolist()) for line in lines])
+    assert len(drawn[0]) > 50 and drawn[0] == drawn[1]
+
+
+def test_looks_that_are_missing_leave_their_panel_empty():
+    some = records((0,))
+    figure, _ = plots.looks_figure(some[some["look"].isin(["patch reading"]) & (some["encoder"] != "control")], ORDER)
+    assert [axis.axison for axis in figure.axes] == [False, False, True, False, False, False]
+    assert "control" not in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_aspects_fall_into_their_bins():
+    found = plots.aspect_bin(pd.Series([1.0, 1.99, 2.0, 3.9, 4.0, 12.0, None]))
+    assert found[:6].tolist() == ["1-2", "1-2", "2-4", "2-4", "4+", "4+"] and pd.isna(found[6])
+
+
+def test_scores_by_aspect():
+    lines = [
+        {
+            "arm": arm, "task": task, "condition": condition, "item": f"{task}{i}", "cluster": f"{task}{i}", "seed": 0,
+            "score": float((i < 6) == (arm == "native")), "aspect": (1.2, 2.5, 5.0)[i // 4], "error": None,
+        }
+        for arm in ("native", "fixed") for task in ("number", "word") for condition in ("visual", "no_visual")
+        for i in range(12)
+    ]  # fmt: skip
+    figure, frame = plots.score_by_aspect(pd.DataFrame(lines), ("native", "fixed"), {"text": ("number", "word")})
+    scores = frame.set_index(["arm", "aspect_bin"])["score"]
+    assert scores["native"].tolist() == [1.0, 0.5, 0.0] and scores["fixed"].tolist() == [0.0, 0.5, 1.0]
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_xticklabels()] == list(plots.ASPECTS.values())

@@ -1,0 +1,105 @@
+"""The loop: schedule, resume to the very same weights, damaged checkpoints."""
+
+import pytest
+import torch
+from torch import nn
+
+from oryx.errors import CheckpointError
+from oryx.files import sha256_file
+from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train.loop import TrainPlan, train
+
+
+def loss_of(model: nn.Module, step: int) -> torch.Tensor:
+    x = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+    return ((model(x) - x.sum(1, keepdim=True)) ** 2).mean()
+
+
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 1))
+
+
+class Stop(Exception):
+    pass
+
+
+def test_training_lowers_the_loss_and_records_its_curve():
+    curve = train(model(), loss_of, TrainPlan(60, 5e-2, warmup=5, log_every=10))
+    assert [point["step"] for point in curve] == [10, 20, 30, 40, 50, 60]
+    assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
+
+
+def test_the_rate_warms_up_and_decays_to_its_final_fraction():
+    plan = TrainPlan(100, 1.0, warmup=10, final_fraction=0.1)
+    rates = [plan.rate(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1, abs=1e-3) and max(rates) == pytest.approx(1.0, abs=0.05)
+    assert rates[-1] == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_resumed_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path):
+    plan = TrainPlan(40, 1e-2, warmup=5, log_every=10, checkpoint_seconds=0.0)
+    whole = model()
+    train(whole, loss_of, plan)
+
+    def stop_at_30(done, total):
+        if done == 30:
+            raise Stop
+
+    half = model()
+    with pytest.raises(Stop):
+        train(half, loss_of, plan, tmp_path / "c.pt", stop_at_30)
+    resumed = model()
+    steps = []
+    curve = train(resumed, loss_of, plan, tmp_path / "c.pt", lambda done, total: steps.append(done))
+    assert steps[0] == 30, "the last checkpoint before the stop was of step 20"
+    assert [point["step"] for point in curve] == [10, 20, 30, 40]
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_frozen_parameters_stay(tmp_path):
+    net = model()
+    net[0].requires_grad_(False)
+    before = net[0].weight.clone()
+    train(net, loss_of, TrainPlan(5, 1e-2))
+    assert torch.equal(before, net[0].weight)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    (tmp_path / "c.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError, match=r"c\.pt is no checkpoint"):
+        train(model(), loss_of, TrainPlan(5, 1e-2), tmp_path / "c.pt")
+
+
+def test_shipped_weights_round_trip_in_half_precision(tmp_path):
+    net, path = model(), tmp_path / "w.safetensors"
+    assert save_weights(path, net) == sha256_file(path)
+    other = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 1))
+    load_weights(path, other)
+    for a, b in zip(net.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a.half().float(), b)
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda p: p.unlink(), "is missing"),
+        (lambda p: p.write_bytes(p.read_bytes()[:40]), "not a readable safetensors"),
+    ],
+)
+def test_missing_or_truncated_weights_are_named(tmp_path, spoil, message):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, model())
+    spoil(path)
+    with pytest.raises(CheckpointError, match=message):
+        load_weights(path, model())
+
+
+def test_weights_of_another_shape_are_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, model())
+    with pytest.raises(CheckpointError, match=r"0\.weight should have shape \(9, 4\), the file has \(8, 4\)"):
+        load_weights(path, nn.Sequential(nn.Linear(4, 9), nn.GELU(), nn.Linear(9, 1)))
+    with pytest.raises(CheckpointError, match="missing"):
+        load_weights(path, nn.Sequential(nn.Linear(4, 8)))

@@ -1,0 +1,267 @@
+"""The real material shipped inside the package: pictures, fonts, words, tables and clips. Needs Pillow, not torch.
+
+Nothing is read before it is asked for; what was read is kept. The pictures of a corpus lie in one stored ZIP that is
+held in memory as bytes, so that forked and spawned workers never share a file position. Every entry names its licence
+(docs/data.md has the table of sources).
+"""
+
+import csv
+import hashlib
+import io
+import json
+import lzma
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property, lru_cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from types import MappingProxyType
+
+from PIL import Image
+
+from oryx.errors import MissingResource, SettingsError
+
+PICTURES = ("icons", "clipart", "flags", "photos", "backgrounds")
+"""Names that :func:`load` takes."""
+
+NAMES = (*PICTURES, "fonts", "words", "glosses", "tables", "clips")
+"""Names that :func:`data_hash` takes."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture: ``title`` names what it shows, ``category`` its kind, ``style`` the drawing style (icons only).
+
+    ``file`` is the member of the corpus ZIP; ``facts`` holds what only some corpora have (flags: country code, capital,
+    continent). ``licence``, ``author`` and ``source`` belong to this very file where a corpus mixes licences.
+    """
+
+    id: str
+    title: str
+    category: str
+    file: str
+    licence: str
+    style: str = ""
+    author: str = ""
+    source: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Font:
+    """One face; ``style`` is serif, sans, mono, script or hand, ``weight`` regular or bold.
+
+    ``file`` is its name in the assets folder; :func:`font_bytes` reads it.
+    """
+
+    family: str
+    file: str
+    style: str
+    weight: str
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word or two-word term with its part of speech (noun, verb, adj, adv) and the gloss of its first sense."""
+
+    word: str
+    part: str
+    gloss: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of real data: ``rows`` are tuples of strings as in the CSV, one per line, as wide as ``columns``."""
+
+    id: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    licence: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video file: ``size`` is (height, width), ``rate`` frames a second."""
+
+    id: str
+    title: str
+    path: str
+    frames: int
+    rate: float
+    size: tuple[int, int]
+    licence: str
+    author: str
+
+
+class Corpus:
+    """A named set of pictures. ``items`` is sorted by id; ``image`` decodes one of them."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.items = tuple(Item(**entry) for entry in _index(name))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        return f"Corpus({self.name!r}, {len(self)} items)"
+
+    @cached_property
+    def _archive(self) -> zipfile.ZipFile:
+        return zipfile.ZipFile(io.BytesIO(_read(f"{self.name}.zip")))
+
+    @cached_property
+    def _by_id(self) -> dict[str, Item]:
+        return {item.id: item for item in self.items}
+
+    def item(self, identifier: str) -> Item:
+        """The item of that id; raises MissingResource, naming it, if there is none."""
+        try:
+            return self._by_id[identifier]
+        except KeyError:
+            raise MissingResource(f"corpus {self.name!r} has no item {identifier!r}") from None
+
+    def image(self, item: Item | str) -> Image.Image:
+        """The picture, the caller's own: RGBA if it has transparency, else RGB."""
+        return _decoded(self, (self.item(item) if isinstance(item, str) else item).file).copy()
+
+
+@lru_cache(maxsize=4096)
+def _decoded(corpus: Corpus, file: str) -> Image.Image:
+    # kept, as many as any training draws from: it draws the same ones again and again
+    with Image.open(io.BytesIO(corpus._archive.read(file))) as picture:
+        return picture.convert("RGBA" if picture.mode in ("RGBA", "P", "LA") else "RGB")
+
+
+@cache
+def load(name: str) -> Corpus:
+    """The corpus ``name`` (one of ``PICTURES``); raises SettingsError for another name."""
+    if name not in PICTURES:
+        raise SettingsError(f"corpus {name!r}: expected one of {', '.join(PICTURES)}")
+    return Corpus(name)
+
+
+@cache
+def fonts() -> tuple[Font, ...]:
+    """All faces."""
+    return tuple(Font(e["family"], e["id"], e["style"], e["weight"]) for e in _index("fonts"))
+
+
+@cache
+def font_bytes(file: str) -> bytes:
+    """Content of a face's file, TrueType or OpenType."""
+    return _read(file)
+
+
+@cache
+def words() -> tuple[Word, ...]:
+    """Common lower-case words of 3 to 8 letters, the most frequent first."""
+    return _word_table("words.tsv")
+
+
+@cache
+def glosses() -> tuple[Word, ...]:
+    """Words and two-word terms with a definition of 15 to 120 characters, in alphabetical order."""
+    return _word_table("glosses.tsv.xz")
+
+
+@cache
+def tables() -> tuple[Table, ...]:
+    """Small tables of real data."""
+    archive = zipfile.ZipFile(io.BytesIO(_read("tables.zip")))
+    found = []
+    for entry in _index("tables"):
+        header, *rows = csv.reader(io.StringIO(archive.read(entry["file"]).decode("utf-8")))
+        found.append(
+            Table(
+                entry["id"],
+                entry["title"],
+                tuple(header),
+                tuple(map(tuple, rows)),
+                entry["licence"],
+                entry["source"],
+            )
+        )
+    return tuple(found)
+
+
+@cache
+def clips() -> tuple[Clip, ...]:
+    """Real video clips (H.264 in MP4, no sound) with their paths on disk."""
+    folder = assets_folder()
+    return tuple(
+        Clip(
+            e["id"],
+            e["title"],
+            str(folder / e["file"]),
+            e["frames"],
+            e["rate"],
+            tuple(e["size"]),
+            e["licence"],
+            e["author"],
+        )
+        for e in _index("clips")
+    )
+
+
+@cache
+def assets_folder() -> Path:
+    """The folder of the assets. Clips are handed out as paths, so the package must lie unpacked on disk.
+
+    Raises MissingResource if it was imported from inside an archive.
+    """
+    with as_file(files("workbook.data").joinpath("assets")) as folder:
+        if not folder.is_dir() or not (folder / "SHA256SUMS").exists():
+            raise MissingResource("workbook/data/assets is not on disk: install the package with pip, unpacked")
+        return folder
+
+
+@cache
+def checksums() -> Mapping[str, str]:
+    """File of the assets folder -> sha256, as ``SHA256SUMS`` states it.
+
+    Of a file that lies packed its own name and content are stated, so that packing changes no hash of the data.
+    """
+    lines = _read("SHA256SUMS").decode("utf-8").splitlines()
+    return MappingProxyType({name: digest for digest, name in (line.split("  ", 1) for line in lines)})
+
+
+def data_hash(names: Iterable[str] = NAMES) -> str:
+    """One sha256 over the stated hashes of the files of these corpora; the order of ``names`` does not matter.
+
+    Raises SettingsError for a name not in ``NAMES``.
+    """
+    chosen = set(names)
+    if unknown := sorted(chosen - set(NAMES)):
+        raise SettingsError(f"corpus {unknown[0]!r}: expected some of {', '.join(NAMES)}")
+    stated = sorted(checksums().items())
+    lines = [f"{digest}  {name}" for name, digest in stated if name.split("/")[0].split(".")[0] in chosen]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _read(name: str) -> bytes:
+    """Content of a file of the assets folder, which may lie packed as ``NAME.xz``."""
+    folder = files("workbook.data").joinpath("assets")
+    try:
+        return folder.joinpath(name).read_bytes()
+    except FileNotFoundError:
+        pass
+    try:
+        return lzma.decompress(folder.joinpath(f"{name}.xz").read_bytes())
+    except FileNotFoundError:
+        raise MissingResource(
+            f"the shipped file workbook/data/assets/{name} is missing: reinstall the package"
+        ) from None
+
+
+def _index(name: str) -> list[dict]:
+    return [json.loads(line) for line in _read(f"{name}.jsonl").decode("utf-8").splitlines()]
+
+
+def _word_table(name: str) -> tuple[Word, ...]:
+    content = _read(name)
+    text = (lzma.decompress(content) if name.endswith(".xz") else content).decode("utf-8")
+    return tuple(Word(*line.split("\t")) for line in text.splitlines())

@@ -1,0 +1,63 @@
+"""Origin, licence and attribution of the shipped assets, read from ``assets/licences.toml``; standard library only."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+ALLOWED = frozenset(
+    {
+        "Apache-2.0",
+        "BSD-3-Clause",
+        "Bitstream-Vera",
+        "CC-BY-2.0",
+        "CC-BY-3.0",
+        "CC-BY-4.0",
+        "CC-BY-SA-4.0",
+        "CC-PDDC",
+        "CC0-1.0",
+        "MIT",
+        "OFL-1.1",
+        "US-Government-Work",
+        "WordNet-3.0",
+        "public-domain",
+    }
+)
+"""SPDX identifiers where one exists; anything else is refused by the build and by the tests."""
+
+PER_FILE = "per file"
+"""A source whose files differ in licence: each index entry carries its own."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One package that assets were made from. ``sha256`` is that of ``file`` as its registry delivers it."""
+
+    package: str
+    registry: str
+    version: str
+    file: str
+    sha256: str
+    corpora: tuple[str, ...]
+    licence: str
+    attribution: str
+    homepage: str
+    changes: str
+
+
+@lru_cache(maxsize=1)
+def sources() -> tuple[Source, ...]:
+    """All sources, in the order of the file."""
+    text = files("workbook.data").joinpath("assets/licences.toml").read_text(encoding="utf-8")
+    return tuple(Source(**{**entry, "corpora": tuple(entry["corpora"])}) for entry in tomllib.loads(text)["source"])
+
+
+def markdown_table() -> str:
+    """The licence table of docs/data.md: one row per package with corpus, version, licence, attribution and sha256."""
+    rows = ["| corpus | package | version | licence | attribution | what was changed | sha256 of the package |"]
+    rows.append("|---|---|---|---|---|---|---|")
+    for s in sources():
+        package = f"[{s.package}]({s.homepage}) ({s.registry})"
+        cells = (", ".join(s.corpora), package, s.version, s.licence, s.attribution, s.changes, f"`{s.sha256}`")
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)

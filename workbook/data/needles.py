@@ -1,0 +1,153 @@
+"""Needles: frames with one question and one right answer, and where in a haystack they lie.
+
+Number needles are cards with a two-digit number in a coloured frame; the question names the colour, so that further
+cards in other colours are distractors. Nothing in a haystack looks like a card (``workbook.data.haystacks``). Fonts and
+icon styles of the splits are disjoint. No torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from oryx.errors import InputError
+from workbook.data.haystacks import Haystack, make_haystack
+from workbook.data.items import generator
+from workbook.data.object_tasks import draw_object
+from workbook.data.pictures import draw_text, font_face, paper, text_extent
+from workbook.data.text_tasks import split_fonts
+
+COLOURS = {"red": (215, 40, 40), "green": (40, 160, 60), "blue": (50, 80, 220), "black": (25, 25, 25)}
+NUMBERS = 90
+"""Two-digit numbers, 10 to 99."""
+
+Variant = Literal["number", "picture", "change", "several", "near", "far"]
+VARIANTS = ("number", "picture", "change", "several", "near", "far")
+"""``number``: one card. ``picture``: a named icon. ``change``: a card whose frame changes colour later in the video.
+``several``: three cards, one is asked. ``near``, ``far``: one card and three distractors, beside it or elsewhere."""
+
+OTHER_CARDS = {"several": 2, "near": 3, "far": 3}
+
+
+@dataclass(frozen=True)
+class Needle:
+    """One question with its answer, the frames that hold it in order, and the frames that distract from it.
+
+    ``chance``: the score of the best guess without the video. ``cluster``: what trials that are alike share.
+    """
+
+    variant: str
+    question: str
+    answer: str
+    frames: tuple[Image.Image, ...]
+    others: tuple[Image.Image, ...]
+    chance: float
+    cluster: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A needle in a haystack of ``frames`` frames in all, needle and distractors included.
+
+    ``needles`` and ``others``: places of the needle's frames and of the distractors, from 0, before any sampling.
+    ``haystack``: the haystack's number in its split, of which the first ``frames`` less the inserted ones are used.
+    """
+
+    id: str
+    split: str
+    needle: Needle
+    frames: int
+    depth: float
+    haystack: int
+    needles: tuple[int, ...]
+    others: tuple[int, ...]
+
+    @property
+    def inserted(self) -> Mapping[int, Image.Image]:
+        """Place -> frame that is put there."""
+        places, frames = (*self.needles, *self.others), (*self.needle.frames, *self.needle.others)
+        pairs = zip(places, frames, strict=True)
+        return dict(sorted(pairs))
+
+    def file(self, folder) -> Haystack:
+        """The complete video as a real file in ``folder``, every inserted frame at its place."""
+        size = self.needle.frames[0].size[::-1]
+        plain = self.frames - len(self.inserted)
+        return make_haystack(folder, self.split, self.haystack, plain, size, self.inserted)
+
+
+def card(rng: np.random.Generator, number: int, colour: str, split: str, size: tuple[int, int]) -> Image.Image:
+    """A number in the middle of a plain page with a coloured frame, (height, width) = ``size``."""
+    page, ink = paper(rng, size)
+    border = max(2, round(min(size) / 10))
+    ImageDraw.Draw(page).rectangle((0, 0, size[1] - 1, size[0] - 1), outline=COLOURS[colour], width=border)
+    fonts, text = split_fonts(split), str(number)
+    path = fonts[int(rng.integers(len(fonts)))]
+    most_wide, most_high = size[1] - 2 * border - 2, size[0] - 2 * border - 2
+    for em in range(round(rng.uniform(0.4, 0.7) * size[0]), 5, -1):
+        face = font_face(path, em)
+        _, _, width, height = text_extent(face, text)
+        if width <= most_wide and height <= most_high:
+            break
+    left = border + 1 + int(rng.integers(max(0, most_wide - width) + 1))
+    top = border + 1 + int(rng.integers(max(0, most_high - height) + 1))
+    draw_text(ImageDraw.Draw(page), (left, top), text, face, ink)
+    return page
+
+
+def draw_needle(rng: np.random.Generator, variant: str, split: str, size: tuple[int, int], name: str) -> Needle:
+    """One needle; ``name`` is its cluster where every needle is its own. Raises InputError for an unknown variant."""
+    if variant not in VARIANTS:
+        raise InputError(f"needle variant {variant!r}: expected one of {', '.join(VARIANTS)}")
+    if variant == "picture":
+        drawn, concept = draw_object(rng, "icon", size, split)
+        return Needle(variant, drawn.question, drawn.answer, (drawn.picture,), (), drawn.chance, concept)
+    colours = [str(colour) for colour in rng.permutation(list(COLOURS))]
+    numbers = [int(n) for n in 10 + rng.choice(NUMBERS, len(COLOURS), replace=False)]
+    if variant == "change":
+        seed = int(rng.integers(2**32))  # the same page twice: only the frame's colour differs
+        frames = tuple(card(generator("change", seed), numbers[0], c, split, size) for c in colours[:2])
+        pairs = len(COLOURS) * (len(COLOURS) - 1)
+        return Needle(variant, "change", f"{colours[0]} {colours[1]}", frames, (), 1 / pairs, name)
+    cards = [card(rng, number, colour, split, size) for number, colour in zip(numbers, colours, strict=True)]
+    others = tuple(cards[1 : 1 + OTHER_CARDS.get(variant, 0)])
+    # who finds the cards but not the colour is right once in 1 + others; without the video once in 90
+    return Needle(variant, colours[0], str(numbers[0]), (cards[0],), others, 1 / NUMBERS, name)
+
+
+def make_trial(
+    split: str, variant: str, frames: int, depth: float, index: int, size: tuple[int, int], haystacks: int = 10
+) -> Trial:
+    """Trial ``index`` of a cell (``frames``, ``depth``): a function of its arguments alone.
+
+    The needle lies at ``depth`` (0 first, 1 last frame). The frame after a change lies anywhere behind the first, so
+    its depth is at most that of the last frame but one; distractors lie beside the needle or at least an eighth of the
+    video away.
+
+    Raises InputError if the depth is outside 0 to 1 or the video too short for its frames.
+    """
+    if not 0 <= depth <= 1 or frames < 8:
+        raise InputError(f"a trial needs a depth from 0 to 1 and at least 8 frames; got depth {depth}, {frames} frames")
+    name = f"{split}/{variant}/{frames}/{depth:g}/{index}"
+    rng = generator("needle", name)
+    needle = draw_needle(rng, variant, split, size, name)
+    place = round(depth * (frames - 1))
+    if variant == "change":
+        first = min(place, frames - 2)
+        places, others = (first, int(rng.integers(first + 1, frames))), ()
+    else:
+        places, others = (place,), _other_places(rng, variant, frames, place, len(needle.others))
+    # a shuffled deal: the trials of a cell use every haystack equally often
+    deal = generator("haystacks", split, variant, frames, f"{depth:g}", index // haystacks).permutation(haystacks)
+    return Trial(name, split, needle, frames, depth, int(deal[index % haystacks]), places, others)
+
+
+def _other_places(rng, variant: str, frames: int, place: int, count: int) -> tuple[int, ...]:
+    distance = np.abs(np.arange(frames) - place)
+    if variant == "near":
+        order = np.lexsort((rng.random(frames), distance))
+        return tuple(int(i) for i in order[1 : 1 + count])
+    far = np.flatnonzero(distance >= frames / 8)
+    return tuple(int(i) for i in rng.choice(far, count, replace=False))

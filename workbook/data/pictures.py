@@ -1,0 +1,156 @@
+"""Sizes of study pictures, and drawing text and objects into them.
+
+Sizes are (height, width) in pixels, multiples of the patch side, so that a native-resolution input is not resampled
+at all. Everything random comes from the generator that is passed in: the same generator state draws the same picture.
+"""
+
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp, log, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from oryx.errors import InputError, SettingsError
+from workbook.data import corpora
+
+
+@dataclass(frozen=True)
+class PictureSizes:
+    """The distribution of picture sizes of a study, fixed before any training.
+
+    The area is log-uniform in ``area_range`` times ``side``²; the aspect ratio (long over short side) is log-uniform
+    from 1 up to ``max_aspect`` or to whatever keeps the short side at ``min_side`` pixels; wide and tall are equally
+    likely.
+
+    Raises SettingsError if no size can satisfy all of these.
+    """
+
+    side: int = 48
+    patch: int = 8
+    area_range: tuple[float, float] = (0.25, 4.0)
+    max_aspect: float = 12.0
+    min_side: int = 16
+    max_tokens: int = 150
+
+    def __post_init__(self):
+        low, high = (share * self.side**2 for share in self.area_range)
+        if low > self.max_tokens * self.patch**2 or high < self.min_side**2:
+            raise SettingsError(
+                f"side {self.side}: no picture of {low:g} to {high:g} pixels has at most {self.max_tokens} patches of "
+                f"{self.patch} x {self.patch} pixels and sides of at least {self.min_side}"
+            )
+
+    @property
+    def largest_side(self) -> int:
+        """The largest ``side`` whose pictures all stay within ``max_tokens``."""
+        return int(self.patch * sqrt(self.max_tokens / self.area_range[1]))
+
+    def draw(self, rng: np.random.Generator) -> tuple[int, int]:
+        """One (height, width), both multiples of ``patch``."""
+        low, high = self.area_range
+        while True:
+            area = self.side**2 * exp(rng.uniform(log(low), log(high)))
+            longest = min(self.max_aspect, area / self.min_side**2)
+            aspect = exp(rng.uniform(0.0, log(max(longest, 1.0))))
+            short, long_ = sqrt(area / aspect), sqrt(area * aspect)
+            sides = [max(self.patch, round(s / self.patch) * self.patch) for s in (short, long_)]
+            if rng.random() < 0.5:
+                sides.reverse()
+            height, width = sides
+            ratio = height * width / self.side**2
+            tokens = (height // self.patch) * (width // self.patch)
+            if low <= ratio <= high and tokens <= self.max_tokens and min(sides) >= self.min_side:
+                return height, width
+
+
+def size_bin(area_ratio: float) -> str:
+    """Where a picture lies relative to S²: ``smaller`` (under 1/2), ``about`` (1/2 to 2) or ``larger`` (over 2)."""
+    return "smaller" if area_ratio < 0.5 else "about" if area_ratio <= 2.0 else "larger"
+
+
+@lru_cache(maxsize=512)
+def font_face(file: str, pixels: int) -> ImageFont.FreeTypeFont:
+    """The shipped face ``file`` (:class:`workbook.data.corpora.Font`) at ``pixels`` per em."""
+    return ImageFont.truetype(io.BytesIO(corpora.font_bytes(file)), pixels)
+
+
+class TextInk(NamedTuple):
+    """The ink of a text drawn at the origin: the top left corner of its box, and the box as a mask (mode "L")."""
+
+    left: int
+    top: int
+    mask: Image.Image
+
+
+@lru_cache(maxsize=131_072)  # pages and lists draw the same short numbers again and again; a mask is some hundred bytes
+def text_ink(face: ImageFont.FreeTypeFont, text: str) -> TextInk:
+    """What Pillow would draw, laid out and rendered once for measuring and any number of drawings."""
+    mask, (left, top) = face.getmask2(text, "L")
+    return TextInk(left, top, Image.frombytes("L", mask.size, bytes(mask)))
+
+
+def text_extent(face: ImageFont.FreeTypeFont, text: str) -> tuple[int, int, int, int]:
+    """(left, top, width, height) of the ink of ``text`` drawn at the origin."""
+    left, top, mask = text_ink(face, text)
+    return left, top, mask.width, mask.height
+
+
+def draw_text(draw: ImageDraw.ImageDraw, xy: tuple[int, int], text: str, face, colour) -> None:
+    """Draw ``text`` with the top left corner of its ink at ``xy`` = (x, y)."""
+    draw.bitmap(xy, text_ink(face, text).mask, fill=colour)
+
+
+def draw_text_at_origin(draw: ImageDraw.ImageDraw, xy: tuple[int, int], text: str, face, colour) -> None:
+    """Draw ``text`` with its origin at ``xy`` = (x, y), so that texts at one y share a baseline."""
+    ink = text_ink(face, text)
+    draw.bitmap((xy[0] + ink.left, xy[1] + ink.top), ink.mask, fill=colour)
+
+
+def paper(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int, int]]:
+    """A blank page of ``size`` (height, width) in a near-white colour and a dark ink.
+
+    Strong colours and white-on-black were tried and kept small models from leaving chance within any affordable
+    training.
+    """
+    colour = int(rng.integers(225, 250)) + rng.integers(-6, 6, 3)
+    ink = int(rng.integers(0, 60)) + rng.integers(0, 12, 3)
+    height, width = size
+    return Image.new("RGB", (width, height), tuple(int(v) for v in colour)), tuple(int(v) for v in ink)
+
+
+def cut_patches(picture: Image.Image, patch: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Patches (h * w, 3 * patch * patch), 0 to 255, of a picture whose sides are multiples of ``patch``; grid (h, w).
+
+    Rows first, each patch in the order of a convolution weight, as :func:`oryx.model.vit.patchify` has them.
+    """
+    pixels = np.asarray(picture)
+    rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch
+    cut = pixels.reshape(rows, patch, columns, patch, 3).transpose(0, 2, 4, 1, 3)
+    return cut.reshape(rows * columns, -1), (rows, columns)
+
+
+def place(rng: np.random.Generator, outer: tuple[int, int], inner: tuple[int, int]) -> tuple[int, int]:
+    """A random (x, y) that keeps a box ``inner`` = (height, width) inside ``outer``, one pixel to spare if possible."""
+    room = [max(o - i - 2, 0) for o, i in zip(outer, inner, strict=True)]
+    y, x = (int(rng.integers(0, r + 1)) + (o - i > 2) for r, o, i in zip(room, outer, inner, strict=True))
+    return x, y
+
+
+def paste_object(rng: np.random.Generator, size: tuple[int, int], thing: Image.Image, fill: float) -> Image.Image:
+    """``thing`` on a plain page of ``size``, scaled to ``fill`` of the room it has, at a random place.
+
+    Raises InputError if ``thing`` has no pixels.
+    """
+    if 0 in thing.size:
+        raise InputError(f"an object to draw must have pixels; got {thing.size[0]}x{thing.size[1]}")
+    page, _ = paper(rng, size)
+    scale = fill * min(size[0] / thing.height, size[1] / thing.width)
+    opaque = thing.mode == "RGB"  # a mask that hides nothing would double the work
+    drawn = (thing if opaque else thing.convert("RGBA")).resize(
+        (max(1, round(thing.width * scale)), max(1, round(thing.height * scale))), Image.Resampling.BICUBIC
+    )
+    page.paste(drawn, place(rng, size, (drawn.height, drawn.width)), None if opaque else drawn)
+    return page

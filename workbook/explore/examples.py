@@ -1,0 +1,92 @@
+"""What can be shown at once: held-out pictures, films and scenes of the shipped data, with their true answers."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from oryx.processing.visuals import Video, Views
+from workbook.data import corpora
+from workbook.data.items import evaluation_items
+from workbook.data.pictures import PictureSizes
+from workbook.data.scenes import KINDS, make_scene
+from workbook.data.stories import QUESTIONS, Story, make_story
+
+SPLIT = "dev"
+"""Examples to play with come from the split that designs are tuned on; ``report`` is for reported numbers."""
+
+TASKS = {"page": "marked", "word": "read", "number": "read", "icon": "name", "clipart": "kind", "photo": "kind"}
+
+
+@dataclass(frozen=True)
+class Example:
+    """Something to ask about. ``truths``: question -> true answer; empty where nobody knows it."""
+
+    name: str
+    visual: Any
+    truths: Mapping[str, str]
+
+    @property
+    def question(self) -> str:
+        """The first question."""
+        return next(iter(self.truths), "read")
+
+
+@cache
+def pictures() -> dict[str, Example]:
+    """One large held-out picture of each task, and a photograph as it is."""
+    found = {}
+    for task, question in TASKS.items():
+        items = evaluation_items(task, SPLIT, 30, PictureSizes())
+        item = max(items, key=lambda one: (one.picture.width > one.picture.height, one.area_ratio))
+        found[task] = Example(task, item.picture, {question: item.answer})
+    lists = evaluation_items("list", SPLIT, 30, PictureSizes())
+    item = max(lists, key=lambda one: (one.picture.width > one.picture.height, one.area_ratio))
+    found["list"] = Example("list", item.picture, {item.question: item.answer})
+    return found
+
+
+@cache
+def folder() -> Path:
+    """Where example films are written; one a process, removed with it."""
+    kept = tempfile.TemporaryDirectory(prefix="oryx-films-")
+    _KEPT.append(kept)
+    return Path(kept.name)
+
+
+_KEPT: list[tempfile.TemporaryDirectory] = []
+
+
+def story(length: str, index: int) -> Story:
+    """A held-out film, its file written if it is not there."""
+    return make_story(folder(), SPLIT, length, index)
+
+
+@cache
+def films() -> dict[str, Example]:
+    """Held-out films with the truth about them, and the two real clips, of which the small model knows nothing."""
+    found = {}
+    for length, index in (("short", 1), ("short", 4), ("long", 0)):
+        one = story(length, index)
+        truths = {QUESTIONS[kind]: answer for kind, answer in one.facts.items()}
+        found[f"{length} film {index}"] = Example(f"{length} film {index}", Video(str(one.path)), truths)
+    for clip in corpora.clips():
+        found[f"clip: {clip.id}"] = Example(f"clip: {clip.id}", Video(clip.path), {})
+    return found
+
+
+@cache
+def scenes() -> dict[str, Example]:
+    """Views of held-out scenes."""
+    made = [make_scene(SPLIT, index) for index in range(3)]
+    return {
+        f"scene {i}": Example(f"scene {i}", Views(list(scene.views)), dict(scene.turns)) for i, scene in enumerate(made)
+    }
+
+
+def questions() -> list[str]:
+    """Every question that the small model was taught."""
+    words = ["read", "marked", "name", "kind", *QUESTIONS.values(), *(QUESTIONS[kind] for kind in KINDS)]
+    return list(dict.fromkeys(words))

@@ -1,0 +1,145 @@
+"""Carrying out a run: every seed a shard with its lock, status and manifest; all their jobs share the cores."""
+
+import json
+import time
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from oryx.errors import RunError
+from oryx.files import atomic_write_json
+from workbook.runs import provenance
+from workbook.runs.jobs import Failure, Job, run_jobs
+from workbook.runs.nursery import Nursery, can_fork
+from workbook.runs.shards import held, shard_folder
+from workbook.runs.status import read_status, start_attempt, write_status
+
+
+class Seed:
+    """One seed of a run: its folder, its jobs, and what is written about it."""
+
+    def __init__(self, study: Any, settings: Any, seed: int, inputs: dict[str, str]):
+        self.study, self.settings, self.seed, self.inputs = study, settings, seed, inputs
+        self.folder = shard_folder(study.run_folder(settings), seed)
+        self.first = [[self._job(name) for name in wave] for wave in study.prepare(settings, seed)]
+        self.jobs = [self._job(arm) for arm in study.arms(settings)]
+        self.beside = [self._job(name) for name in study.beside(settings)]
+
+    def _job(self, arm: str) -> Job:
+        folder = self.folder / "arms" / arm
+        place = f"{type(self.study).__module__}:{type(self.study).__qualname__}"
+        study, settings = self.study, self.settings
+        processes = study.processes(settings, arm)
+        return Job(place, settings.to_dict(), arm, self.seed, folder, study.needs_torch, self.inputs, processes)
+
+    @property
+    def all_jobs(self) -> list[Job]:
+        """Every job, those that others wait for first."""
+        return [*(job for wave in self.first for job in wave), *self.last]
+
+    @property
+    def last(self) -> list[Job]:
+        """The jobs that no other waits for: the arms, long ones in front, then what runs beside them."""
+        return [*longest_first(self.study, self.jobs), *self.beside]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do: every job done with today's weights and data, and the status says so."""
+        jobs = self.all_jobs
+        state = read_status(self.folder / "status.json")["state"]
+        return state == "done" and all(job.done and not job.outdated for job in jobs)
+
+    def begin(self) -> None:
+        """Queue the seed; arms made from other weights or data are laid aside, never mixed with new ones."""
+        for job in self.all_jobs:
+            if job.outdated:
+                aside = self.folder / "outdated" / f"{job.arm}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+                aside.parent.mkdir(exist_ok=True)
+                job.folder.rename(aside)
+                print(f"{job.name}: the weights or data it was made from have changed; kept in {aside}, done anew")
+        start_attempt(self.folder / "status.json", f"{len(self.jobs)} jobs")
+        described = provenance.describe_run(self.study, self.settings, self.seed, self.inputs)
+        self.manifest = provenance.after_earlier(described, self.folder / "manifest.json")
+        atomic_write_json(self.folder / "manifest.json", self.manifest)
+
+    def running(self) -> None:
+        """Say that a job of this seed has started."""
+        if read_status(self.folder / "status.json")["state"] == "queued":
+            write_status(self.folder / "status.json", "running", f"{len(self.jobs)} jobs")
+
+    def end(self, state: str, message: str = "") -> None:
+        """Complete the manifest and write the final state, once."""
+        if read_status(self.folder / "status.json")["state"] not in ("queued", "running"):
+            return
+        arms = {job.arm: json.loads((job.folder / "done").read_text()) for job in self.all_jobs if job.done}
+        atomic_write_json(self.folder / "manifest.json", provenance.finish(self.manifest, arms))
+        write_status(self.folder / "status.json", state, message)
+
+
+def seeds_of(study: Any, settings: Any) -> list[Seed]:
+    """The seeds of a run with their jobs; nothing is started or written."""
+    inputs = study.hashes(settings)
+    return [Seed(study, settings, seed, inputs) for seed in settings.seeds]
+
+
+def run_seeds(study: Any, settings: Any) -> list[Failure]:
+    """Do what is missing of every seed of ``settings``; returns the jobs that failed, whose seeds read ``failed``.
+
+    Raises RunError if another process holds one of the seeds, a folder cannot be written, or ``limit_minutes`` are
+    over. Whatever ends it, finished rows stay and the same call goes on.
+    """
+    stop_at = None if settings.limit_minutes is None else time.monotonic() + 60 * settings.limit_minutes
+    seeds = {seed.seed: seed for seed in seeds_of(study, settings)}
+    with ExitStack() as stack:
+        for seed in seeds.values():
+            stack.enter_context(held(seed.folder))
+        todo = {number: seed for number, seed in seeds.items() if not seed.finished}
+        failures: list[Failure] = []
+        for seed in todo.values():
+            seed.begin()
+
+        def started(job: Job) -> None:
+            todo[job.seed].running()
+
+        def ended(job: Job) -> None:
+            if all(j.done for j in todo[job.seed].last):
+                todo[job.seed].end("done")
+
+        nursery = stack.enter_context(closing(Nursery())) if can_fork() else None
+        try:
+            lost: set[int] = set()
+            for wave in range(max((len(seed.first) for seed in todo.values()), default=0)):
+                waiting = [j for s in todo.values() if s.seed not in lost for j in s.first[wave : wave + 1]]
+                failures += run_jobs(
+                    [j for jobs in waiting for j in jobs], settings.jobs, stop_at, started, nursery=nursery
+                )
+                lost = {failure.job.seed for failure in failures}
+            rest = [j for s in todo.values() if s.seed not in lost for j in s.last]
+            failures += run_jobs(rest, settings.jobs, stop_at, started, ended, nursery)
+        except TimeoutError:
+            for seed in todo.values():
+                seed.end("timeout", f"stopped after {settings.limit_minutes} minutes")
+            raise RunError(
+                f"stopped after {settings.limit_minutes:g} minutes (limit_minutes); finished rows are kept, the same "
+                "command goes on"
+            ) from None
+        except BaseException as error:
+            for seed in todo.values():
+                seed.end("killed", type(error).__name__)
+            raise
+        for seed in todo.values():
+            failed = [failure.job.name for failure in failures if failure.job.seed == seed.seed]
+            seed.end("failed" if failed else "done", ", ".join(failed))
+    return failures
+
+
+def longest_first(study: Any, jobs: list[Job]) -> list[Job]:
+    """The jobs of a seed with the study's long ones in front, so that none is left to run alone at the end."""
+    return sorted(jobs, key=lambda job: job.arm not in study.long_arms)
+
+
+def how_far(folder: Path) -> str:
+    """How many arms of a shard are done, for people to read."""
+    arms = sorted(path for path in (folder / "arms").glob("*") if path.is_dir())
+    return f"{sum((arm / 'done').exists() for arm in arms)} of {len(arms)} started arms done" if arms else ""

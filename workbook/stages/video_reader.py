@@ -1,0 +1,242 @@
+"""The reader of small video frames: OryxViT, compressor and language model trained on cards and clips.
+
+    python -m workbook.stages.video_reader --scale nano --folder results/runs/shared/video --siglip oryx/weights/nano
+
+Its tower starts from SigLIP. It learns to read single cards at full resolution first, then clips of 1 to 8 frames at
+1x, 4x and 16x (models of this size that met 16x at once stayed at chance). The needle study trains its language models
+on from here. What ships with the package lies in ``oryx/weights/nano/video_reader.safetensors``
+and was made by that command.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from torch import Tensor
+
+from oryx.errors import MissingResource, SettingsError
+from oryx.files import atomic_write_json, sha256_file
+from oryx.layout import Layout
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.siglip import vit_from_siglip
+from oryx.train.batches import batch_loss, text_batch
+from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train.loop import TrainPlan, train
+from oryx.train.turns import InTurns
+from workbook.data.frame_bank import READER_MIXTURE, Clip, FrameBank, draw_clip, make_bank
+from workbook.data.items import generator
+from workbook.data.needles import COLOURS, NUMBERS, card
+from workbook.data.object_tasks import draw_object
+from workbook.stages.recipes import Recipe, recipe
+from workbook.stages.shared import WEIGHTS, build_reader, load_siglip, train_siglip
+
+SIDES = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class VideoRecipe:
+    """Shapes and training of a scale's reader of frames.
+
+    ``steps``: of single digits, of single cards and pictures at 1x, of the same at all sides (drawn with ``shares``),
+    of clips at all sides. ``frames``: frames in a step of clips, shared by clips of one length.
+    """
+
+    scale: str
+    shapes: Recipe
+    size: tuple[int, int] = (32, 32)
+    steps: tuple[int, int, int, int] = (150, 800, 1400, 500)
+    batch: int = 64
+    frames: int = 160
+    longest: int = 8
+    shares: tuple[float, ...] = (0.15, 0.25, 0.6)
+    rate: float = 1e-3
+    pages: int = 2000
+    shots: int = 500
+
+
+_SHAPES = {"position_grid": 8, "text_layers": 2}
+RECIPES = {
+    "smoke": VideoRecipe(
+        "smoke", recipe("smoke", **_SHAPES), steps=(1, 1, 1, 1), batch=4, frames=16, pages=8, shots=16
+    ),
+    "nano": VideoRecipe("nano", recipe("nano", **_SHAPES)),
+    "small": VideoRecipe(
+        "small",
+        recipe("small", position_grid=8),
+        steps=(500, 4000, 10000, 4000),
+        batch=256,
+        frames=1024,
+        rate=5e-4,
+        pages=10000,
+        shots=2000,
+    ),
+}
+
+
+def video_recipe(scale: str, **changes) -> VideoRecipe:
+    """The recipe of a scale, with fields replaced; raises SettingsError for a scale that has none."""
+    if scale not in RECIPES:
+        raise SettingsError(f"scale {scale!r}: readers of frames are trained at {', '.join(RECIPES)}")
+    return replace(RECIPES[scale], **changes)
+
+
+def frames_to_patches(frames: np.ndarray, patch: int) -> Tensor:
+    """Patches (N·h·w, 3·patch²) in [-1, 1] of frames (N, H, W, 3) uint8 whose sides are multiples of ``patch``."""
+    count, height, width, _ = frames.shape
+    rows, columns = height // patch, width // patch
+    cut = frames.reshape(count, rows, patch, columns, patch, 3).transpose(0, 1, 3, 5, 2, 4)
+    cut = cut.reshape(count * rows * columns, -1).astype(np.float32)
+    return torch.from_numpy(cut / np.float32(127.5) - np.float32(1))
+
+
+def build_video_reader(r: VideoRecipe) -> OryxForConditionalGeneration:
+    """The model in the recipe's shape, with random weights."""
+    return build_reader(r.shapes)
+
+
+def single_frame(rng: np.random.Generator, size: tuple[int, int], digits: int) -> tuple[np.ndarray, str, str]:
+    """(frame, question, answer) of a card with a number of ``digits`` digits.
+
+    With two digits, one in five is a picture instead and one in seven cards is asked for its colour.
+    """
+    if digits == 2 and rng.random() < 1 / 5:
+        drawn, _ = draw_object(rng, "icon", size, "train")
+        return np.asarray(drawn.picture.convert("RGB")), "name", drawn.answer
+    colour = list(COLOURS)[int(rng.integers(len(COLOURS)))]
+    number = int(rng.integers(10)) if digits == 1 else 10 + int(rng.integers(NUMBERS))
+    frame = np.asarray(card(rng, number, colour, "train", size).convert("RGB"))
+    if digits == 2 and rng.random() < 1 / 7:
+        return frame, "colour", colour
+    return frame, colour, str(number)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A batch of clips: ``frames`` that they number, (N, H, W, 3) uint8, None for those of the bank; region side."""
+
+    frames: np.ndarray | None
+    clips: list[Clip]
+    side: int
+
+
+def draw_batch(r: VideoRecipe, seed: int, bank: FrameBank, step: int) -> Drawn:
+    """The batch of a step: a function of (seed, step) alone, with one region side and one clip length."""
+    rng = generator("video reader", seed, step)
+    stage = int(np.searchsorted(np.cumsum(r.steps), step, side="right"))
+    side = SIDES[int(rng.choice(len(SIDES), p=r.shares))] if stage >= 2 else 1
+    if stage == 3:
+        length = int(rng.integers(2, r.longest + 1))
+        clips = [draw_clip(rng, bank, length, READER_MIXTURE) for _ in range(max(1, r.frames // length))]
+        return Drawn(None, clips, side)
+    drawn = [single_frame(rng, r.size, 1 if stage == 0 else 2) for _ in range(r.batch)]
+    clips = [Clip((i,), question, answer) for i, (_, question, answer) in enumerate(drawn)]
+    return Drawn(np.stack([frame for frame, _, _ in drawn]), clips, side)
+
+
+def reader_inputs(frames: np.ndarray, clips: Sequence[Clip], side: int, patch: int) -> dict[str, Tensor]:
+    """Model inputs with labels."""
+    shown = frames[[number for clip in clips for number in clip.frames]]
+    grid = (shown.shape[1] // patch, shown.shape[2] // patch)
+    return {
+        **text_batch([clip.question for clip in clips], [clip.answer for clip in clips]),
+        "pixel_patches": frames_to_patches(shown, patch),
+        "image_grids": torch.tensor([grid] * len(shown)),
+        "visual_spec": torch.tensor([[Layout.VIDEO, len(clip.frames), side] for clip in clips]),
+    }
+
+
+def train_video_reader(
+    r: VideoRecipe,
+    seed: int,
+    folder: Path,
+    bank: FrameBank,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    siglip: Path | None = None,
+) -> OryxForConditionalGeneration:
+    """Train the reader, its tower from the SigLIP in the folder ``siglip`` (default: trained from nothing first).
+
+    Resumes from checkpoints in ``folder``. Several processes (accelerate) share every batch; the first of them writes.
+
+    Writes ``video_reader.safetensors`` with its curve and manifest (``video_reader.json``).
+    """
+    first = 0 if siglip is not None else r.shapes.siglip_steps
+    total = first + sum(r.steps)
+    if siglip is None:
+        start, _ = train_siglip(r.shapes, seed, folder, lambda done, _: progress(done, total))
+    else:
+        start = load_siglip(r.shapes, siglip)
+    torch.manual_seed(seed)
+    model = build_video_reader(r)
+    drawn = InTurns(partial(draw_batch, r, seed, bank), sum(r.steps), helper=False)  # a helper would copy the bank
+    model.vision_tower = vit_from_siglip(start.vision_model, r.shapes.position_grid)
+
+    def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
+        batch = drawn(step)
+        frames, device = bank.frames if batch.frames is None else batch.frames, next(model.parameters()).device
+
+        def batch_of(chosen: list[int]) -> dict[str, Tensor]:
+            inputs = reader_inputs(frames, [batch.clips[i] for i in chosen], batch.side, r.shapes.patch)
+            return {name: value.to(device) for name, value in inputs.items()}
+
+        # visuals of a batch are of one length, so only the text tells samples apart
+        lengths = [len(clip.question) + len(clip.answer) for clip in batch.clips]
+        return batch_loss(model, lengths, [clip.answer for clip in batch.clips], batch_of)
+
+    plan = TrainPlan(sum(r.steps), r.rate)
+    curve = train(model, loss_of, plan, folder / "video_reader.pt", lambda done, _: progress(first + done, total))
+    if not PartialState().is_main_process:
+        return model
+    manifest = {
+        "command": f"python -m workbook.stages.video_reader --scale {r.scale} --seed {seed} --folder FOLDER"
+        + ("" if siglip is None else " --siglip oryx/weights/nano"),
+        "seed": seed,
+        "siglip": "trained first, from nothing" if siglip is None else sha256_file(siglip / "siglip.safetensors"),
+        "recipe": asdict(r),
+        "sha256": save_weights(folder / "video_reader.safetensors", model),
+        "torch": torch.__version__,
+        "curve": curve,
+    }
+    atomic_write_json(folder / "video_reader.json", manifest, indent=None)
+    return model
+
+
+def load_video_reader(r: VideoRecipe, folder: Path | None = None) -> OryxForConditionalGeneration:
+    """The reader of a scale from ``folder`` (default: as shipped), float32, in evaluation mode.
+
+    Raises MissingResource if none is there, CheckpointError if the file is damaged.
+    """
+    path = (folder or WEIGHTS / r.scale) / "video_reader.safetensors"
+    if not path.is_file():
+        raise MissingResource(f"no {path}; train it: python -m workbook.stages.video_reader --scale {r.scale}")
+    model = build_video_reader(r)
+    load_weights(path, model)
+    return model.eval()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line: train the reader of frames of a scale."""
+    parser = argparse.ArgumentParser(description="Train the reader of video frames of a scale from nothing.")
+    parser.add_argument("--scale", default="nano")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--siglip", type=Path, help="folder with siglip.safetensors; default: trained from nothing")
+    parsed = parser.parse_args(arguments)
+    torch.set_num_threads(parsed.threads)
+    r = video_recipe(parsed.scale)
+    bank = make_bank(parsed.folder / "bank", parsed.seed, r.size, shots=r.shots, pages=r.pages)
+
+    def show(done: int, total: int) -> None:
+        if done % 100 == 0:
+            print(f"step {done} of {total}", flush=True)
+
+    train_video_reader(r, parsed.seed, parsed.folder, bank, show, parsed.siglip)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""What every study shares: settings, shards, jobs, merging, verdicts, comparison with what is published.
+
+A study says which arms it has and how one arm is trained and asked (:meth:`Study.run_job`, in a worker process).
+All the rest is here, and needs no torch.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from oryx.errors import MissingResource, RunError, SettingsError
+from oryx.files import atomic_write_json, atomic_write_text
+from workbook.runs.jobs import Job
+from workbook.runs.seeds import run_seeds, seeds_of
+from workbook.runs.settings import StudySettings
+from workbook.runs.shards import run_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from oryx.evidence.verdicts import Hypothesis
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: rows, training curves, verdicts, and how it compares with the published run."""
+
+    folder: Path
+    rows: "pd.DataFrame"
+    curves: "pd.DataFrame"
+    verdicts: list[dict]
+    comparison: str
+
+    @property
+    def failed(self) -> int:
+        """How many items failed."""
+        return int(self.rows["error"].notna().sum())
+
+    def __repr__(self) -> str:
+        seeds = ", ".join(map(str, sorted(self.rows["seed"].unique())))
+        return f"{len(self.rows)} rows, seeds {seeds}, {self.failed} failed items, in {self.folder}"
+
+
+class Study(ABC):
+    """One study.
+
+    ``arm_order`` fixes colours and the order of tables, ``baseline`` is what arms are compared with, ``long_arms`` are
+    started first, ``tables`` are files of its own in the run's folder that are published too.
+    """
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    notebook: ClassVar[str] = ""
+    settings_class: ClassVar[type[StudySettings]]
+    arm_order: ClassVar[tuple[str, ...]]
+    baseline: ClassVar[str]
+    task_groups: ClassVar[dict[str, tuple[str, ...]]] = {}
+    needs_torch: ClassVar[bool] = True
+    long_arms: ClassVar[tuple[str, ...]] = ()
+    tables: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def arms(self, settings: StudySettings) -> list[str]:
+        """The arms of a run."""
+
+    @abstractmethod
+    def run_job(
+        self, settings: Any, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
+    ) -> None:
+        """Train and ask one arm, writing ``rows.jsonl`` (and ``curve.json``) in ``folder``; must be able to go on."""
+
+    def check(self, settings: Any) -> None:  # noqa: B027 (an empty default is meant)
+        """Raise, before any work, what would make this run fail later (missing weights, benchmarks, a GPU)."""
+
+    def prepare(self, settings: Any, seed: int) -> list[list[str]]:
+        """Jobs of a seed that must be finished before its arms start (shared weights trained from scratch).
+
+        A list of waves: the jobs of a wave run side by side, each wave waits for the one before it. None by default.
+        """
+        return []
+
+    def beside(self, settings: Any) -> list[str]:
+        """Jobs of a seed that are no arms and that no arm waits for, done while the arms are; they write no rows."""
+        return []
+
+    def processes(self, settings: Any, arm: str) -> int:
+        """How many processes do an arm together; each calls :meth:`run_job` and takes its part of the work."""
+        return 1
+
+    def hashes(self, settings: Any) -> dict[str, str]:
+        """``weights_hash`` and ``data_hash``: sha256 of what jobs read beside the settings. Jobs done from others are
+        laid aside and done anew."""
+        return {}
+
+    def describe(self, settings: Any) -> dict[str, Any]:
+        """What the manifest says beyond settings and hashes: dtype, attention and decoder backend, prompts in full."""
+        return {}
+
+    def hypotheses(self, settings: Any) -> "Sequence[Hypothesis] | None":
+        """What a run is judged by, if it is not what ``hypotheses.toml`` says of this study."""
+        return None
+
+    def plan(self, settings: Any) -> dict[str, Any]:
+        """What a run would do, for people to read."""
+        arms, seeds = self.arms(settings), list(settings.seeds)
+        jobs = [job for seed in seeds_of(self, settings) for job in seed.jobs]
+        done = sum(job.done and not job.outdated for job in jobs)
+        return {"arms": ", ".join(arms), "seeds": seeds, "jobs": f"{len(jobs)}, of which {done} are done"}
+
+    def settings(self, values: Mapping[str, Any] | None = None, **overrides: Any) -> StudySettings:
+        """Settings from a mapping or a notebook's ``globals()``; strict, see :mod:`workbook.runs.settings`."""
+        values = dict(values or {})
+        if "__name__" in values:
+            made = self.settings_class.from_notebook(values)
+            return made if not overrides else self.settings_class.from_mapping({**made.to_dict(), **overrides})
+        return self.settings_class.from_mapping({**values, **overrides})
+
+    def run_folder(self, settings: StudySettings) -> Path:
+        """Where a run of these settings lies; the published folder for ``source="published"``."""
+        if settings.source == "published":
+            return self.published_folder(settings)
+        return run_folder(settings.results, self.id, settings.scale, settings.settings_hash)
+
+    def published_folder(self, settings: StudySettings) -> Path:
+        """``results/<study>/<scale>``; settings away from the preset are named too: ``<scale>,<name>=<value>``."""
+        return Path(settings.results) / self.id / settings.variant
+
+    def published_rows(self, settings: StudySettings) -> "list[pd.DataFrame]":
+        """The rows of every published run of this study at this scale, the default run first."""
+        from oryx.evidence.rows import read_rows_xz
+
+        folder = Path(settings.results) / self.id
+        places = [folder / settings.scale, *sorted(folder.glob(f"{settings.scale},*"))]
+        files = [place / "rows.columns.jsonl.xz" for place in places]
+        return [read_rows_xz(file) for file in files if file.exists()]
+
+    def run(self, settings: Any) -> Run:
+        """Do what is missing of this run, then merge, judge and compare it; or read the published one.
+
+        Raises RunError if jobs failed (their rows and those of all others are kept), or a shard is in use.
+        """
+        if settings.source == "published":
+            return self._published(settings)
+        self.finish_seeds(settings)
+        return self.collect(settings)
+
+    def finish_seeds(self, settings: Any) -> None:
+        """Do what is missing of the seeds of a run, each in its own folder, without merging them.
+
+        Raises RunError if jobs failed or a shard is in use, SettingsError for ``source="published"``.
+        """
+        if settings.source == "published":
+            raise SettingsError("source: 'published' reads rows that are there, it has no jobs; use 'run'")
+        self.check(settings)
+        if failures := run_seeds(self, settings):
+            first = failures[0]
+            how = f"killed by signal {-first.code}" if first.code < 0 else f"exit code {first.code}"
+            raise RunError(
+                f"{len(failures)} job(s) failed, first {first.job.name} with {how}; finished rows are "
+                f"kept, the same command goes on. End of {first.job.folder / 'log.txt'}:\n{first.log}"
+            )
+
+    def collect(self, settings: Any) -> Run:
+        """Merge, judge and compare the finished seeds of a run; nothing is trained.
+
+        Raises RunError naming a seed that is not finished.
+        """
+        # here, not above: workers and most verbs need no frames and statistics, whose imports take half a second
+        from oryx.evidence.rows import read_rows
+        from oryx.evidence.stats import summary
+        from oryx.evidence.verdicts import judge
+
+        seeds = seeds_of(self, settings)
+        for seed in seeds:
+            if not seed.finished:
+                raise RunError(f"{seed.folder} is not finished with these settings, weights and data: run it first")
+        folder, jobs = self.run_folder(settings), [job for seed in seeds for job in seed.jobs]
+        for job in jobs:
+            job.check_rows()
+        rows, curves = read_rows([job.folder / "rows.jsonl" for job in jobs]), _curves(jobs)
+        verdicts = judge(rows, self.id, settings.scale, self.hypotheses(settings))
+        comparison = self._compare(settings, rows)
+        atomic_write_text(folder / "table.csv", summary(rows).to_csv(index=False))
+        atomic_write_text(folder / "curves.csv", curves.to_csv(index=False))
+        atomic_write_text(folder / "comparison.txt", comparison + "\n")
+        atomic_write_json(folder / "verdicts.json", verdicts)
+        run = Run(folder, rows, curves, verdicts, comparison)
+        self.draw(run, settings)
+        return run
+
+    def draw(self, run: Run, settings: Any) -> None:
+        """Write every figure of the study into the run's ``figures`` folder as png, svg and csv."""
+        from workbook.report.plots import save_figure
+
+        for name, (figure, frame) in self.figures(run, settings).items():
+            save_figure(figure, frame, run.folder / "figures", name)
+
+    def figures(self, run: Run, settings: Any) -> dict[str, tuple]:
+        """Name -> (matplotlib Figure, the DataFrame behind it)."""
+        from workbook.report import plots
+
+        arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
+        found = {
+            "score_by_task": plots.score_by_task(run.rows, arms, self.arm_order),
+            "score_against_tokens": plots.score_against_tokens(run.rows, arms, self.task_groups, self.arm_order),
+            "verdicts": plots.difference_forest(run.verdicts),
+        }
+        if "size_bin" in run.rows:
+            found["score_by_size"] = plots.score_by_size(run.rows, arms, self.task_groups, self.arm_order)
+        if len(run.curves):
+            found["training_curves"] = plots.training_curves(run.curves, self.arm_order)
+        return found
+
+    def _published(self, settings: Any) -> Run:
+        import pandas as pd
+
+        from oryx.evidence.rows import read_rows_xz
+
+        folder = self.published_folder(settings)
+        if not (folder / "rows.columns.jsonl.xz").exists():
+            raise MissingResource(f"nothing is published in {folder}; use source='run'")
+        rows = read_rows_xz(folder / "rows.columns.jsonl.xz")
+        verdicts = json.loads((folder / "verdicts.json").read_text())
+        return Run(folder, rows, pd.read_csv(folder / "curves.csv"), verdicts, "These are the published rows.")
+
+    def _compare(self, settings: Any, rows: "pd.DataFrame") -> str:
+        from oryx.evidence.compare import compare, say
+        from oryx.evidence.rows import read_rows_xz
+
+        published = self.published_folder(settings) / "rows.columns.jsonl.xz"
+        if not published.exists():
+            return f"Nothing is published for {self.id} at {settings.variant}: no comparison."
+        return say(compare(rows, read_rows_xz(published)))
+
+
+def _curves(jobs: list[Job]) -> "pd.DataFrame":
+    """Every job's training curve: arm, seed, step, loss, rate."""
+    import pandas as pd
+
+    points = []
+    for job in jobs:
+        if (job.folder / "curve.json").exists():
+            points += [
+                {"arm": job.arm, "seed": job.seed, **p} for p in json.loads((job.folder / "curve.json").read_text())
+            ]
+    return pd.DataFrame(points, columns=["arm", "seed", "step", "loss", "rate"])

@@ -1,0 +1,187 @@
+"""Arms and panels of the connector study, and what follows from the settings. No torch.
+
+``settings`` are those of :mod:`workbook.studies.compressor.study`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+from oryx.errors import InputError
+from oryx.grids import Grid, compressed_grid, video_token_count
+from workbook.data.stories import LENGTHS, QUESTIONS
+
+PATCH = 8
+"""Side of a patch of the small encoders in pixels."""
+
+FULL = 1
+"""The ratio at which every arm learned first; no arm compresses there."""
+
+CLIP_FRAMES = 8
+"""Frames of a real clip that are shown, evenly chosen and squeezed to the study's square."""
+
+STORY = 1
+"""Which short story the attention maps show."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One connector and how it is trained, from the start that all arms share.
+
+    ``connector``: its name in :data:`oryx.model.compressor.COMPRESSORS`. ``factor``: what it multiplies tokens by where
+    it does not compress. ``only``: the one ratio it trains on and is asked at; 0: all of the run. ``cold``: its
+    downsampler starts from random weights, all others start as an average or hold none. ``smaller``: it compresses
+    nothing and gets a smaller picture instead, of as many tokens. ``varied``: it also trains on several picture sizes
+    and numbers of frames. ``blind``:
+    it is trained and asked with nothing to see: every token of its frames is zero.
+    """
+
+    connector: str
+    factor: int = 2
+    only: int = 0
+    cold: bool = False
+    smaller: bool = False
+    varied: bool = False
+    blind: bool = False
+
+
+ARMS = {
+    "average": Arm("average", factor=1),
+    "average_x2": Arm("average_x2"),
+    "dynamic": Arm("dynamic"),
+    "dynamic_dwconv": Arm("dynamic_dwconv"),
+    "dynamic_dwconv_cold": Arm("dynamic_dwconv_cold", cold=True),
+    "dynamic_convmlp": Arm("dynamic_convmlp", cold=True),
+    "dynamic_bilinear": Arm("dynamic_bilinear"),
+    "dynamic_max": Arm("dynamic_max"),
+    "dynamic_value_output": Arm("dynamic_value_output"),
+    "mlp": Arm("mlp", factor=1, only=FULL),
+    "mlp_smaller": Arm("mlp", factor=1, smaller=True),
+    "average_only_4x": Arm("average", factor=1, only=4),
+    "average_only_16x": Arm("average", factor=1, only=16),
+    "dynamic_only_4x": Arm("dynamic", only=4),
+    "dynamic_only_16x": Arm("dynamic", only=16),
+    "blind": Arm("average", factor=1, blind=True),
+    "on_demand": Arm("dynamic", varied=True),
+}
+
+DEFAULT = ("average", "average_x2", "dynamic", "dynamic_dwconv")
+EVERY = tuple(name for name in ARMS if name != "on_demand")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The arms of a run, the ratios they train on and are asked at, and the side of their pictures in pixels."""
+
+    arms: tuple[str, ...]
+    ratios: tuple[int, ...] = (4, 16)
+    side: int = 32
+
+
+PANELS = {
+    "default": Panel(DEFAULT),
+    "arms": Panel(EVERY),
+    "ratios": Panel(DEFAULT, (4, 9, 16, 25), side=80),
+    "on_demand": Panel(("on_demand",), (4, 9, 16, 25)),
+}
+"""``ratios`` shows larger pictures: on a map of 10 x 10 tokens every side from 1 to 5 leaves another number of them,
+on 4 x 4 the sides 2 and 3 leave the same, and 4 and 5."""
+
+SIDES = (32, 48, 64, 96)
+"""Sides of the pictures that the ``varied`` arm learns with, in pixels."""
+
+FRAMES = (4, 8, 24)
+"""Frames of a long story that the ``varied`` arm is shown, evenly chosen; short ones are shown whole."""
+
+
+def region_side(ratio: int) -> int:
+    """k of the ratio k²; raises InputError for a number that is no square."""
+    side = isqrt(ratio)
+    if side * side != ratio:
+        raise InputError(f"ratios: expected squares (1, 4, 9, 16, 25), got {ratio}")
+    return side
+
+
+def arms_of(settings: Any) -> list[str]:
+    """The arms of a run, in the order of all tables and figures."""
+    chosen = settings.arms or PANELS[settings.panel].arms
+    return [arm for arm in ARMS if arm in chosen]
+
+
+def ratios_of(settings: Any, arm: str = "") -> tuple[int, ...]:
+    """The ratios of a run, or those an arm is trained on and asked at, the uncompressed one first."""
+    ratios = settings.ratios or PANELS[settings.panel].ratios
+    only = ARMS[arm].only if arm else 0
+    return (only,) if only else (FULL, *(ratio for ratio in ratios if ratio != FULL))
+
+
+def compressed_ratios(settings: Any, arm: str = "") -> list[int]:
+    """:func:`ratios_of` without the uncompressed one."""
+    return [ratio for ratio in ratios_of(settings, arm) if ratio != FULL]
+
+
+def picture_side(settings: Any) -> int:
+    """Side of the square pictures that the encoder gets, in pixels."""
+    return settings.side or PANELS[settings.panel].side
+
+
+def input_side(settings: Any, arm: str, ratio: int) -> int:
+    """Side of an arm's pictures at a ratio: smaller ones stand for compression where the arm has none."""
+    side = picture_side(settings)
+    return -(-side // PATCH // region_side(ratio)) * PATCH if ARMS[arm].smaller else side
+
+
+def sides_of(settings: Any) -> list[int]:
+    """Every side of pictures that some arm of a run is shown."""
+    found = {input_side(settings, arm, ratio) for arm in arms_of(settings) for ratio in ratios_of(settings, arm)}
+    if any(ARMS[arm].varied for arm in arms_of(settings)):
+        found |= set(SIDES)
+    return sorted({picture_side(settings), *found})
+
+
+def grid_of(side: int) -> Grid:
+    """Tokens of a square picture of ``side`` pixels, before compression."""
+    return side // PATCH, side // PATCH
+
+
+def story_tokens(frames: int, side: int, region: int) -> int:
+    """Visual tokens of a story of square pictures, their regions of ``region`` x ``region`` tokens compressed."""
+    return video_token_count(frames, compressed_grid(grid_of(side), region))
+
+
+def task(kind: str, ratio: int) -> str:
+    """Name of the row field ``task``."""
+    return f"{kind}_{ratio}x"
+
+
+def tasks(ratio: int, kinds: Sequence[str] = tuple(QUESTIONS)) -> list[str]:
+    """The tasks of a ratio."""
+    return [task(kind, ratio) for kind in kinds]
+
+
+def stories_asked(settings: Any) -> dict[str, int]:
+    """Name of a length -> how many held-out stories of it are asked about."""
+    return {length: getattr(settings, f"{length}_stories") for length in LENGTHS}
+
+
+def asked_lengths(arm: str, ratio: int) -> tuple[str, ...]:
+    """Lengths of the films an arm is asked about: uncompressed short ones are enough, where compressed ones follow."""
+    reference = ratio == FULL and ARMS[arm].only != FULL and not ARMS[arm].varied
+    return ("short",) if reference else tuple(LENGTHS)
+
+
+def trains_shared(settings: Any) -> bool:
+    """Whether a run trains its encoder itself instead of using the shipped one."""
+    return settings.from_scratch or settings.scale == "smoke"
+
+
+def recipe_scale(settings: Any) -> str:
+    """The scale whose encoder and reader a run uses."""
+    return settings.scale if trains_shared(settings) else "nano"
+
+
+def cache_folder(settings: Any) -> Path:
+    """Where video files and frame features are kept for all runs of a results folder."""
+    return Path(settings.results) / "runs" / "cache"

@@ -1,0 +1,96 @@
+"""Stories and frame features of the connector study: files written and encoded once, for all arms, seeds and runs."""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from oryx.eval.features import FrameCache, FrameTokens
+from oryx.model.compressor import NoCompressor
+from oryx.model.modeling import OryxForConditionalGeneration
+from workbook.data.stories import Story, make_story
+from workbook.data.story_bank import BankSizes, StoryBank, bank_parts, make_bank, write_part
+from workbook.runs.jobs import cores
+from workbook.runs.worker import die_with_parent
+from workbook.studies.compressor.arms import cache_folder, sides_of, stories_asked
+from workbook.studies.needle.videos import frame_cache
+
+
+def bank_sizes(settings: Any) -> BankSizes:
+    """The bank of a run."""
+    return BankSizes(settings.bank_signs, settings.bank_cards, settings.bank_paths, settings.bank_photos)
+
+
+def write_files(settings: Any, seed: int) -> None:
+    """Write the bank of a seed and all held-out stories, a file on each core; what is there stays."""
+    folder = cache_folder(settings)
+    with ProcessPoolExecutor(cores(), initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
+        sizes = bank_sizes(settings)
+        jobs = [pool.submit(write_part, folder / "stories", seed, sizes, part) for part in bank_parts(sizes)]
+        jobs += [pool.submit(stories, settings, length) for length in stories_asked(settings)]
+        for job in jobs:
+            job.result()
+
+
+def bank_of(settings: Any, seed: int) -> StoryBank:
+    """The bank of training frames of a seed."""
+    return make_bank(cache_folder(settings) / "stories", seed, bank_sizes(settings))
+
+
+def stories(settings: Any, length: str, count: int | None = None) -> list[Story]:
+    """The held-out stories of a length that are asked about, or the first ``count``."""
+    folder = cache_folder(settings) / "stories"
+    count = stories_asked(settings)[length] if count is None else count
+    return [make_story(folder, settings.split, length, index) for index in range(count)]
+
+
+class Features:
+    """Uncompressed tokens of video files at several picture sizes, from the cache of one frozen encoder.
+
+    ``model``: its tower is used, its connector is not. ``weights``: hash of the tower. ``blind``: all tokens are zero.
+    """
+
+    def __init__(self, settings: Any, model: OryxForConditionalGeneration, weights: str, blind: bool = False):
+        self.settings, self.model, self.weights, self.caches = settings, model, weights, {}
+        self.blind = blind
+
+    def cache(self, side: int) -> FrameCache:
+        """The cache for square pictures of ``side`` pixels."""
+        if side not in self.caches:
+            self.caches[side] = frame_cache(
+                cache_folder(self.settings), _Tower(self.model), 1, (side, side), self.weights
+            )
+        return self.caches[side]
+
+    def bank(self, bank: StoryBank, sides: Iterable[int]) -> dict[int, FrameTokens]:
+        """The bank's tokens by side of the pictures."""
+        return {side: self._shown(self.cache(side).joined(bank.files)) for side in sides}
+
+    def story(self, path: str | Path, side: int) -> FrameTokens:
+        """The tokens of a file."""
+        return self._shown(self.cache(side).encode(path))
+
+    def _shown(self, film: FrameTokens) -> FrameTokens:
+        return FrameTokens(torch.zeros_like(film.tokens), film.grid) if self.blind else film
+
+    def prepare(self, seed: int, progress: Callable[[int, int], None]) -> None:
+        """Encode everything that the arms of a run will ask for."""
+        bank, sides = bank_of(self.settings, seed), sides_of(self.settings)
+        files = [*bank.files]
+        for length in stories_asked(self.settings):
+            files += [story.path for story in stories(self.settings, length)]
+        for done, (side, path) in enumerate((side, path) for side in sides for path in files):
+            self.cache(side).encode(path)
+            progress(done + 1, len(sides) * len(files))
+
+
+class _Tower:
+    """What :class:`oryx.eval.features.FrameEncoder` needs of a model, without its connector: tokens as the
+    tower gives them."""
+
+    def __init__(self, model: OryxForConditionalGeneration):
+        self.vision_tower, self.projector, self.config = model.vision_tower, model.projector, model.config
+        self.compressor, self.device = NoCompressor(model.config), model.device

@@ -1,0 +1,116 @@
+"""The work of the connector study: its shared files, features and start, and one arm trained and asked.
+
+See :mod:`workbook.studies.compressor.study`, which says what is compared.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from oryx.evidence.store import RowWriter
+from oryx.files import atomic_write_json, sha256_file
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.train.checkpoints import load_weights, save_weights
+from workbook.stages.recipes import recipe
+from workbook.stages.shared import load_shared, train_shared
+from workbook.stages.stories import StoryPlan, train_stories, with_connector
+from workbook.studies.compressor.arms import (
+    ARMS,
+    FRAMES,
+    SIDES,
+    input_side,
+    picture_side,
+    ratios_of,
+    recipe_scale,
+    region_side,
+    trains_shared,
+)
+from workbook.studies.compressor.asking import Asker
+from workbook.studies.compressor.features import Features, bank_of, write_files
+from workbook.studies.compressor.probes import looks
+
+Progress = Callable[[str, int, int], None]
+START = "start.safetensors"
+
+
+def prepare(settings: Any, seed: int, folder: Path, encoder: Path, progress: Progress) -> None:
+    """Write and encode all films, then train the start that every arm of this seed shares: video, uncompressed.
+
+    ``encoder``: folder of OryxViT and reader; from scratch (and at smoke) they are trained there first.
+    """
+    if trains_shared(settings) and not (encoder / "manifest.json").is_file():
+        train_shared(recipe(recipe_scale(settings)), seed, encoder, lambda done, total: progress("train", done, total))
+    write_files(settings, seed)
+    model = _loaded(settings, encoder)
+    features = Features(settings, model, _tower_hash(encoder))
+    features.prepare(seed, lambda done, total: progress("encode", done, total))
+    side, bank = picture_side(settings), bank_of(settings, seed)
+    plan = StoryPlan(settings.start_steps, (1,), settings.tokens, settings.learning_rate)
+    curve = train_stories(
+        with_connector(model, "average_x2", seed), bank, features.bank(bank, [side]), {1: [side]}, plan, seed,
+        folder / "checkpoints" / "start.pt", lambda done, total: progress("train", done, total),
+    )  # fmt: skip
+    atomic_write_json(folder / "start_curve.json", curve, indent=None)
+    # float32: arms go on from exactly what was trained here
+    save_weights(folder / START, model, torch.float32)
+
+
+def run_arm(
+    settings: Any, arm: str, seed: int, folder: Path, shared: Path, encoder: Path, base: dict, progress: Progress
+) -> None:
+    """Train one arm from the start in ``shared`` and ask it; goes on from checkpoint and rows in ``folder``."""
+    spec = ARMS[arm]
+    model = _loaded(settings, encoder)
+    features = Features(settings, model, _tower_hash(encoder), spec.blind)
+    with_connector(model, "average_x2", seed)
+    load_weights(shared / START, model)
+    with_connector(model, spec.connector, seed, spec.factor)
+    bank, plan = bank_of(settings, seed), story_plan(settings, arm)
+    sources = sources_of(settings, arm)
+    with RowWriter(folder / "rows.jsonl") as writer:
+        asker = Asker(settings, arm, model.eval(), features, writer, base)
+        asker.measure_shift("start")
+        curve = train_stories(
+            model, bank, features.bank(bank, sorted({side for sides in sources.values() for side in sides})), sources,
+            plan, seed, folder / "checkpoints" / "arm.pt", lambda done, total: progress("train", done, total),
+            compresses=not spec.smaller,
+        )  # fmt: skip
+        atomic_write_json(folder / "curve.json", curve, indent=None)
+        asker.measure_shift("trained")
+        asker.ask_all(progress)
+    described = {
+        "connector_parameters": connector_parameters(settings, arm, model),
+        **looks(settings, arm, model, features),
+    }
+    atomic_write_json(folder / "looks.json", described, indent=None)
+
+
+def story_plan(settings: Any, arm: str) -> StoryPlan:
+    """What an arm trains on."""
+    sides = tuple(region_side(ratio) for ratio in ratios_of(settings, arm))
+    frames = FRAMES if ARMS[arm].varied else ()
+    return StoryPlan(settings.train_steps, sides, settings.tokens, settings.learning_rate, frames=frames)
+
+
+def sources_of(settings: Any, arm: str) -> dict[int, list[int]]:
+    """Region side -> sides of the pictures that an arm learns with."""
+    varied = list(SIDES) if ARMS[arm].varied else []
+    return {region_side(ratio): varied or [input_side(settings, arm, ratio)] for ratio in ratios_of(settings, arm)}
+
+
+def connector_parameters(settings: Any, arm: str, model: OryxForConditionalGeneration) -> int:
+    """Parameters of the connector that take part at the ratios of an arm."""
+    unused = {2, 3, 4, 5} - {region_side(ratio) for ratio in ratios_of(settings, arm)}
+    named = model.compressor.named_parameters()
+    return sum(p.numel() for name, p in named if not any(part == str(k) for part in name.split(".") for k in unused))
+
+
+def _loaded(settings: Any, encoder: Path) -> OryxForConditionalGeneration:
+    model = load_shared(recipe(recipe_scale(settings)), encoder)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _tower_hash(encoder: Path) -> str:
+    return sha256_file(encoder / "oryxvit.safetensors")[:16]

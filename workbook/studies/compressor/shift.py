@@ -1,0 +1,96 @@
+"""How far a connector's tokens are from those it passes on uncompressed: the reason that the paper gives, measured.
+
+The paper: average pooling inside the compressor is best "because having no parameters keeps the feature distribution".
+Every measure here compares compressed tokens with the same arm's *uncompressed* tokens (what its projector sees at 1x),
+never with their mean, which average pooling would match by construction.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from oryx.eval.features import FrameTokens
+from oryx.grids import Grid
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Compressed against uncompressed tokens of one film.
+
+    Attributes:
+        cka: linear centred kernel alignment, 0 to 1; every uncompressed token is paired with its region's token.
+        mean: distance of the means, in standard deviations of a whole uncompressed token.
+        variance: total variance over that of the uncompressed tokens.
+        rank: effective rank (the exponential of the spectrum's entropy) of the compressed tokens.
+        full_rank: that of the uncompressed tokens.
+    """
+
+    cka: float
+    mean: float
+    variance: float
+    rank: float
+    full_rank: float
+
+
+@torch.inference_mode()
+def shift(connector: nn.Module, film: FrameTokens, side: int) -> Shift:
+    """Measure ``connector`` at a region side on the uncompressed tokens of a film."""
+    tokens = film.tokens.float()
+    full, _ = connector(tokens, film.grid, 1)
+    small, grid = connector(tokens, film.grid, side)
+    paired = small[:, region_of_token(film.grid, grid, side)]
+    x, y, s = (t.flatten(0, 1).double() for t in (full, paired, small))
+    spread = x.var(0, correction=0).sum()
+    return Shift(
+        cka=linear_cka(x, y),
+        mean=float((s.mean(0) - x.mean(0)).norm() / spread.sqrt()),
+        variance=float(s.var(0, correction=0).sum() / spread),
+        rank=effective_rank(s),
+        full_rank=effective_rank(x),
+    )
+
+
+def region_of_token(grid: Grid, compressed: Grid, side: int) -> Tensor:
+    """For every token of a map its region's number, (h * w,)."""
+    rows, columns = torch.arange(grid[0]) // side, torch.arange(grid[1]) // side
+    return (rows[:, None] * compressed[1] + columns[None, :]).flatten()
+
+
+def linear_cka(x: Tensor, y: Tensor) -> float:
+    """Linear centred kernel alignment of paired samples (n, p) and (n, q); 1 for a rotation or scaling (Kornblith et
+    al., arXiv:1905.00414). 0 if either does not vary."""
+    x, y = x - x.mean(0), y - y.mean(0)
+    scale = (x.T @ x).norm() * (y.T @ y).norm()
+    return float((y.T @ x).square().sum() / scale) if scale > 0 else 0.0
+
+
+def effective_rank(x: Tensor) -> float:
+    """Exponential of the entropy of the covariance's spectrum, of samples (n, p); 1 for a line, p for a ball."""
+    x = x - x.mean(0)
+    spectrum = torch.linalg.eigvalsh(x.T @ x).clamp(min=0)
+    if spectrum.sum() <= 0:
+        return 1.0
+    share = spectrum / spectrum.sum()
+    return float(torch.special.entr(share).sum().exp())
+
+
+@torch.inference_mode()
+def attention_map(connector: nn.Module, film: FrameTokens, side: int) -> Tensor:
+    """Where regional attention looks: each token's weight over the uniform one, (T, h, w); 1 means as pooling does.
+
+    ``connector``: a :class:`oryx.model.compressor.DynamicCompressor`.
+    """
+    from oryx.model.compressor import region_means, regions
+
+    tokens, (height, width) = film.tokens.float(), film.grid
+    values, present = regions(tokens, film.grid, side)
+    query = connector.vlm_query_projector(region_means(tokens, film.grid, side))
+    logits = connector.key_logits(query, values) * connector.dim**-0.5
+    count = torch.full((values.shape[1], 1), side * side)
+    if present is not None:
+        logits, count = logits.masked_fill(~present, -torch.inf), present.sum(1, keepdim=True)
+    weights = logits.softmax(-1) * count
+    rows, columns = -(-height // side), -(-width // side)
+    maps = weights.view(-1, rows, columns, side, side).transpose(2, 3).reshape(-1, rows * side, columns * side)
+    return maps[:, :height, :width]

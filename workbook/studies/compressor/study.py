@@ -1,0 +1,238 @@
+"""Study 3: does the dynamic compressor beat a plain connector, is average pooling best inside it, and for its reason?
+
+Paper claim (H3a, H3b): on video the dynamic compressor beats an MLP; inside it average pooling beats learned
+downsampling, "because having no parameters keeps the feature distribution". Benchmarks, data and sizes of the paper's
+ablation are not public ("not found"), and there is no code for any other arm; ours are in
+``oryx/model/connectors.py``, data in ``workbook/data/stories.py``, fixed before any report run.
+
+At nano all arms start from one shipped encoder, which stays frozen, and from one projector and language model per seed
+that learned the films uncompressed; then each trains connector, projector and language model on the same films at
+mixed ratios. Arms differ in the connector alone.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from oryx.errors import InputError, MissingResource
+from workbook.data.corpora import data_hash
+from workbook.data.stories import COARSE, FINE, LENGTHS, QUESTIONS
+from workbook.runs.settings import StudySettings, setting
+from workbook.stages import shipped
+from workbook.studies.base import Run, Study
+from workbook.studies.compressor.arms import (
+    ARMS,
+    PANELS,
+    PATCH,
+    arms_of,
+    picture_side,
+    ratios_of,
+    region_side,
+    tasks,
+    trains_shared,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHARED = "shared"
+CORPORA = ("fonts", "icons", "photos", "clipart")
+WEIGHTS = shipped.WEIGHTS / "nano"
+SECONDS_A_STEP, SECONDS_TO_ASK, SECONDS_TO_PREPARE = 0.12, 25, 60
+"""Measured on the machine that the published run was made on; for ``plan`` alone."""
+
+
+@dataclass(frozen=True)
+class Settings(StudySettings):
+    """What a run of this study depends on."""
+
+    hashed_as: ClassVar[str] = "oryx.studies.pooling_vs_dynamic_compression"
+
+    panel: Literal[tuple(PANELS)] = setting(
+        "default", "default: four arms; arms: every arm; ratios: sides 1 to 5; on_demand: ratio x resolution x frames"
+    )
+    arms: tuple[Literal[tuple(ARMS)], ...] = setting((), "arms to train and ask; none: the panel's")
+    ratios: tuple[int, ...] = setting((), "compression ratios beside 1; none: the panel's", least=1)
+    side: int = setting(0, "side of the pictures in pixels, a multiple of 8; 0: the panel's", least=0)
+    split: Literal["dev", "report"] = setting("report", "held-out films: dev (seeds from 100) or report (seeds 0 to 4)")
+    short_stories: int = setting(80, "held-out films of 8 frames", least=1)
+    long_stories: int = setting(48, "held-out films of 24 frames", least=1)
+    on_demand_stories: int = setting(24, "films of each further cell of the on-demand panel", least=1)
+    start_steps: int = setting(900, "steps of the start that all arms share, uncompressed", least=1)
+    train_steps: int = setting(1000, "steps of every arm at its ratios", least=1)
+    tokens: int = setting(1600, "tokens of a training step, text included, about", least=100)
+    learning_rate: float = setting(1e-3, "peak learning rate")
+    bank_signs: int = setting(1500, "signs of each colour to train on", least=1)
+    bank_cards: int = setting(60, "other cards of each colour to train on", least=1)
+    bank_paths: int = setting(150, "moving icons of each direction to train on", least=1)
+    bank_photos: int = setting(170, "photographs to train on", least=1)
+
+    presets: ClassVar[dict[str, dict]] = {
+        "smoke": {
+            "arms": ("average", "dynamic", "dynamic_dwconv", "mlp_smaller"),
+            "short_stories": 3,
+            "long_stories": 2,
+            "on_demand_stories": 2,
+            "start_steps": 2,
+            "train_steps": 3,
+            "tokens": 300,
+            "bank_signs": 4,
+            "bank_cards": 2,
+            "bank_paths": 2,
+            "bank_photos": 3,
+        },
+        "small": {"tokens": 16384, "train_steps": 10000, "start_steps": 3000},
+    }
+
+
+class PoolingVsDynamicCompression(Study):
+    """Arms, items and rows of the study; statistics are shared with the other studies."""
+
+    id = "pooling_vs_dynamic_compression"
+    title = "Pooling against dynamic compression"
+    notebook = "03_pooling_vs_dynamic_compression.ipynb"
+    settings_class = Settings
+    arm_order = tuple(ARMS)
+    baseline = "dynamic"
+    long_arms: ClassVar[tuple[str, ...]] = ("mlp", "on_demand")
+    task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"fine": FINE, "coarse": COARSE}
+
+    def arms(self, settings: Settings) -> list[str]:
+        """The arms of a run, in the order of all tables and figures."""
+        return arms_of(settings)
+
+    def check(self, settings: Settings) -> None:
+        """Raises MissingResource, CheckpointError or InputError before any work if this run cannot be done."""
+        for ratio in settings.ratios:
+            if region_side(ratio) > 5:
+                raise InputError(f"ratios: learned connectors have kernels up to 25x, got {ratio}")
+        if settings.side % PATCH or not 16 <= picture_side(settings) <= 96:
+            raise InputError(f"side: expected a multiple of {PATCH} from 16 to 96 pixels, got {settings.side}")
+        asked = set(ratios_of(settings))
+        if wrong := [arm for arm in arms_of(settings) if not {ARMS[arm].only or 1} <= asked]:
+            raise InputError(f"arms: {', '.join(wrong)} train at a ratio that this run does not have: {sorted(asked)}")
+        if settings.scale == "paper":
+            raise MissingResource(
+                "scale 'paper': no released weights hold another connector than the dynamic compressor, so there is "
+                "nothing to compare without training; use scale small or nano"
+            )
+        if settings.scale == "small" and not settings.from_scratch:
+            raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
+        if not trains_shared(settings):
+            shipped.check_shared(WEIGHTS)
+
+    def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
+        """Each seed first writes and encodes its films and trains the start that its arms share."""
+        return [[SHARED]]
+
+    def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
+        """What the numbers rest on beside the settings: the encoder and reader, and the shipped data."""
+        if trains_shared(settings) and shared is None:
+            return {"weights_hash": "trained by this run", "data_hash": data_hash(CORPORA)}
+        return {"weights_hash": shipped.shared_hash(shared or WEIGHTS), "data_hash": data_hash(CORPORA)}
+
+    def describe(self, settings: Settings) -> dict:
+        """Precision, attention, decoding and the prompts in full."""
+        return {
+            "dtype": "float32, frame features kept in float16",
+            "attention": "sdpa",
+            "decoder": "auto: decord, PyAV where decord reads wrongly",
+            "prompt": "<visual>QUESTION\\n",
+            "questions": QUESTIONS,
+        }
+
+    def plan(self, settings: Settings) -> dict:
+        """Arms, steps and what they cost; minutes are those of the machine that the published run was made on."""
+        arms = self.arms(settings)
+        steps = settings.start_steps + len(arms) * settings.train_steps
+        seconds = steps * SECONDS_A_STEP + len(arms) * SECONDS_TO_ASK + SECONDS_TO_PREPARE
+        return {
+            **super().plan(settings),
+            "ratios": ", ".join(f"{ratio}x" for ratio in ratios_of(settings)),
+            "training steps": steps * len(settings.seeds),
+            "CPU minutes, about": round(seconds * len(settings.seeds) / 60, 1),
+            "disk, MB, about": 250 + (220 + 25 * len(arms)) * len(settings.seeds),
+        }
+
+    def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
+        """Scores by task and ratio, the shift of features, where attention looks, tokens and cost, verdicts."""
+        from workbook.report import plots
+        from workbook.studies.compressor import on_demand
+        from workbook.studies.compressor import pictures as pooling_pictures
+        from workbook.studies.compressor import plots as pooling_plots
+
+        arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
+        ratios = [ratio for ratio in ratios_of(settings) if ratio in set(run.rows["ratio"])]
+        found = {
+            "score_by_ratio": pooling_plots.score_by_ratio(run.rows, arms, ratios, self.task_groups, self.arm_order),
+            "score_by_task": pooling_plots.score_by_kind(run.rows, arms, ratios, self.arm_order),
+            "shift": pooling_plots.shift_figure(run.rows, arms, self.arm_order),
+            "training_curves": plots.training_curves(run.curves, self.arm_order),
+            "verdicts": plots.difference_forest(run.verdicts),
+        }
+        maps = looks_of(run)["maps"]
+        if len(maps):
+            found["attention"] = pooling_pictures.attention_figure(settings, maps)
+        if "on_demand" in arms:
+            found["on_demand"] = on_demand.on_demand_figure(run.rows)
+        return found
+
+    def draw(self, run: Run, settings: Settings) -> None:
+        """Also writes ``clip_answers.csv`` and ``connectors.csv``: what the figures do not show."""
+        from oryx.files import atomic_write_text
+
+        super().draw(run, settings)
+        found = looks_of(run)
+        for name in ("answers", "connectors"):
+            atomic_write_text(run.folder / "figures" / f"{name}.csv", found[name].to_csv(index=False))
+
+    def run_job(
+        self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
+    ) -> None:
+        """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
+        from workbook.studies.compressor import jobs as pooling_jobs
+
+        shared = folder.parent / SHARED
+        encoder = shared if trains_shared(settings) else WEIGHTS
+        if arm == SHARED:
+            return pooling_jobs.prepare(settings, seed, folder, encoder, progress)
+        base = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
+        base |= self.hashes(settings, encoder)
+        return pooling_jobs.run_arm(settings, arm, seed, folder, shared, encoder, base, progress)
+
+
+def looks_of(run: Run) -> "dict[str, pd.DataFrame]":
+    """What arms left beside their rows, in a run's folders or its published files.
+
+    Attention ``maps`` (arm dynamic, first seed), ``answers`` about the real clips (first seed), and ``connectors``:
+    what each arm's connector is, starts from, and how many parameters it has.
+    """
+    import pandas as pd  # here, not above: workers need no frames
+
+    from workbook.studies.compressor.pictures import long_maps
+
+    if not (folders := sorted(run.folder.glob("seed-*/arms/*/looks.json"))):
+        names = {"maps": "attention", "answers": "answers", "connectors": "connectors"}
+        files = {name: run.folder / "figures" / f"{file}.csv" for name, file in names.items()}
+        found = {name: pd.read_csv(file) if file.is_file() else pd.DataFrame() for name, file in files.items()}
+        return {**found, "maps": long_maps(found["maps"]) if len(found["maps"]) else found["maps"]}
+    first = min(int(path.parts[-4].removeprefix("seed-")) for path in folders)
+    maps, answers, connectors = [], [], []
+    for path in (p for p in folders if p.parts[-4] == f"seed-{first}"):
+        arm, found = path.parts[-2], json.loads(path.read_text())
+        spec = ARMS[arm]
+        start = "random" if spec.cold else "average" if "dwconv" in arm else "no weights, or as the paper's"
+        facts = {"connector": spec.connector, "downsampler starts from": start, "projector scaled by": 2 / spec.factor}
+        own = run.curves[run.curves["arm"] == arm]
+        first_loss = own.loc[own["step"] == own["step"].min(), "loss"].mean()
+        facts |= {"parameters": found["connector_parameters"], "loss of the first steps": round(first_loss, 3)}
+        connectors.append({"arm": arm, **facts})
+        answers += [{"arm": arm, **line} for line in found["answers"]]
+        if arm in ("dynamic", "on_demand"):
+            maps += found["maps"]
+    return {"maps": pd.DataFrame(maps), "answers": pd.DataFrame(answers), "connectors": pd.DataFrame(connectors)}
+
+
+__all__ = ["COARSE", "FINE", "LENGTHS", "PoolingVsDynamicCompression", "Settings", "looks_of", "tasks"]

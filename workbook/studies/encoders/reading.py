@@ -1,0 +1,146 @@
+"""Two looks that read an encoder linearly: a picture's caption from its pooled features, a digit from single patches.
+
+Every encoder gets the same kind of map, a ridge regression fitted on the training split, because only SigLIP has a head
+of its own; a nonlinear one would measure itself. Both looks are made at SigLIP's fixed square and at native size.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import SiglipModel
+
+from oryx.evidence.stats import wilson
+from oryx.model.vit import OryxViT
+from oryx.processing.resolution import Resolution
+from workbook.data.digit_maps import NO_DIGIT, DigitMap, draw_digits
+from workbook.data.items import draw_item, generator
+from workbook.data.pictures import PictureSizes
+from workbook.data.text_tasks import split_fonts
+from workbook.stages.drawing import CAPTION_LENGTH
+from workbook.stages.recipes import Recipe
+from workbook.stages.shared import caption_ids, square_pixels
+from workbook.studies.encoders.features import ENCODE_BATCH, feature_maps, mean_of, pooled
+from workbook.studies.encoders.linear_maps import fit_ridge
+
+PAIRS = {"number": 0.24, "word": 0.36, "icon-title": 0.25, "clipart-title": 0.15}
+"""What the maps to captions are fitted on: the mixture of the later part of SigLIP's own training."""
+
+FAMILIES = {
+    "words": ("word",),
+    "numbers": ("number",),
+    "icons": ("icon-restyled",),
+    "new concepts": ("icon-title", "clipart-title"),
+}
+"""Family of held-out captions -> tasks. Words and icons: known captions in new fonts and a new drawing style; numbers:
+mostly new, in new fonts; new concepts: titles that no part of training saw."""
+
+DIGITS = 10
+
+
+def input_sizes(r: Recipe) -> dict[str, Resolution]:
+    """``fixed``: SigLIP's square, the shape lost; ``native``: the picture's own size."""
+    return {"fixed": Resolution("squash", r.side), "native": Resolution()}
+
+
+def _draw(rng, tasks: Sequence[str], weights, split: str, count: int, sizes: PictureSizes):
+    """``count`` times a caption, as the text tower sees it, and a picture of it."""
+    items = (draw_item(rng, tasks[i], split, sizes, "pair") for i in rng.choice(len(tasks), count, p=weights))
+    return [(item.answer.encode()[:CAPTION_LENGTH], item.picture) for item in items]
+
+
+@torch.inference_mode()
+def caption_embeddings(siglip: SiglipModel, captions: Sequence[bytes]) -> Tensor:
+    """(n, C), of unit length, by SigLIP's text tower."""
+    found = siglip.get_text_features(input_ids=caption_ids(captions).to(siglip.device)).pooler_output
+    return torch.nn.functional.normalize(found.float().cpu(), dim=-1)
+
+
+@torch.inference_mode()
+def own_head(siglip: SiglipModel, pictures: Sequence[Image.Image]) -> Tensor:
+    """(n, C), SigLIP's own embeddings of square pictures of its size."""
+    parts = square_pixels(pictures).to(siglip.device).split(ENCODE_BATCH)
+    return torch.cat([siglip.get_image_features(pixel_values=part).pooler_output.float().cpu() for part in parts])
+
+
+def ranked(pictures: Tensor, captions: Tensor) -> dict[str, dict]:
+    """How each picture's own caption (same row) ranks among all by inner product: two looks.
+
+    ``retrieval``: the share ranked first, with Wilson's interval; ``retrieval rank``: the mean share of the other
+    captions that rank behind (ties half), which tells encoders apart where hardly any caption comes first.
+    """
+    fit, count = pictures.double() @ captions.double().T, len(captions)
+    own = fit.diagonal()[:, None]
+    behind, tied = (fit < own).sum(1), (fit == own).sum(1) - 1
+    right = int((behind == count - 1).sum())
+    low, high = wilson(right, count)
+    return {
+        "retrieval": {"value": right / count, "low": low, "high": high, "n": count, "chance": 1 / count},
+        "retrieval rank": {**mean_of(((behind + tied / 2) / (count - 1)).numpy()), "chance": 0.5},
+    }
+
+
+def retrieval(towers: Mapping[str, OryxViT], siglip: SiglipModel, r: Recipe, split: str, items: int) -> list[dict]:
+    """Caption by image among the different captions of ``items`` draws of a family; a finite family gives fewer.
+
+    Records of two looks (:func:`ranked`): ``x`` the family, ``input`` fixed or native, ``reader`` "linear" or (SigLIP
+    only, fixed) "own head".
+    """
+    sizes, records = r.phases[0].sizes, []
+    pairs = _draw(generator("look pairs", "train"), tuple(PAIRS), tuple(PAIRS.values()), "train", 8 * items, sizes)
+    wanted = caption_embeddings(siglip, [caption for caption, _ in pairs])
+    tests = {
+        f: dict(_draw(generator("look", split, f), tasks, None, split, items, sizes)) for f, tasks in FAMILIES.items()
+    }
+    captions = {family: caption_embeddings(siglip, list(found)) for family, found in tests.items()}
+    for size, resolution in input_sizes(r).items():
+        train = [resolution.apply(picture, r.patch) for _, picture in pairs]
+        shown = {f: [resolution.apply(p, r.patch) for p in found.values()] for f, found in tests.items()}
+        readers = [("siglip", "own head", partial(own_head, siglip))] if size == "fixed" else []
+        for name, tower in towers.items():
+            read = fit_ridge(pooled(tower, train), wanted)
+            readers.append((name, "linear", lambda pictures, tower=tower, read=read: read(pooled(tower, pictures))))
+        for name, reader, embed in readers:
+            for family, pictures in shown.items():
+                described = {"encoder": name, "reader": reader, "input": size, "x": family}
+                for kind, found in ranked(embed(pictures), captions[family]).items():
+                    records.append({"look": kind, **described, **found})
+    return records
+
+
+def _patches(tower: OryxViT, maps: Sequence[DigitMap], resolution: Resolution) -> tuple[Tensor, np.ndarray, np.ndarray]:
+    """Features of all patches that show a digit, (n, C), which digit, and of which picture."""
+    patch = tower.config.patch_size
+    pictures = [resolution.apply(drawn.picture, patch) for drawn in maps]
+    labels = [d.labels((p.height, p.width), patch).ravel() for d, p in zip(maps, pictures, strict=True)]
+    label, shown = np.concatenate(labels), np.concatenate(labels) != NO_DIGIT
+    picture = np.repeat(np.arange(len(maps)), [len(one) for one in labels])
+    features = torch.cat(feature_maps(tower, pictures))
+    return features[torch.from_numpy(shown)], label[shown], picture[shown]
+
+
+def patch_reading(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: int) -> list[dict]:
+    """Which digit a patch shows, from its feature alone: share of right patches in ``items`` held-out pictures.
+
+    A patch shows at most a part of a digit, so this asks what attention has brought there. Pictures as the study's
+    (areas S²/4 to 4 S²); squeezed into the fixed square, large ones have smaller digits and fewer patches that show
+    one. Records: ``x`` fixed or native, ``chance`` the most frequent digit's share, interval clustered by picture.
+    """
+    sizes = PictureSizes(side=r.side, patch=r.patch, max_tokens=4 * (r.side // r.patch) ** 2)
+    drawn = {
+        part: [draw_digits(generator("digit map", part, i), sizes, split_fonts(part)) for i in range(count)]
+        for part, count in (("train", 4 * items), (split, items))
+    }
+    records = []
+    for size, resolution in input_sizes(r).items():
+        for name, tower in towers.items():
+            x, label, _ = _patches(tower, drawn["train"], resolution)
+            read = fit_ridge(x, torch.nn.functional.one_hot(torch.from_numpy(label), DIGITS))
+            x, label, picture = _patches(tower, drawn[split], resolution)
+            right = read(x).argmax(1).numpy() == label
+            chance = float(np.bincount(label).max() / len(label))
+            records.append({"encoder": name, "x": size, **mean_of(right, picture), "chance": chance})
+    return [{"look": "patch reading", **record} for record in records]

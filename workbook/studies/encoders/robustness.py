@@ -1,0 +1,142 @@
+"""Two looks at what an encoder does as a picture changes size and shape: how alike its features stay, how far it looks.
+
+The pictures are held-out icons, clip art and photographs, each of another title: they can be made out at every size
+shown here, which text cannot.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from oryx.evidence.stats import wilson
+from oryx.grids import Grid, cumulative_lengths, token_count
+from oryx.model.attention import Segments
+from oryx.model.vit import OryxViT
+from oryx.train.batches import to_patches
+from workbook.data.items import generator
+from workbook.data.object_tasks import draw_object
+from workbook.stages.recipes import Recipe
+from workbook.studies.encoders.features import mean_of, pooled
+
+TASKS = ("icon-title", "clipart-title", "photo")
+AREAS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Areas in S²; sides are rounded to whole patches and records hold the area that results."""
+
+ASPECTS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+DISTANCE_AREAS = (0.25, 1.0, 4.0)
+
+
+def object_pictures(r: Recipe, split: str, draws: int) -> list[Image.Image]:
+    """Squares of 2S x 2S, from ``draws`` draws: objects of different titles, so there may be fewer."""
+    found: dict[str, Image.Image] = {}
+    for i in range(draws):
+        drawn, title = draw_object(generator("look", split, "object", i), TASKS[i % 3], (2 * r.side, 2 * r.side), split)
+        found.setdefault(title, drawn.picture)
+    return list(found.values())
+
+
+def area_grids(cells: int, areas: Sequence[float] = AREAS) -> list[Grid]:
+    """Square grids of about ``area`` times ``cells``² patches each."""
+    sides = [max(1, round(cells * area**0.5)) for area in areas]
+    return [(side, side) for side in sides]
+
+
+def aspect_grids(cells: int) -> list[Grid]:
+    """Grids of about ``cells``² patches, each about ASPECTS times as wide as high; equal ones come once."""
+    found = []
+    for aspect in ASPECTS:
+        shapes = ((rows, round(rows * aspect)) for rows in range(1, cells + 1))
+        found.append(min(shapes, key=lambda grid: abs(np.log(grid[0] * grid[1] / cells**2))))
+    return list(dict.fromkeys(found))
+
+
+def resized(picture: Image.Image, grid: Grid, patch: int) -> Image.Image:
+    """The picture stretched to ``grid`` (rows, columns) patches."""
+    return picture.resize((grid[1] * patch, grid[0] * patch), Image.Resampling.BICUBIC)
+
+
+def robustness(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: int) -> list[dict]:
+    """How much pooled features of a picture at another size or shape resemble those at S x S, the trained size.
+
+    Two looks over areas and two over aspect ratios (stretched at about the same area; every second picture upright):
+    ``similarity``, the cosine, and ``match``, the share of pictures whose nearest neighbour at S x S is themselves. The
+    mean feature at S x S is taken off first: all pictures share it, and with it every cosine is near 1. It is the same
+    mean at all sizes, so a shift of all features counts as a change. ``floor``: the cosine of different pictures.
+    High similarity alone is no merit: an encoder that keeps little of a picture is steady easily; hence the match.
+    """
+    cells, pictures = r.side // r.patch, object_pictures(r, split, items)
+    records = []
+    for name, tower in towers.items():
+        trained = pooled(tower, [resized(p, (cells, cells), r.patch) for p in pictures])
+        centre = trained.mean(0)
+        trained = torch.nn.functional.normalize(trained - centre, dim=-1)
+        for kind, grids in (("area", area_grids(cells)), ("aspect", aspect_grids(cells))):
+            for grid in grids:
+                shapes = [grid[::-1] if i % 2 else grid for i in range(len(pictures))]
+                shown = [resized(p, shape, r.patch) for p, shape in zip(pictures, shapes, strict=True)]
+                cosine = torch.nn.functional.normalize(pooled(tower, shown) - centre, dim=-1) @ trained.T
+                x = token_count([grid]) / cells**2 if kind == "area" else grid[1] / grid[0]
+                records += _similarity(cosine, {"encoder": name, "x": x, "grid": list(grid)}, kind)
+    return records
+
+
+def _similarity(cosine: Tensor, described: dict, kind: str) -> list[dict]:
+    count = len(cosine)
+    floor = float((cosine.sum() - cosine.diagonal().sum()) / (count * (count - 1)))
+    right = int((cosine.argmax(1) == torch.arange(count)).sum())
+    low, high = wilson(right, count)
+    match = {"value": right / count, "low": low, "high": high, "n": count, "chance": 1 / count}
+    return [
+        {"look": f"similarity by {kind}", **described, **mean_of(cosine.diagonal().numpy()), "floor": floor},
+        {"look": f"match by {kind}", **described, **match},
+    ]
+
+
+@torch.inference_mode()
+def attention_weights(tower: OryxViT, patches: Tensor, grids: Sequence[Grid]) -> list[list[Tensor]]:
+    """The attention weights of every layer and picture, (heads, n, n) each, rows the queries.
+
+    The slow way: plain softmax of q k' / sqrt(head width) one picture at a time. ``tests`` hold it together with the
+    tower's own attention: weights times values equal its output.
+    """
+    lengths = [rows * columns for rows, columns in grids]
+    segments = Segments(cumulative_lengths(lengths))
+    x = tower.patch_embed(patches) + tower.positions(grids)
+    layers = []
+    for block in tower.blocks:
+        attention = block.attn
+        q, k, _ = attention.qkv(block.norm1(x)).view(len(x), 3, attention.heads, -1).unbind(1)
+        pairs = zip(q.split(lengths), k.split(lengths), strict=True)
+        scale = q.shape[-1] ** -0.5
+        layers.append([torch.einsum("ihd,jhd->hij", a, b).mul(scale).softmax(-1) for a, b in pairs])
+        x = block(x, segments, "exact")
+    return layers
+
+
+def patch_distances(grid: Grid) -> Tensor:
+    """(n, n) straight distances between the centres of all patches of a grid, in patches."""
+    rows, columns = (axis.flatten() for axis in np.mgrid[: grid[0], : grid[1]])
+    places = torch.from_numpy(np.stack([rows, columns], 1)).float()
+    return torch.cdist(places, places)
+
+
+def attention_distance(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: int) -> list[dict]:
+    """Mean distance in patches from a query to what it attends to, weighted by attention, over heads and queries.
+
+    Records: ``x`` the layer (from 1), ``grid``, ``uniform`` the distance if all patches were attended to alike.
+    """
+    pictures = object_pictures(r, split, items)
+    records = []
+    for grid in area_grids(r.side // r.patch, DISTANCE_AREAS):
+        distances, grids = patch_distances(grid), [grid] * len(pictures)
+        patches = torch.cat([to_patches(resized(p, grid, r.patch), r.patch)[0] for p in pictures])
+        for name, tower in towers.items():
+            layers = attention_weights(tower, patches.to(tower.device), grids)
+            for number, weights in enumerate(layers, 1):
+                means = [float((w.cpu() * distances).sum(-1).mean()) for w in weights]
+                found = {"encoder": name, "x": number, "grid": list(grid), **mean_of(means)}
+                records.append({"look": "attention distance", **found, "uniform": float(distances.mean())})
+    return records

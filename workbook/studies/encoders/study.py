@@ -1,0 +1,209 @@
+"""Study 2: is OryxViT the better encoder than SigLIP, and is it native resolution or more training?
+
+Paper claim (H2a to H2c, ``hypotheses.toml``): OryxViT aligns image and language better than SigLIP; SigLIP cannot be
+used at native resolution; with OryxViT native beats dynamic partition. Tile layout, benchmarks, data and numbers of the
+paper's ablation are not public ("not found"). OryxViT had seen far more training than SigLIP; the control that tells
+this apart from native resolution is ours.
+
+Each seed pre-trains a SigLIP and continues it twice (``workbook/stages/encoders.py``). Then every arm freezes one
+encoder, and the same language model with the same new projector learns from its features: same pictures, order and
+steps. That language model has read pictures in every form before, with an encoder that is not compared
+(``workbook/stages/language_model.py``; at scales of another shape it is new). Seed 0's encoders ship with the package;
+other seeds train their own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from oryx.errors import MissingResource, SettingsError
+from oryx.files import atomic_write_text, sha256_file
+from workbook.data.corpora import data_hash
+from workbook.runs.settings import StudySettings, setting
+from workbook.stages import shipped
+from workbook.studies.base import Run, Study
+from workbook.studies.encoders.arms import ARMS, BLIND, ENCODERS
+
+TEXT_TASKS = ("number", "word", "page", "chart")
+OBJECT_TASKS = ("icon", "clipart", "photo")
+MIXTURE = {"number": 3.0, "word": 2.0, "page": 2.0, "chart": 2.0, "icon": 1.0, "clipart": 1.0, "photo": 1.0}
+"""How often the arms meet each task in training; reading takes longest to learn."""
+QUESTIONS = {
+    **dict.fromkeys(("number", "word"), "read"),
+    "page": "marked",
+    "chart": "highest",
+    "icon": "name",
+    **dict.fromkeys(("clipart", "photo"), "kind"),
+}
+CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
+WEIGHTS = shipped.WEIGHTS / "nano"
+SHIPPED = ("siglip.safetensors", "continued_fixed.safetensors", "continued_native.safetensors")
+SHIPPED_SEED = 0
+USUAL = tuple(arm for arm in ARMS if arm != "control_partition")
+"""The arms of a default run: eight minutes hold no more."""
+ENCODER_JOBS = ("encoder_siglip", "encoder_control", "encoder_oryxvit")
+LOOKS = "looks"
+SECONDS_A_STEP, SECONDS_AN_ENCODER, SECONDS_A_PICTURE = 0.12, 600, 0.006
+"""Measured on the machine that the published run was made on; for ``plan`` alone."""
+
+
+@dataclass(frozen=True)
+class Settings(StudySettings):
+    """What a run of this study depends on."""
+
+    hashed_as: ClassVar[str] = "oryx.studies.oryxvit_vs_siglip"
+
+    arms: tuple[Literal[tuple(ARMS)], ...] = setting(USUAL, "arms to train and evaluate")
+    split: Literal["dev", "report"] = setting("report", "held-out items: dev (seeds from 100) or report (seeds 0 to 4)")
+    side: int = setting(48, "S in pixels, side of SigLIP's square; areas of pictures are S²/4 to 2.25 S²", least=16)
+    patch: int = setting(8, "side of a patch in pixels", least=1)
+    train_items: int = setting(5000, "training pictures of a seed", least=1)
+    train_steps: int = setting(500, "training steps of every arm's language model", least=1)
+    batch: int = setting(16, "pictures in a step", least=1)
+    learning_rate: float = setting(1e-3, "peak learning rate")
+    text_items: int = setting(150, "evaluation items of each text task", least=1)
+    object_items: int = setting(150, "evaluation items of each object task", least=1)
+    look_items: int = setting(200, "pictures of each direct look at the encoders", least=8)
+    siglip: str = setting("", "public SigLIP or SigLIP 2 weights to start from: a folder, or a name in the local cache")
+
+    presets: ClassVar[dict[str, dict]] = {
+        "smoke": {
+            "arms": ("siglip_fixed", "siglip_partition", "oryxvit_native", BLIND),
+            "train_items": 40,
+            "train_steps": 4,
+            "batch": 8,
+            "text_items": 4,
+            "object_items": 4,
+            "look_items": 12,
+        },
+        "small": {"train_items": 40000, "train_steps": 6000, "batch": 128, "text_items": 500, "object_items": 500},
+        "paper": {"side": 384, "patch": 16, "train_items": 200000, "train_steps": 10000, "batch": 128},
+    }
+
+
+class OryxViTvsSigLIP(Study):
+    """Arms, items and rows of the study; statistics and most figures are shared with the other studies."""
+
+    id = "oryxvit_vs_siglip"
+    title = "OryxViT against SigLIP"
+    notebook = "02_oryxvit_vs_siglip.ipynb"
+    settings_class = Settings
+    arm_order = tuple(ARMS)
+    baseline = "oryxvit_native"
+    long_arms: ClassVar[tuple[str, ...]] = tuple(arm for arm in ARMS if arm.endswith("_partition"))
+    tables: ClassVar[tuple[str, ...]] = ("looks.csv",)
+    task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": OBJECT_TASKS}
+
+    def arms(self, settings: Settings) -> list[str]:
+        """The arms of a run, in the order of all tables and figures."""
+        return [arm for arm in ARMS if arm in settings.arms]
+
+    def check(self, settings: Settings) -> None:
+        """Raises MissingResource or SettingsError before any work if this run cannot be done."""
+        if settings.side % (2 * settings.patch):
+            raise SettingsError(f"side: expected a multiple of two patches ({2 * settings.patch}), got {settings.side}")
+        if settings.scale == "paper" and not settings.siglip:
+            raise MissingResource(
+                "scale 'paper' starts from public weights: siglip='google/siglip-so400m-patch14-384' (or a folder, or "
+                "a SigLIP 2 of one fixed size); it needs a GPU"
+            )
+        if settings.scale == "small" and not (settings.from_scratch or settings.siglip):
+            raise MissingResource("scale 'small' has no shipped encoders: add --from-scratch (one GPU)")
+        if settings.siglip:
+            from workbook.stages.encoders import public_siglip
+
+            public_siglip(settings.siglip)
+        elif lacking := [f for f in SHIPPED if settings.scale == "nano" and not (WEIGHTS / f).is_file()]:
+            raise MissingResource(f"{WEIGHTS} lacks {', '.join(lacking)}: add --from-scratch to train the encoders")
+
+    def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
+        """SigLIP, then the two continued encoders, unless shipped."""
+        if not trains_encoders(settings, seed):
+            return []
+        own = [] if settings.siglip else [[ENCODER_JOBS[0]]]
+        return [*own, list(ENCODER_JOBS[1:])]
+
+    def beside(self, settings: Settings) -> list[str]:
+        """The direct looks at the encoders."""
+        return [LOOKS]
+
+    def hashes(self, settings: Settings) -> dict[str, str]:
+        """The shipped encoders (or that a run trains its own) and the shipped data; rows name their seed's encoders."""
+        data = data_hash(CORPORA)
+        if settings.scale != "nano" or settings.from_scratch or settings.siglip:
+            return {"weights_hash": f"trained by this run {settings.siglip}".strip(), "data_hash": data}
+        return {"weights_hash": "+".join(sha256_file(WEIGHTS / file)[:8] for file in SHIPPED), "data_hash": data}
+
+    def describe(self, settings: Settings) -> dict:
+        """Precision, attention, decoding and the prompts in full."""
+        return {
+            "dtype": "float32; encoders stored in 8 bits, their features in float16",
+            "attention": "one picture at a time (exact path of the packed encoder)",
+            "decoder": "none: stills",
+            "prompt": "<visual>QUESTION\\n",
+            "questions": QUESTIONS,
+        }
+
+    def plan(self, settings: Settings) -> dict:
+        """Arms, steps and what they cost; minutes are those of the machine that the published run was made on."""
+        arms, seeds = self.arms(settings), settings.seeds
+        encoders = sum(3 * trains_encoders(settings, seed) for seed in seeds)
+        steps, pictures = (n * len(arms) * len(seeds) for n in (settings.train_steps, settings.train_items))
+        minutes = (encoders * SECONDS_AN_ENCODER + steps * SECONDS_A_STEP + pictures * SECONDS_A_PICTURE) / 60
+        return {
+            **super().plan(settings),
+            "encoders to train": encoders,
+            "training steps": steps,
+            "training pictures": pictures,
+            "CPU minutes, about": round(minutes, 1),
+            "disk, MB, about": round((20 * len(arms) + settings.train_items / 80) * len(seeds) + 15 * encoders),
+        }
+
+    def collect(self, settings: Settings) -> Run:
+        """As every study's, and ``looks.csv``: the direct looks at the encoders, one line a number, all seeds."""
+        import pandas as pd  # here, not above: workers need no frames
+
+        looks = [
+            pd.read_json(self.run_folder(settings) / f"seed-{seed}" / "arms" / LOOKS / "looks.json")
+            for seed in settings.seeds
+            if (self.run_folder(settings) / f"seed-{seed}" / "arms" / LOOKS / "looks.json").exists()
+        ]
+        if looks:
+            text = pd.concat(looks, ignore_index=True).to_csv(index=False)
+            atomic_write_text(self.run_folder(settings) / "looks.csv", text)
+        return super().collect(settings)
+
+    def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
+        """Scores by task, tokens, size and aspect ratio, the direct looks, verdicts and training curves."""
+        import pandas as pd
+
+        from workbook.studies.encoders import crossed as encoder_crossed
+        from workbook.studies.encoders import plots as encoder_plots
+
+        arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
+        return {
+            **super().figures(run, settings),
+            "score_by_aspect": encoder_plots.score_by_aspect(run.rows, arms, self.task_groups, self.arm_order),
+            "looks": encoder_plots.looks_figure(pd.read_csv(run.folder / "looks.csv"), ENCODERS),
+            "crossed_scores": encoder_crossed.crossed_scores(run.rows, self.task_groups),
+        }
+
+    def run_job(
+        self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
+    ) -> None:
+        """Train an encoder, look at all of them, or train one arm and write its rows; goes on after a kill."""
+        from workbook.studies.encoders import jobs as encoder_jobs
+
+        if arm in ENCODER_JOBS:
+            encoder_jobs.train(settings, arm.removeprefix("encoder_"), seed, folder, progress)
+        elif arm == LOOKS:
+            encoder_jobs.look_at(settings, seed, folder, progress)
+        else:
+            base = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
+            encoder_jobs.run_arm(settings, arm, seed, folder, {**base, **self.hashes(settings)}, progress)
+
+
+def trains_encoders(settings: Any, seed: int) -> bool:
+    """Whether a seed of a run trains its encoders itself instead of using the shipped ones."""
+    return settings.from_scratch or bool(settings.siglip) or settings.scale != "nano" or seed != SHIPPED_SEED

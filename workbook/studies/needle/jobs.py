@@ -1,0 +1,94 @@
+"""The work of the needle study: its shared files and reader, and one arm trained and asked.
+
+See :mod:`workbook.studies.needle.study`, which says what is compared.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from oryx.evidence.store import RowWriter
+from oryx.files import atomic_write_json
+from oryx.grids import Grid, video_token_count
+from oryx.model.positions import set_positions
+from oryx.train.loop import TrainPlan
+from workbook.data.frame_bank import make_bank
+from workbook.stages.retrieval import RetrievalPlan, steps_for_tokens, tokens_trained_on, train_retrieval
+from workbook.stages.video_reader import VideoRecipe, load_video_reader, train_video_reader, video_recipe
+from workbook.studies.needle.arms import ARMS, arm_cells, audit_cells, cache_folder, recipe_scale
+from workbook.studies.needle.asking import Asker
+from workbook.studies.needle.videos import HaystackFiles, NeedleCodes, TrialVideos, frame_cache, write_files
+
+Progress = Callable[[str, int, int], None]
+
+
+def prepare(settings: Any, seed: int) -> None:
+    """Write the haystacks and the bank of training frames."""
+    recipe = video_recipe(recipe_scale(settings))
+    write_files(_files(settings, recipe), _bank(settings, recipe, seed))
+
+
+def train_reader(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
+    """Train the reader of frames that all arms start from; its frames must lie in the cache."""
+    recipe = video_recipe(recipe_scale(settings))
+    frames = make_bank(**_bank(settings, recipe, seed))
+    train_video_reader(recipe, seed, folder, frames, lambda done, total: progress("train", done, total))
+
+
+def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base: dict, progress: Progress) -> None:
+    """Train one arm from the reader in ``shared`` and ask it; goes on from checkpoint and rows in ``folder``."""
+    recipe, spec, cache = video_recipe(recipe_scale(settings)), ARMS[arm], cache_folder(settings)
+    model = load_video_reader(recipe, shared).to("cuda" if torch.cuda.is_available() else "cpu")
+    set_positions(model, spec.positions)
+    frames = make_bank(**_bank(settings, recipe, seed))
+    features = frame_cache(cache, model, spec.side, recipe.size, base["weights_hash"])
+    tokens = features.joined(frames.files)
+    codes = NeedleCodes(tokens) if spec.oracle else None
+    curve, longest = [], recipe.longest
+    if spec.data != "none":
+        plan = retrieval_plan(settings, arm, seed, tokens.grid)
+        shown = tokens if codes is None else codes.into_bank(frames, tokens)
+        longest = plan.longest
+        curve = train_retrieval(
+            model, frames, shown, plan, seed, folder, lambda done, total: progress("train", done, total)
+        )
+    atomic_write_json(folder / "curve.json", curve, indent=None)
+    asked, audited = arm_cells(settings, arm), audit_cells(settings, arm)
+    with RowWriter(folder / "rows.jsonl") as writer:
+        asker = Asker(model, TrialVideos(_files(settings, recipe), features, codes), writer, base, tokens.grid, longest)
+        asker.ask_all(asked, audited, settings.split, folder / "complete", progress)
+
+
+def retrieval_plan(settings: Any, arm: str, seed: int, grid: Grid) -> RetrievalPlan:
+    """The training of an arm on frames of ``grid``; see :class:`workbook.studies.needle.arms.Arm`."""
+    a_frame = video_token_count(2, grid) - video_token_count(1, grid)
+    longest = settings.longest * TOKENS_AT_16X // a_frame
+    schedule = TrainPlan(settings.train_steps, settings.learning_rate, warmup=50)
+    plan = RetrievalPlan(2, max(2, longest), settings.train_tokens, settings.most_clips, schedule)
+    if ARMS[arm].data == "retrieval":
+        return plan
+    short = replace(plan, longest=min(SHORT, longest))
+    if ARMS[arm].data == "short_steps":
+        return short
+    steps = steps_for_tokens(short, seed, grid, tokens_trained_on(plan, seed, grid))
+    return replace(short, plan=replace(schedule, steps=steps))
+
+
+TOKENS_AT_16X = 3
+"""Video tokens of a frame at 16x: itself, its newline, its separator. At 4x and 1x clips have as many tokens."""
+
+SHORT = 16
+"""Frames in the longest clip of the arms without retrieval data."""
+
+
+def _files(settings: Any, recipe: VideoRecipe) -> HaystackFiles:
+    folder, size = cache_folder(settings) / "haystacks", recipe.size
+    return HaystackFiles(folder, settings.split, settings.haystacks, settings.haystack_frames, size, settings.video)
+
+
+def _bank(settings: Any, recipe: VideoRecipe, seed: int) -> dict:
+    size = {"size": recipe.size, "shots": recipe.shots, "pages": recipe.pages}
+    return {"folder": cache_folder(settings) / "bank", "seed": seed, **size}

@@ -1,0 +1,122 @@
+"""The needle study on released weights: the same videos and cells, questions as sentences, nothing trained."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState, dispatch_model, infer_auto_device_map
+from PIL import Image
+from torch import Tensor
+
+import oryx
+from oryx.errors import InputError, MissingResource
+from oryx.eval.dialogue import Chat
+from oryx.eval.features import FrameCache, FrameEncoder
+from oryx.evidence.store import RowWriter, gather_parts, part_writer
+from oryx.grids import Size
+from oryx.model.loading import resolve
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.processing.context import check_fits, compressed
+from oryx.processing.images import frame_view, to_pixels
+from oryx.processing.video import probe
+from workbook.studies.needle.arms import ARMS, arm_cells, audit_cells
+from workbook.studies.needle.asking import Asker
+from workbook.studies.needle.videos import HaystackFiles, TrialVideos, at_size
+
+CARD = (
+    "One frame of this video shows a card with a number inside a {} frame. What is the number? Answer with digits only."
+)
+PHRASES = {
+    **{colour: CARD.format(colour) for colour in ("red", "green", "blue", "black")},
+    "name": "One frame of this video is a single drawn symbol. What does it show? Answer with one word.",
+    "change": "A card with a number is shown twice in this video, framed in two colours. Which colour comes first and "
+    "which second? Answer with two words.",
+    "colour": "One frame of this video shows a card with a number. What colour is the frame around it? One word.",
+}
+CHUNK = 16
+
+
+def shown_size(settings: Any) -> Size:
+    """(height, width) of the frames: as set, or those of one's own video, cut to even sides as H.264 wants needles."""
+    if not settings.video:
+        return settings.frame_side, settings.frame_side
+    height, width = probe(settings.video).size
+    return height - height % 2, width - width % 2
+
+
+def check(settings: Any) -> None:
+    """Raises MissingResource without a checkpoint, InputError saying how many frames fit if a length does not."""
+    if not settings.checkpoint:
+        raise MissingResource("scale 'paper' needs released weights: -p checkpoint=FOLDER or a repository name")
+    if (gpus := torch.cuda.device_count()) and settings.processes > gpus:
+        raise InputError(f"processes: expected at most one for each GPU here, that is {gpus}; got {settings.processes}")
+    config, size = json.loads((resolve(settings.checkpoint) / "config.json").read_text()), shown_size(settings)
+    for arm in settings.arms:
+        longest, grid = max(cell.frames for cell in arm_cells(settings, arm)), compressed(size, ARMS[arm].side ** 2)
+        check_fits(longest, config["tokenizer_model_max_length"], grid)
+
+
+@lru_cache(maxsize=4)
+def checkpoint_hash(checkpoint: str) -> str:
+    """One sha256 over the files of a checkpoint, 16 hex digits."""
+    digest = hashlib.sha256()
+    for path in sorted(resolve(checkpoint).iterdir()):
+        if path.suffix in (".safetensors", ".pth", ".json"):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def placed(model: OryxForConditionalGeneration, state: PartialState) -> OryxForConditionalGeneration:
+    """On the GPU if there is one, each of several processes on its own; one process takes all GPUs that there are."""
+    if state.num_processes > 1:
+        return model.to(state.device)
+    if torch.cuda.device_count() > 1:
+        whole = ["Block", *(model.language_model._no_split_modules or [])]
+        return dispatch_model(model, infer_auto_device_map(model, no_split_module_classes=whole))
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def run_arm(
+    settings: Any, arm: str, folder: Path, cache: Path, base: dict, progress: Callable[[str, int, int], None]
+) -> None:
+    """Ask released weights every cell of an arm; goes on from the rows in ``folder``. Features are cached on disk.
+
+    Several processes (``settings.processes``) share the trials of every cell and each writes rows of its own, which
+    the first gathers.
+    """
+    side, gpu = ARMS[arm].side, torch.cuda.is_available()
+    state = PartialState(cpu=not gpu)
+    model = placed(oryx.load(settings.checkpoint, dtype=torch.bfloat16 if gpu else torch.float32), state)
+    processor, size = model.processor, shown_size(settings)
+    if processor is None:
+        raise MissingResource(f"{settings.checkpoint}: expected a tokenizer beside the weights, there is none")
+    options = processor.options
+    long = side > 2  # as the released scripts: 16x compressed videos have a size rule of their own
+
+    def pixels(frame: Image.Image) -> Tensor:
+        return to_pixels(frame_view(at_size(frame, size), options, long))
+
+    encoder = FrameEncoder(model, pixels, side, CHUNK, next(model.parameters()).dtype)
+    identity = {"weights": base["weights_hash"], "size": list(size), "options": asdict(options)}
+    features = FrameCache(cache / "features", encoder, identity)
+    files = HaystackFiles(
+        cache / "haystacks", settings.split, settings.haystacks, settings.haystack_frames, size, settings.video
+    )
+    grid = compressed(size, side**2, options, processor.patch)
+    asked, audited = arm_cells(settings, arm), audit_cells(settings, arm)
+    turn = (state.process_index, state.num_processes)
+    if state.is_main_process:
+        gather_parts(folder)  # of an earlier run that was killed
+    state.wait_for_everyone()
+    with part_writer(folder, turn[0]) if turn[1] > 1 else RowWriter(folder / "rows.jsonl") as writer:
+        asker = Asker(model, TrialVideos(files, features), writer, base, grid, 0, Chat(processor), PHRASES, turn)
+        asker.ask_all(asked, audited, settings.split, folder / f"complete-{turn[0]}", progress)
+    state.wait_for_everyone()
+    if state.is_main_process:
+        gather_parts(folder)

@@ -1,0 +1,248 @@
+"""Study 4: does the model find one frame among 1,600, whatever its depth, and is it the training data that decides?
+
+Paper claim (H4a, H4b): trained with long-context retrieval data, Oryx finds a needle at every depth in videos of up to
+1,600 frames, where other models fail long before. Haystack, needles, grid and values are not public ("not found");
+ours are real MP4 files (``workbook/data/haystacks.py``, ``workbook/data/needles.py``), fixed before any report run.
+
+At nano all arms start from one shipped reader of frames. The encoder and compressor stay as they are; projector and
+language model train on cached frame tokens. Arms differ in training clips, positional scheme and tokens a frame.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from oryx.errors import InputError, MissingResource
+from oryx.files import atomic_write_text, sha256_file
+from workbook.data.corpora import data_hash
+from workbook.data.haystacks import CORPORA as HAYSTACKS
+from workbook.runs.settings import StudySettings, setting
+from workbook.stages import shipped
+from workbook.stages.recipes import trainers
+from workbook.studies.base import Run, Study
+from workbook.studies.needle.arms import (
+    ARMS,
+    RELEASED,
+    TRAINED,
+    arm_cells,
+    at_16x,
+    cache_folder,
+    ratio_arms,
+    trains_shared,
+    whole_grid,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHARED, READER_JOB = "shared", "video_reader"
+CORPORA = (*HAYSTACKS, "icons")
+WEIGHTS = shipped.WEIGHTS / "nano"
+SECONDS_A_STEP, SECONDS_A_THOUSAND_TOKENS = 0.08, 0.05
+"""Measured on the machine that the published run was made on; for ``plan`` alone."""
+
+
+@dataclass(frozen=True)
+class Settings(StudySettings):
+    """What a run of this study depends on."""
+
+    hashed_as: ClassVar[str] = "oryx.studies.needle_in_a_haystack"
+
+    arms: tuple[Literal[tuple(ARMS)], ...] = setting(TRAINED, "arms to train and ask")
+    split: Literal["dev", "report"] = setting(
+        "report", "held-out needles: dev (seeds from 100) or report (seeds 0 to 4)"
+    )
+    lengths: tuple[int, ...] = setting((50, 100, 200, 400, 800, 1600), "frames in a video", least=8)
+    beyond: tuple[int, ...] = setting((3200,), "longer videos, for the main arm only: where does it break?", least=8)
+    depths: tuple[float, ...] = setting(
+        (0.0, 0.25, 0.5, 0.75, 1.0), "place of the needle: 0 first, 1 last frame", least=0
+    )
+    trials: int = setting(20, "needles a cell", least=1)
+    haystacks: int = setting(10, "haystacks that trials draw from", least=1)
+    haystack_frames: int = setting(1600, "frames in a haystack file; longer videos go on in the next file", least=8)
+    video: str = setting(
+        "", "a long video of your own to hide the needles in, instead of the haystacks; one video gives no verdict"
+    )
+    audit: int = setting(3, "trials of each of nine cells that are asked again as complete files", least=0)
+    train_steps: int = setting(500, "training steps of the retrieval arms", least=1)
+    train_tokens: int = setting(1920, "most video tokens in a training step", least=1)
+    longest: int = setting(400, "frames in the longest training clip at 16x; at 4x and 1x as many tokens", least=17)
+    most_clips: int = setting(48, "most clips in a training step", least=1)
+    learning_rate: float = setting(1e-3, "peak learning rate")
+    frame_side: int = setting(32, "side of the square haystack frames in pixels; the nano reader's is 32", least=32)
+    checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name")
+    processes: int = setting(
+        1, "scale paper: processes that share the questions, each on a GPU of its own", counts=False, least=1
+    )
+
+    presets: ClassVar[dict[str, dict]] = {
+        "smoke": {
+            "arms": ("retrieval", "short_tokens", "oracle", "retrieval_4x"),
+            "lengths": (16, 24, 32),
+            "beyond": (48,),
+            "depths": (0.0, 1.0),
+            "trials": 2,
+            "haystacks": 2,
+            "haystack_frames": 40,
+            "audit": 1,
+            "train_steps": 3,
+            "train_tokens": 200,
+            "longest": 20,
+            "most_clips": 4,
+        },
+        "small": {"beyond": (3200, 6400, 12800), "train_steps": 4000, "train_tokens": 16384, "most_clips": 256},
+        "paper": {
+            "arms": RELEASED[:1],
+            "lengths": (50, 100, 200, 400, 800, 1500),
+            "beyond": (),
+            "frame_side": 256,
+        },
+    }
+
+
+class NeedleInAHaystack(Study):
+    """Arms, items and rows of the study; statistics are shared with the other studies."""
+
+    id = "needle_in_a_haystack"
+    title = "Needle in a haystack"
+    notebook = "04_needle_in_a_haystack.ipynb"
+    settings_class = Settings
+    arm_order = tuple(ARMS)
+    baseline = "retrieval"
+    long_arms: ClassVar[tuple[str, ...]] = ("retrieval", "short_tokens", "short_full_1e4")
+
+    def arms(self, settings: Settings) -> list[str]:
+        """The arms of a run, in the order of all tables and figures."""
+        return [arm for arm in ARMS if arm in settings.arms]
+
+    def check(self, settings: Settings) -> None:
+        """Raises MissingResource, CheckpointError or InputError before any work if this run cannot be done."""
+        fitting = RELEASED if settings.scale == "paper" else TRAINED
+        if wrong := [arm for arm in settings.arms if arm not in fitting]:
+            raise InputError(f"arms: scale {settings.scale!r} has {', '.join(fitting)}; got {', '.join(wrong)}")
+        if any(depth > 1 for depth in settings.depths):
+            raise InputError(f"depths: expected 0 to 1, got {list(settings.depths)}")
+        if settings.video:
+            from oryx.processing.video import probe
+
+            found, needed = probe(settings.video), max((*settings.lengths, *settings.beyond))
+            if found.frames < needed:
+                raise InputError(f"{settings.video} has {found.frames} frames, lengths ask for {needed}")
+        if settings.scale == "paper":
+            from workbook.studies.needle import released as needle_released
+
+            return needle_released.check(settings)
+        if settings.processes > 1:
+            raise InputError(f"processes: only scale 'paper' shares its questions, got {settings.processes}")
+        if settings.frame_side != 32:
+            raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
+        if settings.scale == "small" and not settings.from_scratch:
+            raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
+        if not trains_shared(settings):
+            shipped.check_video_reader(WEIGHTS)
+
+    def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
+        """Each seed first writes its files, then (from scratch, or at smoke) trains its reader of frames."""
+        if settings.scale == "paper":
+            return []
+        return [[SHARED], [READER_JOB]] if trains_shared(settings) else [[SHARED]]
+
+    def processes(self, settings: Settings, arm: str) -> int:
+        """Released weights are asked by as many as the settings say; the reader is trained by several."""
+        return trainers(settings.scale) if arm == READER_JOB else settings.processes
+
+    def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
+        """What the numbers rest on beside the settings: the reader of frames, the shipped data, one's own video."""
+        data = data_hash(CORPORA) + (f"+{sha256_file(Path(settings.video))[:16]}" if settings.video else "")
+        if settings.scale == "paper":
+            from workbook.studies.needle.released import checkpoint_hash
+
+            return {"weights_hash": checkpoint_hash(settings.checkpoint), "data_hash": data}
+        if trains_shared(settings) and shared is None:
+            return {"weights_hash": "trained by this run", "data_hash": data}
+        return {"weights_hash": sha256_file((shared or WEIGHTS) / "video_reader.safetensors")[:16], "data_hash": data}
+
+    def describe(self, settings: Settings) -> dict:
+        """Precision, attention, decoding and the prompts in full."""
+        shared = {"attention": "sdpa", "decoder": "auto: decord, PyAV where decord reads wrongly"}
+        if settings.scale == "paper":
+            from workbook.studies.needle.released import PHRASES
+
+            dtype, prompt = "bfloat16 on a GPU, else float32", "the checkpoint's chat form: <visual>, newline, QUESTION"
+            return {**shared, "dtype": dtype, "prompt": prompt, "questions": PHRASES}
+        return {
+            **shared,
+            "dtype": "float32, frame tokens kept in float16",
+            "prompt": "<visual>QUESTION\\n",
+            "questions": {"number": "the colour of a card's frame", "picture": "name", "change": "change"},
+        }
+
+    def plan(self, settings: Settings) -> dict:
+        """Arms, steps and what they cost; minutes are those of the machine that the published run was made on."""
+        asked = sum(cell.frames * cell.trials for arm in self.arms(settings) for cell in arm_cells(settings, arm))
+        steps = settings.train_steps * len(self.arms(settings))
+        minutes = (steps * SECONDS_A_STEP + asked * 3 / 1000 * SECONDS_A_THOUSAND_TOKENS) * len(settings.seeds) / 60
+        return {
+            **super().plan(settings),
+            "training steps, at least": steps * len(settings.seeds),
+            "frames asked about": asked * len(settings.seeds),
+            "CPU minutes, about": round(minutes, 1),
+            "disk, MB, about": 60 + 40 * len(settings.seeds),
+        }
+
+    def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
+        """Heat map, lengths, tokens, variants, verdicts and training curves."""
+        from workbook.report import plots
+        from workbook.studies.needle import plots as needle_plots
+
+        arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
+        return {
+            "heat_map": needle_plots.heat_map(run.rows, whole_grid(arms), self.arm_order),
+            "score_by_length": needle_plots.score_by_length(run.rows, at_16x(arms), self.arm_order),
+            "score_by_context": needle_plots.score_by_context(run.rows, ratio_arms(arms), self.arm_order),
+            "score_by_variant": needle_plots.score_by_variant(run.rows, arms[0]),
+            "verdicts": plots.difference_forest(run.verdicts),
+            "training_curves": plots.training_curves(run.curves, self.arm_order),
+        }
+
+    def draw(self, run: Run, settings: Settings) -> None:
+        """Also writes ``haystacks.csv``: every haystack file by its sha256, with its shots by kind."""
+        super().draw(run, settings)
+        if not settings.video:
+            atomic_write_text(run.folder / "figures" / "haystacks.csv", haystack_table(settings).to_csv(index=False))
+
+    def run_job(
+        self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
+    ) -> None:
+        """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
+        from workbook.studies.needle import jobs as needle_jobs
+        from workbook.studies.needle import released as needle_released
+
+        if arm == SHARED:
+            return needle_jobs.prepare(settings, seed)
+        if arm == READER_JOB:
+            return needle_jobs.train_reader(settings, seed, folder, progress)
+        shared = folder.parent / READER_JOB if trains_shared(settings) else WEIGHTS
+        base = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
+        base |= self.hashes(settings, shared)
+        if settings.scale == "paper":
+            return needle_released.run_arm(settings, arm, folder, cache_folder(settings), base, progress)
+        return needle_jobs.run_arm(settings, arm, seed, folder, shared, base, progress)
+
+
+def haystack_table(settings: Settings) -> "pd.DataFrame":
+    """One line per haystack: what it is a function of, the sha256 of its file (written if need be), shots by kind."""
+    import pandas as pd  # here, not above: workers need no frames
+
+    from workbook.data.haystacks import KINDS, make_haystack
+
+    folder, size = cache_folder(settings) / "haystacks", (settings.frame_side, settings.frame_side)
+    lines = []
+    for number in range(settings.haystacks):
+        made = make_haystack(folder, settings.split, number, settings.haystack_frames, size)
+        kinds = Counter(shot.kind for shot in made.shots)
+        facts = {"split": made.split, "number": number, "frames": made.frames, "size": f"{size[0]}x{size[1]}"}
+        lines.append({**facts, "sha256": made.sha256, **{kind: kinds[kind] for kind in KINDS}})
+    return pd.DataFrame(lines)

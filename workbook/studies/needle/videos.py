@@ -1,0 +1,177 @@
+"""The videos of the needle study as frame tokens: haystacks encoded once, needles spliced in.
+
+Files and features lie in one cache folder that all arms, seeds and runs share; both are found again by their content.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from oryx.errors import InputError
+from oryx.eval.features import FrameCache, FrameEncoder, FrameTokens
+from oryx.grids import uniform_indices
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.processing.video import probe
+from workbook.data.frame_bank import NAMES, FrameBank, make_bank
+from workbook.data.haystacks import make_haystack, write_video
+from workbook.data.needles import Trial
+from workbook.runs.jobs import cores
+from workbook.runs.worker import die_with_parent
+from workbook.studies.needle.arms import MOST_FRAMES
+
+
+class HaystackFiles:
+    """The haystacks of a split: ``count`` files of ``frames`` frames each, or one video of the user's own (count 1).
+
+    A shorter haystack is the beginning of a file; a longer one goes on in the next file. Of one's own video frames are
+    taken evenly, so there needles are inserted after sampling.
+    """
+
+    def __init__(self, folder: Path, split: str, count: int, frames: int, size: tuple[int, int], own: str = ""):
+        self.folder, self.split, self.frames, self.size, self.own = folder, split, frames, size, own
+        self.count = 1 if own else count
+        self.checked: dict[int, Path] = {}
+
+    def path(self, number: int) -> Path:
+        """File of haystack ``number``, written if it is not there; looked at once (that takes a tenth of a second)."""
+        number %= self.count
+        if number not in self.checked:
+            made = make_haystack(self.folder, self.split, number, self.frames, self.size)
+            self.checked[number] = made.path
+        return self.checked[number]
+
+    def needle(self, frame: Image.Image) -> Path:
+        """The file of one inserted frame, written if it is not there; named by what the frame shows."""
+        shown = hashlib.sha256(repr(frame.size).encode() + frame.convert("RGB").tobytes()).hexdigest()
+        path = self.folder / "needles" / shown[:2] / f"{shown}.mp4"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_video(path, [frame], self.size)
+        return path
+
+    def parts(self, number: int, frames: int) -> list[tuple[Path, Sequence[int]]]:
+        """Files and frames of them that make haystack ``number`` of ``frames`` frames."""
+        if self.own:
+            total = probe(self.own).frames
+            if total < frames:
+                raise InputError(f"{self.own}: {frames} frames are asked for, the video has {total}")
+            return [(Path(self.own), uniform_indices(total, frames))]
+        parts, left = [], frames
+        while left > 0:
+            parts.append((self.path(number + len(parts)), range(min(left, self.frames))))
+            left -= self.frames
+        return parts
+
+
+class TrialVideos:
+    """Turns trials into frame tokens, each haystack encoded once.
+
+    ``codes``: needles as perfect codes instead of encoded files (the oracle arm).
+    """
+
+    def __init__(self, files: HaystackFiles, cache: FrameCache, codes: "NeedleCodes | None" = None):
+        self.files, self.cache, self.codes = files, cache, codes
+        self.kept: dict[tuple[Path, int], FrameTokens] = {}
+
+    def tokens(self, trial: Trial) -> FrameTokens:
+        """Tokens of the whole video, needles and distractors in their places."""
+        plain = self._haystack(trial.haystack, trial.frames - len(trial.inserted))
+        pieces, taken, place = [], 0, 0
+        for at, frame in trial.inserted.items():
+            pieces += [plain.tokens[taken : taken + at - place], self._inserted(trial, frame)]
+            taken, place = taken + at - place, at + 1
+        return FrameTokens(torch.cat([*pieces, plain.tokens[taken:]]), plain.grid)
+
+    def whole_file(self, trial: Trial, folder: Path) -> FrameTokens:
+        """Tokens of the complete video as one real file with the needle inside, encoded anew; the file is removed."""
+        made = trial.file(folder)
+        tokens = self.cache.encoder.encode(made.path)
+        made.path.unlink()
+        made.path.with_suffix(".json").unlink()
+        return tokens
+
+    def _haystack(self, number: int, frames: int) -> FrameTokens:
+        found = [self._file(path, indices) for path, indices in self.files.parts(number, frames)]
+        return FrameTokens(torch.cat([part.tokens for part in found]), found[0].grid)
+
+    def _file(self, path: Path, indices: Sequence[int]) -> FrameTokens:
+        if not self.files.own:  # a shorter haystack is the beginning of the file
+            whole = MOST_FRAMES[self.cache.encoder.side]
+            wanted = range(self.files.frames if whole is None else min(whole, self.files.frames))
+        else:
+            wanted = indices
+        if (path, len(wanted)) not in self.kept:
+            self.kept[path, len(wanted)] = self.cache.encode(path, wanted)
+        kept = self.kept[path, len(wanted)]
+        return FrameTokens(kept.tokens[: len(indices)], kept.grid)
+
+    def _inserted(self, trial: Trial, frame: Image.Image) -> Tensor:
+        if self.codes is not None:
+            return self.codes.of(int(trial.needle.answer), trial.needle.question)[None]
+        return self.cache.encode(self.files.needle(frame)).tokens
+
+
+class NeedleCodes:
+    """Perfect features of cards: the sum of a code for either digit's place and one for the colour.
+
+    Codes are random and fixed, as large as real tokens, so that all that is left to do is to find and to say them.
+    """
+
+    def __init__(self, like: FrameTokens):
+        generator = torch.Generator().manual_seed(0)
+        shape, spread = like.tokens.shape[1:], like.tokens.float().std()
+        self.codes = torch.randn(20 + len(NAMES), *shape, generator=generator) * spread / 3**0.5
+
+    def of(self, number: int, colour: str) -> Tensor:
+        """(n, C) for a two-digit number on a card of that colour."""
+        tens, ones = divmod(number, 10)
+        found = self.codes[tens] + self.codes[10 + ones] + self.codes[20 + NAMES.index(colour)]
+        return found.half()
+
+    def into_bank(self, bank: FrameBank, tokens: FrameTokens) -> FrameTokens:
+        """The bank's tokens with every card replaced by its code."""
+        coded = tokens.tokens.clone()
+        for page, number in enumerate(bank.numbers):
+            for i, colour in enumerate(NAMES):
+                coded[bank.card(page, i)] = self.of(number, colour)
+        return FrameTokens(coded, tokens.grid)
+
+
+def at_size(frame: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The frame scaled to (height, width); itself if it has that size."""
+    return frame if frame.size == size[::-1] else frame.resize(size[::-1], Image.Resampling.BICUBIC)
+
+
+def frame_pixels(size: tuple[int, int]):
+    """A function from a frame to its pixels (3, H, W) in [-1, 1], scaled to ``size`` where it has another."""
+
+    def pixels(frame: Image.Image) -> Tensor:
+        shown = np.asarray(at_size(frame, size), dtype=np.float32)
+        return torch.from_numpy(shown.transpose(2, 0, 1) / np.float32(127.5) - 1)
+
+    return pixels
+
+
+def frame_cache(
+    folder: Path, model: OryxForConditionalGeneration, side: int, size: tuple[int, int], weights: str
+) -> FrameCache:
+    """The feature cache of one encoder (``weights``: its hash), frame size and region side."""
+    encoder = FrameEncoder(model, frame_pixels(size), side)
+    return FrameCache(folder / "features", encoder, {"weights": weights, "size": list(size)})
+
+
+def write_files(files: HaystackFiles, bank: dict) -> None:
+    """Write all haystacks, and the bank of training frames, a file on each core; what is there stays."""
+    with ProcessPoolExecutor(cores(), initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
+        jobs = [pool.submit(make_bank, **bank)]
+        if not files.own:
+            jobs += [pool.submit(files.path, number) for number in range(files.count)]
+        for job in jobs:
+            job.result()

@@ -1,0 +1,213 @@
+"""One small Oryx for everything: pictures, short and long films, clips and views of scenes, at 1x, 4x and 16x together.
+
+    python -m workbook.studies.one_model.training --folder results/runs/shared/one
+
+is the paper's joint stage in small. It goes on from the shipped reader, which knows pictures at 1x; the shipped
+OryxViT stays frozen (the released training code freezes it too); compressor, projector and language model learn. It
+writes the weights in 8 bits (without the encoder, which is shipped already), the recipe, the training curve and the
+scores on held-out items of every task. What ships lies in ``oryx/weights/nano/one/`` and was made by that command;
+``oryx.load("nano")`` loads it. A run that was stopped goes on from its checkpoint.
+"""
+
+import argparse
+import resource
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from oryx.errors import SettingsError
+from oryx.files import atomic_write_json, sha256_file
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.processing.processor import CONFIG_FILE
+from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train.loop import TrainPlan, train
+from workbook.data import corpora
+from workbook.data.items import generator
+from workbook.stages.recipes import RECIPES
+from workbook.stages.shared import load_shared
+from workbook.stages.shipped import WEIGHTS, shared_hash
+from workbook.stages.stories import StoryPlan
+from workbook.studies.one_model.exam import SMOKE_EXAM, Exam, write_scores
+from workbook.studies.one_model.streams import OPTIONS, PATCH, Material, Streams
+
+CORPORA = ("fonts", "words", "icons", "clipart", "photos", "clips")
+SIDES = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class JointRecipe:
+    """What is trained on and how much.
+
+    ``horizon``: the learning rate follows the cosine of a run of so many steps, but for the last ``cooldown`` steps, in
+    which it falls in a straight line; so a run may end at any step without having to know it at the start.
+    ``shares``: of steps, by stream. ``first``: share of the horizon at the beginning in which films and clips are shown
+    uncompressed only, mostly as glances (models of this size that meet 16x at once stay at chance). ``sides``: how
+    often each region side k is drawn later, of pictures and of frames. ``tokens``: tokens of a step, about. ``blind``:
+    share of steps with nothing to see. ``longest``: frames of the longest clip.
+    """
+
+    material: Material = field(default_factory=Material)
+    steps: int = 3600
+    horizon: int = 6500
+    cooldown: int = 800
+    rate: float = 1e-3
+    tokens: int = 1800
+    shares: tuple[tuple[str, float], ...] = (("pictures", 0.3), ("films", 0.44), ("scenes", 0.1), ("clips", 0.16))
+    first: float = 0.2
+    picture_sides: tuple[float, float, float] = (0.7, 0.2, 0.1)
+    frame_sides: tuple[float, float, float] = (0.2, 0.4, 0.4)
+    blind: float = 0.03
+    longest: int = 96
+
+    def __post_init__(self):
+        if self.steps < 1 or abs(sum(share for _, share in self.shares) - 1) > 1e-6:
+            raise SettingsError(f"joint recipe: expected steps and shares that add up to 1, got {self}")
+
+    @property
+    def plan(self) -> "CoolingPlan":
+        """Steps and learning rates."""
+        return CoolingPlan(self.steps, self.rate, log_every=50, horizon=self.horizon, cooldown=self.cooldown)
+
+
+@dataclass(frozen=True)
+class CoolingPlan(TrainPlan):
+    """The cosine of ``horizon`` steps, cut short: in the last ``cooldown`` steps the rate falls in a straight line."""
+
+    horizon: int = 1
+    cooldown: int = 1
+
+    def rate_at(self, step: int) -> float:
+        """The cosine's rate at ``step``."""
+        return TrainPlan(self.horizon, self.learning_rate, self.warmup, self.final_fraction).rate(step)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of step ``step`` (from 0)."""
+        begins = self.steps - self.cooldown
+        if step < begins:
+            return self.rate_at(step)
+        left = (self.steps - step) / max(1, self.cooldown)
+        return self.rate_at(max(0, begins)) * (self.final_fraction + (1 - self.final_fraction) * left)
+
+
+RECIPE = JointRecipe()
+SMOKE = JointRecipe(
+    Material(24, films=replace(Material().films, signs=3, cards=2, paths=2, photos=2), scenes=4, haystacks=1, shots=16,
+             pages=4, shots_named=4),
+    steps=6,
+    horizon=6,
+    cooldown=2,
+    tokens=300,
+    longest=8,
+)  # fmt: skip
+
+
+def step_loss(r: JointRecipe, seed: int, streams: Streams, model: nn.Module, step: int) -> Tensor:
+    """The loss of the batch of a step: one stream, one region side."""
+    rng, early = generator("nano", seed, step), step < r.first * r.horizon
+    names, shares = zip(*r.shares, strict=True)
+    stream = names[int(rng.choice(len(names), p=shares))]
+    blind = bool(rng.random() < r.blind)
+    chances = r.picture_sides if stream == "pictures" else (1.0, 0.0, 0.0) if early else r.frame_sides
+    side = SIDES[int(rng.choice(len(SIDES), p=chances))]
+    if stream == "pictures":
+        return streams.picture_loss(rng, model, side, r.tokens, blind)
+    if stream == "scenes":
+        return streams.scene_loss(rng, model, side, r.tokens, blind)
+    if stream == "clips":
+        return streams.clip_loss(rng, model, side, r.tokens, 4 if early else r.longest, blind)
+    plan = StoryPlan(r.horizon, (side,), r.tokens, r.rate, first=r.first * 0.7, glances=0.3, long_share=0.35)
+    return streams.film_loss(plan, seed, step, model, blind)
+
+
+class WithoutTower(nn.Module):
+    """Everything of a model but its tower, under the same names."""
+
+    def __init__(self, model: OryxForConditionalGeneration):
+        super().__init__()
+        self.compressor, self.projector, self.language_model = model.compressor, model.projector, model.language_model
+
+
+def train_nano(
+    r: JointRecipe,
+    seed: int,
+    folder: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    say: Callable[[str], None] = lambda what: None,
+) -> tuple[OryxForConditionalGeneration, list[dict], float]:
+    """The model, its curve and the CPU seconds of the training steps that this process took; resumes from ``folder``.
+
+    The model that comes back holds the weights as they are stored, in 8 bits.
+    """
+    model = load_shared(RECIPES["nano"])
+    model.freeze_vision()
+    streams = Streams(r.material, seed, model, folder / "cache", say)
+    torch.manual_seed(seed)
+    began = _cpu_seconds()
+
+    def loss_of(model: nn.Module, step: int) -> Tensor:
+        return step_loss(r, seed, streams, model, step)
+
+    curve = train(model, loss_of, r.plan, folder / "nano.pt", progress)
+    seconds = _cpu_seconds() - began
+    save_weights(folder / "model.safetensors", WithoutTower(model), torch.int8)
+    load_weights(folder / "model.safetensors", WithoutTower(model))
+    return model.eval(), curve, seconds
+
+
+def describe(model: OryxForConditionalGeneration, folder: Path) -> None:
+    """Write ``config.json`` and the processor's options beside the weights."""
+    model.config.tokenizer_model_max_length = model.config.text_config.max_position_embeddings
+    model.config.save_pretrained(folder)
+    processor = {"processor_class": "OryxProcessor", "options": OPTIONS.to_dict(), "prompt": "plain", "patch": PATCH}
+    atomic_write_json(folder / CONFIG_FILE, processor)
+
+
+def _cpu_seconds() -> float:
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    return own.ru_utime + own.ru_stime
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line: train the one model, ask it about held-out items of every task, write what ships."""
+    parser = argparse.ArgumentParser(description="Train one small Oryx on everything that ships, and score it.")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=RECIPE.steps)
+    parser.add_argument("--split", choices=("dev", "report"), default="report")
+    parser.add_argument("--smoke", action="store_true", help="a few steps and items, to see that all of it runs")
+    parsed = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    r = replace(SMOKE if parsed.smoke else RECIPE, **({} if parsed.smoke else {"steps": parsed.steps}))
+
+    def show(done: int, total: int) -> None:
+        if done % 100 == 0 or done == total:
+            print(f"step {done} of {total}", flush=True)
+
+    model, curve, seconds = train_nano(r, parsed.seed, parsed.folder, show, lambda what: print(what, flush=True))
+    describe(model, parsed.folder)
+    exam = SMOKE_EXAM if parsed.smoke else Exam(split=parsed.split)
+    changed = "" if parsed.steps == RECIPE.steps else f" --steps {parsed.steps}"
+    manifest = {
+        "command": f"python -m workbook.studies.one_model.training --folder FOLDER --seed {parsed.seed}{changed}"
+        + (" --split dev" if parsed.split == "dev" else "")
+        + (" --smoke" if parsed.smoke else ""),
+        "seed": parsed.seed,
+        "recipe": asdict(r),
+        "exam": asdict(exam),
+        "started_from": shared_hash(WEIGHTS / "nano"),
+        "encoder": {"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")},
+        "sha256": sha256_file(parsed.folder / "model.safetensors"),
+        "data_sha256": corpora.data_hash(CORPORA),
+        "cpu_seconds_since_last_start": round(seconds, 1),
+        "torch": torch.__version__,
+        "curve": curve,
+    }
+    atomic_write_json(parsed.folder / "manifest.json", manifest, indent=None)
+    write_scores(exam, model, parsed.folder, lambda what: print(what, flush=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""One's own pictures and videos: a table of questions asked under several conditions, judged as the studies are.
+
+Arms are every combination of the listed models, resolutions and compression ratios. Nothing is trained. Unless a file
+of hypotheses is given, the first arm is held against chance and against every other arm.
+
+A model is one training run, so its rows are one seed, and verdicts give a direction only: the interval covers the
+items, not what another training of the same model would answer. Whoever has several trainings of one model names them
+by a pattern, ``my-model-{seed}``, and passes their seeds.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from math import isqrt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from oryx.errors import SettingsError
+from workbook.data.own_data import OwnItem, data_hash, read_table
+from workbook.runs.settings import StudySettings, setting
+from workbook.studies.base import Run, Study
+
+if TYPE_CHECKING:
+    from oryx.evidence.verdicts import Hypothesis
+
+EXAMPLE = "example"
+SEED = "{seed}"
+OWN = "own data"
+"""What stands in the place of the paper's number."""
+
+
+@dataclass(frozen=True)
+class Settings(StudySettings):
+    """What a run of one's own data depends on."""
+
+    hashed_as: ClassVar[str] = "oryx.studies.own_data"
+
+    data: str = setting(EXAMPLE, "csv or jsonl of file, question, answer; 'example': a small one is drawn")
+    models: tuple[str, ...] = setting(
+        ("nano",), "names or folders as oryx.load takes them; {seed} for several trainings"
+    )
+    resolutions: tuple[str, ...] = setting(("native",), "native, area_S, squash_S or pad_S for a side S in pixels")
+    compressions: tuple[str, ...] = setting(("auto", "16x"), "auto, 1x, 4x, 16x, ... (the square of a whole side)")
+    score: Literal["exact", "contains"] = setting("exact", "right if the answer is the expected one, or contains it")
+    frames: int | None = setting(None, "frames read of a video; null: as many as the model's options say", least=1)
+    items: int | None = setting(None, "ask the first so many items only; null: all", least=1)
+    split: Literal["dev", "report"] = setting("report", "items of this split, if the table has a column split")
+    max_new_tokens: int = setting(32, "longest answer", least=1)
+    hypotheses: str = setting("", "a file of hypotheses in the form of hypotheses.toml", counts=False)
+
+    presets: ClassVar[dict[str, dict]] = {
+        "smoke": {"items": 8, "max_new_tokens": 4},
+        # released weights fill a GPU: one arm after the other
+        "paper": {"jobs": 1},
+    }
+
+
+@dataclass(frozen=True)
+class Arm:
+    """How the questions of an arm are asked."""
+
+    model: str
+    resolution: str
+    compression: str
+
+    def options(self) -> dict[str, Any]:
+        """Resolution and compression as ``model.ask`` takes them; raises SettingsError for a word that is neither."""
+        return {"resolution": resolution_of(self.resolution), "compression": ratio_of(self.compression)}
+
+
+def arms_of(settings: Settings) -> dict[str, Arm]:
+    """Name -> arm, the baseline first. A name says what differs between the arms of the run, or the resolution."""
+    several = {name: len(getattr(settings, f"{name}s")) > 1 for name in ("model", "resolution", "compression")}
+    if not any(several.values()):
+        several["resolution"] = True
+    found: dict[str, Arm] = {}
+    for model in settings.models:
+        for resolution in settings.resolutions:
+            for compression in settings.compressions:
+                arm = Arm(model, resolution, compression)
+                parts = {**asdict(arm), "model": Path(model.replace(SEED, "")).name.strip("-_.") or "model"}
+                name = "_".join(parts[part] for part, differs in several.items() if differs)
+                if name in found:
+                    raise SettingsError(f"two arms would both be called {name!r}: {found[name]} and {arm}")
+                found[name] = arm
+    if not found:
+        raise SettingsError("models, resolutions and compressions: expected at least one each")
+    return found
+
+
+def resolution_of(text: str) -> Any:
+    """``native`` itself, or the :class:`~oryx.processing.resolution.Resolution` that ``area_448`` stands for."""
+    from oryx.processing.resolution import KINDS, Resolution
+
+    if text == "native":
+        return text
+    kind, _, side = text.partition("_")
+    if kind not in KINDS[1:] or not side.isdecimal():
+        raise SettingsError(f"resolutions: expected native, area_S, squash_S or pad_S with S in pixels, got {text!r}")
+    return Resolution(kind, int(side))
+
+
+def ratio_of(text: str) -> int | str:
+    """``auto`` itself, or the 16 of ``16x``."""
+    number = text.removesuffix("x")
+    ratio = int(number) if number.isdecimal() else 0
+    if text != "auto" and (not text.endswith("x") or ratio < 1 or isqrt(ratio) ** 2 != ratio):
+        raise SettingsError(f"compressions: expected auto or the square of a whole side (1x, 4x, 16x), got {text!r}")
+    return text if text == "auto" else ratio
+
+
+class OwnData(Study):
+    """The study behind ``notebooks/templates/own_data.ipynb``."""
+
+    id = "own_data"
+    title = "Own data"
+    notebook = "templates/own_data.ipynb"
+    settings_class = Settings
+    arm_order = ()
+    baseline = ""
+
+    def table(self, settings: Settings) -> Path:
+        """The table of a run; the example is drawn when it is asked for first."""
+        if settings.data != EXAMPLE:
+            return Path(settings.data)
+        from workbook.data.own_example import write_example
+
+        return write_example(Path(settings.results) / "runs" / self.id / EXAMPLE)
+
+    def items(self, settings: Settings) -> list[OwnItem]:
+        """The items of a run; raises SettingsError as :func:`workbook.data.own_data.read_table`, or if none is left."""
+        found = [item for item in read_table(self.table(settings)) if item.split in (None, settings.split)]
+        if not found:
+            raise SettingsError(f"data: {settings.data} has no item of split {settings.split!r}")
+        return found[: settings.items]
+
+    def arms(self, settings: Settings) -> list[str]:
+        """Every combination of models, resolutions and compressions; the first is what the others are compared with."""
+        return list(arms_of(settings))
+
+    def check(self, settings: Settings) -> None:
+        """Raises, before any work, for a table, an arm, a model or hypotheses that cannot be used."""
+        if settings.from_scratch:
+            raise SettingsError("from_scratch: nothing is trained on one's own data; name models instead")
+        self.items(settings)
+        for arm in arms_of(settings).values():
+            arm.options()
+            if SEED not in arm.model and len(settings.seeds) > 1:
+                raise SettingsError(
+                    f"seeds: model {arm.model!r} gives the same answers again for every seed; name several trainings "
+                    f"by a pattern such as 'my-model-{SEED}', or pass one seed"
+                )
+        self.hashes(settings)
+        self.hypotheses(settings)
+
+    def hashes(self, settings: Settings) -> dict[str, str]:
+        """sha256 over the files of all models of the run, and over the table with every file it names."""
+        import hashlib
+
+        from oryx.model.loading import resolve
+        from workbook.studies.needle.released import checkpoint_hash
+
+        names = sorted({model.replace(SEED, str(seed)) for model in settings.models for seed in settings.seeds})
+        for name in names:
+            if not resolve(name).is_dir():
+                raise SettingsError(f"models: expected whole models, {name} is a single file")
+        weights = [checkpoint_hash(name) for name in names]
+        one = weights[0] if len(weights) == 1 else hashlib.sha256(" ".join(weights).encode()).hexdigest()[:16]
+        return {"weights_hash": one, "data_hash": data_hash(self.table(settings), self.items(settings))}
+
+    def describe(self, settings: Settings) -> dict[str, Any]:
+        """Precision, attention, decoding and how answers are scored."""
+        return {
+            "dtype": "bfloat16 on a GPU, float32 elsewhere",
+            "attention": "auto (packed encoder)",
+            "decoder": "decord, PyAV where decord is known to be wrong",
+            "prompts": "the model's own form around each question; every question of the table is in the rows",
+            "score": settings.score,
+        }
+
+    def hypotheses(self, settings: Settings) -> "list[Hypothesis]":
+        """Those of the file; without one: the first arm is above chance, and above every other arm."""
+        from oryx.evidence.verdicts import Hypothesis, load_hypotheses
+
+        if settings.hypotheses:
+            return load_hypotheses(settings.hypotheses)
+        tasks: dict[str, list[float]] = {}
+        for item in self.items(settings):
+            tasks.setdefault(item.task, []).append(item.chance)
+        chance = sum(sum(each) / len(each) for each in tasks.values()) / len(tasks)
+        first, *others = arms_of(settings)
+        made = [
+            Hypothesis(
+                f"own.{first}.above_chance", self.id, "own", f"{first} scores above chance ({chance:.2f})", "level",
+                (first,), tuple(tasks), level=chance, paper_value=OWN,
+            )
+        ]  # fmt: skip
+        return made + [
+            Hypothesis(
+                f"own.{first}.{arm}", self.id, "own", f"{first} scores higher than {arm}", "difference", (first, arm),
+                tuple(tasks), paper_value=OWN,
+            )
+            for arm in others
+        ]  # fmt: skip
+
+    def plan(self, settings: Settings) -> dict[str, Any]:
+        """Arms and how many questions are asked; what one costs depends on the model."""
+        items, arms = self.items(settings), self.arms(settings)
+        videos = sum(item.is_video for item in items)
+        return {
+            **super().plan(settings),
+            "items": f"{len(items)}, of which {videos} are about videos",
+            "questions": f"{len(items) * len(arms)} with the visual, as many without it",
+        }
+
+    def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
+        """Score by task, score against tokens, verdicts."""
+        from workbook.report import plots
+
+        arms = self.arms(settings)
+        groups = {"all": tuple(dict.fromkeys(run.rows["task"]))}
+        return {
+            "score_by_task": plots.score_by_task(run.rows, arms, arms),
+            "score_against_tokens": plots.score_against_tokens(run.rows, arms, groups, arms),
+            "verdicts": plots.difference_forest(run.verdicts),
+        }
+
+    def run_job(
+        self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
+    ) -> None:
+        """Ask one arm every item, with the visual and without; a row is on the disk before the next question."""
+        from oryx.evidence.store import RowWriter
+        from workbook.studies.own_data.asking import Asker
+
+        chosen, items = arms_of(settings)[arm], self.items(settings)
+        base = {
+            "schema": 1,
+            "study": self.id,
+            "arm": arm,
+            "seed": seed,
+            "settings_hash": settings.settings_hash,
+            **self.hashes(settings),
+            "split": settings.split,
+            "model": chosen.model.replace(SEED, str(seed)),
+            "resolution": chosen.resolution,
+            "compression": chosen.compression,
+        }
+        asker, done = None, 0
+        with RowWriter(folder / "rows.jsonl") as writer:
+            for item in items:
+                for condition in ("visual", "no_visual"):
+                    key = {**base, "condition": condition, "item": item.id}
+                    if not writer.has(key):
+                        asker = asker or Asker(base["model"], chosen.options(), settings)
+                        writer.write([{**key, **asker.row(item, condition == "visual")}])
+                    done += 1
+                    progress("evaluate", done, 2 * len(items))
