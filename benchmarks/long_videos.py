@@ -27,7 +27,8 @@ from oryx.processing.video import iter_frames
 from workbook.data.haystacks import make_haystack
 from workbook.data.needles import make_trial
 from workbook.stages.video_reader import build_video_reader, video_recipe
-from workbook.studies.needle.videos import HaystackFiles, TrialVideos, frame_cache, frame_pixels
+from workbook.studies.frames import frame_cache, frame_pixels
+from workbook.studies.needle.videos import HaystackFiles, TrialVideos
 
 SIZE = (32, 32)
 LARGE = (256, 256)

@@ -10,7 +10,7 @@ from oryx.train.loop import TrainPlan
 from workbook.data.frame_bank import make_bank
 from workbook.stages.retrieval import RetrievalPlan, step_shape, steps_for_tokens, tokens_trained_on, train_retrieval
 from workbook.stages.video_reader import build_video_reader, video_recipe
-from workbook.studies.needle.videos import frame_cache
+from workbook.studies.frames import frame_cache
 
 GRID = (1, 1)
 

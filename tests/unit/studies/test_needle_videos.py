@@ -8,7 +8,8 @@ from workbook.data.frame_bank import make_bank
 from workbook.data.haystacks import write_video
 from workbook.data.needles import make_trial
 from workbook.stages.video_reader import build_video_reader, video_recipe
-from workbook.studies.needle.videos import HaystackFiles, NeedleCodes, TrialVideos, frame_cache
+from workbook.studies.frames import frame_cache
+from workbook.studies.needle.videos import HaystackFiles, NeedleCodes, TrialVideos
 
 SIZE = (32, 32)
 

@@ -6,7 +6,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
-from pathlib import Path
 from typing import Any
 
 from oryx.errors import InputError
@@ -170,18 +169,3 @@ def asked_lengths(arm: str, ratio: int) -> tuple[str, ...]:
     """Lengths of the films an arm is asked about: uncompressed short ones are enough, where compressed ones follow."""
     reference = ratio == FULL and ARMS[arm].only != FULL and not ARMS[arm].varied
     return ("short",) if reference else tuple(LENGTHS)
-
-
-def trains_shared(settings: Any) -> bool:
-    """Whether a run trains its encoder itself instead of using the shipped one."""
-    return settings.from_scratch or settings.scale == "smoke"
-
-
-def recipe_scale(settings: Any) -> str:
-    """The scale whose encoder and reader a run uses."""
-    return settings.scale if trains_shared(settings) else "nano"
-
-
-def cache_folder(settings: Any) -> Path:
-    """Where video files and frame features are kept for all runs of a results folder."""
-    return Path(settings.results) / "runs" / "cache"

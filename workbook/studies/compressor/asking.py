@@ -28,9 +28,8 @@ from workbook.studies.compressor.arms import (
 )
 from workbook.studies.compressor.features import Features, stories
 from workbook.studies.compressor.shift import shift
-
-MOST_TOKENS = 40_000
-"""Video tokens read at once: what bounds the memory of asking."""
+from workbook.studies.frames import compressed, on_device
+from workbook.studies.videos import MOST_TOKENS
 
 LONGEST = 2048
 """Visual tokens of the longest film that is asked about on demand; twice what is trained on."""
@@ -150,7 +149,7 @@ class Asker:
             for story in stories(self.settings, "short")[:SHIFT_STORIES]:
                 row = self._row(story, f"shift_{when}", ratio, "short", "shift")
                 if not self.writer.has(row):
-                    film = self.features.story(story.path, picture_side(self.settings))
+                    film = on_device(self.model, self.features.story(story.path, picture_side(self.settings)))
                     found = asdict(shift(self.model.compressor, film, region_side(ratio)))
                     row |= {"score": min(1.0, max(0.0, found["cka"])), "answer": "", "error": None}
                     row |= {"visual_tokens": 0, "frames": story.frames}
@@ -160,8 +159,7 @@ class Asker:
     def compressed(self, story: Story, cell: Cell) -> FrameTokens:
         """A story as the arm's connector passes it on."""
         film, shown = self.features.story(story.path, cell.side), uniform_indices(story.frames, cell.frames)
-        tokens = film.tokens[shown].float().to(self.model.device)
-        return FrameTokens(*self.model.compressor(tokens, film.grid, cell.region))
+        return compressed(self.model, FrameTokens(film.tokens[shown], film.grid), cell.region)
 
     def _answered(
         self, asked: Sequence[Story], condition: str, ratio: int, length: str, read: ReadVideos | None, shared: float,

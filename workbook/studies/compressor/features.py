@@ -1,8 +1,7 @@
 """Stories and frame features of the connector study: files written and encoded once, for all arms, seeds and runs."""
 
-import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ from oryx.model.compressor import NoCompressor
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data.stories import Story, make_story
 from workbook.data.story_bank import BankSizes, StoryBank, bank_parts, make_bank, write_part
-from workbook.runs.jobs import cores
-from workbook.runs.worker import die_with_parent
-from workbook.studies.compressor.arms import cache_folder, sides_of, stories_asked
-from workbook.studies.needle.videos import frame_cache
+from workbook.studies.compressor.arms import sides_of, stories_asked
+from workbook.studies.frames import frame_cache
+from workbook.studies.videos import cache_folder, write_in_parallel
 
 
 def bank_sizes(settings: Any) -> BankSizes:
@@ -26,13 +24,9 @@ def bank_sizes(settings: Any) -> BankSizes:
 
 def write_files(settings: Any, seed: int) -> None:
     """Write the bank of a seed and all held-out stories, a file on each core; what is there stays."""
-    folder = cache_folder(settings)
-    with ProcessPoolExecutor(cores(), initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
-        sizes = bank_sizes(settings)
-        jobs = [pool.submit(write_part, folder / "stories", seed, sizes, part) for part in bank_parts(sizes)]
-        jobs += [pool.submit(stories, settings, length) for length in stories_asked(settings)]
-        for job in jobs:
-            job.result()
+    folder, sizes = cache_folder(settings) / "stories", bank_sizes(settings)
+    parts = [partial(write_part, folder, seed, sizes, part) for part in bank_parts(sizes)]
+    write_in_parallel([*parts, *(partial(stories, settings, length) for length in stories_asked(settings))])
 
 
 def bank_of(settings: Any, seed: int) -> StoryBank:

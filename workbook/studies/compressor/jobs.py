@@ -3,7 +3,6 @@
 See :mod:`workbook.studies.compressor.study`, which says what is compared.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,13 @@ from workbook.studies.compressor.arms import (
     input_side,
     picture_side,
     ratios_of,
-    recipe_scale,
     region_side,
-    trains_shared,
 )
 from workbook.studies.compressor.asking import Asker
 from workbook.studies.compressor.features import Features, bank_of, write_files
 from workbook.studies.compressor.probes import looks
+from workbook.studies.videos import Progress, recipe_scale, trains_shared
 
-Progress = Callable[[str, int, int], None]
 START = "start.safetensors"
 
 

@@ -12,7 +12,8 @@ from oryx.processing.video import read_frames
 from workbook.data import corpora
 from workbook.data.stories import SIZE, make_story
 from workbook.report.plots import STYLE
-from workbook.studies.compressor.arms import CLIP_FRAMES, STORY, cache_folder
+from workbook.studies.compressor.arms import CLIP_FRAMES, STORY
+from workbook.studies.videos import cache_folder
 
 COLOURS = "cividis"
 SHOWN = 8

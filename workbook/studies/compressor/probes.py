@@ -1,6 +1,5 @@
 """What numbers do not show: where regional attention looks, and what arms say about the two real clips. Qualitative."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from workbook.studies.compressor.arms import (
 )
 from workbook.studies.compressor.features import Features, stories
 from workbook.studies.compressor.shift import attention_map
+from workbook.studies.frames import compressed, on_device
 
 MOST_SAID = 12
 """Tokens of an answer about a real clip."""
@@ -38,7 +38,7 @@ def looks(settings: Any, arm: str, model: OryxForConditionalGeneration, features
     if isinstance(model.compressor, DynamicCompressor):
         for name, film in films.items():
             for ratio in compressed_ratios(settings, arm):
-                weights = attention_map(model.compressor, film, region_side(ratio))
+                weights = attention_map(model.compressor, on_device(model, film), region_side(ratio))
                 for (frame, row, column), weight in _cells(weights):
                     place = {"film": name, "ratio": ratio, "frame": frame, "row": row, "column": column}
                     maps.append({**place, "weight": round(weight, 4)})
@@ -57,11 +57,10 @@ def _cells(weights: torch.Tensor):
 
 @torch.inference_mode()
 def _answers(settings: Any, arm: str, model: OryxForConditionalGeneration, features: Features):
-    connector: Callable = model.compressor
     for clip in corpora.clips():
         for ratio in ratios_of(settings, arm):
             film = clip_film(features, clip, input_side(settings, arm, ratio))
             region = 1 if ARMS[arm].smaller else region_side(ratio)
-            read = read_videos(model, [FrameTokens(*connector(film.tokens.float(), film.grid, region))])
+            read = read_videos(model, [compressed(model, film, region)])
             said = {question: ask(read, [question], [""], MOST_SAID)[0][0] for question in QUESTIONS.values()}
             yield {"clip": clip.id, "ratio": ratio, **said}

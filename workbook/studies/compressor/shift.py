@@ -35,10 +35,11 @@ class Shift:
 
 @torch.inference_mode()
 def shift(connector: nn.Module, film: FrameTokens, side: int) -> Shift:
-    """Measure ``connector`` at a region side on the uncompressed tokens of a film."""
+    """Measure ``connector`` at a region side on the uncompressed tokens of a film, which lie where its weights are."""
     tokens = film.tokens.float()
     full, _ = connector(tokens, film.grid, 1)
     small, grid = connector(tokens, film.grid, side)
+    full, small = full.cpu(), small.cpu()
     paired = small[:, region_of_token(film.grid, grid, side)]
     x, y, s = (t.flatten(0, 1).double() for t in (full, paired, small))
     spread = x.var(0, correction=0).sum()
@@ -79,7 +80,7 @@ def effective_rank(x: Tensor) -> float:
 def attention_map(connector: nn.Module, film: FrameTokens, side: int) -> Tensor:
     """Where regional attention looks: each token's weight over the uniform one, (T, h, w); 1 means as pooling does.
 
-    ``connector``: a :class:`oryx.model.compressor.DynamicCompressor`.
+    ``connector``: a :class:`oryx.model.compressor.DynamicCompressor`; its weights and the film are on one device.
     """
     from oryx.model.compressor import region_means, regions
 
@@ -87,10 +88,10 @@ def attention_map(connector: nn.Module, film: FrameTokens, side: int) -> Tensor:
     values, present = regions(tokens, film.grid, side)
     query = connector.vlm_query_projector(region_means(tokens, film.grid, side))
     logits = connector.key_logits(query, values) * connector.dim**-0.5
-    count = torch.full((values.shape[1], 1), side * side)
+    count = torch.full((values.shape[1], 1), side * side, device=tokens.device)
     if present is not None:
         logits, count = logits.masked_fill(~present, -torch.inf), present.sum(1, keepdim=True)
     weights = logits.softmax(-1) * count
     rows, columns = -(-height // side), -(-width // side)
     maps = weights.view(-1, rows, columns, side, side).transpose(2, 3).reshape(-1, rows * side, columns * side)
-    return maps[:, :height, :width]
+    return maps[:, :height, :width].cpu()

@@ -11,7 +11,6 @@ mixed ratios. Arms differ in the connector alone.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -31,15 +30,14 @@ from workbook.studies.compressor.arms import (
     ratios_of,
     region_side,
     tasks,
-    trains_shared,
 )
+from workbook.studies.videos import WEIGHTS, Progress, base_row, trains_shared
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHARED = "shared"
 CORPORA = ("fonts", "icons", "photos", "clipart")
-WEIGHTS = shipped.WEIGHTS / "nano"
 SECONDS_A_STEP, SECONDS_TO_ASK, SECONDS_TO_PREPARE = 0.12, 25, 60
 """Measured on the machine that the published run was made on; for ``plan`` alone."""
 
@@ -188,9 +186,7 @@ class PoolingVsDynamicCompression(Study):
         for name in ("answers", "connectors"):
             atomic_write_text(run.folder / "figures" / f"{name}.csv", found[name].to_csv(index=False))
 
-    def run_job(
-        self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
-    ) -> None:
+    def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
         from workbook.studies.compressor import jobs as pooling_jobs
 
@@ -198,8 +194,7 @@ class PoolingVsDynamicCompression(Study):
         encoder = shared if trains_shared(settings) else WEIGHTS
         if arm == SHARED:
             return pooling_jobs.prepare(settings, seed, folder, encoder, progress)
-        base = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
-        base |= self.hashes(settings, encoder)
+        base = base_row(self.id, settings, arm, seed, self.hashes(settings, encoder))
         return pooling_jobs.run_arm(settings, arm, seed, folder, shared, encoder, base, progress)
 
 

@@ -5,7 +5,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from workbook.data.needles import VARIANTS
@@ -96,21 +95,6 @@ def cells(arm: str, lengths: Sequence[int], beyond: Sequence[int], depths: Seque
         found += [Cell("number", n, d, trials) for n in beyond for d in three]
         found += [Cell(v, n, d, trials) for v in VARIANTS if v != "number" for n in few(own) for d in three]
     return found
-
-
-def trains_shared(settings: Any) -> bool:
-    """Whether a run trains its reader of frames itself instead of using the shipped one."""
-    return settings.from_scratch or settings.scale == "smoke"
-
-
-def recipe_scale(settings: Any) -> str:
-    """The scale whose reader of frames a run uses."""
-    return settings.scale if trains_shared(settings) else "nano"
-
-
-def cache_folder(settings: Any) -> Path:
-    """Where video files and frame tokens are kept for all runs of a results folder."""
-    return Path(settings.results) / "runs" / "cache"
 
 
 def arm_cells(settings: Any, arm: str) -> list[Cell]:

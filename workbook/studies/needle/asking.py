@@ -14,9 +14,7 @@ from workbook.data.frame_bank import NAMES
 from workbook.data.needles import Trial, make_trial
 from workbook.studies.needle.arms import OTHER_QUESTION_ARMS, Cell
 from workbook.studies.needle.videos import TrialVideos
-
-MOST_TOKENS = 40_000
-"""Video tokens read at once: what bounds the memory of asking."""
+from workbook.studies.videos import MOST_TOKENS
 
 OTHER_QUESTION = "colour"
 """Asked about the same video: the colour of the card. Retrieval training lacks this question, the shared reader knew

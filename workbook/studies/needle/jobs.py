@@ -3,8 +3,8 @@
 See :mod:`workbook.studies.needle.study`, which says what is compared.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,19 @@ from oryx.train.loop import TrainPlan
 from workbook.data.frame_bank import make_bank
 from workbook.stages.retrieval import RetrievalPlan, steps_for_tokens, tokens_trained_on, train_retrieval
 from workbook.stages.video_reader import VideoRecipe, load_video_reader, train_video_reader, video_recipe
-from workbook.studies.needle.arms import ARMS, arm_cells, audit_cells, cache_folder, recipe_scale
+from workbook.studies.frames import frame_cache
+from workbook.studies.needle.arms import ARMS, arm_cells, audit_cells
 from workbook.studies.needle.asking import Asker
-from workbook.studies.needle.videos import HaystackFiles, NeedleCodes, TrialVideos, frame_cache, write_files
-
-Progress = Callable[[str, int, int], None]
+from workbook.studies.needle.videos import HaystackFiles, NeedleCodes, TrialVideos
+from workbook.studies.videos import Progress, cache_folder, recipe_scale, write_in_parallel
 
 
 def prepare(settings: Any, seed: int) -> None:
     """Write the haystacks and the bank of training frames."""
     recipe = video_recipe(recipe_scale(settings))
-    write_files(_files(settings, recipe), _bank(settings, recipe, seed))
+    files = _files(settings, recipe)
+    haystacks = [] if files.own else [partial(files.path, number) for number in range(files.count)]
+    write_in_parallel([partial(make_bank, **_bank(settings, recipe, seed)), *haystacks])
 
 
 def train_reader(settings: Any, seed: int, folder: Path, progress: Progress) -> None:

@@ -24,9 +24,10 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.context import check_fits, compressed
 from oryx.processing.images import frame_view, to_pixels
 from oryx.processing.video import probe
+from workbook.studies.frames import at_size
 from workbook.studies.needle.arms import ARMS, arm_cells, audit_cells
 from workbook.studies.needle.asking import Asker
-from workbook.studies.needle.videos import HaystackFiles, TrialVideos, at_size
+from workbook.studies.needle.videos import HaystackFiles, TrialVideos
 
 CARD = (
     "One frame of this video shows a card with a number inside a {} frame. What is the number? Answer with digits only."

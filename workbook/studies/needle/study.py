@@ -9,7 +9,6 @@ language model train on cached frame tokens. Arms differ in training clips, posi
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -28,18 +27,16 @@ from workbook.studies.needle.arms import (
     TRAINED,
     arm_cells,
     at_16x,
-    cache_folder,
     ratio_arms,
-    trains_shared,
     whole_grid,
 )
+from workbook.studies.videos import WEIGHTS, Progress, base_row, cache_folder, trains_shared
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHARED, READER_JOB = "shared", "video_reader"
 CORPORA = (*HAYSTACKS, "icons")
-WEIGHTS = shipped.WEIGHTS / "nano"
 SECONDS_A_STEP, SECONDS_A_THOUSAND_TOKENS = 0.08, 0.05
 """Measured on the machine that the published run was made on; for ``plan`` alone."""
 
@@ -213,9 +210,7 @@ class NeedleInAHaystack(Study):
         if not settings.video:
             atomic_write_text(run.folder / "figures" / "haystacks.csv", haystack_table(settings).to_csv(index=False))
 
-    def run_job(
-        self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
-    ) -> None:
+    def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
         from workbook.studies.needle import jobs as needle_jobs
         from workbook.studies.needle import released as needle_released
@@ -225,8 +220,7 @@ class NeedleInAHaystack(Study):
         if arm == READER_JOB:
             return needle_jobs.train_reader(settings, seed, folder, progress)
         shared = folder.parent / READER_JOB if trains_shared(settings) else WEIGHTS
-        base = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
-        base |= self.hashes(settings, shared)
+        base = base_row(self.id, settings, arm, seed, self.hashes(settings, shared))
         if settings.scale == "paper":
             return needle_released.run_arm(settings, arm, folder, cache_folder(settings), base, progress)
         return needle_jobs.run_arm(settings, arm, seed, folder, shared, base, progress)

@@ -4,26 +4,20 @@ Files and features lie in one cache folder that all arms, seeds and runs share; 
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from oryx.errors import InputError
-from oryx.eval.features import FrameCache, FrameEncoder, FrameTokens
+from oryx.eval.features import FrameCache, FrameTokens
 from oryx.grids import uniform_indices
-from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.video import probe
-from workbook.data.frame_bank import NAMES, FrameBank, make_bank
+from workbook.data.frame_bank import NAMES, FrameBank
 from workbook.data.haystacks import make_haystack, write_video
 from workbook.data.needles import Trial
-from workbook.runs.jobs import cores
-from workbook.runs.worker import die_with_parent
 from workbook.studies.needle.arms import MOST_FRAMES
 
 
@@ -142,36 +136,3 @@ class NeedleCodes:
             for i, colour in enumerate(NAMES):
                 coded[bank.card(page, i)] = self.of(number, colour)
         return FrameTokens(coded, tokens.grid)
-
-
-def at_size(frame: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The frame scaled to (height, width); itself if it has that size."""
-    return frame if frame.size == size[::-1] else frame.resize(size[::-1], Image.Resampling.BICUBIC)
-
-
-def frame_pixels(size: tuple[int, int]):
-    """A function from a frame to its pixels (3, H, W) in [-1, 1], scaled to ``size`` where it has another."""
-
-    def pixels(frame: Image.Image) -> Tensor:
-        shown = np.asarray(at_size(frame, size), dtype=np.float32)
-        return torch.from_numpy(shown.transpose(2, 0, 1) / np.float32(127.5) - 1)
-
-    return pixels
-
-
-def frame_cache(
-    folder: Path, model: OryxForConditionalGeneration, side: int, size: tuple[int, int], weights: str
-) -> FrameCache:
-    """The feature cache of one encoder (``weights``: its hash), frame size and region side."""
-    encoder = FrameEncoder(model, frame_pixels(size), side)
-    return FrameCache(folder / "features", encoder, {"weights": weights, "size": list(size)})
-
-
-def write_files(files: HaystackFiles, bank: dict) -> None:
-    """Write all haystacks, and the bank of training frames, a file on each core; what is there stays."""
-    with ProcessPoolExecutor(cores(), initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
-        jobs = [pool.submit(make_bank, **bank)]
-        if not files.own:
-            jobs += [pool.submit(files.path, number) for number in range(files.count)]
-        for job in jobs:
-            job.result()
