@@ -199,11 +199,11 @@ def _status(parsed: argparse.Namespace) -> int:
 
 
 def _report(parsed: argparse.Namespace) -> int:
-    from workbook.report.html import build
+    from workbook.report.page import build
 
     print(build(Path(parsed.results), Path(parsed.results) / "runs" / "report.html"))
     if parsed.notebook:
-        from workbook.report.paper_vs_ours import PaperVsOurs
+        from workbook.report.page import PaperVsOurs
         from workbook.runs.notebooks import execute, notebook_folder
 
         page = PaperVsOurs()

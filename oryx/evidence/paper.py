@@ -8,8 +8,8 @@ source               where the statement stands: a key of ``paper_sources.csv``
 paper                the paper's number: filters of ``paper_results.csv``, each {column = value}
 hypotheses           families of hypotheses that answer it (the field ``paper`` of ``hypotheses.toml``)
 tests                tests that hold the statement, ``FILE::NAME``
-answer               id of the question (:mod:`workbook.report.answers`) that answers it
-check                what the paper's own numbers, or arithmetic, say of it (:mod:`workbook.report.paper_checks`)
+answer               id of the question (:mod:`workbook.report.questions`) that answers it
+check                what the paper's own numbers, or arithmetic, say of it (:mod:`workbook.report.checks`)
 outside              filters of ``paper_results.csv``: what others published about it
 reason               why nothing here answers it
 ===================  ================================================================================================

@@ -96,6 +96,18 @@ class Published:
         """The verdict on a hypothesis, None if this run has none."""
         return next((v for v in self.verdicts if v["id"] == name), None)
 
+    @property
+    def versions(self) -> str:
+        """The version of torch that the run was made with."""
+        packages = self.first.get("packages")
+        return f"torch {packages['torch']}" if packages else "versions not recorded"
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """What it is called -> a published file; not every run has every file."""
+        names = {"rows": ROWS, "table": "table.csv", "manifest": "manifest.json", "notebook": "notebook.ipynb"}
+        return {what: self.folder / name for what, name in names.items()}
+
     def figures(self) -> list[Path]:
         """The published pictures, by name."""
         return sorted((self.folder / "figures").glob("*.png"))

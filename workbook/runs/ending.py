@@ -32,6 +32,6 @@ def print_ending(study: Any, settings: StudySettings) -> int:
 
 def print_report(results: str) -> None:
     """Write the report over the results folder and print where it is."""
-    from workbook.report.html import build
+    from workbook.report.page import build
 
     print(f"report: {build(Path(results), Path(results) / 'runs' / 'report.html')}")

@@ -8,8 +8,8 @@ import pytest
 from oryx.errors import SettingsError
 from oryx.evidence import paper
 from oryx.evidence.verdicts import load_hypotheses
-from workbook.report.answers import answers
-from workbook.report.claim_lines import claims_beside
+from workbook.report.claims import answered_claims
+from workbook.report.questions import questions as asked
 
 ROOT = Path(__file__).parents[3]
 ENTRY = """[[claim]]
@@ -30,7 +30,7 @@ def test_every_number_has_a_source_and_what_is_not_found_has_no_value():
 
 def test_every_claim_leads_to_something_that_exists():
     families = {entry.paper for entry in load_hypotheses()}
-    questions = {answer.id for answer in answers([], "")}
+    questions = {question.id for question in asked([], "")}
     for claim in paper.load_claims():
         assert set(claim.hypotheses) <= families, claim.id
         assert claim.answer in ("", *questions), claim.id
@@ -40,9 +40,9 @@ def test_every_claim_leads_to_something_that_exists():
 
 
 def test_every_hypothesis_is_shown_beside_a_claim():
-    shown = {line.id for beside in claims_beside([]) for line in beside.lines}
-    assert shown == {entry.id for entry in load_hypotheses()}
-    assert {beside.status for beside in claims_beside([]) if beside.lines} == {"no result yet"}
+    claims = answered_claims([])
+    assert {answer.hypothesis.id for one in claims for answer in one.answers} == {e.id for e in load_hypotheses()}
+    assert {one.status for one in claims if one.answers} == {"no result yet"}
 
 
 def test_sizes_of_the_four_studies_are_not_found():

@@ -6,10 +6,11 @@ import pytest
 
 from oryx.errors import SettingsError
 from tests.unit.report.pages import STUDY, answers, publish
-from workbook.report.answers import answers as told
 from workbook.report.benchmark_tables import block, read, table_with, tables
 from workbook.report.findings import FILE, findings
+from workbook.report.page import Page
 from workbook.report.published import published
+from workbook.report.questions import questions as asked
 from workbook.report.readme import filled
 
 ENTRY = f"""[[finding]]
@@ -35,11 +36,11 @@ def test_numbers_are_filled_in_while_the_verdict_holds(runs, tmp_path):
     path = tmp_path / "findings.toml"
     path.write_text(ENTRY.replace("VERDICT", "supported"))
     (found,) = findings(runs, path)
-    assert found.holds and found.text.startswith("Lead +0.450 [+0.") and "= 4.5, 0.9 away" in found.text
-    assert found.evidence.startswith(f"Rests on H1a.equal.nano in {STUDY}/nano: supported; claim T.perception")
+    assert not found.changed and found.text.startswith("Lead +0.450 [+0.") and "= 4.5, 0.9 away" in found.text
+    assert [ground.name for ground in found.grounds] == [f"H1a.equal.nano in {STUDY}/nano", "claim T.perception"]
     path.write_text(ENTRY.replace("VERDICT", "contradicted"))
     (found,) = findings(runs, path)
-    assert not found.holds and "Lead" not in found.text and "is now supported" in found.text
+    assert [ground.verdict for ground in found.changed] == ["supported"] and "Lead" not in found.text
     assert findings([], path) == [], "nothing published, nothing interpreted"
 
 
@@ -58,6 +59,19 @@ def test_entries_that_cannot_be_read_are_refused(runs, tmp_path, old, new, messa
         findings(runs, path)
 
 
+def test_the_page_says_which_interpretation_no_longer_holds_and_what_each_rests_on(runs, tmp_path, monkeypatch):
+    path = tmp_path / "findings.toml"
+    monkeypatch.setattr("workbook.report.page.findings", lambda runs: findings(runs, path))
+    path.write_text(ENTRY.replace("VERDICT", "supported"))
+    text = Page(runs).findings()
+    assert text.startswith("### T\n\nLead +0.450 [+0.") and "no longer" not in text
+    assert f"*Rests on H1a.equal.nano in {STUDY}/nano: supported; claim T.perception: not consistent.*" in text
+    path.write_text(ENTRY.replace("VERDICT", "contradicted"))
+    text = Page(runs).findings()
+    assert "no longer holds: H1a.equal.nano in" in text and "is now supported (+0.450 [" in text and "Lead" not in text
+    assert "no longer contradicted." in text
+
+
 def test_no_estimate_is_typed_into_an_interpretation():
     assert not re.findall(r"[+-]\d*\.\d{2,}", FILE.read_text()), "estimates are filled in, never typed"
 
@@ -73,20 +87,20 @@ def test_blocks_over_everything_are_filled(results):
 
 
 def test_answers_come_from_results_and_benchmarks_or_say_that_nothing_was_measured(runs):
-    bare = {answer.id: answer for answer in told([], "")}
+    bare = {question.id: question for question in asked([], "")}
     assert bare["throughput"].status == "not measured" and bare["architecture_or_data"].status == "not measured"
-    assert not any(re.search(r"\d times", text) for text in bare["throughput"].text)
-    full = {answer.id: answer for answer in told(runs, read())}
+    assert not re.search(r"\d times", bare["throughput"].text) and "not measured yet" in bare["throughput"].text
+    full = {question.id: question for question in asked(runs, read())}
     assert full["throughput"].status != "not measured"
     lines = (
         "| mix | against | pictures/s |\n| --- | --- | --- |\n| A | fixed, equal tokens | 0.75 |\n| A | padded | 3 |\n"
     )
-    [said] = told([], f"<!-- native-encoding -->\n{lines}<!-- end -->\n")[:1]
-    assert any("at equal tokens: 0.75 times the pictures a second (1 measurements" in text for text in said.text)
-    scores = next(lines for caption, lines in bare["several_scores"].tables)
-    mlvu = next(line for line in scores if line["model"] == "Oryx-1.5 7B" and line["benchmark"] == "MLVU")
-    assert mlvu["spread"] == "5.4" and "63.8" in mlvu["published"] and "69.2" in mlvu["published"]
-    assert not any("Plot QA" in line["benchmark"] for line in scores), "sub-tasks are other scores"
+    throughput = asked([], f"<!-- native-encoding -->\n{lines}<!-- end -->\n")[0]
+    assert "at equal tokens: 0.75 times the pictures a second (1 measurements" in throughput.text
+    scores = bare["several_scores"].text
+    (mlvu,) = [line for line in scores.splitlines() if line.startswith("| Oryx-1.5 7B | MLVU |")]
+    assert mlvu.endswith("| 5.4 |") and "63.8" in mlvu and "69.2" in mlvu
+    assert "Plot QA" not in scores, "sub-tasks are other scores"
 
 
 def test_benchmark_tables_are_read_back():

@@ -11,7 +11,7 @@ from oryx.evidence.rows import read_columns, read_rows_xz
 from oryx.evidence.verdicts import judge
 from tests.unit.report.pages import STUDY, answers, publish
 from workbook.report import published as module
-from workbook.report.claim_lines import claims_beside, claims_frame, counts
+from workbook.report.claims import answered_claims, counts
 from workbook.report.published import disagreements, published
 
 APART = {
@@ -77,9 +77,10 @@ def test_each_hypothesis_counts_once_and_each_run_has_a_line(results):
     runs = published(results)
     assert [run.variant for run in runs] == ["nano", "nano,encoder=trained"]
     assert "encoder trained" in runs[1].weights and runs[0].scale == "nano"
-    frame = claims_frame(claims_beside(runs))
-    assert frame["hypothesis"].str.startswith("H1a.equal.nano:").sum() == 2
-    own = counts(claims_beside(runs))["Native against fixed resolution"]
+    claims = answered_claims(runs)
+    assert sum(answer.hypothesis.id == "H1a.equal.nano" for one in claims for answer in one.answers) == 2
+    own = counts(claims)[0]
+    assert own.pop("part") == "Native against fixed resolution"
     assert own == {"inconclusive": 1, "not tested": 8}, "settings beside the default run do not count twice"
 
 

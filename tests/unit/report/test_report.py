@@ -160,6 +160,7 @@ def test_readme_blocks_are_filled_and_checked(rows, tmp_path, monkeypatch, capsy
     assert "Nothing is published" in readme.filled(text, tmp_path / "results")
     (folder / "verdicts.json").write_text(json.dumps(judge(rows, "native_vs_fixed_resolution", "nano")))
     summary(rows).to_csv(folder / "table.csv", index=False)
+    (folder / "manifest.json").write_text("{}")
     assert readme.main(["--check"]) == 1
     assert readme.main([]) == 0 and readme.main(["--check"]) == 0
     filled = (tmp_path / "README.md").read_text()
@@ -170,9 +171,9 @@ def test_readme_blocks_are_filled_and_checked(rows, tmp_path, monkeypatch, capsy
 
 def test_reports_need_no_torch():
     code = (
-        "import sys; import oryx, workbook.report.html, workbook.report.plots, workbook.report.readme, "
+        "import sys; import oryx, workbook.report.plots, workbook.report.readme, "
         "oryx.evidence.compare, "
-        "workbook.report.paper_vs_ours, workbook.runs.difference, workbook.runs.rerun, "
+        "workbook.report.page, workbook.runs.difference, workbook.runs.rerun, "
         "workbook.studies.base, workbook.cli, workbook.studies.encoders.plots; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

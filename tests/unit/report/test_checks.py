@@ -4,7 +4,7 @@ import pytest
 
 from oryx.errors import SettingsError
 from oryx.evidence.paper import Claim, load_claims
-from workbook.report.paper_checks import check
+from workbook.report.checks import check
 
 CLAIMS = {claim.id: claim for claim in load_claims()}
 GAIN = {"kind": "difference", "study": "main-general-video", "benchmark": "NExT-QA", "model": "Oryx 34B"}

@@ -1,0 +1,168 @@
+"""The paper against ours, over what is published: sections as Markdown, which notebook 90 shows one by one, and the
+report, one HTML file made from the same sections.
+
+It is a report over ``results/``, not a study: it has no arms, seeds or rows of its own, and nothing of it is published.
+So it stands in no list of studies, and ``python -m oryx report --notebook`` executes the notebook through the same
+runner, with the same strict parameters. No torch.
+"""
+
+import base64
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+from urllib.parse import unquote
+
+import mistune
+
+from oryx.evidence.paper import PARTS
+from oryx.files import atomic_write_text
+from workbook.report import benchmark_tables
+from workbook.report.claims import Answered, answered_claims, counts
+from workbook.report.findings import findings
+from workbook.report.published import NOT_TESTED, Published, disagreements, published
+from workbook.report.questions import questions
+from workbook.report.templating import TEMPLATES, as_table, render
+from workbook.runs.settings import SCALES, Checked, setting
+
+SHADES = {
+    "good": ("supported", "consistent", "held by tests", "measured"),
+    "bad": ("contradicted", "not consistent"),
+    "open": ("inconclusive", "in part", "mixed", "measured in part"),
+    "none": (NOT_TESTED, "not learned", "not measured", "no result yet", "see the answer"),
+}
+"""Class of a verdict's colour in the report -> verdicts. They keep their words: colour is never alone."""
+
+
+@dataclass(frozen=True)
+class Settings(Checked):
+    """What the notebook may be given."""
+
+    scale: Literal[("all", *SCALES)] = setting("all", "all, or show the published runs of one scale alone")
+    results: str = setting("results", "results folder")
+
+    source: ClassVar[str] = "published"
+    seeds: ClassVar[tuple[int, ...]] = ()
+    jobs: ClassVar[int | None] = None
+
+    @property
+    def variant(self) -> str:
+        """Name of the folder that the executed notebook is kept in."""
+        return self.scale
+
+    def parameters(self) -> dict:
+        """What the notebook is given."""
+        return self.to_dict()
+
+
+class PaperVsOurs:
+    """What the notebook runner needs to know of the page."""
+
+    id = "paper_vs_ours"
+    title = "The paper against ours"
+    notebook = "90_paper_vs_ours.ipynb"
+
+    def settings(self, values: Mapping[str, Any]) -> Settings:
+        """Strict settings from a mapping or a notebook's ``globals()``."""
+        return Settings.from_notebook(values) if "__name__" in values else Settings.from_mapping(values)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Every section of the page as Markdown. ``folder``: where the page lies that links are followed from."""
+
+    runs: list[Published]
+    folder: Path = Path()
+    benchmarks: str = ""
+
+    @cached_property
+    def answered(self) -> list[Answered]:
+        """The paper's claims with what answers them."""
+        return answered_claims(self.runs)
+
+    def summary(self) -> str:
+        """How many hypotheses or claims of every part of the paper have which verdict."""
+        return as_table(counts(self.answered))
+
+    def claims(self, *parts: str) -> str:
+        """The claims of some parts of the paper, each with its hypotheses in every run, its check or its tests."""
+        own = [one for one in self.answered if one.claim.part in parts]
+        return render("claims.md.j2", claims=own, titles={q.id: q.title for q in self.asked})
+
+    def forest(self, study: str) -> Any:
+        """The figure of a study's verdicts, or a sentence if its defaults are not published."""
+        from workbook.report.plots import difference_forest
+
+        run = next((run for run in self.runs if run.study == study and "," not in run.variant), None)
+        return difference_forest(run.verdicts)[0] if run else f"Nothing is published for {study}."
+
+    @cached_property
+    def asked(self) -> list:
+        """The questions of reviewers and users with their answers."""
+        return questions(self.runs, self.benchmarks or benchmark_tables.read())
+
+    def questions(self) -> str:
+        """What reviewers and users asked, with the answers."""
+        return render("questions.md.j2", questions=self.asked)
+
+    def findings(self) -> str:
+        """Negative and surprising findings, each with what it rests on."""
+        return render("findings.md.j2", findings=findings(self.runs))
+
+    def disagreements(self) -> str:
+        """Where seeds or runs say different things."""
+        tested = sum(v["verdict"] != NOT_TESTED for run in self.runs for v in run.verdicts)
+        return render("disagreements.md.j2", disagreements=disagreements(self.runs), tested=tested)
+
+    def commands(self, figures: bool = False) -> str:
+        """How to run every published result again, from what it came, its files, and its ``figures`` if wanted."""
+        return render("runs.md.j2", runs=self.runs, link=self._link, figures=figures)
+
+    def _link(self, path: Path) -> str:
+        return os.path.relpath(path, self.folder).replace(os.sep, "/") if path.exists() else ""
+
+
+def read(settings: Settings) -> Page:
+    """The published runs of the settings; raises RunError for a damaged folder."""
+    runs = published(Path(settings.results))
+    return Page([run for run in runs if settings.scale in ("all", run.scale)])
+
+
+def build(results: Path, out: Path, benchmarks: Path | None = None) -> Path:
+    """Write the report over ``results`` to ``out`` and return it; it says so where nothing is published.
+
+    ``benchmarks``: the page of benchmarks, the repository's ``docs/benchmarks.md`` unless given. Links to rows and
+    notebooks are relative to ``out``; all else is inside the file. Raises RunError for a damaged published folder.
+    """
+    page = Page(published(results), out.parent, benchmark_tables.read(benchmarks))
+    text = render("report.md.j2", page=page, parts=PARTS)
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    return atomic_write_text(out, render("report.html.j2", style=style, body=to_html(text, out.parent)) + "\n")
+
+
+def to_html(text: str, folder: Path) -> str:
+    """Markdown as HTML: markup in it is escaped, headings get ids as in Jupyter, verdicts the class of their colour.
+
+    Pictures, whose paths are relative to ``folder``, are embedded.
+    """
+    body = mistune.create_markdown(renderer=_Renderer(folder), plugins=["table"])(text)
+    for shade, verdicts in SHADES.items():
+        words = "|".join(map(re.escape, verdicts))
+        body = re.sub(rf"<(td|strong)>({words})</\1>", rf'<\1 class="{shade}">\2</\1>', body)
+    return body
+
+
+class _Renderer(mistune.HTMLRenderer):
+    def __init__(self, folder: Path):
+        super().__init__(escape=True)
+        self.folder = folder
+
+    def heading(self, text: str, level: int, **attributes: Any) -> str:
+        return f'<h{level} id="{text.replace(" ", "-")}">{text}</h{level}>\n'
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        data = base64.b64encode((self.folder / unquote(url)).read_bytes()).decode()
+        return f'<img loading="lazy" alt="{mistune.escape(text)}" src="data:image/png;base64,{data}">'
