@@ -60,7 +60,6 @@ bench: setup
 	$(BIN)/python -m benchmarks.long_videos
 	$(BIN)/python -m benchmarks.language_model
 	$(BIN)/python -m benchmarks.connectors
-	$(BIN)/python -m benchmarks.training_together
 
 weights: setup
 	$(BIN)/python -m workbook.stages.shared --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE)

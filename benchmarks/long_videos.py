@@ -20,7 +20,7 @@ import torch
 from benchmarks.measure import MEBIBYTE, give_tensors_own_pages, in_fresh_process, reset_peak, resident
 from benchmarks.results import deliver
 from oryx.eval.features import FrameEncoder
-from oryx.eval.video_answers import ask, read_videos
+from oryx.eval.generate import ask, read_videos
 from oryx.grids import video_token_count
 from oryx.model.positions import set_positions
 from oryx.processing.video import iter_frames

@@ -1,35 +1,94 @@
-"""Pictures at an arm's resolution, kept as patches or as a frozen encoder's features, and batches of them."""
+"""Pictures as a model's inputs: at one resolution or by dynamic partition, as patches or as kept features.
+
+Whether a picture is drawn on the fly or read from disk does not matter here: an item is anything with a picture, a
+question and an answer (:class:`PictureItem`).
+"""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from oryx.grids import Grid
+from oryx.errors import InputError, SettingsError
+from oryx.grids import Grid, Size
 from oryx.layout import Layout, visual_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.vit import OryxViT
+from oryx.processing.partition import Partition
 from oryx.processing.resolution import Resolution
-from oryx.train.batches import text_batch, to_patches
-from workbook.data.items import Item
+from oryx.train import device
+from oryx.train.device import Compute
+from oryx.train.text import answer_targets, text_batch
 
 ENCODE_BATCH = 64
+"""Pictures that are encoded together."""
+
+Progress = Callable[[int, int], None]
 
 
-def encoded(encoder: OryxForConditionalGeneration, pictures: Sequence[tuple[Tensor, Grid]]) -> list[Tensor]:
-    """The frozen encoder's features (h·w, C) of pictures given as (patches, grid), in half precision, on the CPU."""
+class PictureItem(Protocol):
+    """One question about one picture (RGB)."""
+
+    id: str
+    picture: Image.Image
+    question: str
+    answer: str
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of the picture."""
+
+    @property
+    def fields(self) -> dict:
+        """What a row of results says about the item beside its answer."""
+
+
+def normalised(pixels: np.ndarray) -> Tensor:
+    """Pixels of 0 to 255 as the encoders see them: float32 in [-1, 1]."""
+    return torch.from_numpy(pixels).to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
+
+
+def cut_patches(picture: Image.Image, patch: int) -> tuple[np.ndarray, Grid]:
+    """Patches (h·w, 3·patch²), 0 to 255, of a picture whose sides are multiples of ``patch``, and its grid (h, w)."""
+    pixels = np.asarray(picture)
+    rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch
+    cut = pixels.reshape(rows, patch, columns, patch, 3).transpose(0, 2, 4, 1, 3)
+    return cut.reshape(rows * columns, -1), (rows, columns)
+
+
+def to_patches(picture: Image.Image, patch: int) -> tuple[Tensor, Grid]:
+    """Patches (h·w, 3·patch²) of a picture whose sides are multiples of ``patch``, in [-1, 1], and its grid (h, w)."""
+    patches, grid = cut_patches(picture, patch)
+    return normalised(patches), grid
+
+
+@torch.inference_mode()
+def encoded(tower: OryxViT, pictures: Sequence[tuple[Tensor, Grid]], compute: Compute) -> list[Tensor]:
+    """The features (h·w, C) of pictures given as (patches, grid), encoded together on the device, on the CPU."""
     # equal lengths side by side share one attention call
     order = sorted(range(len(pictures)), key=lambda i: len(pictures[i][0]))
-    with torch.inference_mode():
-        packed = torch.cat([pictures[i][0] for i in order]).to(encoder.device)
-        maps = encoder.vision_tower(packed, [pictures[i][1] for i in order]).maps()
+    packed = torch.cat([pictures[i][0] for i in order]).to(compute.device)
+    with compute.autocast():
+        maps = tower(packed, [pictures[i][1] for i in order]).maps()
     ordered = dict(zip(order, maps, strict=True))
-    return [ordered[i].to("cpu", torch.float16) for i in range(len(pictures))]
+    return [ordered[i].float().cpu() for i in range(len(pictures))]
+
+
+def kept(features: Tensor) -> Tensor:
+    """Features in half precision, as they are kept; raises InputError if half precision cannot hold them."""
+    half = features.to(torch.float16)
+    if not half.isfinite().all():
+        raise InputError(f"features reach {features.abs().max():g}, more than half precision can keep")
+    return half
 
 
 class PictureInputs:
     """The visual inputs of a list of items at one resolution.
 
-    With ``encoder`` its features are computed once and kept in half precision (the encoder is frozen then); without,
+    With ``encoder`` (frozen then) its features are computed once, on the device, and kept in half precision; without,
     the patches are kept and the model encodes them anew in every step. ``resolution`` None stands for no picture at
     all.
     """
@@ -38,24 +97,31 @@ class PictureInputs:
 
     def __init__(
         self,
-        items: Sequence[Item],
+        items: Sequence[PictureItem],
         resolution: Resolution | None,
         patch: int,
         encoder: OryxForConditionalGeneration | None = None,
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        progress: Progress = lambda done, total: None,
+        compute: Compute | None = None,
     ):
-        self.items, self.patch = items, patch
-        self.grids: list[Grid] = []
+        self.items, self.view, self.patch = items, resolution, patch
+        self.compute = compute or device.compute()
         self.name = "pixel_patches" if encoder is None else "vision_features"
+        self.grids: list[Grid] = []
         self.parts: list[Tensor] = []
         if resolution is None:
             self.grids = [(0, 0)] * len(items)
             return
+        if encoder is not None:
+            self.compute.place(encoder)
         for start in range(0, len(items), ENCODE_BATCH):
-            chunk = [to_patches(resolution.apply(i.picture, patch), patch) for i in items[start : start + ENCODE_BATCH]]
-            self.grids += [grid for _, grid in chunk]
-            self.parts += [patches for patches, _ in chunk] if encoder is None else encoded(encoder, chunk)
+            self._add(items[start : start + ENCODE_BATCH], None if encoder is None else encoder.vision_tower)
             progress(min(start + ENCODE_BATCH, len(items)), len(items))
+
+    def _add(self, items: Sequence[PictureItem], tower: OryxViT | None) -> None:
+        cut = [to_patches(self.view.apply(item.picture, self.patch), self.patch) for item in items]
+        self.grids += [grid for _, grid in cut]
+        self.parts += [patches for patches, _ in cut] if tower is None else map(kept, encoded(tower, cut, self.compute))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -77,13 +143,20 @@ class PictureInputs:
         item = self.items[index]
         return self.visual_tokens(index) + len(item.question) + len(item.answer)
 
+    def targets(self, index: int) -> int:
+        """Supervised tokens of item ``index``."""
+        return answer_targets(self.items[index].answer)
+
     def sort_key(self, index: int) -> tuple[int, int]:
         """By which to sort a batch: items that share attention calls, in tower and language model, come together."""
         rows, columns = self.grids[index]
         return (0 if self.name == "vision_features" else rows * columns), self.length(index)
 
-    def batch(self, indices: Sequence[int], answers: bool, visual: bool = True, device=None) -> dict[str, Tensor]:
-        """Model inputs for these items; with ``answers`` also labels. ``visual=False`` leaves the pictures out."""
+    def batch(self, indices: Sequence[int], answers: bool = True, visual: bool = True) -> dict[str, Tensor]:
+        """Model inputs for these items, on the CPU; with ``answers`` also labels.
+
+        ``visual=False`` leaves the pictures out.
+        """
         visual = visual and bool(self.parts)
         items = [self.items[i] for i in indices]
         batch = text_batch([i.question for i in items], [i.answer for i in items] if answers else None, visual)
@@ -93,4 +166,49 @@ class PictureInputs:
                 "image_grids": torch.tensor([grid for i in indices for grid in self.views(i)]),
                 "visual_spec": torch.tensor([[self.layout, len(self.views(i)), 1] for i in indices]),
             }
-        return {name: value.to(device) for name, value in batch.items()} if device is not None else batch
+        return batch
+
+
+class PartitionInputs(PictureInputs):
+    """As :class:`PictureInputs`, each item seen as thumbnail and tiles; the encoder is frozen."""
+
+    layout = Layout.TWO_VIEW
+
+    def _add(self, items: Sequence[PictureItem], tower: OryxViT | None) -> None:
+        if tower is None:
+            raise SettingsError("dynamic partition: expected a frozen encoder, got one that is trained")
+        squares = [self.view.squares(item.picture) for item in items]
+        cut = [to_patches(square, self.patch) for each in squares for square in each]
+        features = map(kept, encoded(tower, cut, self.compute))
+        for item, each in zip(items, squares, strict=True):
+            thumbnail, tiles = next(features), [next(features) for _ in each[1:]]
+            cells = self.view.cells(item.size, self.patch)
+            self.grids.append(cells[2:])
+            canvas = joined(tiles, self.view.canvas(item.size), self.view.side // self.patch, cells)
+            self.parts.append(torch.cat([thumbnail, canvas]))
+
+    def views(self, index: int) -> tuple[Grid, ...]:
+        """The thumbnail's grid, then that of the joined tiles."""
+        cells = self.view.side // self.patch
+        return (cells, cells), self.grids[index]
+
+
+def joined(tiles: Sequence[Tensor], canvas: Grid, cells: int, kept: tuple[int, int, int, int]) -> Tensor:
+    """One map (rows·columns, C) from tiles (cells², C), rows first, of a canvas; ``kept``: :meth:`Partition.cells`."""
+    top, left, rows, columns = kept
+    whole = torch.stack(list(tiles)).view(*canvas, cells, cells, -1).transpose(1, 2)
+    whole = whole.reshape(canvas[0] * cells, canvas[1] * cells, -1)
+    return whole[top : top + rows, left : left + columns].reshape(rows * columns, -1)
+
+
+def picture_inputs(
+    items: Sequence[PictureItem],
+    view: Resolution | Partition | None,
+    patch: int,
+    encoder: OryxForConditionalGeneration | None = None,
+    progress: Progress = lambda done, total: None,
+    compute: Compute | None = None,
+) -> PictureInputs:
+    """The inputs of ``items`` at one resolution, or by partition (which needs a frozen ``encoder``)."""
+    kind = PartitionInputs if isinstance(view, Partition) else PictureInputs
+    return kind(items, view, patch, encoder, progress, compute)

@@ -1,8 +1,8 @@
 """One training loop for every stage and scale: AdamW, linear warm-up, cosine decay, exact resume.
 
 The batch of step t is a function of t alone, so a run that was killed and resumed takes the very steps of an
-undisturbed one. On one CPU process accelerate adds nothing but the device; on GPUs it brings mixed precision and
-several processes.
+undisturbed one. Several processes (``accelerate launch``) share every batch through DistributedDataParallel and end
+with the weights of one process but for the rounding of sums.
 """
 
 import math
@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
-from torch import nn
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import Tensor, nn
 
+from oryx.train import device
 from oryx.train.checkpoints import load_checkpoint, save_checkpoint
-from oryx.train.gradients import average_gradients, exchange_for
+from oryx.train.data import StepBatches, loader
+from oryx.train.device import Compute, send
+
+Loss = Callable[[nn.Module, dict], Tensor]
+"""(model, batch of this process) -> scalar loss; the mean over processes is the loss of the whole batch."""
 
 
 @dataclass(frozen=True)
@@ -40,55 +45,67 @@ class TrainPlan:
         return self.learning_rate * warm * (self.final_fraction + (1 - self.final_fraction) * cosine)
 
 
+class Objective(nn.Module):
+    """Model and loss as one module, so that DistributedDataParallel sees every use of a parameter."""
+
+    def __init__(self, model: nn.Module, loss: Loss, compute: Compute):
+        super().__init__()
+        self.model, self.loss, self.compute = model, loss, compute
+
+    def forward(self, batch: dict) -> Tensor:
+        """The loss of a batch that lies on the device."""
+        with self.compute.autocast():
+            return self.loss(self.model, batch)
+
+
 def train(
     model: nn.Module,
-    loss_of: Callable[[nn.Module, int], torch.Tensor],
+    batches: StepBatches,
+    loss: Loss,
     plan: TrainPlan,
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    accelerator: Accelerator | None = None,
+    compute: Compute | None = None,
 ) -> list[dict]:
     """Train ``model`` in place and return its curve, one {step, loss, rate} per ``log_every`` steps (mean loss).
 
-    ``loss_of(model, step)`` builds the batch of that step and returns its scalar loss. With ``checkpoint`` the state is
-    saved there at least every ``checkpoint_seconds`` and a run goes on from it; parameters that do not require a
+    The model is moved to the device, and so is every batch; nothing else has to be. With ``checkpoint`` the state is
+    saved there at least every ``checkpoint_seconds`` and a run goes on from it. Parameters that do not require a
     gradient are left alone.
     """
-    accelerator = accelerator or Accelerator(cpu=not torch.cuda.is_available())
+    compute = compute or device.compute()
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(cpu=compute.device.type == "cpu", kwargs_handlers=[unused])
+    compute.place(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
     # fused: one pass over all parameters, where a small model would need hundreds of small calls a step
     optimizer = torch.optim.AdamW(
         parameters, lr=plan.learning_rate, betas=plan.betas, weight_decay=plan.weight_decay, fused=True
     )
-    model = accelerator.prepare_model(model, evaluation_mode=True)  # no wrapper: gradients are averaged below
-    optimizer = accelerator.prepare(optimizer)
+    objective, optimizer = accelerator.prepare(Objective(model, loss, compute), optimizer)
     start, curve = 0, []
     if checkpoint is not None and checkpoint.exists():
-        start, curve = load_checkpoint(checkpoint, accelerator.unwrap_model(model), optimizer)
-    exchange = exchange_for(parameters, accelerator) if accelerator.num_processes > 1 else None
+        start, curve = load_checkpoint(checkpoint, model, optimizer)
     model.train()
     saved, window = time.monotonic(), []
-    for step in range(start, plan.steps):
+    for step, batch in zip(range(start, plan.steps), loader(batches, start, compute), strict=False):
         for group in optimizer.param_groups:
             group["lr"] = plan.rate(step)
-        with accelerator.autocast():
-            loss = loss_of(model, step)
-        accelerator.backward(loss)
-        if exchange is not None:
-            average_gradients(parameters, accelerator.num_processes, exchange)
+        of_step = objective(send(batch, compute.device))
+        accelerator.backward(of_step)
         accelerator.clip_grad_norm_(parameters, plan.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        window.append(loss.detach())
+        window.append(of_step.detach())
         done = step + 1
         if done % plan.log_every == 0 or done == plan.steps:
-            loss = accelerator.reduce(torch.stack(window).mean(), "mean")  # each process has the loss of its share
-            curve.append({"step": done, "loss": float(loss), "rate": plan.rate(step)})
+            mean = accelerator.reduce(torch.stack(window).mean(), "mean")
+            curve.append({"step": done, "loss": float(mean), "rate": plan.rate(step)})
             window = []
             progress(done, plan.steps)
             if checkpoint is not None and (time.monotonic() - saved > plan.checkpoint_seconds or done == plan.steps):
                 if accelerator.is_main_process:
-                    save_checkpoint(checkpoint, accelerator.unwrap_model(model), optimizer, done, curve)
+                    save_checkpoint(checkpoint, model, optimizer, done, curve)
                 saved = time.monotonic()
     model.eval()
     return curve

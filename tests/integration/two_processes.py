@@ -6,18 +6,22 @@ accelerate launch --num_processes 2 -m tests.integration.two_processes FOLDER
 import sys
 from pathlib import Path
 
+import torch
+
+from oryx.train.device import process
+from workbook.stages import encoders
+from workbook.stages.recipes import recipe
+from workbook.stages.shared import train_shared
+
 
 def main(folder: Path) -> None:
-    """The encoders of smoke, steps with different numbers of parts, plain sums, and the benchmark."""
-    # imported here: the helpers of these processes load this module too
-    from benchmarks import training_together
-    from tests.integration import exchanges, unequal_parts
-    from workbook.stages import encoders
-
-    encoders.main(["--scale", "smoke", "--folder", str(folder)])
-    unequal_parts.main(folder / "parts.safetensors")
-    exchanges.main(folder / "exchanges.json")
-    training_together.measure_as_one("smoke", 1, 2, folder / "seconds.json")
+    """SigLIP, OryxViT and reader of smoke, and the encoders of smoke."""
+    torch.set_num_threads(1)
+    state = process()
+    train_shared(recipe("smoke"), 0, folder)
+    state.wait_for_everyone()
+    encoders.main(["--scale", "smoke", "--folder", str(folder / "encoders")])
+    print(f"process {state.process_index} of {state.num_processes}", flush=True)
 
 
 if __name__ == "__main__":

@@ -121,17 +121,6 @@ def paper(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Image,
     return Image.new("RGB", (width, height), tuple(int(v) for v in colour)), tuple(int(v) for v in ink)
 
 
-def cut_patches(picture: Image.Image, patch: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Patches (h * w, 3 * patch * patch), 0 to 255, of a picture whose sides are multiples of ``patch``; grid (h, w).
-
-    Rows first, each patch in the order of a convolution weight, as :func:`oryx.model.vit.patchify` has them.
-    """
-    pixels = np.asarray(picture)
-    rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch
-    cut = pixels.reshape(rows, patch, columns, patch, 3).transpose(0, 2, 4, 1, 3)
-    return cut.reshape(rows * columns, -1), (rows, columns)
-
-
 def place(rng: np.random.Generator, outer: tuple[int, int], inner: tuple[int, int]) -> tuple[int, int]:
     """A random (x, y) that keeps a box ``inner`` = (height, width) inside ``outer``, one pixel to spare if possible."""
     room = [max(o - i - 2, 0) for o, i in zip(outer, inner, strict=True)]

@@ -17,9 +17,8 @@ from oryx.processing.chat import stop_ids
 from oryx.processing.images import open_image
 from oryx.processing.partition import Partition
 from oryx.processing.resolution import Resolution
-from oryx.train.batches import to_patches
-from oryx.train.inputs import encoded
-from oryx.train.partition_inputs import joined
+from oryx.train.device import compute
+from oryx.train.inputs import encoded, joined, to_patches
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def tiled_look(model: Any, picture: Any, question: str, side: int, max_new_token
         raise InputError(f"tiles: expected a side that is a multiple of {patch} pixels, got {side}")
     picture, form = open_image(picture, model.processor.options.max_pixels), Partition(side)
     size, squares = (picture.height, picture.width), form.squares(picture)
-    thumbnail, *tiles = encoded(model, [to_patches(square, patch) for square in squares])
+    thumbnail, *tiles = encoded(model.vision_tower, [to_patches(square, patch) for square in squares], compute())
     kept, cells = form.cells(size, patch), side // patch
     features = torch.cat([thumbnail, joined(tiles, form.canvas(size), cells, kept)]).to(model.device).float()
     grids = ((cells, cells), kept[2:])

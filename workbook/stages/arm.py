@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.partition import Partition
 from oryx.processing.resolution import Resolution
-from oryx.train.batches import batch_loss
+from oryx.train.data import StepBatches
+from oryx.train.inputs import picture_inputs
 from oryx.train.loop import TrainPlan, train
-from oryx.train.partition_inputs import picture_inputs
+from oryx.train.losses import answer_loss
 from workbook.data.items import generator
 from workbook.data.pictures import PictureSizes
 from workbook.stages.kept_items import kept_training_items, shelf_of
@@ -54,17 +54,16 @@ def train_arm(
         lambda done, total: progress("encode", done, total),
     )
 
-    def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
+    def draw(step: int) -> list[int]:
         chosen = generator("arm", seed, step).choice(len(items), arm.batch, replace=False)
-        order = sorted(chosen.tolist(), key=inputs.sort_key)
-        return batch_loss(
-            model,
-            [inputs.length(i) for i in order],
-            [items[i].answer for i in order],
-            lambda own: inputs.batch([order[i] for i in own], answers=True, device=model.device),
-        )
+        return sorted(chosen.tolist(), key=inputs.sort_key)
 
     torch.manual_seed(seed)
     return train(
-        model, loss_of, arm.plan, folder / "checkpoints" / "arm.pt", lambda done, total: progress("train", done, total)
+        model,
+        StepBatches(draw, inputs.batch, arm.plan.steps, inputs.targets),
+        answer_loss,
+        arm.plan,
+        folder / "checkpoints" / "arm.pt",
+        lambda done, total: progress("train", done, total),
     )

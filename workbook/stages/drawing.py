@@ -1,7 +1,4 @@
-"""What the shared parts of a scale are trained on: pictures with captions, pictures with questions. Needs no torch.
-
-So a helper (:mod:`oryx.train.helper`) starts in an instant.
-"""
+"""What the shared parts of a scale are trained on: pictures with captions, pictures with questions."""
 
 from collections.abc import Callable
 from math import exp, log
@@ -11,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from oryx.grids import Grid
+from oryx.train.inputs import cut_patches
 from workbook.data.items import draw_item, generator
-from workbook.data.pictures import cut_patches
 from workbook.stages.recipes import Phase, Recipe
 
 CAPTION_LENGTH = 16
@@ -23,7 +20,7 @@ class Sample(NamedTuple):
     """A picture at the size at which it reaches the encoder, with a question and its answer.
 
     ``patches`` (h * w, 3 * patch * patch), 0 to 255, and ``grid`` (h, w) are those of
-    :func:`workbook.data.pictures.cut_patches`: batches travel between processes, so they are plain bytes.
+    :func:`oryx.train.inputs.cut_patches`.
     """
 
     patches: np.ndarray

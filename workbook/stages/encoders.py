@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from PIL import Image
 from transformers import SiglipVisionModel
 
@@ -28,16 +27,16 @@ from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.model.vit import OryxViT
 from oryx.processing.resolution import Resolution
 from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train.device import process
 from oryx.train.loop import TrainPlan, train
-from oryx.train.turns import InTurns
+from oryx.train.losses import answer_loss
 from workbook.data import corpora
-from workbook.stages.drawing import draw_reader_batch
 from workbook.stages.recipes import Phase, Recipe, encoder_recipe
 from workbook.stages.shared import (
     WEIGHTS,
     build_siglip,
     load_siglip,
-    reader_loss,
+    reader_batches,
     train_siglip,
     warm_reader,
 )
@@ -98,10 +97,9 @@ def continue_encoder(
     model = warm_reader(r, tower.config, seed + 1)
     model.vision_tower = tower
     plan = TrainPlan(r.reader_steps, r.reader_rate)
-    drawn = InTurns(partial(draw_reader_batch, r, seed, fit=partial(_at, size)), r.reader_steps)
-    loss = partial(reader_loss, drawn)
-    curve = train(model, loss, plan, folder / f"{name}.pt", progress)
-    if PartialState().is_main_process:
+    batches = reader_batches(r, seed, partial(_at, size))
+    curve = train(model, batches, answer_loss, plan, folder / f"{name}.pt", progress)
+    if process().is_main_process:
         save_weights(folder / encoder_file(name), tower, torch.int8)
     return curve
 
@@ -119,15 +117,14 @@ def train_encoder(
 
     ``siglip``: the folder of the SigLIP that the continued ones start from; ``public``: see :func:`starting_tower`.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "siglip":
         model, curve = train_siglip(r, seed, folder, progress)
-        if PartialState().is_main_process:
+        if process().is_main_process:
             save_weights(folder / encoder_file(name), model)
     else:
-        tower = starting_tower(r, siglip, public).to(device)
+        tower = starting_tower(r, siglip, public)
         curve = continue_encoder(name, tower, r, seed, folder, progress)
-    if PartialState().is_main_process:
+    if process().is_main_process:
         atomic_write_json(folder / f"{name}.json", curve, indent=None)
 
 
@@ -154,7 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--siglip", type=Path, help="folder with siglip.safetensors; default: trained from nothing")
     parsed = parser.parse_args(arguments)
     torch.set_num_threads(parsed.threads)
-    r, state = encoder_recipe(parsed.scale), PartialState(cpu=not torch.cuda.is_available())
+    r, state = encoder_recipe(parsed.scale), process()
     siglip = parsed.siglip or parsed.folder
     trained = ENCODERS if parsed.siglip is None else tuple(CONTINUED)
     for name in trained:

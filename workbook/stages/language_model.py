@@ -14,16 +14,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from oryx.files import atomic_write_json
 from oryx.model.config import OryxVisionConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.partition import picture_forms
-from oryx.train.batches import batch_loss
 from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train.data import StepBatches
+from oryx.train.inputs import picture_inputs
 from oryx.train.loop import TrainPlan, train
-from oryx.train.partition_inputs import picture_inputs
+from oryx.train.losses import answer_loss
 from workbook.data.items import generator, training_item
 from workbook.stages.recipes import ENCODER_PHASES, RECIPES, Recipe
 from workbook.stages.shared import build_reader, load_shared, same_language_model
@@ -56,18 +56,20 @@ def train_language_model(
         items = [training_item(plan.seed, first + i, phase.mixture, phase.sizes) for i in range(plan.items)]
         inputs.append(picture_inputs(items, form, r.patch, model))
 
-    def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
-        own = inputs[step % len(inputs)]
-        chosen = generator("forms", plan.seed, step).choice(plan.items, plan.batch, replace=False).tolist()
-        return batch_loss(
-            model,
-            [own.length(i) for i in chosen],
-            [own.items[i].answer for i in chosen],
-            lambda share: own.batch([chosen[i] for i in share], answers=True),
-        )
+    def draw(step: int) -> list[tuple[int, int]]:
+        """(form, item) of every sample."""
+        chosen = generator("forms", plan.seed, step).choice(plan.items, plan.batch, replace=False)
+        return [(step % len(inputs), i) for i in chosen.tolist()]
 
+    batches = StepBatches(
+        draw,
+        lambda samples: inputs[samples[0][0]].batch([i for _, i in samples]),
+        plan.steps,
+        lambda sample: inputs[sample[0]].targets(sample[1]),
+    )
     torch.manual_seed(plan.seed)
-    curve = train(model, loss_of, TrainPlan(plan.steps, plan.rate), folder / "language_model.pt", progress)
+    schedule = TrainPlan(plan.steps, plan.rate)
+    curve = train(model, batches, answer_loss, schedule, folder / "language_model.pt", progress)
     manifest = {
         "command": "python -m workbook.stages.language_model --folder FOLDER",
         "plan": asdict(plan),

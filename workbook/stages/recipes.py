@@ -113,14 +113,6 @@ def recipe(scale: str, **changes) -> Recipe:
     return replace(RECIPES[scale], **changes)
 
 
-def trainers(scale: str) -> int:
-    """Processes that train a scale's shared parts together when a run makes them anew (``--from-scratch``).
-
-    Two at nano, as many as its cores; the same number on every machine, so that sums do not depend on it.
-    """
-    return 2 if scale == "nano" else 1
-
-
 def encoder_recipe(scale: str, side: int = 48, patch: int = 8) -> Recipe:
     """The recipe of the encoder study's encoders: the scale's shapes, ENCODER_PHASES, own steps; errors as above.
 

@@ -6,7 +6,7 @@ does not say how it drew lengths).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from oryx.eval.features import FrameTokens
 from oryx.grids import video_token_count
 from oryx.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.train.batches import text_batch
+from oryx.train.data import StepBatches
 from oryx.train.loop import TrainPlan, train
-from workbook.data.frame_bank import MIXTURE, FrameBank, draw_clip
+from oryx.train.losses import answer_loss
+from oryx.train.text import answer_targets, text_batch
+from workbook.data.frame_bank import MIXTURE, Clip, FrameBank, draw_clip
 from workbook.data.items import generator
 
 
@@ -83,17 +85,19 @@ def train_retrieval(
     model.vision_tower.requires_grad_(False)
     model.compressor.requires_grad_(False)
 
-    def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
+    def draw(step: int) -> list[Clip]:
         rng, (clips, length) = generator("retrieval", seed, step), step_shape(plan, seed, step, tokens.grid)
-        drawn = [draw_clip(rng, bank, length, MIXTURE) for _ in range(clips)]
-        shown = tokens.tokens[[number for clip in drawn for number in clip.frames]]
-        batch = {
-            **text_batch([clip.question for clip in drawn], [clip.answer for clip in drawn]),
+        return [draw_clip(rng, bank, length, MIXTURE) for _ in range(clips)]
+
+    def collate(clips: Sequence[Clip]) -> dict[str, Tensor]:
+        shown = tokens.tokens[[number for clip in clips for number in clip.frames]]
+        return {
+            **text_batch([clip.question for clip in clips], [clip.answer for clip in clips]),
             "compressed_features": shown.flatten(0, 1).float(),
             "image_grids": torch.tensor([tokens.grid] * len(shown)),
-            "visual_spec": torch.tensor([[Layout.VIDEO, length, 1]] * clips),
+            "visual_spec": torch.tensor([[Layout.VIDEO, len(clip.frames), 1] for clip in clips]),
         }
-        return model(**{name: value.to(model.device) for name, value in batch.items()}).loss
 
+    batches = StepBatches(draw, collate, plan.plan.steps, lambda clip: answer_targets(clip.answer))
     torch.manual_seed(seed)
-    return train(model, loss_of, plan.plan, folder / "checkpoints" / "retrieval.pt", progress)
+    return train(model, batches, answer_loss, plan.plan, folder / "checkpoints" / "retrieval.pt", progress)

@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from accelerate import PartialState
-from accelerate.utils import gather, reduce
 from PIL import Image
 from torch import Tensor
+from torch.distributed.nn.functional import all_gather
 from transformers import Qwen2Config, SiglipConfig, SiglipModel
 
 from oryx.errors import MissingResource, SettingsError
@@ -28,12 +27,21 @@ from oryx.layout import Layout
 from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
-from oryx.train.batches import END, VOCABULARY, batch_loss, normalised, text_batch
 from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train.data import StepBatches
+from oryx.train.device import compute, process
+from oryx.train.inputs import normalised
 from oryx.train.loop import TrainPlan, train
-from oryx.train.turns import InTurns
+from oryx.train.losses import answer_loss
+from oryx.train.text import END, VOCABULARY, answer_targets, text_batch
 from workbook.data import corpora
-from workbook.stages.drawing import CAPTION_LENGTH, Sample, draw_reader_batch, draw_siglip_batch
+from workbook.stages.drawing import (
+    CAPTION_LENGTH,
+    Sample,
+    draw_reader_batch,
+    draw_siglip_batch,
+    fit_training_picture,
+)
 from workbook.stages.recipes import RECIPES, Recipe, recipe
 from workbook.stages.shipped import WEIGHTS
 
@@ -123,62 +131,55 @@ def square_pixels(pictures: Sequence[Image.Image | np.ndarray]) -> Tensor:
     return normalised(np.stack([np.asarray(picture) for picture in pictures]).transpose(0, 3, 1, 2))
 
 
-def siglip_loss(drawn: Callable[[int], list[tuple[np.ndarray, bytes]]], model: SiglipModel, step: int) -> Tensor:
-    """The sigmoid loss of one batch of pairs: every picture against every caption.
+def siglip_inputs(pairs: Sequence[tuple[np.ndarray, bytes]]) -> dict[str, Tensor]:
+    """Model inputs of pairs of pixels and caption."""
+    pixels, captions = zip(*pairs, strict=True)
+    return {"input_ids": caption_ids(captions), "pixel_values": square_pixels(pixels)}
+
+
+def siglip_loss(model: SiglipModel, batch: dict) -> Tensor:
+    """The sigmoid loss of a batch of pairs: every picture against every caption.
 
     Of several processes each encodes its share of the pairs and compares its pictures with the captions of all, as the
-    SigLIP paper does (arXiv 2303.15343, section 3.3). Raises SettingsError for shares that are not equal.
+    SigLIP paper does (arXiv 2303.15343, section 3.3).
     """
-    state, pairs = PartialState(), drawn(step)
-    rank, processes = state.process_index, state.num_processes
-    if len(pairs) % processes:
-        raise SettingsError(f"siglip_batch: expected a multiple of {processes} processes, got {len(pairs)}")
-    own = pairs[rank::processes]
-    ids, pixels = caption_ids([caption for _, caption in own]), square_pixels([picture for picture, _ in own])
-    out = model(input_ids=ids.to(model.device), pixel_values=pixels.to(model.device), return_loss=processes == 1)
-    if processes == 1:
-        return out.loss
-    logits = out.image_embeds @ OfAll.apply(out.text_embeds).T * model.logit_scale.exp() + model.logit_bias
-    sign = -torch.ones_like(logits)
-    sign[:, rank * len(own) : (rank + 1) * len(own)].fill_diagonal_(1.0)
-    return -F.logsigmoid(sign * logits).sum() * processes / len(pairs)
+    out, state = model(input_ids=batch["input_ids"], pixel_values=batch["pixel_values"]), process()
+    captions = torch.cat(all_gather(out.text_embeds)) if state.num_processes > 1 else out.text_embeds
+    logits = out.image_embeds @ captions.T * model.logit_scale.exp() + model.logit_bias
+    sign, first = -torch.ones_like(logits), state.process_index * len(logits)
+    sign[:, first : first + len(logits)].fill_diagonal_(1.0)
+    return -F.logsigmoid(sign * logits).sum() / batch["num_items_in_batch"]
 
 
-class OfAll(torch.autograd.Function):
-    """The rows (n, width) of every process, one process after the other; gradients of all come back to their own."""
-
-    @staticmethod
-    def forward(ctx, own: Tensor) -> Tensor:
-        ctx.rows = len(own)
-        return gather(own)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        first = PartialState().process_index * ctx.rows
-        return reduce(gradient, "sum")[first : first + ctx.rows]
+def sorted_reader_batch(r: Recipe, seed: int, fit: Callable[..., Image.Image], step: int) -> list[Sample]:
+    """The training items of a step; those of equal length, which share attention calls, side by side."""
+    return sorted(draw_reader_batch(r, seed, step, fit), key=lambda sample: (len(sample.patches), _length(sample)))
 
 
-def reader_loss(drawn: Callable[[int], list[Sample]], model: OryxForConditionalGeneration, step: int) -> Tensor:
-    """Cross-entropy on the answers of one batch of training items; of several processes each reads its share."""
-    device = next(model.parameters()).device
+def _length(sample: Sample) -> int:
+    return image_token_count(None, sample.grid) + len(sample.question) + len(sample.answer)
 
-    def length(sample: Sample) -> int:
-        return image_token_count(None, sample.grid) + len(sample.question) + len(sample.answer)
 
-    # equal lengths side by side share one attention call, in the tower and in the language model
-    samples = sorted(drawn(step), key=lambda sample: (len(sample.patches), length(sample)))
+def reader_inputs(samples: Sequence[Sample]) -> dict[str, Tensor]:
+    """Model inputs with labels of training items."""
+    patches, grids, questions, answers = zip(*samples, strict=True)
+    return {
+        **text_batch(questions, answers),
+        "pixel_patches": normalised(np.concatenate(patches)),
+        "image_grids": torch.tensor(grids),
+        "visual_spec": torch.tensor([[Layout.ONE_VIEW, 1, 1]] * len(samples)),
+    }
 
-    def batch_of(own: list[int]) -> dict[str, Tensor]:
-        patches, grids, questions, answers = zip(*(samples[i] for i in own), strict=True)
-        batch = text_batch(questions, answers)
-        batch |= {
-            "pixel_patches": normalised(np.concatenate(patches)),
-            "image_grids": torch.tensor(grids),
-            "visual_spec": torch.tensor([[Layout.ONE_VIEW, 1, 1]] * len(own)),
-        }
-        return {name: value.to(device) for name, value in batch.items()}
 
-    return batch_loss(model, list(map(length, samples)), [sample.answer for sample in samples], batch_of)
+def sample_targets(sample: Sample) -> int:
+    """Supervised tokens of a training item."""
+    return answer_targets(sample.answer)
+
+
+def reader_batches(r: Recipe, seed: int, fit: Callable[..., Image.Image] = fit_training_picture) -> StepBatches:
+    """The batches of a reader's training; ``fit`` gives each picture its size."""
+    draw = partial(sorted_reader_batch, r, seed, fit)
+    return StepBatches(draw, reader_inputs, r.reader_steps, sample_targets, compute().workers)
 
 
 def train_siglip(
@@ -187,9 +188,11 @@ def train_siglip(
     """SigLIP of the recipe, trained from nothing, and its curve; resumes from a checkpoint in ``folder``."""
     torch.manual_seed(seed)
     siglip = build_siglip(r)
+    if r.siglip_batch % (processes := process().num_processes):
+        raise SettingsError(f"siglip_batch: expected a multiple of {processes} processes, got {r.siglip_batch}")
     plan = TrainPlan(r.siglip_steps, r.siglip_rate)
-    drawn = InTurns(partial(draw_siglip_batch, r, seed), r.siglip_steps)
-    return siglip, train(siglip, partial(siglip_loss, drawn), plan, folder / "siglip.pt", progress)
+    batches = StepBatches(partial(draw_siglip_batch, r, seed), siglip_inputs, r.siglip_steps, workers=compute().workers)
+    return siglip, train(siglip, batches, siglip_loss, plan, folder / "siglip.pt", progress)
 
 
 def load_siglip(r: Recipe, folder: Path | None = None) -> SiglipModel:
@@ -216,12 +219,13 @@ def train_shared(r: Recipe, seed: int, folder: Path, progress: Callable[[int, in
     plan = TrainPlan(r.reader_steps, r.reader_rate)
     curves["reader"] = train(
         model,
-        partial(reader_loss, InTurns(partial(draw_reader_batch, r, seed), r.reader_steps)),
+        reader_batches(r, seed),
+        answer_loss,
         plan,
         folder / "reader.pt",
         lambda done, _: progress(r.siglip_steps + done, total),
     )
-    if not PartialState().is_main_process:
+    if not process().is_main_process:
         return model
     hashes = {name: save_weights(folder / f"{name}.safetensors", part) for name, part in _parts(siglip, model).items()}
     (folder / "curves.json").write_text(json.dumps(curves, indent=1) + "\n")

@@ -18,8 +18,10 @@ from oryx.grids import Grid, compressed_grid, uniform_indices, video_token_count
 from oryx.layout import Layout
 from oryx.model.compressor import build_compressor
 from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.train.data import StepBatches
 from oryx.train.loop import TrainPlan, train
-from oryx.train.questions import answers_loss
+from oryx.train.losses import answer_loss
+from oryx.train.text import answer_targets, questions_batch
 from workbook.data.items import generator
 from workbook.data.stories import LENGTHS, PATH
 from workbook.data.story_bank import StoryBank, TrainingStory, draw_glance, draw_story
@@ -68,6 +70,20 @@ class Step:
     source: int
     side: int
     stories: tuple[TrainingStory, ...]
+
+    def split(self) -> list["Step"]:
+        """The samples of the batch: a step of one story each."""
+        return [replace(self, stories=(story,)) for story in self.stories]
+
+
+def joined_step(samples: Sequence[Step]) -> Step:
+    """The samples of a batch together again."""
+    return replace(samples[0], stories=tuple(story for sample in samples for story in sample.stories))
+
+
+def step_targets(step: Step) -> int:
+    """Supervised tokens of all answers."""
+    return sum(answer_targets(answer) for story in step.stories for _, answer in story.turns)
 
 
 def draw_step(
@@ -139,14 +155,18 @@ def train_stories(
         grid = features[source].grid
         return grid if compresses else (grid[0] * side, grid[1] * side)  # the grids, so the steps, of compressed arms
 
-    def loss_of(model: OryxForConditionalGeneration, number: int) -> Tensor:
-        step = draw_step(plan, seed, number, bank, sources, grid_of)
-        visual = step_inputs(step, features[step.source], step.side if compresses else 1)
-        moved = {name: value.to(model.device) for name, value in visual.items()}
-        return answers_loss(model, moved, [story.turns for story in step.stories])
+    def draw(number: int) -> list[Step]:
+        return draw_step(plan, seed, number, bank, sources, grid_of).split()
 
+    def collate(samples: Sequence[Step]) -> dict[str, Tensor]:
+        step = joined_step(samples)
+        visual = step_inputs(step, features[step.source], step.side if compresses else 1)
+        return {**questions_batch([story.turns for story in step.stories]), **visual}
+
+    batches = StepBatches(draw, collate, plan.steps, step_targets)
+    schedule = TrainPlan(plan.steps, plan.rate, warmup=plan.warmup)
     torch.manual_seed(seed)
-    return train(model, loss_of, TrainPlan(plan.steps, plan.rate, warmup=plan.warmup), checkpoint, progress)
+    return train(model, batches, answer_loss, schedule, checkpoint, progress)
 
 
 def with_connector(

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from torch import Tensor
 
 from oryx.errors import MissingResource, SettingsError
@@ -24,10 +24,12 @@ from oryx.files import atomic_write_json, sha256_file
 from oryx.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
-from oryx.train.batches import batch_loss, text_batch
 from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train.data import StepBatches
+from oryx.train.device import process
 from oryx.train.loop import TrainPlan, train
-from oryx.train.turns import InTurns
+from oryx.train.losses import answer_loss
+from oryx.train.text import answer_targets, text_batch
 from workbook.data.frame_bank import READER_MIXTURE, Clip, FrameBank, draw_clip, make_bank
 from workbook.data.items import generator
 from workbook.data.needles import COLOURS, NUMBERS, card
@@ -150,6 +152,26 @@ def reader_inputs(frames: np.ndarray, clips: Sequence[Clip], side: int, patch: i
     }
 
 
+class ClipSample(NamedTuple):
+    """A clip with the frames that it numbers and the region side at which it is shown."""
+
+    frames: np.ndarray
+    clip: Clip
+    side: int
+
+
+def draw_samples(r: VideoRecipe, seed: int, bank: FrameBank, step: int) -> list[ClipSample]:
+    """The clips of a step; visuals of a batch are of one length, so only the text tells samples apart."""
+    drawn = draw_batch(r, seed, bank, step)
+    frames = bank.frames if drawn.frames is None else drawn.frames
+    return [ClipSample(frames, clip, drawn.side) for clip in drawn.clips]
+
+
+def sample_inputs(patch: int, samples: Sequence[ClipSample]) -> dict[str, Tensor]:
+    """Model inputs with labels of clips of one step."""
+    return reader_inputs(samples[0].frames, [sample.clip for sample in samples], samples[0].side, patch)
+
+
 def train_video_reader(
     r: VideoRecipe,
     seed: int,
@@ -172,24 +194,19 @@ def train_video_reader(
         start = load_siglip(r.shapes, siglip)
     torch.manual_seed(seed)
     model = build_video_reader(r)
-    drawn = InTurns(partial(draw_batch, r, seed, bank), sum(r.steps), helper=False)  # a helper would copy the bank
     model.vision_tower = vit_from_siglip(start.vision_model, r.shapes.position_grid)
 
-    def loss_of(model: OryxForConditionalGeneration, step: int) -> Tensor:
-        batch = drawn(step)
-        frames, device = bank.frames if batch.frames is None else batch.frames, next(model.parameters()).device
-
-        def batch_of(chosen: list[int]) -> dict[str, Tensor]:
-            inputs = reader_inputs(frames, [batch.clips[i] for i in chosen], batch.side, r.shapes.patch)
-            return {name: value.to(device) for name, value in inputs.items()}
-
-        # visuals of a batch are of one length, so only the text tells samples apart
-        lengths = [len(clip.question) + len(clip.answer) for clip in batch.clips]
-        return batch_loss(model, lengths, [clip.answer for clip in batch.clips], batch_of)
-
+    batches = StepBatches(
+        partial(draw_samples, r, seed, bank),  # no workers: each would copy the bank
+        partial(sample_inputs, r.shapes.patch),
+        sum(r.steps),
+        lambda sample: answer_targets(sample.clip.answer),
+    )
     plan = TrainPlan(sum(r.steps), r.rate)
-    curve = train(model, loss_of, plan, folder / "video_reader.pt", lambda done, _: progress(first + done, total))
-    if not PartialState().is_main_process:
+    curve = train(
+        model, batches, answer_loss, plan, folder / "video_reader.pt", lambda done, _: progress(first + done, total)
+    )
+    if not process().is_main_process:
         return model
     manifest = {
         "command": f"python -m workbook.stages.video_reader --scale {r.scale} --seed {seed} --folder FOLDER"

@@ -7,8 +7,8 @@ import torch
 
 from oryx.errors import InputError
 from oryx.eval.features import FrameTokens
-from oryx.eval.video_answers import ask, read_videos, without_video
-from oryx.train.batches import END, decode, text_batch
+from oryx.eval.generate import ask, read_videos, without_video
+from oryx.train.text import END, decode, text_batch
 from workbook.data.needles import COLOURS
 from workbook.stages.video_reader import build_video_reader, video_recipe
 

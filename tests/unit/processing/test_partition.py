@@ -9,7 +9,7 @@ from PIL import Image
 
 from oryx.errors import SettingsError
 from oryx.processing.partition import LLAVA_NEXT_TILES, Partition
-from oryx.train.partition_inputs import joined
+from oryx.train.inputs import joined
 
 SIDES = st.integers(1, 400)
 

@@ -18,7 +18,7 @@ from oryx.processing.images import image_views, to_pixels
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import OryxProcessor
 from oryx.processing.tokenizers import byte_tokenizer
-from oryx.train.batches import encode_prompt
+from oryx.train.text import encode_prompt
 
 OPTIONS = PreprocessOptions(
     low=SizeRule(32, base=64), video=SizeRule(64), video_long=SizeRule(128), frames=8, short_video_frames=6

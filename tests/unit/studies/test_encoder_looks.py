@@ -13,7 +13,8 @@ from oryx.grids import cumulative_lengths, token_count
 from oryx.model.attention import Segments
 from oryx.model.siglip import vit_from_siglip
 from oryx.model.vit import pack_images, patchify
-from oryx.train.batches import END, to_patches
+from oryx.train.inputs import to_patches
+from oryx.train.text import END
 from workbook.stages.drawing import CAPTION_LENGTH
 from workbook.stages.recipes import recipe
 from workbook.stages.shared import build_siglip, caption_ids, square_pixels

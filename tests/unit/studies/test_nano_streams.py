@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from oryx.errors import SettingsError
+from oryx.train.losses import answer_loss
 from workbook.stages.recipes import RECIPES
 from workbook.stages.shared import build_reader
 from workbook.studies.one_model.streams import AtSide, Streams
-from workbook.studies.one_model.training import SIDES, SMOKE, JointRecipe, step_loss
+from workbook.studies.one_model.training import SIDES, SMOKE, JointRecipe, step_batches
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,10 @@ def test_every_stream_at_every_side_learns_and_a_step_repeats(made):
                 SMOKE.material, 6, 6, 2, tokens=200, shares=((name, 1.0),), first=0.0, picture_sides=sides,
                 frame_sides=sides, blind=0.0, longest=4,
             )  # fmt: skip
-            loss = step_loss(r, 100, streams, model, 5)
+            loss = answer_loss(model, step_batches(r, 100, streams)[5])
             loss.backward()
-            assert torch.isfinite(loss) and loss.item() == step_loss(r, 100, streams, model, 5).item()
+            again = answer_loss(model, step_batches(r, 100, streams)[5])
+            assert torch.isfinite(loss) and loss.item() == again.item()
             losses[name, side] = loss.item()
     assert len(set(losses.values())) == len(losses)
     assert all(p.grad is None for p in model.vision_tower.parameters())
@@ -42,7 +44,7 @@ def test_a_blind_step_sees_nothing(made):
     r = JointRecipe(SMOKE.material, 6, 6, 2, tokens=200, blind=1.0, longest=4)
     model.zero_grad()
     for step in range(6):
-        step_loss(r, 100, streams, model, step).backward()
+        answer_loss(model, step_batches(r, 100, streams)[step]).backward()
     assert model.projector.proj[0].weight.grad is None
 
 

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 import torch
 
-from oryx.eval.video_answers import read_videos
+from oryx.eval.generate import read_videos
 from oryx.evidence.rows import RowWriter, read_rows, same_rows
 from oryx.layout import Layout
-from oryx.train.batches import END, decode, text_batch
+from oryx.train.text import END, decode, text_batch
 from workbook.data.stories import QUESTIONS
 from workbook.stages.recipes import recipe
 from workbook.stages.shared import build_reader

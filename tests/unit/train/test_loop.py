@@ -7,12 +7,21 @@ from torch import nn
 from oryx.errors import CheckpointError
 from oryx.files import sha256_file
 from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train.data import StepBatches
 from oryx.train.loop import TrainPlan, train
 
 
-def loss_of(model: nn.Module, step: int) -> torch.Tensor:
-    x = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
-    return ((model(x) - x.sum(1, keepdim=True)) ** 2).mean()
+def draw(step: int) -> torch.Tensor:
+    return torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+
+
+def batches(steps: int) -> StepBatches:
+    return StepBatches(draw, lambda x: {"x": x}, steps)
+
+
+def loss(model: nn.Module, batch: dict) -> torch.Tensor:
+    x = batch["x"]
+    return ((model(x) - x.sum(1, keepdim=True)) ** 2).sum() / batch["num_items_in_batch"]
 
 
 def model() -> nn.Module:
@@ -25,7 +34,7 @@ class Stop(Exception):
 
 
 def test_training_lowers_the_loss_and_records_its_curve():
-    curve = train(model(), loss_of, TrainPlan(60, 5e-2, warmup=5, log_every=10))
+    curve = train(model(), batches(60), loss, TrainPlan(60, 5e-2, warmup=5, log_every=10))
     assert [point["step"] for point in curve] == [10, 20, 30, 40, 50, 60]
     assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
 
@@ -40,7 +49,7 @@ def test_the_rate_warms_up_and_decays_to_its_final_fraction():
 def test_a_resumed_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path):
     plan = TrainPlan(40, 1e-2, warmup=5, log_every=10, checkpoint_seconds=0.0)
     whole = model()
-    train(whole, loss_of, plan)
+    train(whole, batches(40), loss, plan)
 
     def stop_at_30(done, total):
         if done == 30:
@@ -48,10 +57,10 @@ def test_a_resumed_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path
 
     half = model()
     with pytest.raises(Stop):
-        train(half, loss_of, plan, tmp_path / "c.pt", stop_at_30)
+        train(half, batches(40), loss, plan, tmp_path / "c.pt", stop_at_30)
     resumed = model()
     steps = []
-    curve = train(resumed, loss_of, plan, tmp_path / "c.pt", lambda done, total: steps.append(done))
+    curve = train(resumed, batches(40), loss, plan, tmp_path / "c.pt", lambda done, total: steps.append(done))
     assert steps[0] == 30, "the last checkpoint before the stop was of step 20"
     assert [point["step"] for point in curve] == [10, 20, 30, 40]
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
@@ -62,14 +71,14 @@ def test_frozen_parameters_stay(tmp_path):
     net = model()
     net[0].requires_grad_(False)
     before = net[0].weight.clone()
-    train(net, loss_of, TrainPlan(5, 1e-2))
+    train(net, batches(5), loss, TrainPlan(5, 1e-2))
     assert torch.equal(before, net[0].weight)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
     (tmp_path / "c.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match=r"c\.pt is no checkpoint"):
-        train(model(), loss_of, TrainPlan(5, 1e-2), tmp_path / "c.pt")
+        train(model(), batches(5), loss, TrainPlan(5, 1e-2), tmp_path / "c.pt")
 
 
 def test_shipped_weights_round_trip_in_half_precision(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from oryx.eval.features import FrameTokens
-from oryx.eval.video_answers import ReadVideos, ask, read_videos, without_video
+from oryx.eval.generate import ReadVideos, ask, read_videos, without_video
 from oryx.evidence.store import RowWriter
 from oryx.grids import uniform_indices
 from oryx.model.modeling import OryxForConditionalGeneration

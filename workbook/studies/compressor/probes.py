@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from oryx.eval.features import FrameTokens
-from oryx.eval.video_answers import ask, read_videos
+from oryx.eval.generate import ask, read_videos
 from oryx.grids import uniform_indices
 from oryx.model.compressor import DynamicCompressor
 from oryx.model.modeling import OryxForConditionalGeneration

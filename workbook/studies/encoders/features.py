@@ -10,23 +10,21 @@ from torch import Tensor
 
 from oryx.evidence.stats import contrast
 from oryx.model.vit import OryxViT
-from oryx.train.batches import to_patches
+from oryx.train.device import Compute, compute
+from oryx.train.inputs import ENCODE_BATCH, encoded, to_patches
 
-ENCODE_BATCH = 64
 
-
-@torch.inference_mode()
-def feature_maps(tower: OryxViT, pictures: Sequence[Image.Image]) -> list[Tensor]:
+def feature_maps(tower: OryxViT, pictures: Sequence[Image.Image], on: Compute | None = None) -> list[Tensor]:
     """The features (h·w, C) of each picture (RGB, sides multiples of the patch), float32, on the CPU."""
+    on = on or compute()
+    on.place(tower)
     cut = [to_patches(picture, tower.config.patch_size) for picture in pictures]
     # equal lengths side by side share one attention call
     order = sorted(range(len(cut)), key=lambda i: len(cut[i][0]))
     found: dict[int, Tensor] = {}
     for start in range(0, len(order), ENCODE_BATCH):
         chosen = order[start : start + ENCODE_BATCH]
-        packed = torch.cat([cut[i][0] for i in chosen]).to(tower.device)
-        maps = tower(packed, [cut[i][1] for i in chosen]).maps()
-        found |= {i: features.float().cpu() for i, features in zip(chosen, maps, strict=True)}
+        found |= zip(chosen, encoded(tower, [cut[i] for i in chosen], on), strict=True)
     return [found[i] for i in range(len(cut))]
 
 

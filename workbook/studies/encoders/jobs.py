@@ -7,16 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from oryx.eval.answers import answer_rows
+from oryx.eval.pictures import ask_pictures
 from oryx.evidence.store import RowWriter
 from oryx.files import atomic_write_json
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT
 from oryx.train.checkpoints import module_sha256
+from oryx.train.inputs import picture_inputs
 from oryx.train.loop import TrainPlan
-from oryx.train.partition_inputs import picture_inputs
 from workbook.stages.arm import ArmPlan, train_arm
 from workbook.stages.encoders import ENCODERS, load_encoder, train_encoder
 from workbook.stages.kept_items import kept_evaluation_items, shelf_of
@@ -69,7 +67,7 @@ def reader_on(tower: OryxViT, r: Recipe, seed: int) -> OryxForConditionalGenerat
     """A language model and a new projector on a trained tower; the same ones for every arm of a seed."""
     model = reader_of_forms(r, tower.config, seed)
     model.vision_tower = tower
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model
 
 
 def run_arm(settings: Any, arm: str, seed: int, folder: Path, base: dict, progress: Progress) -> None:
@@ -95,7 +93,6 @@ def run_arm(settings: Any, arm: str, seed: int, folder: Path, base: dict, progre
             inputs = picture_inputs(items, view, sizes.patch, model)
             for condition in conditions:
                 fields = {**base, "condition": condition}
-                missing = [i for i, item in enumerate(items) if not writer.has({**fields, "item": item.id})]
-                answer_rows(model, inputs, missing, fields, condition == "visual", write=writer.write)
+                ask_pictures(model, inputs, fields, condition == "visual", writer)
                 done += count
                 progress("evaluate", done, total)

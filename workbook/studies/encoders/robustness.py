@@ -15,7 +15,7 @@ from oryx.evidence.stats import wilson
 from oryx.grids import Grid, cumulative_lengths, token_count
 from oryx.model.attention import Segments
 from oryx.model.vit import OryxViT
-from oryx.train.batches import to_patches
+from oryx.train.inputs import to_patches
 from workbook.data.items import generator
 from workbook.data.object_tasks import draw_object
 from workbook.stages.recipes import Recipe

@@ -22,7 +22,6 @@ from workbook.data.corpora import data_hash
 from workbook.data.pictures import PictureSizes
 from workbook.runs.settings import StudySettings, setting
 from workbook.stages import shipped
-from workbook.stages.recipes import trainers
 from workbook.studies.base import Study
 
 TEXT_TASKS = ("number", "word", "list", "page")
@@ -140,10 +139,6 @@ class NativeVsFixedResolution(Study):
         """From scratch (always at smoke, barely trained), each seed trains its own shared weights first."""
         return [[SHARED]] if trains_shared(settings) else []
 
-    def processes(self, settings: Settings, arm: str) -> int:
-        """Several processes share the training that all arms wait for."""
-        return trainers(settings.scale) if arm == SHARED else 1
-
     def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
         """What the numbers rest on beside the settings: the shared weights and the shipped data."""
         if trains_shared(settings) and shared is None:
@@ -178,7 +173,7 @@ class NativeVsFixedResolution(Study):
         self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
     ) -> None:
         """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
-        from oryx.eval.answers import answer_rows
+        from oryx.eval.pictures import ask_pictures
         from oryx.evidence.store import RowWriter
         from oryx.files import atomic_write_json
         from oryx.train.inputs import PictureInputs
@@ -224,10 +219,9 @@ class NativeVsFixedResolution(Study):
                 fields = {**base, "condition": run.condition}
                 for task in run.tasks:
                     items = items_of(task)
-                    missing = [i for i, item in enumerate(items) if not writer.has({**fields, "item": item.id})]
-                    if missing:
+                    if not all(writer.has({**fields, "item": item.id}) for item in items):
                         inputs = PictureInputs(items, run.resolution, sizes.patch, model)
-                        answer_rows(model, inputs, missing, fields, run.visual, write=writer.write)
+                        ask_pictures(model, inputs, fields, run.visual, writer)
                     done += len(items)
                     progress("evaluate", done, total)
 

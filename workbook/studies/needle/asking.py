@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from oryx.eval.dialogue import Bytes, Dialogue
-from oryx.eval.video_answers import ask, read_videos, without_video
+from oryx.eval.generate import ask, read_videos, without_video
+from oryx.eval.prompts import BytePrompt, PromptFormat
 from oryx.evidence.store import RowWriter
 from oryx.grids import Grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
@@ -37,13 +37,13 @@ class Asker:
         base: dict,
         grid: Grid,
         longest: int,
-        dialogue: Dialogue | None = None,
+        prompts: PromptFormat | None = None,
         phrases: Mapping[str, str] = {},
         turn: tuple[int, int] = (0, 1),
     ):
         self.model, self.videos, self.writer, self.base, self.longest = model, videos, writer, base, longest
         self.grid = grid
-        self.dialogue, self.phrases, self.turn = dialogue or Bytes(), phrases, turn
+        self.prompts, self.phrases, self.turn = prompts or BytePrompt(), phrases, turn
 
     def ask_all(self, asked: Sequence[Cell], audited: Sequence[Cell], split: str, folder: Path, progress) -> None:
         """Every cell, then those to be asked as complete files (written to ``folder`` one at a time)."""
@@ -97,9 +97,9 @@ class Asker:
             )
 
     def _answers(self, batch: list[Trial], videos: list, asked: Sequence[str]) -> dict:
-        found, read = {}, read_videos(self.model, videos, self.dialogue)
+        found, read = {}, read_videos(self.model, videos, self.prompts)
         for condition in asked:
-            source = without_video(self.model, len(batch), self.dialogue) if condition == "no_visual" else read
+            source = without_video(self.model, len(batch), self.prompts) if condition == "no_visual" else read
             questions = [self._question(trial, condition) for trial in batch]
             answers = ask(source, [q for q, _, _ in questions], [truth for _, truth, _ in questions])
             for trial, answer, likelihood in zip(batch, *answers, strict=True):
@@ -123,7 +123,7 @@ class Asker:
             "question": question,
             "truth": truth,
             "answer": answer,
-            "score": None if error else float(self.dialogue.right(answer, truth)),
+            "score": None if error else float(self.prompts.right(answer, truth)),
             "logprob": likelihood,
             "chance": chance,
             "visual_tokens": self._tokens(cell) if seen else 0,
@@ -146,7 +146,7 @@ class Asker:
         most, found = max(1, MOST_TOKENS // tokens), []
 
         def length(trial: Trial) -> int:
-            return len(self.dialogue.after(self._question(trial, "visual")[0]))
+            return len(self.prompts.after(self._question(trial, "visual")[0]))
 
         for _, group in groupby(sorted(trials, key=length), key=length):
             of_length = list(group)

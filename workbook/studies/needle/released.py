@@ -15,8 +15,8 @@ from torch import Tensor
 
 import oryx
 from oryx.errors import InputError, MissingResource
-from oryx.eval.dialogue import Chat
 from oryx.eval.features import FrameCache, FrameEncoder
+from oryx.eval.prompts import ChatPrompt
 from oryx.evidence.store import RowWriter, gather_parts, part_writer
 from oryx.grids import Size
 from oryx.model.loading import resolve
@@ -116,7 +116,7 @@ def run_arm(
         gather_parts(folder)  # of an earlier run that was killed
     state.wait_for_everyone()
     with part_writer(folder, turn[0]) if turn[1] > 1 else RowWriter(folder / "rows.jsonl") as writer:
-        asker = Asker(model, TrialVideos(files, features), writer, base, grid, 0, Chat(processor), PHRASES, turn)
+        asker = Asker(model, TrialVideos(files, features), writer, base, grid, 0, ChatPrompt(processor), PHRASES, turn)
         asker.ask_all(asked, audited, settings.split, folder / f"complete-{turn[0]}", progress)
     state.wait_for_everyone()
     if state.is_main_process:

@@ -19,7 +19,6 @@ from workbook.data.corpora import data_hash
 from workbook.data.haystacks import CORPORA as HAYSTACKS
 from workbook.runs.settings import StudySettings, setting
 from workbook.stages import shipped
-from workbook.stages.recipes import trainers
 from workbook.studies.base import Run, Study
 from workbook.studies.needle.arms import (
     ARMS,
@@ -147,8 +146,8 @@ class NeedleInAHaystack(Study):
         return [[SHARED], [READER_JOB]] if trains_shared(settings) else [[SHARED]]
 
     def processes(self, settings: Settings, arm: str) -> int:
-        """Released weights are asked by as many as the settings say; the reader is trained by several."""
-        return trainers(settings.scale) if arm == READER_JOB else settings.processes
+        """Released weights are asked by as many as the settings say."""
+        return 1 if arm == READER_JOB else settings.processes
 
     def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
         """What the numbers rest on beside the settings: the reader of frames, the shipped data, one's own video."""

@@ -7,15 +7,15 @@ models that those studies trained for one purpose can be compared on the same it
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isqrt
 from pathlib import Path
 
 import torch
 
-from oryx.eval.answers import answer_rows
 from oryx.eval.features import FrameTokens
-from oryx.eval.video_answers import ask, read_videos, without_video
+from oryx.eval.generate import ask, read_videos, without_video
+from oryx.eval.pictures import ask_pictures
 from oryx.evidence.rows import SCHEMA, read_rows, write_rows_xz
 from oryx.evidence.stats import summary
 from oryx.evidence.store import RowWriter
@@ -100,14 +100,10 @@ class Examiner:
             inputs = PictureInputs(items, Resolution("native"), PATCH, self.model)
             for ratio in self.exam.ratios:
                 for condition in self._conditions("pictures", task):
-                    base = {**self.base, "condition": condition, "group": "pictures", "ratio": ratio}
+                    base = {**self.base, "condition": condition, "group": "pictures", "ratio": ratio, "kind": task}
                     own = AtSide(inputs, isqrt(ratio))
-                    kept: list[dict] = []
-                    answer_rows(self.model, own, range(len(items)), base, condition == "visual", write=kept.extend)
-                    self._write(
-                        {**row, "task": f"{task}_{ratio}x", "kind": task, "item": f"{row['item']}/{ratio}x"}
-                        for row in kept
-                    )
+                    own.items = [replace(item, id=f"{item.id}/{ratio}x", task=f"{task}_{ratio}x") for item in items]
+                    ask_pictures(self.model, own, base, condition == "visual", self.writer)
 
     def stories(self) -> None:
         """Every question of study 3 about its films."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,18 +24,17 @@ from oryx.processing.options import PreprocessOptions
 from oryx.processing.partition import Partition
 from oryx.processing.resolution import Resolution
 from oryx.processing.video import iter_frames, probe
-from oryx.train.batches import batch_loss, text_batch
-from oryx.train.inputs import PictureInputs
-from oryx.train.partition_inputs import picture_inputs
-from oryx.train.questions import Turn, answers_loss
-from workbook.data.frame_bank import READER_MIXTURE, FrameBank, draw_clip
+from oryx.train.device import compute
+from oryx.train.inputs import PictureInputs, picture_inputs
+from oryx.train.text import Question, answer_targets, questions_batch, text_batch
+from workbook.data.frame_bank import READER_MIXTURE, Clip, FrameBank, draw_clip
 from workbook.data.frame_bank import make_bank as make_frame_bank
 from workbook.data.items import generator, training_item
 from workbook.data.pictures import PictureSizes
 from workbook.data.scenes import VIEWS, make_scene
 from workbook.data.story_bank import BankSizes, StoryBank
 from workbook.data.story_bank import make_bank as make_story_bank
-from workbook.stages.stories import StoryPlan, draw_step, step_inputs
+from workbook.stages.stories import Step, StoryPlan, draw_step, joined_step, step_inputs
 from workbook.stages.video_reader import frames_to_patches
 
 PATCH = 8
@@ -116,7 +116,7 @@ class AtSide:
 
     def __init__(self, inputs: PictureInputs, side: int):
         self.inputs, self.side = inputs, side
-        self.items, self.parts, self.sizes = inputs.items, inputs.parts, inputs.sizes
+        self.items, self.parts, self.sizes, self.compute = inputs.items, inputs.parts, inputs.sizes, inputs.compute
 
     def visual_tokens(self, index: int) -> int:
         """How many tokens the projector emits for item ``index``."""
@@ -128,9 +128,9 @@ class AtSide:
         item = self.items[index]
         return self.visual_tokens(index) + len(item.question) + len(item.answer)
 
-    def batch(self, indices: Sequence[int], answers: bool, visual: bool = True, device=None) -> dict[str, Tensor]:
+    def batch(self, indices: Sequence[int], answers: bool = True, visual: bool = True) -> dict[str, Tensor]:
         """As :meth:`PictureInputs.batch`."""
-        batch = self.inputs.batch(indices, answers, visual, device)
+        batch = self.inputs.batch(indices, answers, visual)
         if visual:
             batch["visual_spec"][:, 2] = self.side
         return batch
@@ -152,8 +152,11 @@ def encoded_frames(
 def encoded_pixels(model: OryxForConditionalGeneration, frames: np.ndarray) -> Tensor:
     """(N, h·w, C) float16 for frames (N, H, W, 3) uint8, sides multiples of the patch's."""
     grid = (frames.shape[1] // PATCH, frames.shape[2] // PATCH)
-    tokens = model.vision_tower(frames_to_patches(frames, PATCH), [grid] * len(frames)).tokens
-    return tokens.view(len(frames), grid[0] * grid[1], -1).to(torch.float16)
+    on = compute()
+    tower, patches = on.place(model.vision_tower), frames_to_patches(frames, PATCH).to(on.device)
+    with on.autocast():
+        tokens = tower(patches, [grid] * len(frames)).tokens
+    return tokens.view(len(frames), grid[0] * grid[1], -1).to("cpu", torch.float16)
 
 
 def scene_frames(views: Sequence[Image.Image], size: tuple[int, int]) -> np.ndarray:
@@ -162,7 +165,7 @@ def scene_frames(views: Sequence[Image.Image], size: tuple[int, int]) -> np.ndar
 
 
 class Streams:
-    """All training material, encoded; :meth:`loss` of a step.
+    """All training material, encoded.
 
     Args:
         model: its tower encodes; frozen.
@@ -217,7 +220,7 @@ class Streams:
                 found[name] = picture_inputs(items, FORMS[name][1], PATCH, model)
         return found
 
-    def picture_loss(self, rng, model, side: int, tokens: int, blind: bool) -> Tensor:
+    def draw_pictures(self, rng, side: int, tokens: int) -> list["Sample"]:
         """One batch of pictures of one form, questions of every task."""
         names = list(self.pictures)
         shares = np.array([FORMS[name][0] for name in names])
@@ -226,39 +229,37 @@ class Streams:
         mean = np.mean([own.length(int(i)) for i in few])
         count = int(min(96, len(own.items), max(2, tokens // mean)))
         order = rng.choice(len(own.items), count, replace=False).tolist()
-        if blind:
-            return text_loss(model, [((own.items[i].question, own.items[i].answer),) for i in order])
-        return batch_loss(
-            model,
-            [own.length(i) for i in order],
-            [own.items[i].answer for i in order],
-            lambda share: own.batch([order[i] for i in share], answers=True),
-        )
+        return [Sample(((own.items[i].question, own.items[i].answer),), i, own.batch) for i in order]
 
-    def film_loss(self, plan: StoryPlan, seed: int, step: int, model, blind: bool) -> Tensor:
+    def draw_films(self, plan: StoryPlan, seed: int, step: int) -> list["Sample"]:
         """One batch of glances or films, all questions about each."""
         grids = {source: film.grid for source, film in self.film_tokens.items()}
         sources = {side: [s for s, grid in grids.items() if side > 1 or max(grid) <= 8] for side in plan.sides}
         drawn = draw_step(plan, seed, step, self.films, sources, lambda source, _: grids[source])
-        turns = [story.turns for story in drawn.stories]
-        if blind:
-            return text_loss(model, turns)
-        return answers_loss(model, step_inputs(drawn, self.film_tokens[drawn.source], drawn.side), turns)
 
-    def scene_loss(self, rng, model, side: int, tokens: int, blind: bool) -> Tensor:
+        def inputs(steps: Sequence[Step]) -> dict[str, Tensor]:
+            own = joined_step(steps)
+            visual = step_inputs(own, self.film_tokens[own.source], own.side)
+            return {**questions_batch([story.turns for story in own.stories]), **visual}
+
+        return [Sample(own.stories[0].turns, own, inputs) for own in drawn.split()]
+
+    def draw_scenes(self, rng, side: int, tokens: int) -> list["Sample"]:
         """One batch of scenes, all questions about each."""
         sources = list(self.scene_tokens)
         own = self.scene_tokens[sources[int(rng.integers(len(sources)))]]
         cost = video_token_count(VIEWS, compressed_grid(own.grid, side)) + SCENE_TEXT
         count = int(min(len(self.scene_turns), 64, max(2, tokens // cost)))
         chosen = rng.choice(len(self.scene_turns), count, replace=False).tolist()
-        turns = [self.scene_turns[i] for i in chosen]
-        if blind:
-            return text_loss(model, turns)
-        frames = [VIEWS * i + view for i in chosen for view in range(VIEWS)]
-        return answers_loss(model, video_inputs(own.tokens[frames], own.grid, VIEWS, side), turns)
 
-    def clip_loss(self, rng, model, side: int, tokens: int, longest: int, blind: bool) -> Tensor:
+        def inputs(scenes: Sequence[int]) -> dict[str, Tensor]:
+            frames = [VIEWS * i + view for i in scenes for view in range(VIEWS)]
+            questions = questions_batch([self.scene_turns[i] for i in scenes])
+            return {**questions, **video_inputs(own.tokens[frames], own.grid, VIEWS, side)}
+
+        return [Sample(self.scene_turns[i], i, inputs) for i in chosen]
+
+    def draw_clips(self, rng, side: int, tokens: int, longest: int) -> list["Sample"]:
         """One batch of clips of one length, a question about one or two frames of each."""
         grid: Grid = self.clip_tokens.grid
         frame_cost = video_token_count(1, compressed_grid(grid, side)) - 2
@@ -266,11 +267,38 @@ class Streams:
         length = int(np.exp(rng.uniform(low, high)))
         count = int(min(64, max(1, tokens // (length * frame_cost + CLIP_TEXT))))
         drawn = [draw_clip(rng, self.clips, length, READER_MIXTURE) for _ in range(count)]
-        turns = [((clip.question, clip.answer),) for clip in drawn]
-        if blind:
-            return text_loss(model, turns)
-        frames = [number for clip in drawn for number in clip.frames]
-        return answers_loss(model, video_inputs(self.clip_tokens.tokens[frames], grid, length, side), turns)
+
+        def inputs(clips: Sequence[Clip]) -> dict[str, Tensor]:
+            frames = [number for clip in clips for number in clip.frames]
+            questions = questions_batch([((clip.question, clip.answer),) for clip in clips])
+            return {**questions, **video_inputs(self.clip_tokens.tokens[frames], grid, length, side)}
+
+        return [Sample(((clip.question, clip.answer),), clip, inputs) for clip in drawn]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One visual of a step with its questions; ``inputs`` makes model inputs of the contents of several samples.
+
+    Without ``inputs`` there is nothing to see: so that the control without a visual is one the model has met.
+    """
+
+    questions: Sequence[Question]
+    content: Any
+    inputs: Callable[[list], dict[str, Tensor]] | None
+
+    @property
+    def targets(self) -> int:
+        """Supervised tokens of all answers."""
+        return sum(answer_targets(answer) for _, answer in self.questions)
+
+
+def batch_inputs(samples: Sequence[Sample]) -> dict[str, Tensor]:
+    """Model inputs with labels of samples of one step."""
+    if (inputs := samples[0].inputs) is not None:
+        return inputs([sample.content for sample in samples])
+    asked = [question for sample in samples for question in sample.questions]
+    return text_batch([question for question, _ in asked], [answer for _, answer in asked], visual=False)
 
 
 def video_inputs(tokens: Tensor, grid: Grid, frames: int, side: int) -> dict[str, Tensor]:
@@ -280,13 +308,6 @@ def video_inputs(tokens: Tensor, grid: Grid, frames: int, side: int) -> dict[str
         "image_grids": torch.tensor([grid] * len(tokens)),
         "visual_spec": torch.tensor([[Layout.VIDEO, frames, side]] * (len(tokens) // frames)),
     }
-
-
-def text_loss(model: OryxForConditionalGeneration, samples: Sequence[Sequence[Turn]]) -> Tensor:
-    """Cross-entropy on answers with nothing to see: so that the control without a visual is one the model has met."""
-    turns = [turn for sample in samples for turn in sample]
-    batch = text_batch([question for question, _ in turns], [answer for _, answer in turns], visual=False)
-    return model(**batch).loss
 
 
 def _chunks(things: Sequence, size: int) -> list[Sequence]:

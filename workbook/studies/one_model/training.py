@@ -13,17 +13,20 @@ import argparse
 import resource
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from oryx.errors import SettingsError
 from oryx.files import atomic_write_json, sha256_file
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.processor import CONFIG_FILE
 from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train.data import StepBatches
 from oryx.train.loop import TrainPlan, train
+from oryx.train.losses import answer_loss
 from workbook.data import corpora
 from workbook.data.items import generator
 from workbook.stages.recipes import RECIPES
@@ -31,7 +34,7 @@ from workbook.stages.shared import load_shared
 from workbook.stages.shipped import WEIGHTS, shared_hash
 from workbook.stages.stories import StoryPlan
 from workbook.studies.one_model.exam import SMOKE_EXAM, Exam, write_scores
-from workbook.studies.one_model.streams import OPTIONS, PATCH, Material, Streams
+from workbook.studies.one_model.streams import OPTIONS, PATCH, Material, Sample, Streams, batch_inputs
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "clips")
 SIDES = (1, 2, 4)
@@ -104,8 +107,8 @@ SMOKE = JointRecipe(
 )  # fmt: skip
 
 
-def step_loss(r: JointRecipe, seed: int, streams: Streams, model: nn.Module, step: int) -> Tensor:
-    """The loss of the batch of a step: one stream, one region side."""
+def draw_step(r: JointRecipe, seed: int, streams: Streams, step: int) -> list[Sample]:
+    """The samples of a step: one stream, one region side."""
     rng, early = generator("nano", seed, step), step < r.first * r.horizon
     names, shares = zip(*r.shares, strict=True)
     stream = names[int(rng.choice(len(names), p=shares))]
@@ -113,13 +116,20 @@ def step_loss(r: JointRecipe, seed: int, streams: Streams, model: nn.Module, ste
     chances = r.picture_sides if stream == "pictures" else (1.0, 0.0, 0.0) if early else r.frame_sides
     side = SIDES[int(rng.choice(len(SIDES), p=chances))]
     if stream == "pictures":
-        return streams.picture_loss(rng, model, side, r.tokens, blind)
-    if stream == "scenes":
-        return streams.scene_loss(rng, model, side, r.tokens, blind)
-    if stream == "clips":
-        return streams.clip_loss(rng, model, side, r.tokens, 4 if early else r.longest, blind)
-    plan = StoryPlan(r.horizon, (side,), r.tokens, r.rate, first=r.first * 0.7, glances=0.3, long_share=0.35)
-    return streams.film_loss(plan, seed, step, model, blind)
+        drawn = streams.draw_pictures(rng, side, r.tokens)
+    elif stream == "scenes":
+        drawn = streams.draw_scenes(rng, side, r.tokens)
+    elif stream == "clips":
+        drawn = streams.draw_clips(rng, side, r.tokens, 4 if early else r.longest)
+    else:
+        plan = StoryPlan(r.horizon, (side,), r.tokens, r.rate, first=r.first * 0.7, glances=0.3, long_share=0.35)
+        drawn = streams.draw_films(plan, seed, step)
+    return [replace(sample, inputs=None) for sample in drawn] if blind else drawn
+
+
+def step_batches(r: JointRecipe, seed: int, streams: Streams) -> StepBatches:
+    """The batches of the training."""
+    return StepBatches(partial(draw_step, r, seed, streams), batch_inputs, r.steps, lambda sample: sample.targets)
 
 
 class WithoutTower(nn.Module):
@@ -147,10 +157,7 @@ def train_nano(
     torch.manual_seed(seed)
     began = _cpu_seconds()
 
-    def loss_of(model: nn.Module, step: int) -> Tensor:
-        return step_loss(r, seed, streams, model, step)
-
-    curve = train(model, loss_of, r.plan, folder / "nano.pt", progress)
+    curve = train(model, step_batches(r, seed, streams), answer_loss, r.plan, folder / "nano.pt", progress)
     seconds = _cpu_seconds() - began
     save_weights(folder / "model.safetensors", WithoutTower(model), torch.int8)
     load_weights(folder / "model.safetensors", WithoutTower(model))

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from oryx.eval.prompted import read_prompts
+from oryx.eval.generate import read_prompts
 from oryx.processing.resolution import Resolution
-from oryx.train.batches import END
 from oryx.train.inputs import PictureInputs
+from oryx.train.text import END
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.stages.recipes import recipe

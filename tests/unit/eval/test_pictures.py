@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from oryx.eval.answers import answer_rows
+from oryx.errors import InputError
+from oryx.eval.pictures import ask_pictures
 from oryx.model.vit import patchify
 from oryx.processing.resolution import Resolution
-from oryx.train.batches import END, decode, encode_prompt, text_batch, to_patches
-from oryx.train.inputs import PictureInputs
+from oryx.train.inputs import PictureInputs, kept, to_patches
+from oryx.train.text import END, decode, encode_prompt, text_batch
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.stages.recipes import recipe
@@ -18,6 +19,20 @@ from workbook.stages.shared import build_reader, build_siglip, sincos_table
 
 SIZES = PictureSizes()
 TINY = recipe("smoke", vision_layers=1, text_layers=1, vision_width=32, vision_hidden=64, text_width=32, text_hidden=64)
+
+
+class Rows(list):
+    """A writer that keeps its rows in memory; ``there``: items whose rows count as written before."""
+
+    def __init__(self, there=()):
+        super().__init__()
+        self.there = set(there)
+
+    def has(self, row: dict) -> bool:
+        return row["item"] in self.there
+
+    def write(self, rows) -> None:
+        self.extend(rows)
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +98,8 @@ def test_sorted_items_have_equal_lengths_side_by_side_where_something_attends(re
 
 
 def test_rows_say_what_was_asked_answered_and_seen(reader, items):
-    rows = []
-    inputs = PictureInputs(items, Resolution("squash", 48), 8, reader)
-    answer_rows(reader, inputs, range(5), {"arm": "squash"}, batch_size=2, write=rows.extend)
+    rows, inputs = Rows(), PictureInputs(items, Resolution("squash", 48), 8, reader)
+    ask_pictures(reader, inputs, {"arm": "squash"}, True, rows, size=2)
     assert {row["item"] for row in rows} == {item.id for item in items}
     for row in rows:
         assert row["error"] is None and row["score"] in (0.0, 1.0) and row["logprob"] < 0
@@ -94,9 +108,9 @@ def test_rows_say_what_was_asked_answered_and_seen(reader, items):
 
 def test_answers_do_not_depend_on_the_batch(reader, items):
     inputs = PictureInputs(items, Resolution("native"), 8, reader)
-    alone, together = [], []
-    answer_rows(reader, inputs, range(5), {}, batch_size=1, write=alone.extend)
-    answer_rows(reader, inputs, range(5), {}, batch_size=5, write=together.extend)
+    alone, together = Rows(), Rows()
+    ask_pictures(reader, inputs, {}, True, alone, size=1)
+    ask_pictures(reader, inputs, {}, True, together, size=5)
     key = {row["item"]: row for row in together}
     for row in alone:
         assert row["answer"] == key[row["item"]]["answer"]
@@ -104,25 +118,31 @@ def test_answers_do_not_depend_on_the_batch(reader, items):
 
 
 def test_missing_rows_come_from_the_batches_of_an_undisturbed_run(reader, items):
-    inputs, all_rows, rest = PictureInputs(items, Resolution("native"), 8, reader), [], []
-    answer_rows(reader, inputs, range(5), {}, batch_size=2, write=all_rows.extend)
-    missing = {items.index(next(i for i in items if i.id == row["item"])) for row in all_rows[3:]}
-    answer_rows(reader, inputs, missing, {}, batch_size=2, write=rest.extend)
-    assert [(row["item"], row["logprob"]) for row in rest] == [(row["item"], row["logprob"]) for row in all_rows[3:]]
+    inputs, whole = PictureInputs(items, Resolution("native"), 8, reader), Rows()
+    ask_pictures(reader, inputs, {}, True, whole, size=2)
+    rest, done = Rows(row["item"] for row in whole[:3]), []
+    ask_pictures(reader, inputs, {}, True, rest, size=2, progress=done.append)
+    assert [(row["item"], row["logprob"]) for row in rest] == [(row["item"], row["logprob"]) for row in whole[3:]]
+    assert done == [2, 4, 5]
 
 
 def test_a_failing_batch_becomes_rows_with_an_error_and_no_score(reader, items):
-    rows = []
-    inputs = PictureInputs(items, Resolution("native"), 8, reader)
+    rows, inputs = Rows(), PictureInputs(items, Resolution("native"), 8, reader)
     inputs.parts[0] = inputs.parts[0][:, :-1]
-    answer_rows(reader, inputs, [0], {}, write=rows.extend)
+    ask_pictures(reader, inputs, {}, True, rows)
     assert rows[0]["score"] is None and rows[0]["answer"] is None and "Error" in rows[0]["error"]
 
 
 def test_without_pictures_nothing_is_seen(reader, items):
-    rows = []
-    answer_rows(reader, PictureInputs(items, None, 8, reader), range(2), {}, visual=False, write=rows.extend)
+    rows = Rows()
+    ask_pictures(reader, PictureInputs(items, None, 8, reader), {}, False, rows)
     assert all(row["visual_tokens"] == 0 and row["sizes"] == [] and row["error"] is None for row in rows)
+
+
+def test_features_that_half_precision_cannot_hold_are_refused():
+    assert kept(torch.tensor([1.0, 60000.0])).dtype == torch.float16
+    with pytest.raises(InputError, match="features reach 70000"):
+        kept(torch.tensor([1.0, 70000.0]))
 
 
 def test_siglip_starts_from_visible_positions():

@@ -1,4 +1,4 @@
-"""How a question is put to a model: the terse bytes of the small models, or the chat of the released ones."""
+"""How a question is put to a model: the bytes of the small models, or the chat of the released ones."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,10 +6,10 @@ from typing import Protocol
 from oryx.model.config import VISUAL_TOKEN_ID
 from oryx.processing import chat
 from oryx.processing.processor import OryxProcessor
-from oryx.train.batches import END, decode, encode_prompt
+from oryx.train.text import END, decode, encode_prompt
 
 
-class Dialogue(Protocol):
+class PromptFormat(Protocol):
     """Token ids around a video, and the text of an answer."""
 
     stops: list[int]
@@ -25,13 +25,13 @@ class Dialogue(Protocol):
         """An answer with its end."""
 
     def text(self, ids: Sequence[int]) -> str:
-        """What was said, the end left out."""
+        """The answer in words, its end left out."""
 
     def right(self, answer: str, truth: str) -> bool:
         """Whether an answer counts."""
 
 
-class Bytes:
+class BytePrompt:
     """The visual, the question, a newline, the answer; a byte a token. Right is exactly the truth."""
 
     def __init__(self):
@@ -53,7 +53,7 @@ class Bytes:
         return answer == truth
 
 
-class Chat:
+class ChatPrompt:
     """The prompt form of a released model. Case, blanks around and a full stop at the end of an answer do not count."""
 
     def __init__(self, processor: OryxProcessor):

@@ -1,0 +1,152 @@
+"""Answers of a model: what a prompt, or a video, is read into once, and questions that go on from there.
+
+Small and released models take the same way. Reading fills the language model's cache; greedy answers and the
+log-likelihood of given answers continue from it and leave it as it was, so that they can be asked in any order and
+again. The slow way, the whole sequence through ``generate`` for every question, gives the same answers (tests hold both
+together).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from oryx.errors import InputError
+from oryx.eval.features import FrameTokens
+from oryx.eval.prompts import BytePrompt, PromptFormat
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.train.device import send
+
+
+@dataclass
+class Prompted:
+    """A language model after B prompts of L tokens.
+
+    Attributes:
+        cache: keys and values of the prompts.
+        first: logits of the first new token, (B, vocabulary).
+        mask: (B, L), zero on padding, which is on the left; None: no prompt is padded (attention is faster then).
+    """
+
+    language_model: PreTrainedModel
+    cache: DynamicCache
+    first: Tensor
+    mask: Tensor | None = None
+
+    @torch.inference_mode()
+    def greedy(self, stops: Collection[int], most: int) -> list[list[int]]:
+        """The likeliest next tokens of every sample, at most ``most``, until each has given one of ``stops``."""
+        length, ends = self.cache.get_seq_length(), torch.tensor(list(stops), device=self.first.device)
+        new = [self.first.argmax(-1)]
+        ended = torch.isin(new[0], ends)
+        while len(new) < most and not bool(ended.all()):
+            new.append(_after(self.language_model, self.cache, new[-1][:, None], self.mask)[:, -1].argmax(-1))
+            ended |= torch.isin(new[-1], ends)
+        _crop(self.cache, length)
+        return torch.stack(new, 1).tolist()
+
+    @torch.inference_mode()
+    def likelihoods(self, answers: Sequence[Sequence[int]]) -> list[float]:
+        """The log-likelihood of an answer of at least one token for every sample."""
+        length, longest = self.cache.get_seq_length(), max(map(len, answers))
+        padded = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in answers], device=self.first.device)
+        logits = self.first[:, None]
+        if longest > 1:
+            rest = _after(self.language_model, self.cache, padded[:, :-1], self.mask)
+            logits = torch.cat([logits, rest], 1)
+        _crop(self.cache, length)
+        each = logits.log_softmax(-1).gather(2, padded[..., None])[..., 0]
+        return [float(each[i, : len(ids)].sum()) for i, ids in enumerate(answers)]
+
+    def answers(self, prompts: PromptFormat, truths: Sequence[str], most: int) -> tuple[list[str], list[float]]:
+        """Greedy answers in words, and the log-likelihood of each true answer with its end token."""
+        texts = [prompts.text(ids) for ids in self.greedy(prompts.stops, most)]
+        return texts, self.likelihoods([prompts.answer(truth) for truth in truths])
+
+
+@torch.inference_mode()
+def read_prompts(model: OryxForConditionalGeneration, inputs: dict[str, Tensor]) -> Prompted:
+    """Let the model read prompts of any lengths; ``inputs`` as for its ``generate``, on any device."""
+    prompts = model.expand(**send(inputs, model.device), padding_side="left")
+    cache = DynamicCache(config=model.language_model.config)
+    out = model(
+        inputs_embeds=prompts.inputs_embeds,
+        attention_mask=prompts.attention_mask,
+        position_ids=prompts.position_ids,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    return Prompted(model.language_model, cache, out.logits[:, -1].float(), prompts.attention_mask)
+
+
+@dataclass
+class ReadVideos:
+    """``cache`` of the language model after ``length`` tokens of each of ``count`` videos; length 0: no video."""
+
+    model: OryxForConditionalGeneration
+    prompts: PromptFormat
+    cache: DynamicCache
+    length: int
+    count: int
+
+
+@torch.inference_mode()
+def read_videos(
+    model: OryxForConditionalGeneration, videos: Sequence[FrameTokens], prompts: PromptFormat | None = None
+) -> ReadVideos:
+    """Let the language model read videos of one length; raises InputError if they differ in frames or grid."""
+    shapes = {(len(video), video.grid) for video in videos}
+    if len(shapes) != 1:
+        raise InputError(f"expected videos of one length and grid, got {sorted(shapes)}")
+    prompts = prompts or BytePrompt()
+    inputs = [video.inputs() for video in videos]
+    batch = send({name: torch.cat([one[name] for one in inputs]) for name in inputs[0]}, model.device)
+    before = torch.tensor([prompts.before()] * len(videos), device=model.device)
+    embeds = model.expand(before, **batch).inputs_embeds
+    cache = DynamicCache(config=model.language_model.config)
+    # the mask is left out: no video is padded, and attention without a mask is the fast path
+    model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return ReadVideos(model, prompts, cache, embeds.shape[1], len(videos))
+
+
+def without_video(model: OryxForConditionalGeneration, count: int, prompts: PromptFormat | None = None) -> ReadVideos:
+    """Nothing read: the control."""
+    return ReadVideos(model, prompts or BytePrompt(), DynamicCache(config=model.language_model.config), 0, count)
+
+
+@torch.inference_mode()
+def ask(
+    read: ReadVideos, questions: Sequence[str], truths: Sequence[str], max_new_tokens: int = 12
+) -> tuple[list[str], list[float]]:
+    """Greedy answers to one question a video, and the log-likelihood of each true answer with its end token.
+
+    Raises InputError unless there is a question a video and all are of one length in tokens.
+    """
+    language_model = read.model.language_model
+    prompts = [read.prompts.after(question, visual=read.length > 0) for question in questions]
+    if len(prompts) != read.count or len({len(prompt) for prompt in prompts}) != 1:
+        raise InputError(f"expected {read.count} questions of one length, got {list(questions)}")
+    first = _after(language_model, read.cache, torch.tensor(prompts, device=read.model.device))[:, -1]
+    found = Prompted(language_model, read.cache, first).answers(read.prompts, truths, max_new_tokens)
+    _crop(read.cache, read.length)
+    return found
+
+
+def _after(language_model: PreTrainedModel, cache: DynamicCache, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Logits (B, n, vocabulary), float32, after each of ``tokens`` (B, n), which the cache then holds too."""
+    more = {}
+    if mask is not None:
+        total = cache.get_seq_length() + tokens.shape[1]
+        seen = F.pad(mask, (0, total - mask.shape[1]), value=1)
+        more = {"attention_mask": seen, "position_ids": (seen.cumsum(1) - 1)[:, -tokens.shape[1] :]}
+    return language_model(input_ids=tokens, past_key_values=cache, use_cache=True, **more).logits.float()
+
+
+def _crop(cache: DynamicCache, length: int) -> None:
+    """Forget what the cache holds beyond ``length`` tokens."""
+    if more := cache.get_seq_length() - length:
+        cache.crop(-more)

@@ -1,0 +1,78 @@
+"""The device and the number format of a training or an evaluation; nothing else in the project chooses either."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from torch import Tensor, nn
+
+from oryx.errors import SettingsError
+
+PRECISIONS = ("auto", "fp32", "bf16")
+GPU_WORKERS = 4
+"""DataLoader workers that draw pictures beside a GPU; beside a CPU drawing and training would share its cores."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What one process computes with.
+
+    Attributes:
+        device: the process's own GPU, or the CPU.
+        precision: "fp32" or "bf16". Weights in training stay float32 either way; "bf16" is the format of matrix
+            products and attention under :meth:`autocast`, which is what the variable-length attention kernel takes.
+    """
+
+    device: torch.device
+    precision: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The format in which released weights are loaded for inference."""
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+
+    @property
+    def workers(self) -> int:
+        """How many DataLoader workers draw the batches of a training that draws pictures."""
+        return GPU_WORKERS if self.device.type == "cuda" else 0
+
+    def autocast(self) -> AbstractContextManager:
+        """The context under which models run, in training and in inference."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """``model``, moved to the device."""
+        return model.to(self.device)
+
+
+def process() -> PartialState:
+    """This process among those that train together (accelerate): its number, how many there are, its device."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+def compute(precision: str = "auto") -> Compute:
+    """What this process computes with: its GPU where there is one, of several processes (accelerate) each its own.
+
+    "auto" is bf16 on CUDA and fp32 on a CPU. Raises SettingsError for another name than PRECISIONS.
+    """
+    if precision not in PRECISIONS:
+        raise SettingsError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+    device = process().device
+    if precision == "auto":
+        precision = "bf16" if device.type == "cuda" else "fp32"
+    return Compute(device, precision)
+
+
+def send(batch: Any, device: torch.device) -> Any:
+    """``batch``, with every tensor in it moved to ``device``; dicts, lists and tuples are gone through."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, dict):
+        return {name: send(value, device) for name, value in batch.items()}
+    if isinstance(batch, (list, tuple)):
+        return type(batch)(send(value, device) for value in batch)
+    return batch
