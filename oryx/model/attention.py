@@ -11,7 +11,9 @@ One function, three backends' worth of decisions:
     ``varlen`` where its kernel exists for these tensors, else ``exact``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from inspect import signature
 from itertools import groupby, pairwise
 from operator import gt
 
@@ -23,6 +25,7 @@ from oryx.errors import InputError
 
 BACKENDS = ("auto", "exact", "varlen")
 _HALF = (torch.float16, torch.bfloat16)
+_LEAST_CAPABILITY = (8, 0)  # Ampere: what the variable-length kernel needs
 
 
 class Segments:
@@ -92,8 +95,8 @@ def packed_attention(
         raise InputError(f"backend: expected one of {BACKENDS}, got {backend!r}")
     if backend == "varlen" and not varlen_supported(q):
         raise InputError(
-            f"backend 'varlen' needs float16 or bfloat16 tensors on CUDA, got {q.dtype} on {q.device.type}; "
-            "use 'exact' or 'auto'"
+            f"backend 'varlen' needs float16 or bfloat16 tensors on CUDA of compute capability 8.0, got {q.dtype} on "
+            f"{q.device.type}; use 'exact' or 'auto'"
         )
     if backend == "exact" or not varlen_supported(q):
         return _exact(q, k, v, queries, keys, causal, scale)
@@ -108,8 +111,12 @@ def _segments(bounds: Sequence[int] | Tensor | Segments, name: str, packed: Tens
 
 
 def varlen_supported(q: Tensor) -> bool:
-    """True if torch's variable-length kernel takes tensors like ``q`` (CUDA, half precision, head width <= 256)."""
-    return q.is_cuda and q.dtype in _HALF and q.shape[-1] <= 256 and q.shape[-1] % 8 == 0
+    """True if torch's variable-length kernel takes tensors like ``q``.
+
+    CUDA of compute capability 8.0 or more, half precision, and a head width of at most 256, a multiple of 8.
+    """
+    fits = q.is_cuda and q.dtype in _HALF and q.shape[-1] <= 256 and q.shape[-1] % 8 == 0
+    return fits and torch.cuda.get_device_capability(q.device) >= _LEAST_CAPABILITY
 
 
 def _exact(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, causal: bool, scale) -> Tensor:
@@ -136,7 +143,15 @@ def _varlen(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, 
 
     bounds = queries.tensor(q.device), keys.tensor(q.device)
     longest = max(queries.lengths), max(keys.lengths)
-    more: dict = {"enable_gqa": True} if q.shape[1] != k.shape[1] else {}
-    if causal:
-        more["window_size"] = (-1, 0)
+    more: dict = {"window_size": (-1, 0)} if causal else {}
+    if q.shape[1] != k.shape[1] and "enable_gqa" in _arguments(varlen_attn):
+        more["enable_gqa"] = True
+    elif q.shape[1] != k.shape[1]:  # torch 2.11 has no grouped heads here
+        groups = q.shape[1] // k.shape[1]
+        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
     return varlen_attn(q, k, v, *bounds, *longest, scale=scale, **more)
+
+
+@lru_cache
+def _arguments(kernel: Callable) -> frozenset[str]:
+    return frozenset(signature(kernel).parameters)

@@ -23,7 +23,8 @@ class DynamicCompressor(nn.Module):
     For every region with value vectors v_j: ``p = mean(v)``, ``q = W_q p + b_q``, ``k_j = W_k v_j + b_k``, output
     ``p + sum_j softmax_j(q . k_j / sqrt(dim)) v_j``. One head, no value or output projection, no norm.
 
-    With side 1 the output is exactly twice the input, whatever the weights; trained projectors expect that.
+    With side 1 the output is exactly twice the input, whatever the weights; trained projectors expect that. The weights
+    get gradients of zero there, as in the reference.
 
     A grid that is not a multiple of the side (the public code fails there) keeps its border regions, which are then
     smaller: mean and softmax go over the positions that exist. The new grid rounds up.
@@ -73,7 +74,7 @@ class DynamicCompressor(nn.Module):
         grid = check_features(features, grid)
         new_grid = compressed_grid(grid, side)
         if side == 1:
-            return features + features, new_grid
+            return features + features + idle(self), new_grid
         values, present = regions(features, grid, side)
         pooled = region_means(features, grid, side)
         return pooled + self.attend(pooled, values, present), new_grid
@@ -107,6 +108,15 @@ def build_compressor(config: OryxConfig) -> nn.Module:
     if config.compressor not in COMPRESSORS:
         raise SettingsError(f"compressor: expected one of {sorted(COMPRESSORS)}, got {config.compressor!r}")
     return COMPRESSORS[config.compressor](config)
+
+
+def idle(module: nn.Module) -> Tensor:
+    """Exactly 0, whatever the parameters of ``module`` hold, with gradients of zero for all of them.
+
+    Added where a module has nothing to do: processes that train together (DistributedDataParallel) then have gradients
+    for the same parameters, whatever each one's part of a batch is.
+    """
+    return sum(parameter.flatten()[:0].sum() for parameter in module.parameters())
 
 
 def check_features(features: Tensor, grid: Grid | None) -> Grid:

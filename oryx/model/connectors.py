@@ -17,7 +17,15 @@ from torch import Tensor, nn
 
 from oryx.errors import InputError
 from oryx.grids import Grid, compressed_grid
-from oryx.model.compressor import COMPRESSORS, DynamicCompressor, NoCompressor, check_features, region_means, regions
+from oryx.model.compressor import (
+    COMPRESSORS,
+    DynamicCompressor,
+    NoCompressor,
+    check_features,
+    idle,
+    region_means,
+    regions,
+)
 from oryx.model.config import OryxConfig
 
 LEARNED_SIDES = (2, 3, 4, 5)
@@ -130,7 +138,7 @@ class DownsampledCompressor(DynamicCompressor):
         grid = check_features(features, grid)
         new_grid = compressed_grid(grid, side)
         if side == 1:
-            return features + features, new_grid
+            return features + features + idle(self), new_grid
         values, present = regions(features, grid, side)
         pooled = self.downsample(features, grid, side, values, present)
         return pooled + self.attend(pooled, values, present), new_grid
@@ -201,7 +209,8 @@ class ValueOutputCompressor(DynamicCompressor):
         grid = check_features(features, grid)
         new_grid = compressed_grid(grid, side)
         if side == 1:
-            return features + self.output_projector(self.value_projector(features)), new_grid
+            taken = self.value_projector(features) + idle(self)
+            return features + self.output_projector(taken), new_grid
         values, present = regions(features, grid, side)
         pooled = region_means(features, grid, side)
         # the value map is linear and the weights sum to 1, so it may come after the sum: one token instead of k * k

@@ -129,6 +129,10 @@ class OryxViT(PreTrainedModel):
     main_input_name = "patches"
     supports_gradient_checkpointing = True
     _no_split_modules = ("Block",)
+    # Its attention is packed_attention whatever transformers' name for it is; these let every name be asked for.
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
 
     def __init__(self, config: OryxVisionConfig):
         super().__init__(config)

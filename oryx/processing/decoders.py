@@ -16,12 +16,10 @@ from typing import Any
 import av
 import numpy as np
 from av.stream import Disposition
-from PIL import Image
 
 from oryx.errors import InputError
 from oryx.processing.options import PreprocessOptions
 
-Size = tuple[int, int]
 NO_VIDEO_FORMATS = ("tty",)  # FFmpeg plays text files as ANSI art
 HIDDEN_FRAMES = ("vp8",)  # some packets of these codecs hold a frame that is never shown
 
@@ -265,13 +263,6 @@ class PyAVReader:
         picture = frame.to_ndarray(format="rgb24")
         quarter_turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(picture, quarter_turns)) if quarter_turns else picture
-
-
-def scaled(frame: np.ndarray, size: Size) -> np.ndarray:
-    """A frame at (height, width); itself if it has that size."""
-    if frame.shape[:2] == tuple(size):
-        return frame
-    return np.asarray(Image.fromarray(frame).resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
 def _first_line(error: Exception) -> str:

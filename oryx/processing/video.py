@@ -1,15 +1,20 @@
-"""One door to video files: which frames there are, and these frames, please. Selection is separate from decoding."""
+"""One door to video files: which frames there are, and these frames, please. Selection is separate from decoding.
+
+The decoders are imported when a file is opened: pictures are read without PyAV and decord.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from os.path import getsize, isdir, isfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from oryx.errors import InputError, MissingResource
-from oryx.processing.decoders import DecordReader, NotForDecord, PyAVReader, examine, scaled
+from oryx.grids import Size
 from oryx.processing.options import PreprocessOptions
 
 BACKENDS = ("auto", "decord", "pyav")
@@ -33,7 +38,7 @@ class VideoFile:
     Raises:
         InputError: missing, empty, a folder, no video, sound only, truncated, frames of more than ``max_pixels``
             pixels; or decord was demanded and gets this file wrong. The message names the file.
-        MissingResource: decord was demanded and is not installed.
+        MissingResource: PyAV is not installed, or decord was demanded and is not.
     """
 
     def __init__(self, path: str | Path, backend: str = "auto", max_pixels: int = PreprocessOptions.max_pixels):
@@ -44,9 +49,7 @@ class VideoFile:
         self.reader = _reader(self.path, backend, max_pixels)
         self.info = VideoInfo(self.reader.frames, tuple(self.reader.size), self.reader.rate, self.reader.backend)
 
-    def frames(
-        self, indices: Sequence[int], chunk: int = 16, size: tuple[int, int] | None = None
-    ) -> Iterator[np.ndarray]:
+    def frames(self, indices: Sequence[int], chunk: int = 16, size: Size | None = None) -> Iterator[np.ndarray]:
         """Frames (n, H, W, 3) uint8 RGB at ``indices`` in that order, repeats included, at most ``chunk`` at a time.
 
         ``size``: (height, width) to scale to. All frames have one size, the first frame's, unless ``size`` says
@@ -99,16 +102,28 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path}: expected a video, got an empty file")
 
 
-def _reader(path: Path, backend: str, max_pixels: int) -> DecordReader | PyAVReader:
-    index = examine(path, max_pixels)
-    if backend == "pyav":
-        return PyAVReader(path, index)
+def scaled(frame: np.ndarray, size: Size) -> np.ndarray:
+    """A frame at (height, width); itself if it has that size."""
+    if frame.shape[:2] == tuple(size):
+        return frame
+    return np.asarray(Image.fromarray(frame).resize((size[1], size[0]), Image.Resampling.BICUBIC))
+
+
+def _reader(path: Path, backend: str, max_pixels: int) -> Any:
+    """The ``DecordReader`` or ``PyAVReader`` of :mod:`oryx.processing.decoders` that reads this file right."""
     try:
-        return DecordReader(path, index)
+        from oryx.processing import decoders
+    except ImportError as error:
+        raise MissingResource(f"{path}: reading videos needs PyAV (the package 'av'): {error}") from None
+    index = decoders.examine(path, max_pixels)
+    if backend == "pyav":
+        return decoders.PyAVReader(path, index)
+    try:
+        return decoders.DecordReader(path, index)
     except (ImportError, OSError) as error:  # no wheel for this platform, or a broken one
         if backend == "decord":
             raise MissingResource(f"decord cannot be imported ({error}); use backend 'pyav'") from None
-    except NotForDecord as error:
+    except decoders.NotForDecord as error:
         if backend == "decord":
             raise InputError(f"{path}: decord cannot read this file right ({error}); use backend 'pyav'") from None
-    return PyAVReader(path, index)
+    return decoders.PyAVReader(path, index)

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -146,6 +145,8 @@ def write_video(path: Path, frames: Iterable[Image.Image], size: tuple[int, int]
 
     Raises InputError for an odd side or a frame of another size.
     """
+    import av  # here alone: a haystack that lies on disk is read without it
+
     check_size(size)
     temporary = path.with_suffix(f".{os.getpid()}.mp4")
     with av.open(str(temporary), "w") as container:

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 
 from oryx.errors import InputError
 from oryx.grids import cumulative_lengths
-from oryx.model.attention import Segments, packed_attention
+from oryx.model.attention import Segments, packed_attention, varlen_supported
 
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=6)
 
@@ -124,3 +126,56 @@ def test_varlen_kernel_equals_exact(dtype, causal):
         results[backend] = [out, *torch.autograd.grad(out.float().square().sum(), (q, k, v))]
     for exact, fast in zip(results["exact"], results["varlen"], strict=True):
         torch.testing.assert_close(fast, exact, atol=2e-2, rtol=2e-2)
+
+
+def varlen_attn_of_torch_2_11(
+    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, return_aux=None, scale=None, window_size=(-1, -1)
+):
+    """The signature of torch 2.11's kernel, which has no ``enable_gqa``; computed segment by segment."""
+    assert query.shape[1] == key.shape[1] == value.shape[1], "this kernel knows no grouped heads"
+    own, longer = cu_seq_q.diff().tolist(), cu_seq_k.diff().tolist()
+    assert (max_q, max_k) == (max(own), max(longer)) and window_size in ((-1, -1), (-1, 0))
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    return plain(query, key, value, own, scale, longer, causal=window_size == (-1, 0))
+
+
+def varlen_attn_of_torch_2_13(
+    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale=None, window_size=(-1, -1), enable_gqa=False
+):
+    """Grouped heads where they are asked for."""
+    assert enable_gqa == (query.shape[1] != key.shape[1])
+    key, value = (part.repeat_interleave(query.shape[1] // key.shape[1], 1) for part in (key, value))
+    bounds = cu_seq_q, cu_seq_k, max_q, max_k
+    return varlen_attn_of_torch_2_11(query, key, value, *bounds, scale=scale, window_size=window_size)
+
+
+@pytest.mark.parametrize("kernel", [varlen_attn_of_torch_2_11, varlen_attn_of_torch_2_13])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("key_heads", [2, 4])
+@pytest.mark.parametrize("longer", [[5, 1, 7], [6, 4, 7]])
+def test_the_kernel_is_called_with_what_its_signature_has(monkeypatch, kernel, causal, key_heads, longer):
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
+    monkeypatch.setattr("oryx.model.attention.varlen_supported", lambda q: True)
+    lengths = [5, 1, 7]
+    q, (k, v) = qkv(13, heads=4)[0], qkv(sum(longer), heads=key_heads, seed=1)[1:]
+    results = {}
+    for backend in ("exact", "varlen"):
+        bounds = cumulative_lengths(lengths), cumulative_lengths(longer)
+        out = packed_attention(q, k, v, *bounds, causal=causal, scale=0.3, backend=backend)
+        results[backend] = [out, *torch.autograd.grad(out.square().sum(), (q, k, v))]
+    for exact, fast in zip(*results.values(), strict=True):
+        torch.testing.assert_close(fast, exact, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("capability", "dtype", "width", "expected"), [
+    ((8, 0), torch.bfloat16, 72, True),
+    ((9, 0), torch.float16, 256, True),
+    ((7, 5), torch.float16, 64, False),
+    ((8, 0), torch.float32, 64, False),
+    ((8, 0), torch.bfloat16, 264, False),
+    ((8, 0), torch.bfloat16, 30, False),
+])  # fmt: skip
+def test_where_the_kernel_exists(monkeypatch, capability, dtype, width, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    tensor = SimpleNamespace(is_cuda=True, device="cuda:0", dtype=dtype, shape=(7, 4, width))
+    assert varlen_supported(tensor) is expected

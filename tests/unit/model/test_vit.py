@@ -138,3 +138,11 @@ def test_bad_inputs_are_named():
         pack_images([], 8)
     with pytest.raises(SettingsError, match="num_attention_heads 5"):
         OryxVisionConfig(hidden_size=48, num_attention_heads=5)
+
+
+@pytest.mark.parametrize("name", ["sdpa", "flex_attention"])
+def test_transformers_names_of_attention_are_taken(tmp_path, name):
+    tiny_tower().save_pretrained(tmp_path)
+    inputs = pack_images(pictures([(16, 24)]), 8)
+    loaded = OryxViT.from_pretrained(tmp_path, attn_implementation=name)
+    torch.testing.assert_close(loaded(*inputs).tokens, tiny_tower()(*inputs).tokens)
