@@ -1,6 +1,8 @@
 """A study without torch, for testing the frame: quick, deterministic, and able to be killed, to fail and to go on."""
 
 import json
+import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,3 +109,26 @@ class ThreadsToyStudy(ToyStudy):
         import torch
 
         atomic_write_json(folder / "threads.json", torch.get_num_threads())
+
+
+class DeviceToyStudy(ToyStudy):
+    """Writes down which GPU a job sees, and from when to when it ran."""
+
+    def run_job(self, settings, arm: str, seed: int, folder: Path, progress):
+        began = time.monotonic()
+        time.sleep(settings.seconds)
+        atomic_write_json(folder / "device.json", [os.environ["CUDA_VISIBLE_DEVICES"], began, time.monotonic()])
+
+
+class BreakingToyStudy(ToyStudy):
+    """Ends a job as the file ``how`` in its folder says."""
+
+    def run_job(self, settings, arm: str, seed: int, folder: Path, progress):
+        how = (folder / "how").read_text() if (folder / "how").exists() else ""
+        print("about to", how, flush=True)
+        if how == "raise":
+            raise ValueError("this arm was told to fail")
+        if how == "exit":
+            os._exit(7)
+        if how:
+            os.kill(os.getpid(), signal.SIGSEGV if how == "segfault" else signal.SIGKILL)

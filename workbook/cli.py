@@ -16,9 +16,18 @@ from pathlib import Path
 
 from oryx.errors import OryxError, SettingsError
 from workbook.runs.settings import SCALES
-from workbook.studies import registry
+from workbook.studies.base import Study, study_at
 
 STOPPED, TERMINATED = 130, 143
+STUDIES = {
+    "native_vs_fixed_resolution": "workbook.studies.native_resolution.study:NativeVsFixedResolution",
+    "oryxvit_vs_siglip": "workbook.studies.encoders.study:OryxViTvsSigLIP",
+    "pooling_vs_dynamic_compression": "workbook.studies.compressor.study:PoolingVsDynamicCompression",
+    "needle_in_a_haystack": "workbook.studies.needle.study:NeedleInAHaystack",
+}
+"""Id -> import path of the workbook's own studies, in the order of the notebooks."""
+TEMPLATES = {"own_data": "workbook.studies.own_data.study:OwnData"}
+"""Known by name too, but no study of the paper: ``all`` leaves them out."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,7 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
         verb.set_defaults(verb=function)
         if name in ("run", "plan", "publish"):
-            verb.add_argument("study", help=f"a study id or 'all' ({', '.join(registry.ids())})")
+            verb.add_argument("study", help=f"a study id or 'all' ({', '.join(STUDIES)})")
             verb.add_argument("--scale", choices=SCALES, default="nano")
             verb.add_argument("--seeds", help="comma-separated, for example 0,1,2")
             verb.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE")
@@ -104,13 +113,26 @@ def build_parser() -> argparse.ArgumentParser:
         if name in ("run", "plan", "status", "report", "publish", "rerun"):
             verb.add_argument("--results", default="results", help="results folder (default: results)")
         if name in ("run", "plan", "rerun"):
-            verb.add_argument("--jobs", type=int, help="worker processes (default: one per core)")
+            verb.add_argument("--jobs", type=int, help="worker processes (default: one per GPU, else one per core)")
         parser.known += tuple(verb._option_string_actions)
     return parser
 
 
-def _studies(name: str) -> list:
-    return [registry.get(i) for i in registry.ids()] if name == "all" else [registry.get(name)]
+def find_study(name: str) -> Study:
+    """The study of an id or ``module:Class``; raises SettingsError with the nearest match for an unknown one."""
+    if name == "paper_vs_ours":
+        raise SettingsError("paper_vs_ours is a report over results/, not a study: python -m oryx report --notebook")
+    known = {**STUDIES, **TEMPLATES}
+    if name not in known and ":" not in name:
+        near = difflib.get_close_matches(name, [*known, "all"], 1, 0.4)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise SettingsError(f"unknown study {name!r}; {hint}known: {', '.join(known)}")
+    return study_at(known.get(name, name))
+
+
+def find_studies(name: str) -> dict[str, Study]:
+    """Name as on the command line -> study; ``all`` means every study of :data:`STUDIES`."""
+    return {each: find_study(each) for each in (STUDIES if name == "all" else [name])}
 
 
 def _values(parsed: argparse.Namespace) -> dict:
@@ -137,7 +159,7 @@ def _values(parsed: argparse.Namespace) -> dict:
 def _run(parsed: argparse.Namespace) -> int:
     from workbook.runs.ending import print_ending, print_report
 
-    chosen = [(study, study.settings(_values(parsed))) for study in _studies(parsed.study)]
+    chosen = [(study, study.settings(_values(parsed))) for study in find_studies(parsed.study).values()]
     for study, settings in chosen:
         if settings.source == "run":
             study.check(settings)
@@ -170,7 +192,7 @@ def _run_one(study, settings, no_notebook: bool) -> int:
 
 
 def _plan(parsed: argparse.Namespace) -> int:
-    for study in _studies(parsed.study):
+    for study in find_studies(parsed.study).values():
         settings = study.settings(_values(parsed))
         print(f"{study.id} at {settings.scale}, settings {settings.settings_hash}")
         for name, value in study.plan(settings).items():
@@ -222,15 +244,17 @@ def _diff(parsed: argparse.Namespace) -> int:
 
 
 def _rerun(parsed: argparse.Namespace) -> int:
+    from workbook.runs.difference import read_side
     from workbook.runs.rerun import rerun
 
-    return 0 if rerun(parsed.manifest, parsed.results, parsed.jobs) else 3
+    published = read_side(parsed.manifest)
+    return 0 if rerun(find_study(published.first["study"]), published, parsed.results, parsed.jobs) else 3
 
 
 def _publish(parsed: argparse.Namespace) -> int:
     from workbook.runs.publish import publish, redraw
 
-    for study in _studies(parsed.study):
+    for study in find_studies(parsed.study).values():
         if parsed.redraw:
             print(redraw(study, study.settings(_values(parsed), source="published"), parsed.allow_dirty))
         else:

@@ -38,7 +38,7 @@ def test_every_ending_leaves_a_notebook_an_honest_status_and_its_code(tmp_path, 
     done = read_status(folder / "status.json")
     assert (done["state"], done["seeds"]) == ("done", [0, 2])
     assert "24 rows, seeds 0, 2" in outputs(folder / "notebook.ipynb")
-    assert "jobs, done" in capsys.readouterr().err
+    assert "4.0 of 4 jobs" in capsys.readouterr().err
 
     assert execute(study, study.settings({**settings.to_dict(), "fail": "cell"})) == 4
     failed = read_status(folder / "status.json")

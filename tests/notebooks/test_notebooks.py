@@ -12,8 +12,8 @@ from papermill.exceptions import PapermillExecutionError
 
 from oryx.evidence.rows import read_rows, same_rows
 from tests.unit.report.pages import answers, publish
+from workbook import cli
 from workbook.runs.status import read_status
-from workbook.studies import registry
 
 pytestmark = pytest.mark.notebook
 ROOT = Path(__file__).parents[2]
@@ -25,10 +25,10 @@ FIGURES = {
 }
 
 
-@pytest.fixture(scope="module", params=registry.ids())
+@pytest.fixture(scope="module", params=cli.STUDIES)
 def finished(request, tmp_path_factory):
     """A study run by the command line at smoke; its settings, folder and output."""
-    study = registry.get(request.param)
+    study = cli.find_study(request.param)
     results = tmp_path_factory.mktemp("results")
     command = [sys.executable, "-m", "oryx", "run", study.id, "--scale", "smoke", "--results", str(results)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

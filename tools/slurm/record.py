@@ -20,7 +20,7 @@ from pathlib import Path
 from oryx.evidence.rows import read_rows, same_rows
 from oryx.files import atomic_write_text
 from tools.slurm.node import OneNode
-from workbook.studies import registry
+from workbook import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY, SEEDS = "native_vs_fixed_resolution", (0, 1)
@@ -90,7 +90,7 @@ def _wait(condition, what: str) -> None:
 
 def record(folder: Path, node: OneNode) -> str:
     """The whole story; returns the page."""
-    page, study = Record(folder, node), registry.get(STUDY)
+    page, study = Record(folder, node), cli.find_study(STUDY)
     settings = study.settings({"scale": "smoke", "seeds": list(SEEDS), "results": str(folder / "results")})
     run, arms = study.run_folder(settings), study.arms(settings)
 

@@ -9,14 +9,13 @@ import itertools
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from oryx.errors import SettingsError
 from workbook.runs.settings import StudySettings
-from workbook.studies import registry
 
 WORDS = ("study", "scale", "seeds", "results", "jobs", "parameters", "sweep")
 """What a batch may say: the words of the command line, and ``sweep``: setting -> list of values."""
@@ -55,8 +54,10 @@ class BatchRun:
         return shlex.join([sys.executable, "-m", "oryx", "run", self.name, *words, *flags])
 
 
-def runs(batch: Mapping[str, Any]) -> list[BatchRun]:
+def runs(batch: Mapping[str, Any], find_studies: Callable[[str], Mapping[str, Any]]) -> list[BatchRun]:
     """Every run that ``batch`` asks for: each study with each combination of the swept settings.
+
+    ``find_studies`` gives the studies of a name as the command line knows it.
 
     Raises SettingsError for an unknown word, study, setting or value, for a sweep that changes nothing, and
     MissingResource for what a run would lack, all before anything is started.
@@ -66,18 +67,16 @@ def runs(batch: Mapping[str, Any]) -> list[BatchRun]:
             near = difflib.get_close_matches(word, WORDS, 1, 0.5)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise SettingsError(f"unknown word {word!r} in the batch; {hint}known: {', '.join(WORDS)}")
-    name = batch.get("study", "all")
     common = {word: batch[word] for word in ("scale", "results", "jobs") if word in batch}
     seeds = batch.get("seeds", [0])  # seeds=3 arrives as a number, seeds=0,1,2 as text
     common["seeds"] = [seeds] if isinstance(seeds, int) else seeds
     found: dict[str, BatchRun] = {}
-    for study_name in registry.ids() if name == "all" else [name]:
-        study = registry.get(study_name)
+    for name, study in find_studies(batch.get("study", "all")).items():
         for swept in _combinations(_mapping(batch, "sweep")):
             settings = study.settings({**common, **_apart(_mapping(batch, "parameters"), common), **swept})
             if settings.source != "run":
                 raise SettingsError("source: a batch runs studies; 'published' reads what is there")
-            run = BatchRun(study_name, study, settings)
+            run = BatchRun(name, study, settings)
             if run.folder in found:
                 raise SettingsError(f"sweep: {swept} is the same run as another one: the setting changes no number")
             study.check(settings)

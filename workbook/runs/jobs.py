@@ -1,33 +1,40 @@
-"""Run (arm, seed) jobs as processes of one thread each, as many at a time as there are cores.
+"""The jobs of a run: every (arm, seed) is a process of its own, as many at a time as there are slots.
 
-Notebook, command line and cluster all call this; nothing else starts trainings. A job that is marked done is skipped,
-one that was stopped goes on from its own checkpoints and rows, one that fails leaves the others alone.
+A slot is a GPU where there are any, else a core. Notebook, command line and cluster all call :func:`run_jobs`; nothing
+else starts trainings. A job that is marked done is skipped, an interrupted one resumes from its own checkpoints and
+rows, and one that fails, whatever its end, leaves the others alone.
 """
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 from oryx.errors import RunError
 from oryx.files import atomic_write_json
-from workbook.runs.nursery import Child, Nursery
+from workbook.runs import worker
 from workbook.runs.progress import Display
 
 POLL_SECONDS = 0.1
-SHOW_SECONDS = 0.5
+PRELOADED = ["oryx.model.modeling", "oryx.evidence.store", "PIL.Image", "safetensors.torch"]
+"""What every job with torch imports: the server that workers are forked from has loaded it, and no job waits for it."""
 
 
 @dataclass(frozen=True)
 class Job:
     """One arm with one seed; ``folder`` takes its rows, checkpoints, log and the mark that it is done.
 
-    ``inputs``: hashes of what the job reads beside its settings (shared weights, data). ``processes``: that do it
-    together; more than one are started by torch's launcher and find each other by accelerate.
+    ``study``: import path ``module:Class``. ``inputs``: hashes of what the job reads besides its settings (shared
+    weights, data). ``level``: a job starts when every job of its seed with a lower level is done. ``processes``: that
+    do the job together; more than one are started by torch's launcher and find each other by accelerate.
     """
 
     study: str
@@ -37,6 +44,7 @@ class Job:
     folder: Path
     torch: bool = True
     inputs: dict = field(default_factory=dict)
+    level: int = 0
     processes: int = 1
 
     @property
@@ -54,10 +62,11 @@ class Job:
 
     @property
     def name(self) -> str:
+        """Arm and seed, for people to read."""
         return f"{self.arm}, seed {self.seed}"
 
     def check_rows(self) -> None:
-        """Raises RunError if a finished job has not the rows that it wrote (jobs of earlier versions did not count)."""
+        """Raises RunError if a finished job has not the rows that it wrote."""
         wrote, path = json.loads((self.folder / "done").read_text()).get("rows"), self.folder / "rows.jsonl"
         there = path.read_bytes().count(b"\n") if path.exists() else 0
         if wrote is not None and there != wrote:
@@ -81,71 +90,123 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def cuda_devices() -> list[str]:
+    """The GPUs that jobs may use, as ``CUDA_VISIBLE_DEVICES`` names them; empty for a CPU build of torch.
+
+    The driver's tool is asked, not torch: a process that has opened a GPU cannot fork workers that use one.
+    """
+    try:
+        if "+cpu" in metadata.version("torch"):
+            return []
+        if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+            return [name.strip() for name in visible.split(",") if name.strip()]
+        asked = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+        return subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+    except (metadata.PackageNotFoundError, OSError, subprocess.SubprocessError):
+        return []
+
+
+def slots(jobs: Sequence[Job], workers: int | None = None) -> list[str | None]:
+    """One entry per job that may run at a time: its GPU, or None for a core. ``workers`` overrides their number.
+
+    More workers than GPUs share them in turn.
+    """
+    devices = cuda_devices() if any(job.torch for job in jobs) else []
+    count = workers or len(devices) or cores()
+    return [devices[i % len(devices)] if devices else None for i in range(count)]
+
+
 def run_jobs(
     jobs: Sequence[Job],
     workers: int | None = None,
     stop_at: float | None = None,
     started: Callable[[Job], None] = lambda job: None,
     ended: Callable[[Job], None] = lambda job: None,
-    nursery: Nursery | None = None,
 ) -> list[Failure]:
     """Run the jobs that are not done; returns those that failed. ``started`` and ``ended`` are called for each.
-
-    ``nursery`` starts those that load torch, if given; they are the same jobs, sooner at work.
 
     Ctrl-C or any other exception ends the running workers and is raised again. Raises TimeoutError, after ending them,
     once ``time.monotonic()`` reaches ``stop_at``.
     """
-    waiting = [job for job in jobs if not job.done]
+    waiting = sorted((job for job in jobs if not job.done), key=lambda job: job.level)
     if not waiting:
         return []
-    running: dict[subprocess.Popen | Child, Job] = {}
-    failures: list[Failure] = []
-    workers = workers or cores()
-    display, shown = Display(jobs, workers), time.monotonic()
+    free = slots(jobs, workers)
+    count, failures, display = len(free), [], Display(jobs)
+    running: dict[multiprocessing.Process | subprocess.Popen, tuple[Job, list[str | None]]] = {}
     try:
         while waiting or running:
-            while waiting and _room(waiting[0], running.values(), workers):
-                job = waiting.pop(0)
+            while job := next_job(waiting, [job for job, _ in running.values()], len(free), count):
+                waiting.remove(job)
+                taken, free = free[: job.processes], free[job.processes :]
                 started(job)
-                running[_start(job, nursery)] = job
-            for process in [p for p in running if p.poll() is not None]:
-                job = running.pop(process)
-                if process.returncode != 0 or not job.done:
-                    failures.append(Failure(job, process.returncode, _tail(job)))
+                running[_start(job, taken)] = job, taken
+            for process in [process for process in running if _exit_code(process) is not None]:
+                job, taken = running.pop(process)
+                free += taken
+                if _exit_code(process) != 0 or not job.done:
+                    failures.append(Failure(job, _exit_code(process), _tail(job)))
+                    waiting = [other for other in waiting if other.seed != job.seed or other.level <= job.level]
                 ended(job)
             if stop_at is not None and time.monotonic() >= stop_at and (waiting or running):
                 raise TimeoutError
-            if time.monotonic() - shown >= SHOW_SECONDS:
-                display.update()
-                shown = time.monotonic()
+            display.update()
             time.sleep(POLL_SECONDS)
     finally:
         for process in running:
             process.terminate()
         for process in running:
-            process.wait()
+            process.wait() if isinstance(process, subprocess.Popen) else process.join()
         display.close()
     return failures
 
 
-def _room(job: Job, running: Collection[Job], workers: int) -> bool:
-    """Whether ``job`` may start beside the running ones; one of more processes than there are workers runs alone."""
-    return not running or sum(other.processes for other in running) + job.processes <= workers
+def next_job(waiting: Sequence[Job], running: Collection[Job], free: int, count: int) -> Job | None:
+    """The first waiting job that no other holds up, if as many of the ``count`` slots are free as it has processes.
+
+    A job of more processes than there are slots runs alone.
+    """
+    for job in waiting:
+        if not any(other.seed == job.seed and other.level < job.level for other in (*waiting, *running)):
+            return job if free >= min(job.processes, count) else None
+    return None
 
 
-def _start(job: Job, nursery: Nursery | None) -> subprocess.Popen | Child:
+def _start(job: Job, devices: list[str | None]) -> multiprocessing.Process | subprocess.Popen:
     job.folder.mkdir(parents=True, exist_ok=True)
     description = job.folder / "job.json"
-    fields = {name: getattr(job, name) for name in ("study", "settings", "arm", "seed", "torch", "inputs", "processes")}
-    atomic_write_json(description, {**fields, "folder": str(job.folder), "parent": os.getpid()})
-    if nursery is not None and job.torch and job.processes == 1:
-        return nursery.start([str(description)], job.folder / "log.txt")
-    with (job.folder / "log.txt").open("ab") as log:
-        launch = ["torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}", "-m"]
-        command = [*(launch if job.processes > 1 else []), "workbook.runs.worker", str(description)]
-        return subprocess.Popen([sys.executable, "-m", *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    atomic_write_json(description, {**asdict(job), "folder": str(job.folder)})
+    if job.processes > 1:
+        chosen = cuda_devices() if len(devices) < job.processes else devices
+        visible = {"CUDA_VISIBLE_DEVICES": ",".join(dict.fromkeys(filter(None, chosen)))} if any(chosen) else {}
+        launch = ["torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}", "-m", worker.__name__]
+        command = [sys.executable, "-m", *launch, str(description), str(os.getpid())]
+        with (job.folder / "log.txt").open("ab") as log:
+            environment = {**os.environ, **visible}
+            return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    context.set_forkserver_preload(PRELOADED if job.torch else [])
+    process = context.Process(target=worker.work_alone, args=(job, devices[0]), name=job.name)
+    with _without_main():
+        process.start()
+    return process
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    # multiprocessing runs the main script again in every worker; a job needs nothing of it, and it may have no guard
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _exit_code(process: multiprocessing.Process | subprocess.Popen) -> int | None:
+    return process.poll() if isinstance(process, subprocess.Popen) else process.exitcode
 
 
 def _tail(job: Job, lines: int = 12) -> str:
-    return "\n".join((job.folder / "log.txt").read_text(errors="replace").splitlines()[-lines:])
+    log = job.folder / "log.txt"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""

@@ -16,7 +16,6 @@ from typing import Any
 
 from oryx import errors
 from oryx.files import atomic_write_text
-from workbook.runs.jobs import cores
 from workbook.runs.progress import Display
 from workbook.runs.seeds import seeds_of
 from workbook.runs.settings import StudySettings
@@ -131,20 +130,18 @@ def _code(name: str) -> int:
 
 @contextmanager
 def _shown(study: Any, settings: StudySettings) -> Iterator[None]:
-    """Show here how far the jobs are that the notebook's kernel runs: shared weights first, then the arms."""
+    """Show here how far the jobs are that the notebook's kernel runs."""
     seeds = [] if settings.source == "published" else seeds_of(study, settings)
-    first = [[job for wave in seed.first for job in wave] for seed in seeds]
-    groups = [[job for jobs in first for job in jobs], [job for seed in seeds for job in seed.last]]
+    jobs = [job for seed in seeds for job in seed.all_jobs]
     over = threading.Event()
 
     def show() -> None:
-        for jobs in groups:
-            if all(job.done and not job.outdated for job in jobs):
-                continue
-            display = Display(jobs, settings.jobs or cores())
-            while not over.wait(SHOW_SECONDS) and not all(job.done and not job.outdated for job in jobs):
-                display.update()
-            display.close()
+        if all(job.done and not job.outdated for job in jobs):
+            return
+        display = Display(jobs)
+        while not over.wait(SHOW_SECONDS):
+            display.update()
+        display.close()
 
     thread = threading.Thread(target=show, daemon=True)
     thread.start()

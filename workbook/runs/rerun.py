@@ -5,7 +5,6 @@ manifest, rows are expected to be identical, timing aside; else scores are expec
 """
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from oryx.errors import RunError, SettingsError
@@ -13,20 +12,17 @@ from oryx.files import atomic_write_text
 from workbook.runs import provenance
 from workbook.runs.difference import PACKED, Side, made_from, paired, read_side, rows_told, scores_told, verdicts_told
 from workbook.runs.seeds import seeds_of
-from workbook.studies import registry
 
 LOCAL = ("results", "jobs", "source", "limit_minutes", "seeds")
 """Settings that a rerun has of its own."""
 
 
-def rerun(manifest: str | Path, results: str = "results", jobs: int | None = None, say: Callable = print) -> bool:
-    """Run the manifest's study again below ``results`` and compare; returns whether every score is within tolerance.
+def rerun(study: Any, old: Side, results: str = "results", jobs: int | None = None, say: Callable = print) -> bool:
+    """Run ``old`` again below ``results`` and compare; returns whether every score is within tolerance.
 
-    ``manifest``: of a published folder, or of one seed of a run. Raises SettingsError if it is none, or if this version
-    of the study does not know its settings; RunError if the rerun would only compare rows with themselves.
+    ``old``: a published folder, or one seed of a run of ``study``. Raises SettingsError if this version of the study
+    does not know its settings, RunError if the rerun would only compare rows with themselves.
     """
-    old = read_side(manifest)
-    study = registry.get(old.first["study"])
     settings = _settings(study, old, results, jobs)
     seeds = seeds_of(study, settings)
     folder = study.run_folder(settings)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from oryx.errors import RunError
 from oryx.files import atomic_write_json
 from workbook.runs import provenance
 from workbook.runs.jobs import Failure, Job, run_jobs
-from workbook.runs.nursery import Nursery, can_fork
 from workbook.runs.shards import held, shard_folder
 from workbook.runs.status import read_status, start_attempt, write_status
 
@@ -22,26 +21,31 @@ class Seed:
     def __init__(self, study: Any, settings: Any, seed: int, inputs: dict[str, str]):
         self.study, self.settings, self.seed, self.inputs = study, settings, seed, inputs
         self.folder = shard_folder(study.run_folder(settings), seed)
-        self.first = [[self._job(name) for name in wave] for wave in study.prepare(settings, seed)]
-        self.jobs = [self._job(arm) for arm in study.arms(settings)]
-        self.beside = [self._job(name) for name in study.beside(settings)]
+        levels = study.prepare(settings, seed)
+        self.first = [self._job(name, level) for level, names in enumerate(levels) for name in names]
+        self.jobs = [self._job(arm, len(levels)) for arm in study.arms(settings)]
+        self.further = [self._job(name, len(levels)) for name in study.further_jobs(settings)]
 
-    def _job(self, arm: str) -> Job:
-        folder = self.folder / "arms" / arm
-        place = f"{type(self.study).__module__}:{type(self.study).__qualname__}"
+    def _job(self, arm: str, level: int) -> Job:
         study, settings = self.study, self.settings
-        processes = study.processes(settings, arm)
-        return Job(place, settings.to_dict(), arm, self.seed, folder, study.needs_torch, self.inputs, processes)
+        return Job(
+            study=f"{type(study).__module__}:{type(study).__qualname__}",
+            settings=settings.to_dict(),
+            arm=arm,
+            seed=self.seed,
+            folder=self.folder / "arms" / arm,
+            torch=study.needs_torch,
+            inputs=self.inputs,
+            level=level,
+            processes=study.processes(settings, arm),
+        )
 
     @property
     def all_jobs(self) -> list[Job]:
-        """Every job, those that others wait for first."""
-        return [*(job for wave in self.first for job in wave), *self.last]
-
-    @property
-    def last(self) -> list[Job]:
-        """The jobs that no other waits for: the arms, long ones in front, then what runs beside them."""
-        return [*longest_first(self.study, self.jobs), *self.beside]
+        """Every job in the order of starting: those that others wait for, the arms with the long ones in front, the
+        further ones."""
+        arms = sorted(self.jobs, key=lambda job: job.arm not in self.study.long_arms)
+        return [*self.first, *arms, *self.further]
 
     @property
     def finished(self) -> bool:
@@ -95,7 +99,6 @@ def run_seeds(study: Any, settings: Any) -> list[Failure]:
         for seed in seeds.values():
             stack.enter_context(held(seed.folder))
         todo = {number: seed for number, seed in seeds.items() if not seed.finished}
-        failures: list[Failure] = []
         for seed in todo.values():
             seed.begin()
 
@@ -103,20 +106,12 @@ def run_seeds(study: Any, settings: Any) -> list[Failure]:
             todo[job.seed].running()
 
         def ended(job: Job) -> None:
-            if all(j.done for j in todo[job.seed].last):
+            if all(j.done for j in todo[job.seed].all_jobs):
                 todo[job.seed].end("done")
 
-        nursery = stack.enter_context(closing(Nursery())) if can_fork() else None
         try:
-            lost: set[int] = set()
-            for wave in range(max((len(seed.first) for seed in todo.values()), default=0)):
-                waiting = [j for s in todo.values() if s.seed not in lost for j in s.first[wave : wave + 1]]
-                failures += run_jobs(
-                    [j for jobs in waiting for j in jobs], settings.jobs, stop_at, started, nursery=nursery
-                )
-                lost = {failure.job.seed for failure in failures}
-            rest = [j for s in todo.values() if s.seed not in lost for j in s.last]
-            failures += run_jobs(rest, settings.jobs, stop_at, started, ended, nursery)
+            jobs = [job for seed in todo.values() for job in seed.all_jobs]
+            failures = run_jobs(jobs, settings.jobs, stop_at, started, ended)
         except TimeoutError:
             for seed in todo.values():
                 seed.end("timeout", f"stopped after {settings.limit_minutes} minutes")
@@ -132,11 +127,6 @@ def run_seeds(study: Any, settings: Any) -> list[Failure]:
             failed = [failure.job.name for failure in failures if failure.job.seed == seed.seed]
             seed.end("failed" if failed else "done", ", ".join(failed))
     return failures
-
-
-def longest_first(study: Any, jobs: list[Job]) -> list[Job]:
-    """The jobs of a seed with the study's long ones in front, so that none is left to run alone at the end."""
-    return sorted(jobs, key=lambda job: job.arm not in study.long_arms)
 
 
 def how_far(folder: Path) -> str:

@@ -1,12 +1,13 @@
-"""One job in a process of its own: ``python -m workbook.runs.worker JOB.json``. Started by :mod:`workbook.runs.jobs`.
+"""One job in its worker process, or in each of the several processes that do it together.
 
-One thread, also where others wait for the job: its sums, and with them the rows, are then the same whatever the number
-of cores and seeds. A second thread gains a third on idle cores and costs several times as much beside other work.
+A worker uses one thread on a CPU, also where others wait for it: its sums, and with them the rows, are then the same
+whatever the number of cores and seeds.
 """
 
-import gc
 import json
+import multiprocessing
 import os
+import pkgutil
 import resource
 import sys
 import threading
@@ -14,34 +15,57 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from oryx.files import atomic_write_json
 from workbook.runs.progress import Progress
 from workbook.runs.shards import held
 
 ORPHAN_SECONDS = 30.0
-HEAVY = ("oryx.model.modeling", "oryx.evidence.store", "PIL.Image", "safetensors.torch")
 
 
-def load_packages() -> None:
-    """Load what takes seconds to load, and spare the garbage collector all of it, now and later.
+def work_alone(job: Any, device: str | None) -> None:
+    """Do a job in this process, a worker that :mod:`multiprocessing` started; all output goes to the job's log.
 
-    It would look through all objects of torch and transformers again and again, while they are loaded and in the midst
-    of a training, where the other processes wait meanwhile.
+    ``device``: the GPU that the job sees, None for all or none. It is set before torch opens any.
     """
-    gc.disable()
-    for name in HEAVY:
-        import_module(name)
-    gc.freeze()
-    gc.enable()
+    _call_when_over(multiprocessing.connection.wait, [multiprocessing.parent_process().sentinel])
+    log = os.open(job.folder / "log.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+    work(job)
+
+
+def work(job: Any) -> None:
+    """Carry out the job and mark it done; the mark tells seconds, CPU seconds, peak memory and rows."""
+    began = time.monotonic()
+    first, wait_for_others = True, lambda: None
+    if job.torch:
+        import torch
+
+        if not torch.cuda.is_available():
+            torch.set_num_threads(1)
+        if job.processes > 1:
+            first, wait_for_others = _among(job.processes)
+    study = pkgutil.resolve_name(job.study)()
+    settings, folder = study.settings(job.settings), Path(job.folder)
+    # after a kill the earlier worker may live on for a moment: two must never write one file
+    with held(folder, wait=ORPHAN_SECONDS) if first else nullcontext():
+        progress = Progress(folder) if first else lambda *_: None
+        study.run_job(settings, job.arm, job.seed, folder, progress)
+        wait_for_others()
+        if first:
+            atomic_write_json(folder / "done", {**_cost(began), **_rows(folder / "rows.jsonl")})
 
 
 def die_with_parent(parent: int, every: float = 0.5) -> None:
     """End this process soon after ``parent`` has gone, so that a kill leaves no orphan training on.
 
-    ``parent`` is this process's own parent, or that of the launcher between them.
+    ``parent`` is the id of this process's own parent, or of the one that started the launcher between them.
     """
     own = os.getppid() == parent
 
@@ -52,43 +76,23 @@ def die_with_parent(parent: int, every: float = 0.5) -> None:
             return False
         return not own or os.getppid() == parent
 
-    def watch() -> None:
+    def wait() -> None:
         while there():
             time.sleep(every)
+
+    _call_when_over(wait)
+
+
+def _call_when_over(wait: Callable[..., object], *arguments: object) -> None:
+    def watch() -> None:
+        wait(*arguments)
         os._exit(137)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main(arguments: list[str]) -> None:
-    """Carry out the job described in the file and mark it done; the mark tells seconds, CPU seconds and peak memory."""
-    began = time.monotonic()
-    job = json.loads(Path(arguments[0]).read_text())
-    die_with_parent(job["parent"])
-    if job["torch"]:
-        load_packages()
-        import torch
-
-        torch.set_num_threads(1)
-    from workbook.studies import registry
-
-    study = registry.get(job["study"])
-    folder = Path(job["folder"])
-    settings = study.settings(job["settings"])
-    first, wait_for_others = _among(job["processes"])
-    # after a kill the earlier worker may live on for a moment: two must never write one file
-    with held(folder, wait=ORPHAN_SECONDS) if first else nullcontext():
-        progress = Progress(folder) if first else lambda *_: None
-        study.run_job(settings, job["arm"], job["seed"], folder, progress)
-        wait_for_others()
-        if first:
-            atomic_write_json(folder / "done", {**_cost(began), **_rows(folder / "rows.jsonl")})
-
-
 def _among(processes: int) -> tuple[bool, Callable[[], None]]:
     """Whether this is the first of the processes of its job, and what to call to wait for all of them."""
-    if processes == 1:
-        return True, lambda: None
     import torch
     from accelerate import PartialState
 
@@ -103,15 +107,19 @@ def _rows(path: Path) -> dict[str, int]:
 
 
 def _cost(began: float) -> dict:
-    own, helpers = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    cpu = own.ru_utime + own.ru_stime + helpers.ru_utime + helpers.ru_stime
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     # wall time says as much about what else the machine does as about the job; CPU time says what the job needs
-    return {
+    found = {
         "seconds": round(time.monotonic() - began, 1),
-        "cpu_seconds": round(cpu, 2),
+        "cpu_seconds": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 2),
         "peak_memory_mb": round(own.ru_maxrss / 1024),
     }
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        found["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
+    return found
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    die_with_parent(int(sys.argv[2]))
+    work(SimpleNamespace(**json.loads(Path(sys.argv[1]).read_text())))

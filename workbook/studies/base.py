@@ -5,6 +5,7 @@ All the rest is here, and needs no torch.
 """
 
 import json
+import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,14 +77,14 @@ class Study(ABC):
         """Raise, before any work, what would make this run fail later (missing weights, benchmarks, a GPU)."""
 
     def prepare(self, settings: Any, seed: int) -> list[list[str]]:
-        """Jobs of a seed that must be finished before its arms start (shared weights trained from scratch).
+        """Jobs of a seed that must be done before its arms start (shared weights trained from scratch).
 
-        A list of waves: the jobs of a wave run side by side, each wave waits for the one before it. None by default.
+        A list of levels: the jobs of a level may run at the same time, each level waits for the one before it.
         """
         return []
 
-    def beside(self, settings: Any) -> list[str]:
-        """Jobs of a seed that are no arms and that no arm waits for, done while the arms are; they write no rows."""
+    def further_jobs(self, settings: Any) -> list[str]:
+        """Jobs of a seed that are no arms, that no arm waits for, and that write no rows."""
         return []
 
     def processes(self, settings: Any, arm: str) -> int:
@@ -234,6 +235,17 @@ class Study(ABC):
         if not published.exists():
             return f"Nothing is published for {self.id} at {settings.variant}: no comparison."
         return say(compare(rows, read_rows_xz(published)))
+
+
+def study_at(path: str) -> Study:
+    """The study of an import path ``module:Class``; raises SettingsError if there is none."""
+    try:
+        found = pkgutil.resolve_name(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(f"study {path!r} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Study)):
+        raise SettingsError(f"study {path!r}: expected a subclass of workbook.studies.base.Study, got {found!r}")
+    return found()
 
 
 def _curves(jobs: list[Job]) -> "pd.DataFrame":

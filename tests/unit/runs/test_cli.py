@@ -106,7 +106,7 @@ def test_one_study_that_fails_leaves_the_others_alone(tmp_path, capsys, monkeypa
         raise RunError("broken")
 
     monkeypatch.setattr(cli, "_run_one", run_one)
-    monkeypatch.setattr(cli.registry, "ids", lambda: ["tests.toy:ToyStudy", "tests.toy:ChangedToyStudy"])
+    monkeypatch.setattr(cli, "STUDIES", {name: name for name in ("tests.toy:ToyStudy", "tests.toy:ChangedToyStudy")})
     assert cli.main(["run", "all", "--results", str(tmp_path)]) == 3
     assert len(ran) == 2 and capsys.readouterr().err.count("broken") == 2
 

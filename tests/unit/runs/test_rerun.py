@@ -9,16 +9,15 @@ from oryx.errors import RunError, SettingsError
 from oryx.evidence.rows import read_rows, read_rows_xz, same_rows, write_rows_xz
 from tests.toy import ToyStudy
 from workbook import cli
-from workbook.runs.difference import PACKED
+from workbook.runs.difference import PACKED, read_side
 from workbook.runs.rerun import rerun
-from workbook.studies import registry
 
 
 @pytest.fixture
 def committed(three_seeds, tmp_path, monkeypatch):
-    """The folder of a published toy run; the toy bears a real study's name, so the registry is told."""
+    """The folder of a published toy run; the toy bears a real study's name, so the command line is told."""
     study, settings, run = three_seeds
-    monkeypatch.setattr(registry, "get", lambda name: ToyStudy())
+    monkeypatch.setattr(cli, "find_study", lambda name: ToyStudy())
     folder = tmp_path / "published" / study.id / "nano"
     folder.mkdir(parents=True)
     write_rows_xz(run.rows, folder / PACKED)
@@ -26,11 +25,6 @@ def committed(three_seeds, tmp_path, monkeypatch):
     manifests = {str(s): json.loads((run.folder / f"seed-{s}" / "manifest.json").read_text()) for s in settings.seeds}
     (folder / "manifest.json").write_text(json.dumps({"study": study.id, "seeds": manifests}))
     return folder
-
-
-@pytest.fixture
-def toy_registry(monkeypatch):
-    monkeypatch.setattr(registry, "get", lambda name: ToyStudy())
 
 
 def test_the_same_seed_gives_the_same_rows(committed, tmp_path, capsys):
@@ -74,20 +68,20 @@ def test_what_is_not_as_it_was_is_said(committed, finished, capsys):
 
 def test_what_cannot_be_run_again_is_refused(committed, tmp_path):
     with pytest.raises(SettingsError, match=r"no manifest\.json there"):
-        rerun(tmp_path)
+        read_side(tmp_path)
     manifest = json.loads((committed / "manifest.json").read_text())
     manifest["seeds"]["0"]["settings"]["gone"] = 1
     (committed / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(SettingsError, match="its seeds have different settings"):
-        rerun(committed, str(tmp_path))
+        rerun(ToyStudy(), read_side(committed), str(tmp_path))
     for told in manifest["seeds"].values():
         told["settings"]["gone"] = 1
     (committed / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(SettingsError, match=r"does not know its settings .*'gone'.*check out commit"):
-        rerun(committed, str(tmp_path))
+        rerun(ToyStudy(), read_side(committed), str(tmp_path))
 
 
-def test_a_run_is_never_compared_with_itself(finished, toy_registry):
-    _, settings, folder = finished
+def test_a_run_is_never_compared_with_itself(finished):
+    study, settings, folder = finished
     with pytest.raises(RunError, match="would be compared with itself"):
-        rerun(folder, settings.results)
+        rerun(study, read_side(folder), settings.results)

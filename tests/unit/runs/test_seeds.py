@@ -2,13 +2,13 @@
 
 from oryx.files import atomic_write_json
 from tests.toy import ToyStudy
-from workbook.runs.seeds import longest_first, seeds_of
+from workbook.runs.seeds import seeds_of
 
 
 class Looking(ToyStudy):
     """Also looks at something, for which no arm waits."""
 
-    def beside(self, settings):
+    def further_jobs(self, settings):
         return ["looks"]
 
     def run_job(self, settings, arm, seed, folder, progress):
@@ -19,7 +19,7 @@ class Looking(ToyStudy):
             super().run_job(settings, arm, seed, folder, progress)
 
 
-def test_what_no_arm_waits_for_is_done_beside_them_and_the_seed_is_not_finished_without_it(tmp_path):
+def test_what_no_arm_waits_for_is_done_with_them_and_the_seed_is_not_finished_without_it(tmp_path):
     study = Looking()
     settings = study.settings({"from_scratch": True, "results": str(tmp_path)})
     [seed] = seeds_of(study, settings)
@@ -36,6 +36,6 @@ def test_long_arms_start_first_and_the_others_keep_their_order(tmp_path):
         long_arms = ("area_1",)
 
     study = Long()
-    jobs = seeds_of(study, study.settings({"results": str(tmp_path)}))[0].jobs
-    assert [job.arm for job in jobs] == ["native", "area_1"]
-    assert [job.arm for job in longest_first(study, jobs)] == ["area_1", "native"]
+    [seed] = seeds_of(study, study.settings({"results": str(tmp_path)}))
+    assert [job.arm for job in seed.jobs] == ["native", "area_1"]
+    assert [job.arm for job in seed.all_jobs] == ["area_1", "native"]

@@ -7,7 +7,7 @@ import pytest
 
 from oryx.errors import SettingsError
 from tests.toy import ToySettings
-from workbook.studies import registry
+from workbook import cli
 from workbook.studies.native_resolution.study import ARMS, Settings
 
 
@@ -100,7 +100,7 @@ def test_notebook_names_that_are_no_data_are_passed_over_but_others_are_refused(
         "seeds": [3],
         "f": print,
     }
-    study = registry.get("native_vs_fixed_resolution")
+    study = cli.find_study("native_vs_fixed_resolution")
     assert study.settings(names).seeds == (3,)
     with pytest.raises(SettingsError, match="unknown parameter 'sacle'; did you mean 'scale'"):
         study.settings({**names, "sacle": "nano"})
@@ -124,8 +124,8 @@ def test_parameters_lead_back_to_the_same_settings():
 
 def test_unknown_studies_get_the_nearest_match():
     with pytest.raises(SettingsError, match="did you mean 'native_vs_fixed_resolution'"):
-        registry.get("native_vs_fixed")
-    assert registry.get("tests.toy:ToyStudy").title == "Toy"
+        cli.find_study("native_vs_fixed")
+    assert cli.find_study("tests.toy:ToyStudy").title == "Toy"
 
 
 def test_a_variant_names_what_counts_and_differs_from_the_preset():

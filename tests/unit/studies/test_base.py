@@ -132,7 +132,7 @@ def test_a_worker_loads_no_more_than_its_study_needs():
 
 def test_studies_and_what_they_read_are_named_without_frames_and_torch():
     code = (
-        "import sys\nfrom workbook.studies import registry\nfor study in map(registry.get, registry.ids()):\n"
+        "import sys\nfrom workbook import cli\nfor study in map(cli.find_study, cli.STUDIES):\n"
         "    study.hashes(study.settings({}))\n"
         "sys.exit(str({'pandas', 'torch', 'matplotlib', 'scipy'} & {*sys.modules}))"
     )

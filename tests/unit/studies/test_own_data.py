@@ -12,10 +12,10 @@ from oryx.errors import CheckpointError, InputError, SettingsError
 from oryx.evidence.rows import read_rows, same_rows
 from oryx.evidence.verdicts import judge
 from tests.tiny import save_tiny_model
+from workbook import cli
 from workbook.data.own_example import write_example
 from workbook.report.tables import answer_table, score_table
 from workbook.runs.publish import publish
-from workbook.studies import registry
 from workbook.studies.own_data import asking as own_data_asking
 from workbook.studies.own_data.study import OwnData, arms_of
 
@@ -238,9 +238,9 @@ def test_it_is_not_published_beside_the_studies_of_the_paper(made):
 
 
 def test_it_is_known_by_name_but_no_study_of_the_paper():
-    assert isinstance(registry.get("own_data"), OwnData) and "own_data" not in registry.ids()
+    assert isinstance(cli.find_study("own_data"), OwnData) and "own_data" not in cli.STUDIES
     with pytest.raises(SettingsError, match="did you mean 'own_data'"):
-        registry.get("own_dta")
+        cli.find_study("own_dta")
 
 
 def test_a_question_without_a_visual_can_be_asked(model):

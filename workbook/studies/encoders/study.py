@@ -124,7 +124,7 @@ class OryxViTvsSigLIP(Study):
         own = [] if settings.siglip else [[ENCODER_JOBS[0]]]
         return [*own, list(ENCODER_JOBS[1:])]
 
-    def beside(self, settings: Settings) -> list[str]:
+    def further_jobs(self, settings: Settings) -> list[str]:
         """The direct looks at the encoders."""
         return [LOOKS]
 
