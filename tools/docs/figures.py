@@ -22,7 +22,7 @@ from oryx.model.compressor import DynamicCompressor, region_means, regions
 from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.vit import OryxViT
 from oryx.processing.options import PreprocessOptions
-from workbook.report.plots import OKABE_ITO
+from workbook.report.plots import COLOURS
 from workbook.runs.pictures import with_palette
 
 PATCH = 16
@@ -38,7 +38,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-BLUE, ORANGE, GREEN, RED, PINK, SKY = OKABE_ITO[:6]
+BLUE, ORANGE, GREEN, RED, PINK, SKY = COLOURS[:6]
 GREY = "#bbbbbb"
 SOURCES = {"16:9": (1080, 1920), "4:3": (480, 640), "1:1": (480, 480), "9:16": (1920, 1080), "21:9": (1080, 2520)}
 """Shape -> (height, width) in pixels of a usual video of that shape."""
@@ -139,7 +139,7 @@ def positions() -> Figure:
     for line, weights in enumerate(read):
         at = torch.nonzero(weights)[:, 0]
         height = (weights[at] / weights.max() * 0.8).tolist()
-        axis.bar(at.tolist(), height, 0.8, [line - 0.4] * len(at), color=OKABE_ITO[line])
+        axis.bar(at.tolist(), height, 0.8, [line - 0.4] * len(at), color=COLOURS[line])
     labels = [f"{width} patches ({width * PATCH} px)" for width in WIDTHS]
     axis.set_yticks(range(len(WIDTHS)), labels)
     axis.set(xlim=(-1, side), xlabel="column of the position table", ylim=(-0.6, len(WIDTHS) - 0.4))
@@ -160,7 +160,7 @@ def layouts() -> Figure:
         bounds = FIRST_TOKEN + np.array(cumulative_lengths(rows * columns for rows, columns in grids))
         for place, entry in enumerate(arrange(layout, tuple(grids)).tolist()):
             number = int(np.searchsorted(bounds, entry, "right")) - 1
-            fill = names[entry][1] if entry < FIRST_TOKEN else OKABE_ITO[number]
+            fill = names[entry][1] if entry < FIRST_TOKEN else COLOURS[number]
             axis.add_patch(Rectangle((place, line + 0.15), 0.9, 0.7, fc=fill, ec="#333333", lw=0.5))
     axis.set_yticks([line + 0.5 for line in range(len(examples))], [name for name, _, _ in examples])
     axis.set(xlim=(-0.3, 31), ylim=(3, 0), xlabel="place in the sequence")

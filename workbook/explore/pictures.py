@@ -1,4 +1,4 @@
-"""Pictures of what a model sees, with a text alternative each. Colours: Okabe and Ito's, and cividis for maps."""
+"""Pictures of what a model sees, with a text alternative each. Colours: those of the report."""
 
 import base64
 import html
@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from workbook.explore.looks import Look
-from workbook.report.plots import OKABE_ITO, STYLE
+from workbook.report.plots import COLOURS, STYLE
 
-GRID, REGION = OKABE_ITO[5], OKABE_ITO[1]
+GRID, REGION = COLOURS[5], COLOURS[1]
 MAP = "cividis"
 WIDEST = 9.4
 """Inches at 100 dots: fits a notebook in a window of 1280 pixels beside its margins."""

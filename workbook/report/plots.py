@@ -1,26 +1,37 @@
-"""Figures: each function takes rows (a DataFrame) and returns (figure, the DataFrame behind it). No torch.
+"""Figures of all studies: each function takes rows and returns (figure, the DataFrame behind it). No torch.
 
-Colours are Okabe and Ito's, told apart by colour-blind readers; an arm keeps its colour and marker in every figure of a
-study because they follow the study's full, ordered list of arms.
+Colours are seaborn's for colour-blind readers; an arm keeps its colour and marker in every figure of a study because
+they follow the study's full, ordered list of arms.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from oryx.errors import InputError
 from oryx.evidence.stats import mean_score, summary
 from oryx.files import atomic_write_bytes, atomic_write_text
 from workbook.report.tables import trained_blind
 
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#999999", "#F0E442")
-MARKERS = "osD^vPX*h"
+_PALETTE = sns.color_palette("colorblind").as_hex()
+COLOURS = tuple(_PALETTE[place] for place in (0, 1, 2, 3, 4, 9, 7, 5, 8, 6))
+"""The palest last."""
+MARKERS = "osD^vPX*hp"
+MAP = "cividis"
+"""Colours of maps: readable by colour-blind people and in grey."""
 BINS = ("smaller", "about", "larger")
+GREY, DARK = "#777777", "#444444"
+CHANCE = {"ls": "--", "lw": 1, "color": DARK}
+CROSS = {"marker": "x", "ls": "", "ms": 4, "color": GREY}
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -30,20 +41,148 @@ STYLE = {
 }
 
 
-def style_of(arm: str, order: Sequence[str]) -> dict:
-    """Colour and marker of an arm, by its place in the study's full list; past the last colour markers are hollow."""
-    place = list(order).index(arm)
-    style = {"color": OKABE_ITO[place % len(OKABE_ITO)], "marker": MARKERS[place % len(MARKERS)]}
-    return style if place < len(OKABE_ITO) else {**style, "mfc": "white", "ls": ":"}
+def style_of(arm: str, order: Sequence[str]) -> dict[str, str]:
+    """Colour and marker of an arm, by its place in the study's full list; past the last colour the markers shift."""
+    turn, place = divmod(list(order).index(arm), len(COLOURS))
+    return {"color": COLOURS[place], "marker": MARKERS[(place + turn) % len(MARKERS)]}
 
 
-def _figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), layout="constrained")
+def panels(rows: int, columns: int, width: float, height: float, **shared: Any) -> tuple[Figure, list[Axes]]:
+    """A figure of ``width`` x ``height`` inches that belongs to no window, and its panels, row by row."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
 
 
-def _errors(frame: pd.DataFrame) -> np.ndarray:
-    low, high = frame["low"].fillna(frame["score"]), frame["high"].fillna(frame["score"])
-    return np.array([(frame["score"] - low).clip(lower=0), (high - frame["score"]).clip(lower=0)])
+def legend(figure: Figure, arms: Iterable[str], order: Sequence[str], **others: Mapping) -> None:
+    """Name the arms right of the panels, below them ``others``: name (underscores are spaces) -> style of a line."""
+    entries = {arm: style_of(arm, order) | {"ls": ""} for arm in arms} | others
+    handles = [Line2D([], [], **style) for style in entries.values()]
+    labels = [name if name in order else name.replace("_", " ") for name in entries]
+    figure.legend(handles, labels, loc="outside right upper", fontsize=8)
+
+
+def points(
+    axis: Axes,
+    frame: pd.DataFrame,
+    x: str,
+    places: Sequence,
+    order: Sequence[str],
+    *,
+    hue: str = "arm",
+    joined: bool = False,
+    chance: bool = True,
+    shown: Sequence[str] = (),
+) -> None:
+    """Scores with their intervals over the categories ``places`` of ``x``, the arms side by side.
+
+    A dash marks each category's chance, a grey cross the same arm with nothing to see (columns ``chance``, ``blind``).
+    ``shown``: the arms to leave room for, those of the frame unless given.
+    """
+    shown = shown or [arm for arm in order if arm in set(frame[hue])]
+    styles = [style_of(arm, order) for arm in shown]
+    common = {"x": x, "hue": hue, "order": places, "hue_order": shown, "legend": False, "ax": axis}
+    common["dodge"] = (0.5 if joined else 0.8) * (1 - 1 / len(shown)) if len(shown) > 1 else False
+    colours = [style["color"] for style in styles]
+    marks = {"palette": colours, "markers": [style["marker"] for style in styles], "errorbar": ("pi", 100)}
+    width = {"linewidth": 1.1, "markersize": 5, "err_kws": {"linewidth": 1.1}}
+    line = {"linestyle": "-" if joined else "none"}
+    sns.pointplot(with_ends(frame), y="score", estimator="median", **common, **marks, **width, **line)
+    if "blind" in frame and frame["blind"].notna().any():
+        crosses = {"palette": [GREY] * len(shown), "markers": "x", "errorbar": None, "markersize": 3.5, "mew": 0.8}
+        sns.pointplot(frame, y="blind", linestyle="none", **common, **crosses)
+    for place, value in enumerate(places if chance else ()):
+        axis.hlines(
+            frame.loc[frame[x] == value, "chance"].mean(), place - 0.42, place + 0.42, ls="--", lw=1, color=DARK
+        )
+    axis.set(xlabel="", ylabel="", ylim=(-0.03, 1.03), xlim=(-0.5, len(places) - 0.5))
+    for edge in range(1, 0 if joined else len(places)):
+        axis.axvline(edge - 0.5, color="#dddddd", lw=0.8, zorder=0)
+
+
+def with_ends(frame: pd.DataFrame, value: str = "score") -> pd.DataFrame:
+    """Three lines for each of ``frame``, ``value`` being itself and its bounds ``low`` and ``high``.
+
+    seaborn's median of the three is the value, its interval of 100 % the bounds; a missing bound is left out.
+    """
+    ends = [frame.assign(**{value: frame[end].astype(float)}) for end in (value, "low", "high")]
+    return pd.concat(ends, ignore_index=True).dropna(subset=[value])
+
+
+def heat_map(axis: Axes, wide: pd.DataFrame, texts: pd.DataFrame | None = None) -> None:
+    """Scores of 0 to 1 as colours with their number (or ``texts``); a missing cell is hatched, never zero."""
+    texts = wide.map("{:.2f}".format) if texts is None else texts
+    axis.patch.set(facecolor="#eeeeee", hatch="////", edgecolor="#bbbbbb")
+    sns.heatmap(wide.astype(float), annot=texts, fmt="", vmin=0, vmax=1, cmap=MAP, cbar=False, ax=axis,
+                annot_kws={"fontsize": 7.5})  # fmt: skip
+    axis.tick_params(length=0, labelrotation=0)
+
+
+def colour_bar(
+    figure: Figure, axes: Sequence[Axes], label: str, limits: tuple[float, float] = (0, 1), **more: Any
+) -> Any:
+    """One bar of the map's colours for all ``axes``."""
+    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(*limits), MAP)
+    return figure.colorbar(scale, ax=list(axes), label=label, **more)
+
+
+def forest(axis: Axes, frame: pd.DataFrame, y: str, value: str = "estimate", hue: str | None = None) -> None:
+    """``value`` with its interval from ``low`` to ``high``, a line for each ``y``, in the order of the frame."""
+    names = list(dict.fromkeys(frame[hue])) if hue else []
+    marks = {"markers": list(MARKERS[: len(names)]), "palette": list(COLOURS[: len(names)])} if hue else {}
+    marks = marks or {"color": COLOURS[0]}
+    axis.axvline(0, color="#888888", lw=0.8, zorder=0)
+    sns.pointplot(with_ends(frame, value), x=value, y=y, order=list(frame[y]), orient="y", hue=hue, estimator="median",
+                  errorbar=("pi", 100), linestyle="none", markersize=5, err_kws={"linewidth": 1.2}, ax=axis,
+                  hue_order=names or None, **marks)  # fmt: skip
+    axis.set(ylabel="", ylim=(max(1, len(frame)) - 0.5, -0.5))
+
+
+def score_of(part: pd.DataFrame, arm: str | None = None) -> dict[str, float]:
+    """Mean score with its 95 % interval and number of items; no interval where there are too few items for one."""
+    try:
+        found = mean_score(part, arm)
+    except InputError:
+        answered = part[part["error"].isna()]
+        mean = answered.groupby("task")["score"].mean().mean()
+        return {"score": mean, "low": np.nan, "high": np.nan, "n": answered["item"].nunique()}
+    return {"score": found.value, "low": found.low, "high": found.high, "n": found.n_items}
+
+
+def group_scores(
+    rows: pd.DataFrame,
+    arms: Sequence[str],
+    groups: Mapping[str, Sequence[str]],
+    column: str = "condition",
+    values: Sequence = ("visual",),
+    tasks_in: str = "task",
+) -> pd.DataFrame:
+    """:func:`score_of` every arm, group of tasks and value of ``column``; chance, the blind control and tokens too.
+
+    Tasks, found in the column ``tasks_in``, weigh the same. What was not asked has no line.
+    """
+    found, arms_of = [], dict(tuple(rows.groupby("arm")))
+    for group, tasks in groups.items():
+        for arm in [arm for arm in arms if arm in arms_of]:
+            asked = arms_of[arm][arms_of[arm][tasks_in].isin(list(tasks))]
+            blind = asked[asked["condition"] == "no_visual"]
+            seen = asked[asked["condition"] == "visual"]
+            for value in values:
+                part = seen[seen[column] == value]
+                if part.empty:
+                    continue
+                hidden = blind if column == "condition" else blind[blind[column] == value]
+                line = {"group": group, "arm": arm, column: value, **score_of(part, arm)}
+                line["chance"] = part.groupby(tasks_in)["chance"].mean().mean() if "chance" in part else np.nan
+                line["blind"] = hidden.groupby(tasks_in)["score"].mean().mean()
+                tokens = part["visual_tokens"].mean() if "visual_tokens" in part else np.nan
+                found.append(line | {"visual_tokens": tokens})
+    columns = ["group", "arm", column, "score", "low", "high", "n", "chance", "blind", "visual_tokens"]
+    return pd.DataFrame(found, columns=list(dict.fromkeys(columns)))
+
+
+def title_of(name: str, frame: pd.DataFrame) -> str:
+    """A panel's title: its name and the largest number of items behind a point."""
+    return f"{name} (n = {frame['n'].max():,.0f})" if len(frame) else name
 
 
 def score_by_task(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str] = ()) -> tuple[Figure, pd.DataFrame]:
@@ -54,34 +193,19 @@ def score_by_task(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str] 
     order, frame = order or arms, summary(rows)
     unseeing = trained_blind(frame)
     frame = frame[frame["condition"].isin(["visual", "no_visual"]) & frame["arm"].isin(list(arms))]
-    seen = frame[frame["condition"] == "visual"]
-    blind = frame[frame["condition"] == "no_visual"].set_index(["arm", "task"])["score"]
-    tasks = list(dict.fromkeys(seen["task"]))
-    shown = [arm for arm in arms if arm in set(seen["arm"])]
+    blind = frame[frame["condition"] == "no_visual"].set_index(["arm", "task"])["score"].rename("blind")
+    seen = frame[frame["condition"] == "visual"].join(blind, on=["arm", "task"])
+    tasks, others = list(dict.fromkeys(seen["task"])), {"no_picture": CROSS, "chance": CHANCE}
     with mpl.rc_context(STYLE):
-        figure = _figure(9.5, 3.9)
-        axis = figure.subplots()
-        step = 0.8 / max(1, len(shown))
-        for i, arm in enumerate(shown):
-            mine = seen[seen["arm"] == arm].set_index("task").reindex(tasks).reset_index()
-            x = np.arange(len(tasks)) - 0.4 + step * (i + 0.5)
-            style = {**style_of(arm, order), "ls": ""}  # arms past the last colour bring a line style of their own
-            axis.errorbar(x, mine["score"], _errors(mine), ms=5, lw=1.2, label=arm, **style)
-            crosses = [blind.get((arm, task), np.nan) for task in tasks]
-            axis.plot(x, crosses, "x", ms=4, color="#777777", label="no picture" if i == 0 else None)
-        chance = seen.groupby("task", sort=False)["chance"].mean()
-        for i, task in enumerate(tasks):
-            label = "chance" if i == 0 else None
-            axis.plot([i - 0.42, i + 0.42], [chance[task]] * 2, "--", lw=1, color="#444444", label=label)
+        figure, (axis,) = panels(1, 1, 9.5, 3.9)
+        points(axis, seen, "task", tasks, order)
         if len(unseeing):
-            known = unseeing.reindex(tasks)
-            axis.plot(range(len(tasks)), known, "P", ms=6, mfc="white", mec="#222222", ls="", label="trained blind")
-        axis.set_xticks(range(len(tasks)), [t.replace("_", "\n") for t in tasks])
-        axis.set_ylim(-0.03, 1.03)
+            others["trained_blind"] = {"marker": "P", "ms": 6, "mfc": "white", "mec": "#222222", "ls": ""}
+            axis.plot(range(len(tasks)), unseeing.reindex(tasks), label="trained blind", **others["trained_blind"])
+        axis.set_xticks(range(len(tasks)), [task.replace("_", "\n") for task in tasks])
         axis.set_ylabel("share of right answers")
-        for edge in range(1, len(tasks)):
-            axis.axvline(edge - 0.5, color="#dddddd", lw=0.8, zorder=0)
-        figure.legend(loc="outside right upper")
+        axis.set_title(title_of("", seen.assign(n=seen["n_items"])).strip(), loc="right", fontsize=8)
+        legend(figure, [arm for arm in arms if arm in set(seen["arm"])], order, **others)
     return figure, frame
 
 
@@ -99,89 +223,73 @@ def score_by_bin(
     groups: Mapping[str, Sequence[str]],
     order: Sequence[str],
     column: str,
-    bins: Mapping[str, str],
+    bins: Mapping[Any, str],
+    title: str = "{} tasks",
+    tasks_in: str = "task",
 ) -> tuple[Figure, pd.DataFrame]:
     """Score over the values of ``column`` (value -> its label), a panel per group of tasks; tasks weigh the same."""
-    order, found = order or arms, []
-    rows = rows[rows["condition"] == "visual"]
-    for group, tasks in groups.items():
-        for arm in arms:
-            for value in bins:
-                part = rows[(rows["arm"] == arm) & rows["task"].isin(list(tasks)) & (rows[column] == value)]
-                found.append({"group": group, "arm": arm, column: value, **_score(part, arm)})
-    frame = pd.DataFrame(found)
+    order, frame = order or arms, group_scores(rows, arms, groups, column, list(bins), tasks_in)
+    shown = [arm for arm in order if arm in set(frame["arm"])]
     with mpl.rc_context(STYLE):
-        figure = _figure(4.6 * len(groups), 3.6)
-        axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+        figure, axes = panels(1, len(groups), 4.3 * len(groups) + 1.4, 3.7, sharey=True)
         for axis, group in zip(axes, groups, strict=True):
-            for i, arm in enumerate(arms):
-                mine = frame[(frame["group"] == group) & (frame["arm"] == arm)]
-                if mine["score"].notna().sum() == 0:
-                    continue
-                x = np.arange(len(bins)) + 0.05 * (i - len(arms) / 2)
-                axis.errorbar(x, mine["score"], _errors(mine), lw=1.2, ms=4.5, label=arm, **style_of(arm, order))
+            own = frame[frame["group"] == group]
+            points(axis, own, column, list(bins), order, joined=True, shown=shown)
             axis.set_xticks(range(len(bins)), list(bins.values()))
-            axis.set_title(f"{group} tasks", loc="left", fontsize=10)
-            axis.set_ylim(-0.03, 1.03)
+            axis.set_title(title_of(title.format(group), own), loc="left", fontsize=9)
         axes[0].set_ylabel("share of right answers")
-        _legend_of(figure, axes)
+        legend(figure, shown, order, chance=CHANCE, nothing_to_see=CROSS)
     return figure, frame
 
 
 def score_against_tokens(
     rows: pd.DataFrame, arms: Sequence[str], groups: Mapping[str, Sequence[str]], order: Sequence[str] = ()
 ) -> tuple[Figure, pd.DataFrame]:
-    """Score against mean visual tokens (log 2) per group of tasks, with the step frontier of what tokens can buy."""
-    order, found = order or arms, []
-    rows = rows[rows["condition"] == "visual"]
-    for group, tasks in groups.items():
-        for arm in arms:
-            part = rows[(rows["arm"] == arm) & rows["task"].isin(list(tasks))]
-            if len(part):
-                tokens = float(part["visual_tokens"].mean())
-                found.append({"group": group, "arm": arm, "visual_tokens": tokens, **_score(part, arm)})
-    frame = pd.DataFrame(found)
+    """Score over visual tokens (log 2) with intervals, a panel per group of tasks, and the step frontier."""
+    order, frame = order or arms, group_scores(rows, arms, groups)
     with mpl.rc_context(STYLE):
-        figure = _figure(4.6 * len(groups), 3.6)
-        axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+        figure, axes = panels(1, len(groups), 4.3 * len(groups) + 1.4, 3.6, sharey=True)
         for axis, group in zip(axes, groups, strict=True):
-            mine = frame[frame["group"] == group].sort_values("visual_tokens")
-            axis.step(mine["visual_tokens"], mine["score"].cummax(), where="post", color="#bbbbbb", lw=1, zorder=0)
-            for _, line in mine.iterrows():
-                one = line.to_frame().T
-                errors = _errors(one.astype({"score": float, "low": float, "high": float}))
-                axis.errorbar(
-                    [line["visual_tokens"]],
-                    [line["score"]],
-                    errors,
-                    ms=6,
-                    label=line["arm"],
-                    **{**style_of(line["arm"], order), "ls": ""},
-                )
+            own = frame[frame["group"] == group].sort_values("visual_tokens")
+            axis.step(own["visual_tokens"], own["score"].cummax(), where="post", color="#bbbbbb", lw=1, zorder=0)
+            lines(axis, own, "visual_tokens", order, joined=False)
             axis.set_xscale("log", base=2)
-            axis.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
-            axis.set_xlabel("visual tokens a picture (mean)")
-            axis.set_title(f"{group} tasks", loc="left", fontsize=10)
-            axis.set_ylim(-0.03, 1.03)
+            axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set(xlabel="visual tokens an item (mean)", ylim=(-0.03, 1.03))
+            axis.set_title(title_of(f"{group} tasks", own), loc="left", fontsize=9)
         axes[0].set_ylabel("share of right answers")
-        _legend_of(figure, axes)
+        legend(figure, [arm for arm in arms if arm in set(frame["arm"])], order)
     return figure, frame
+
+
+def lines(
+    axis: Axes, frame: pd.DataFrame, x: str, order: Sequence[str], *, y: str = "score", hue: str = "arm",
+    joined: bool = True, **more: Any,
+) -> None:  # fmt: skip
+    """``y`` over the numbers ``x``, an arm a line, with intervals as bars where the frame has ``low`` and ``high``."""
+    shown = [arm for arm in order if arm in set(frame[hue])]
+    spread = with_ends(frame, y) if "low" in frame else frame
+    markers = {arm: style_of(arm, order)["marker"] for arm in shown}
+    palette = {arm: style_of(arm, order)["color"] for arm in shown}
+    sns.lineplot(spread, x=x, y=y, hue=hue, style=hue, hue_order=shown, style_order=shown, palette=palette,
+                 markers=markers, dashes=False, estimator="median", errorbar=("pi", 100), err_style="bars",
+                 markersize=6, lw=1.2 if joined else 0, err_kws={"lw": 1.2}, mew=0, legend=False, ax=axis,
+                 **more)  # fmt: skip
+    axis.set(xlabel="", ylabel="")
 
 
 def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> tuple[Figure, pd.DataFrame]:
     """Training loss over steps, a line per arm and seed."""
     order = order or tuple(dict.fromkeys(curves["arm"]))
+    arms = [arm for arm in order if arm in set(curves["arm"])]
     with mpl.rc_context(STYLE):
-        figure = _figure(7.5, 3.4)
-        axis = figure.subplots()
-        for (arm, seed), mine in curves.groupby(["arm", "seed"], sort=False):
-            label = arm if seed == curves.loc[curves["arm"] == arm, "seed"].min() else None
-            axis.plot(mine["step"], mine["loss"], lw=1.1, alpha=0.85, label=label, color=style_of(arm, order)["color"])
-        axis.set_xlabel("step")
-        axis.set_ylabel("training loss")
-        axis.set_ylim(bottom=0)
-        if len(curves):
-            figure.legend(loc="outside right upper")
+        figure, (axis,) = panels(1, 1, 7.5, 3.4)
+        if arms:
+            sns.lineplot(curves, x="step", y="loss", hue="arm", units="seed", estimator=None, hue_order=arms, lw=1.1,
+                         palette=[style_of(arm, order)["color"] for arm in arms], alpha=0.85, ax=axis)  # fmt: skip
+            axis.get_legend().remove()
+            figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+        axis.set(xlabel="step", ylabel="training loss", ylim=(0, None))
     return figure, curves
 
 
@@ -189,24 +297,12 @@ def difference_forest(verdicts: Sequence[Mapping], margin: float = 0.05) -> tupl
     """Estimate and corrected interval of every hypothesis, with the band of differences that do not matter."""
     frame = pd.DataFrame(verdicts)
     with mpl.rc_context(STYLE):
-        figure = _figure(8.5, 0.8 + 0.42 * len(frame))
-        axis = figure.subplots()
+        figure, (axis,) = panels(1, 1, 8.5, 0.8 + 0.3 * len(frame))
         axis.axvspan(-margin, margin, color="#eeeeee", zorder=0)
-        axis.axvline(0, color="#888888", lw=0.8)
-        for y, entry in enumerate(verdicts):
-            if entry["estimate"] is not None:
-                span = [[entry["estimate"] - entry["low"]], [entry["high"] - entry["estimate"]]]
-                axis.errorbar([entry["estimate"]], [y], xerr=span, fmt="o", ms=5, color=OKABE_ITO[0], capsize=2)
-            axis.annotate(
-                entry["verdict"],
-                (1.01, y),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                fontsize=8,
-                annotation_clip=False,
-            )
-        axis.set_yticks(range(len(frame)), [entry["id"] for entry in verdicts])
-        axis.set_ylim(len(frame) - 0.5, -0.5)
+        forest(axis, frame.astype({"estimate": float, "low": float, "high": float}), "id")
+        for y, verdict in enumerate(frame["verdict"]):
+            place = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
+            axis.annotate(verdict, (1.01, y), fontsize=8, **place)
         axis.set_xlabel("estimate with its corrected interval (grey: within the margin)")
     return figure, frame
 
@@ -220,26 +316,3 @@ def save_figure(figure: Figure, frame: pd.DataFrame, folder: Path, name: str) ->
         figure.set_layout_engine("none")  # it is laid out: half of the time of drawing need not be spent again
         atomic_write_bytes(folder / f"{name}.{kind}", buffer.getvalue())
     atomic_write_text(folder / f"{name}.csv", frame.to_csv(index=False))
-
-
-def _score(part: pd.DataFrame, arm: str) -> dict:
-    """Mean score with interval; missing where there are too few items for one."""
-    try:
-        found = mean_score(part, arm)
-    except InputError:
-        answered = part[part["error"].isna()] if len(part) else part
-        return {
-            "score": float(answered["score"].mean()) if len(answered) else np.nan,
-            "low": None,
-            "high": None,
-            "n": len(part),
-        }
-    return {"score": found.value, "low": found.low, "high": found.high, "n": found.n_items}
-
-
-def _legend_of(figure: Figure, axes) -> None:
-    entries: dict = {}
-    for axis in axes:
-        handles, labels = axis.get_legend_handles_labels()
-        entries |= dict(zip(labels, handles, strict=True))
-    figure.legend(entries.values(), entries.keys(), loc="outside right upper")

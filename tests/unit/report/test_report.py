@@ -47,7 +47,7 @@ def rows():
 
 def test_more_arms_than_colours_are_drawn(rows):
     """Past the last colour an arm has a line style of its own, which points without a line must not take."""
-    order = [*(f"other_{i}" for i in range(len(plots.OKABE_ITO))), *ARMS]
+    order = [*(f"other_{i}" for i in range(len(plots.COLOURS))), *ARMS]
     for figure, frame in (
         plots.score_by_task(rows, ARMS, order),
         plots.score_by_size(rows, ARMS, GROUPS, order),
@@ -174,7 +174,7 @@ def test_reports_need_no_torch():
         "import sys; import oryx, workbook.report.plots, workbook.report.readme, "
         "oryx.evidence.compare, "
         "workbook.report.page, workbook.runs.difference, workbook.runs.rerun, "
-        "workbook.studies.base, workbook.cli, workbook.studies.encoders.plots; assert 'torch' not in sys.modules"
+        "workbook.studies.base, workbook.cli, workbook.studies.encoders.figures; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -157,24 +157,22 @@ class PoolingVsDynamicCompression(Study):
     def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
         """Scores by task and ratio, the shift of features, where attention looks, tokens and cost, verdicts."""
         from workbook.report import plots
-        from workbook.studies.compressor import on_demand
-        from workbook.studies.compressor import pictures as pooling_pictures
-        from workbook.studies.compressor import plots as pooling_plots
+        from workbook.studies.compressor import figures
 
         arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
         ratios = [ratio for ratio in ratios_of(settings) if ratio in set(run.rows["ratio"])]
         found = {
-            "score_by_ratio": pooling_plots.score_by_ratio(run.rows, arms, ratios, self.task_groups, self.arm_order),
-            "score_by_task": pooling_plots.score_by_kind(run.rows, arms, ratios, self.arm_order),
-            "shift": pooling_plots.shift_figure(run.rows, arms, self.arm_order),
+            "score_by_ratio": figures.score_by_ratio(run.rows, arms, ratios, self.task_groups, self.arm_order),
+            "score_by_task": figures.score_by_kind(run.rows, arms, ratios, self.arm_order),
+            "shift": figures.shift_figure(run.rows, arms, self.arm_order),
             "training_curves": plots.training_curves(run.curves, self.arm_order),
             "verdicts": plots.difference_forest(run.verdicts),
         }
         maps = looks_of(run)["maps"]
         if len(maps):
-            found["attention"] = pooling_pictures.attention_figure(settings, maps)
+            found["attention"] = figures.attention_figure(settings, maps)
         if "on_demand" in arms:
-            found["on_demand"] = on_demand.on_demand_figure(run.rows)
+            found["on_demand"] = figures.on_demand_figure(run.rows)
         return found
 
     def draw(self, run: Run, settings: Settings) -> None:
@@ -206,7 +204,7 @@ def looks_of(run: Run) -> "dict[str, pd.DataFrame]":
     """
     import pandas as pd  # here, not above: workers need no frames
 
-    from workbook.studies.compressor.pictures import long_maps
+    from workbook.studies.compressor.figures import long_maps
 
     if not (folders := sorted(run.folder.glob("seed-*/arms/*/looks.json"))):
         names = {"maps": "attention", "answers": "answers", "connectors": "connectors"}

@@ -175,18 +175,17 @@ class OryxViTvsSigLIP(Study):
         return super().collect(settings)
 
     def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
-        """Scores by task, tokens, size and aspect ratio, the direct looks, verdicts and training curves."""
+        """Scores by task, tokens, size and aspect ratio, probes, verdicts and training curves."""
         import pandas as pd
 
-        from workbook.studies.encoders import crossed as encoder_crossed
-        from workbook.studies.encoders import plots as encoder_plots
+        from workbook.studies.encoders import figures
 
         arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
         return {
             **super().figures(run, settings),
-            "score_by_aspect": encoder_plots.score_by_aspect(run.rows, arms, self.task_groups, self.arm_order),
-            "looks": encoder_plots.looks_figure(pd.read_csv(run.folder / "looks.csv"), ENCODERS),
-            "crossed_scores": encoder_crossed.crossed_scores(run.rows, self.task_groups),
+            "score_by_aspect": figures.score_by_aspect(run.rows, arms, self.task_groups, self.arm_order),
+            "looks": figures.probes_figure(pd.read_csv(run.folder / "looks.csv"), ENCODERS),
+            "crossed_scores": figures.crossed_scores(run.rows, self.task_groups),
         }
 
     def run_job(

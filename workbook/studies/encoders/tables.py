@@ -1,4 +1,4 @@
-"""Tables of the encoder study: effects of training and of resolution, and the direct looks. No torch."""
+"""Tables of the encoder study: effects of training and of resolution, and probes. No torch."""
 
 from collections.abc import Mapping, Sequence
 
@@ -44,15 +44,15 @@ EFFECTS: dict[str, dict[str, float]] = {
 """Effect -> arm -> weight: main effects and interactions of the crossed design, encoder by fixed or native input."""
 
 
-LOOKS = ("retrieval", "patch reading", "match by area", "match by aspect", "attention distance")
+PROBES = ("retrieval", "patch reading", "match by area", "match by aspect", "attention distance")
 
 
-def looks_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """One line per look and condition, a column per encoder: the mean over seeds (lowest to highest seed), and chance.
+def probes_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """One line per probe and condition, a column per encoder: the mean over seeds (lowest to highest seed), and chance.
 
     ``frame``: ``looks.csv`` of a run.
     """
-    frame = frame[frame["look"].isin(LOOKS)].copy()
+    frame = frame[frame["look"].isin(PROBES)].copy()
     lines = []
     for (look, reader, view, x), part in frame.groupby(["look", "reader", "input", "x"], sort=False, dropna=False):
         condition = ", ".join(str(v) for v in (reader, view, x) if pd.notna(v))

@@ -191,14 +191,14 @@ class NeedleInAHaystack(Study):
     def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
         """Heat map, lengths, tokens, variants, verdicts and training curves."""
         from workbook.report import plots
-        from workbook.studies.needle import plots as needle_plots
+        from workbook.studies.needle import figures
 
         arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
         return {
-            "heat_map": needle_plots.heat_map(run.rows, whole_grid(arms), self.arm_order),
-            "score_by_length": needle_plots.score_by_length(run.rows, at_16x(arms), self.arm_order),
-            "score_by_context": needle_plots.score_by_context(run.rows, ratio_arms(arms), self.arm_order),
-            "score_by_variant": needle_plots.score_by_variant(run.rows, arms[0]),
+            "heat_map": figures.heat_map(run.rows, whole_grid(arms), self.arm_order),
+            "score_by_length": figures.score_by_length(run.rows, at_16x(arms), self.arm_order),
+            "score_by_context": figures.score_by_context(run.rows, ratio_arms(arms), self.arm_order),
+            "score_by_variant": figures.score_by_variant(run.rows, arms[0]),
             "verdicts": plots.difference_forest(run.verdicts),
             "training_curves": plots.training_curves(run.curves, self.arm_order),
         }

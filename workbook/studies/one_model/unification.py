@@ -21,7 +21,7 @@ from oryx.errors import InputError, MissingResource
 from oryx.evidence.rows import read_rows_xz
 from oryx.evidence.stats import paired_difference
 from oryx.files import atomic_write_text
-from workbook.report.plots import OKABE_ITO, STYLE
+from workbook.report import plots
 
 FOLDER = Path(oryx.__path__[0]) / "weights" / "nano" / "one"
 SPECIALIST = "for one purpose"
@@ -167,22 +167,14 @@ def curve_words(curve: list[dict]) -> str:
 
 def comparison_figure(frame: pd.DataFrame) -> Figure:
     """Difference of the one model to the model for one purpose, a line per task, with its interval over items."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.5, 0.9 + 0.24 * max(1, len(frame))), layout="constrained")
-        axis = figure.subplots()
-        axis.axvline(0, color="#888888", lw=0.8)
-        studies = list(dict.fromkeys(frame["study"]))
-        for i, study in enumerate(studies):
-            mine = frame[frame["study"] == study]
-            y = [frame.index.get_loc(index) for index in mine.index]
-            span = [mine["difference"] - mine["low"], mine["high"] - mine["difference"]]
-            colour = OKABE_ITO[i % len(OKABE_ITO)]
-            axis.errorbar(mine["difference"], y, xerr=span, fmt="osD^"[i % 4], ms=4, color=colour, label=study)
-        axis.set_yticks(range(len(frame)), frame["task"])
-        axis.set_ylim(max(1, len(frame)) - 0.5, -0.5)
+    with mpl.rc_context(plots.STYLE):
+        figure, (axis,) = plots.panels(1, 1, 8.5, 0.9 + 0.24 * max(1, len(frame)))
+        if len(frame):
+            plots.forest(axis, frame, "task", "difference", "study")
+            handles = axis.get_legend_handles_labels()
+            axis.get_legend().remove()
+            figure.legend(*handles, loc="outside upper left", ncols=2, fontsize=8)
         axis.set_xlabel("one model minus the model for one purpose (interval over items; one training seed)")
-        if len(studies):
-            figure.legend(loc="outside upper left", ncols=2, fontsize=8)
     return figure
 
 

@@ -4,7 +4,7 @@ import io
 
 import pandas as pd
 
-from workbook.studies.compressor.pictures import long_maps, wide_maps
+from workbook.studies.compressor.figures import long_maps, wide_maps
 
 COLUMNS = ["film", "ratio", "frame", "row", "column", "weight"]
 

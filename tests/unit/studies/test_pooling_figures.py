@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from workbook.studies.compressor import on_demand
-from workbook.studies.compressor import plots as pooling_plots
+from workbook.report.plots import group_scores
+from workbook.studies.compressor import figures, tables
 
 ORDER = ("average", "dynamic", "average_only_4x", "on_demand")
 SHARES = {("average", 4): 0.5, ("average", 16): 0.25, ("dynamic", 4): 0.75, ("dynamic", 16): 0.5}
@@ -37,44 +37,44 @@ def rows():
 
 def test_group_scores_weigh_questions_equally_and_carry_the_controls(rows):
     extra = pd.DataFrame([row("average", 4, "sign", film, 1) for film in range(100, 140)])
-    frame = pooling_plots.group_scores(pd.concat([rows, extra]), ORDER, (4, 16), {"all": KINDS})
+    frame = group_scores(pd.concat([rows, extra]), ORDER, {"all": KINDS}, "ratio", (4, 16), "kind")
     frame = frame.set_index(["arm", "ratio"])
-    assert frame.loc[("dynamic", 4), "score"] == 0.75 and frame.loc[("dynamic", 4), "items"] == 16
+    assert frame.loc[("dynamic", 4), "score"] == 0.75 and frame.loc[("dynamic", 4), "n"] == 16
     assert frame.loc[("average", 4), "score"] == pytest.approx((44 / 48 + 0.5) / 2), "not by the number of films"
-    assert (frame["low"] <= frame["score"]).all() and (frame["no_film"] == 0).all() and (frame["chance"] == 0.25).all()
+    assert (frame["low"] <= frame["score"]).all() and (frame["blind"] == 0).all() and (frame["chance"] == 0.25).all()
     assert ("average_only_4x", 16) not in frame.index, "an arm is not asked what it was not trained at"
 
 
 def test_figures_draw_every_arm(rows):
     arms = ORDER[:3]
     for figure, frame in (
-        pooling_plots.score_by_ratio(rows, arms, (4, 16), {"fine": ("sign",), "coarse": ("move",)}, ORDER),
-        pooling_plots.score_by_kind(rows, arms, (4, 16), ORDER, KINDS),
-        pooling_plots.shift_figure(rows, arms, ORDER),
+        figures.score_by_ratio(rows, arms, (4, 16), {"fine": ("sign",), "coarse": ("move",)}, ORDER),
+        figures.score_by_kind(rows, arms, (4, 16), ORDER, KINDS),
+        figures.shift_figure(rows, arms, ORDER),
     ):
         assert set(frame["arm"]) == set(arms) and figure.axes
 
 
 def test_shifts_tell_the_start_from_the_end(rows):
-    frame = pooling_plots.shifts(rows, ORDER).set_index(["arm", "ratio", "when"])
+    frame = tables.shifts(rows, ORDER).set_index(["arm", "ratio", "when"])
     assert frame.loc[("average", 4, "start"), "shift_cka"] == pytest.approx(0.9)
     assert frame.loc[("average", 4, "trained"), "shift_cka"] == pytest.approx(0.6)
     assert (frame["shift_rank_share"] == 0.5).all()
-    table = pooling_plots.reason_table(rows, ORDER, (4, 16), KINDS).set_index(["arm", "ratio"])
+    table = tables.reason_table(rows, ORDER, (4, 16), KINDS).set_index(["arm", "ratio"])
     assert (
         table.loc[("dynamic", "4x"), "CKA trained"] == "0.800" and table.loc[("dynamic", "4x"), "score"][:5] == "0.750"
     )
 
 
 def test_sharing_is_the_gap_to_the_model_of_one_ratio(rows):
-    table = pooling_plots.sharing_table(rows, KINDS)
+    table = tables.sharing_table(rows, KINDS)
     assert len(table) == 1 and table.iloc[0]["sharing costs"] == "+0.500" and table.iloc[0]["ratio"] == "4x"
-    assert pooling_plots.sharing_table(rows[rows["arm"] != "average_only_4x"], KINDS).empty
+    assert tables.sharing_table(rows[rows["arm"] != "average_only_4x"], KINDS).empty
 
 
 def test_lengths_stand_side_by_side(rows):
     long = rows[rows["condition"] == "visual"].assign(length="long", score=1.0)
-    table = pooling_plots.length_table(pd.concat([rows, long]), ("dynamic",), KINDS).set_index("ratio")
+    table = tables.length_table(pd.concat([rows, long]), ("dynamic",), KINDS).set_index("ratio")
     assert table.loc["4x", "short"].startswith("0.750") and table.loc["4x", "long"].startswith("1.000")
 
 
@@ -100,22 +100,22 @@ def demanded():
 
 
 def test_cells_are_compared_on_the_same_films(demanded):
-    frame = on_demand.cells(on_demand.on_demand_rows(demanded), KINDS).set_index(on_demand.CELL)
+    frame = tables.cells(tables.on_demand_rows(demanded), KINDS).set_index(tables.CELL)
     assert len(frame) == len(CELLS) and frame.loc[(4, 64, 24), "score"] == 7 / 8
     assert frame.loc[(1, 64, 4), "seconds_a_film"] == pytest.approx(0.1 + 0.04)
     assert frame.loc[(16, 64, 24), "held_mb"] == pytest.approx(8 * 170 / 1024)
 
 
 def test_the_frontier_holds_what_no_cheaper_cell_reaches(demanded):
-    frame = on_demand.cells(on_demand.on_demand_rows(demanded), KINDS)
-    best = on_demand.frontier(frame, "visual_tokens")
+    frame = tables.cells(tables.on_demand_rows(demanded), KINDS)
+    best = tables.frontier(frame, "visual_tokens")
     assert best["visual_tokens"].tolist() == [14, 170, 506, 1754] and best["score"].is_monotonic_increasing
-    figure, drawn = on_demand.on_demand_figure(demanded, KINDS)
+    figure, drawn = figures.on_demand_figure(demanded, KINDS)
     assert len(figure.axes) == 3 and len(drawn) == len(CELLS)
 
 
 def test_the_recommendation_is_the_best_that_fits_and_is_scored_on_other_films(demanded):
-    table = on_demand.recommendation(demanded, KINDS, (64, 512, 2048)).set_index(["question", "tokens at most"])
+    table = tables.recommendation(demanded, KINDS, (64, 512, 2048)).set_index(["question", "tokens at most"])
     assert table.loc[("all", 64), ["ratio", "picture", "frames"]].tolist() == ["16x", "32 px", 4]
     assert table.loc[("sign", 512), ["ratio", "picture", "frames"]].tolist() == ["4x", "64 px", 24]
     assert table.loc[("all", 2048), "films"] == 4, "half of those asked everywhere"
@@ -124,21 +124,21 @@ def test_the_recommendation_is_the_best_that_fits_and_is_scored_on_other_films(d
 
 
 def test_the_regret_of_compressing_least(demanded):
-    table = on_demand.ratio_regret(demanded, KINDS, (170, 2048)).set_index("tokens at most")
+    table = tables.ratio_regret(demanded, KINDS, (170, 2048)).set_index("tokens at most")
     assert table.loc[2048, "largest loss"] == 0
     worse = demanded.assign(score=demanded["score"].where(demanded["ratio"] > 1, 0.0))
-    assert on_demand.ratio_regret(worse, KINDS, (2048,)).iloc[0]["largest loss"] == pytest.approx(7 / 8)
+    assert tables.ratio_regret(worse, KINDS, (2048,)).iloc[0]["largest loss"] == pytest.approx(7 / 8)
 
 
 def test_a_run_without_the_panel_gives_empty_tables_and_a_figure_that_says_so(rows):
-    figure, frame = on_demand.on_demand_figure(rows, KINDS)
+    figure, frame = figures.on_demand_figure(rows, KINDS)
     assert frame.empty and "nothing to draw" in figure.texts[0].get_text()
-    assert on_demand.recommendation(rows, KINDS).empty
+    assert tables.recommendation(rows, KINDS).empty
 
 
 def test_a_run_without_the_panel_shows_published_rows(rows, demanded):
-    assert on_demand.rows_to_show(demanded, [])[0] is demanded
-    shown, whose = on_demand.rows_to_show(rows, [rows, demanded])
+    assert tables.rows_to_show(demanded, [])[0] is demanded
+    shown, whose = tables.rows_to_show(rows, [rows, demanded])
     assert shown is demanded and "published" in whose
-    nothing, words = on_demand.rows_to_show(rows, [rows])
+    nothing, words = tables.rows_to_show(rows, [rows])
     assert nothing is rows and "run with" in words

@@ -1,10 +1,9 @@
 """Tables and figures of the needle study on made-up rows whose scores are known."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from workbook.studies.needle import plots as plots
+from workbook.studies.needle import figures, tables
 
 ORDER = ("retrieval", "short_tokens")
 RIGHT = {"retrieval": {16: 1.0, 50: 1.0, 400: 0.5, 1600: 0.25}, "short_tokens": {16: 1.0, 50: 0.25}}
@@ -32,7 +31,7 @@ def rows():
 
 
 def test_shares_have_intervals_chance_and_the_blind_control(rows):
-    found = plots.shares(rows, ("arm", "length")).set_index(["arm", "length"])
+    found = tables.shares(rows, ("arm", "length")).set_index(["arm", "length"])
     assert found.loc[("retrieval", 400), "score"] == 0.5 and found.loc[("retrieval", 400), "items"] == 8
     assert (found["low"] <= found["score"]).all() and (found["score"] <= found["high"]).all()
     assert (found["no_video"] == 0).all() and (found["chance"] == 0.01).all()
@@ -40,36 +39,37 @@ def test_shares_have_intervals_chance_and_the_blind_control(rows):
 
 def test_seeds_of_one_trial_do_not_narrow_the_interval(rows):
     more = pd.concat([rows, rows.assign(seed=1), rows.assign(seed=2)])
-    one, three = (plots.shares(part, ("arm", "length")) for part in (rows, more))
+    one, three = (tables.shares(part, ("arm", "length")) for part in (rows, more))
     pd.testing.assert_frame_equal(one.drop(columns="seeds"), three.drop(columns="seeds"))
 
 
 def test_the_heat_map_hatches_what_was_not_asked(rows):
-    figure, frame = plots.heat_map(rows, ORDER, ORDER)
+    figure, frame = figures.heat_map(rows, ORDER, ORDER)
     upper, lower = figure.axes[0], figure.axes[2]
-    assert len(upper.patches) == 1 and len(lower.patches) == 4, "missing cells of the 2 x 4 grid"
-    assert all(patch.get_hatch() for patch in (*upper.patches, *lower.patches))
-    shown = np.ma.filled(np.ma.masked_invalid(upper.images[0].get_array()), -1)
-    assert shown.tolist() == [[1, 1, 0.5, 0.25], [1, 1, 0.5, -1]]
+    assert upper.patch.get_hatch() and lower.patch.get_hatch(), "what no cell covers shows the hatching"
+    cells = [axis.collections[0].get_array() for axis in (upper, lower)]
+    assert cells[0].filled(-1).tolist() == [[1, 1, 0.5, 0.25], [1, 1, 0.5, -1]]
+    assert cells[1].mask.sum() == 4, "missing cells of the 2 x 4 grid"
+    assert [text.get_text() for text in upper.texts] == ["1.00", "1.00", "0.50", "0.25", "1.00", "1.00", "0.50"]
     assert set(frame.columns) >= {"arm", "length", "depth", "score", "low", "high", "items", "no_video"}
 
 
 def test_the_break_is_where_half_of_the_easy_score_is_lost(rows):
-    table = plots.break_table(rows, 16).set_index("arm")
+    table = tables.break_table(rows, 16).set_index("arm")
     assert table.loc["retrieval", "keeps half to, frames"] == 400
     assert table.loc["retrieval", "below half from, frames"] == 1600
     assert table.loc["short_tokens", "below half from, frames"] == 50
     assert table.loc["retrieval", "1,600 frames are"] == "4 times that"
-    easy = plots.break_table(rows[rows["length"] == 16], 16)
+    easy = tables.break_table(rows[rows["length"] == 16], 16)
     assert set(easy["below half from, frames"]) == {"not reached"}
-    never = plots.break_table(rows.assign(score=0.0), 16)
+    never = tables.break_table(rows.assign(score=0.0), 16)
     assert set(never["keeps half to, frames"]) == {"none"} and set(never["below half from, frames"]) == {16}
 
 
 def test_training_lengths_of_several_runs_stand_side_by_side_and_count_once(rows):
     longer = pd.concat([rows, pd.DataFrame([row("retrieval", 3200, 0.0, i, "visual", 0.0) for i in range(4)])])
     other = rows[rows["arm"] == "retrieval"].assign(longest_trained=100, score=1.0)
-    table = plots.training_length_table([rows, longer.assign(score=0.0), other], ORDER)
+    table = tables.training_length_table([rows, longer.assign(score=0.0), other], ORDER)
     table = table.set_index(["arm", "trained to, frames"])
     assert table.index.tolist() == [("short_tokens", 16), ("retrieval", 100), ("retrieval", 400)]
     assert table.loc[("retrieval", 400), "400 frames"].startswith("0.50 ["), "the first run that asked it"
@@ -77,12 +77,12 @@ def test_training_lengths_of_several_runs_stand_side_by_side_and_count_once(rows
     assert table.loc[("retrieval", 100), "400 frames"].startswith("1.00 [")
     assert table.loc[("short_tokens", 16), "400 frames"] == ""
     assert table.loc[("retrieval", 100), "1,600 frames are"] == "16 times that"
-    assert "none" in plots.training_length_table([], ORDER).iloc[0, 0]
+    assert "none" in tables.training_length_table([], ORDER).iloc[0, 0]
 
 
 def test_the_audit_pairs_spliced_and_complete_videos(rows):
     whole = [row("retrieval", 50, 0.0, i, "complete_file", float(i > 0)) for i in range(4)]
-    table = plots.audit_table(pd.concat([rows, pd.DataFrame(whole)]))
+    table = tables.audit_table(pd.concat([rows, pd.DataFrame(whole)]))
     assert table.iloc[0]["trials"] == 4 and table.iloc[0]["same answer"] == "0.75"
     assert (table.iloc[0]["right, spliced"], table.iloc[0]["right, complete file"]) == ("1.00", "0.75")
 
@@ -93,11 +93,11 @@ def test_other_questions_tell_right_from_sensible(rows):
         row("retrieval", 50, 0.0, i, "other_question", float(a == "red"), answer=a, truth=("red", "blue")[i % 2])
         for i, a in enumerate(answers)
     ]
-    table = plots.other_question_table(pd.DataFrame(asked))
+    table = tables.other_question_table(pd.DataFrame(asked))
     assert table.iloc[0]["sensible"] == "0.75" and table.iloc[0]["right"].startswith("0.50 [")
 
 
-@pytest.mark.parametrize("draw", [plots.score_by_length, plots.score_by_context])
+@pytest.mark.parametrize("draw", [figures.score_by_length, figures.score_by_context])
 def test_the_other_figures_draw_every_arm(rows, draw):
     figure, frame = draw(rows, ORDER, ORDER)
     assert set(frame["arm"]) == set(ORDER) and figure.axes

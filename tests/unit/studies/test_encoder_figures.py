@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbook.studies.encoders import plots as plots
+from workbook.report.plots import style_of
+from workbook.studies.encoders import figures
 
 ORDER = ("siglip", "control", "oryxvit")
 
@@ -18,11 +19,11 @@ def records(seeds=(0, 1)) -> pd.DataFrame:
             value = 0.2 + 0.2 * number + 0.02 * seed
             common = {"encoder": name, "low": value - 0.1, "high": value + 0.1, "n": 50, "seed": seed, "value": value}
             for kind in ("retrieval", "retrieval rank"):
-                for size in plots.INPUTS:
+                for size in figures.SIZES:
                     for family in ("words", "new concepts"):
                         more = {"reader": "linear", "input": size, "x": family, "chance": 0.02}
                         made.append({"look": kind, **common, **more})
-            made += [{"look": "patch reading", **common, "x": size, "chance": 0.1} for size in plots.INPUTS]
+            made += [{"look": "patch reading", **common, "x": size, "chance": 0.1} for size in figures.SIZES]
             for kind, values in (("area", (0.25, 1.0, 4.0)), ("aspect", (1.0, 2.0, 6.0))):
                 for x in values:
                     grid = {"grid": [3, round(3 * x)]}
@@ -39,7 +40,7 @@ def records(seeds=(0, 1)) -> pd.DataFrame:
 
 
 def test_seeds_are_put_together_with_the_widest_bounds():
-    found = plots.over_seeds(records())
+    found = figures.over_seeds(records())
     line = found[(found["look"] == "patch reading") & (found["encoder"] == "control") & (found["x"] == "native")]
     assert len(line) == 1
     assert line.iloc[0][["value", "low", "high", "seeds", "chance"]].tolist() == pytest.approx(
@@ -49,12 +50,12 @@ def test_seeds_are_put_together_with_the_widest_bounds():
     assert sorted(set(distance["grid"])) == ["[3, 3]", "[6, 6]"] and len(distance) == 4
 
 
-def test_the_figure_shows_every_look_and_its_numbers():
-    figure, frame = plots.looks_figure(records(), ORDER)
-    panels = dict(zip(plots.TITLES, figure.axes, strict=True))
-    assert [axis.get_title(loc="left") for axis in figure.axes] == list(plots.TITLES.values())
+def test_the_figure_shows_every_probe_and_its_numbers():
+    figure, frame = figures.probes_figure(records(), ORDER)
+    panels = dict(zip(figures.TITLES, figure.axes, strict=True))
+    assert [axis.get_title(loc="left") for axis in figure.axes] == list(figures.TITLES.values())
     assert {"match by area", "match by aspect"} <= set(frame["look"])
-    colour = plots.style_of("oryxvit", ORDER)["color"]
+    colour = style_of("oryxvit", ORDER)["color"]
     curve = [
         line for line in panels["similarity by area"].lines if line.get_color() == colour and len(line.get_xdata())
     ]
@@ -64,7 +65,7 @@ def test_the_figure_shows_every_look_and_its_numbers():
     assert all(np.allclose(line.get_ydata(), 0.61) for line in far if len(line.get_ydata())), "shares of the uniform"
     crosses = [line for line in panels["retrieval"].lines if line.get_marker() == "x"]
     assert [float(y) for line in crosses for y in line.get_ydata()] == [0.6]
-    assert [text.get_text() for text in figure.legends[0].get_texts()][-3:] == list(ORDER)
+    assert [text.get_text() for text in figure.legends[0].get_texts()][:3] == list(ORDER)
 
 
 def test_a_frame_read_back_from_its_file_gives_the_same_figure():
@@ -72,21 +73,23 @@ def test_a_frame_read_back_from_its_file_gives_the_same_figure():
     again = pd.read_csv(io.StringIO(first.to_csv(index=False)))
     drawn = []
     for frame in (first, again):
-        figure, _ = plots.looks_figure(frame, ORDER)
+        figure, _ = figures.probes_figure(frame, ORDER)
         lines = (line for axis in figure.axes for line in axis.lines)
         drawn.append([(line.get_linestyle(), line.get_color(), *line.get_xydata().ravel().tolist()) for line in lines])
     assert len(drawn[0]) > 50 and drawn[0] == drawn[1]
 
 
-def test_looks_that_are_missing_leave_their_panel_empty():
+def test_probes_that_are_missing_leave_their_panel_empty():
     some = records((0,))
-    figure, _ = plots.looks_figure(some[some["look"].isin(["patch reading"]) & (some["encoder"] != "control")], ORDER)
+    figure, _ = figures.probes_figure(
+        some[some["look"].isin(["patch reading"]) & (some["encoder"] != "control")], ORDER
+    )
     assert [axis.axison for axis in figure.axes] == [False, False, True, False, False, False]
     assert "control" not in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_aspects_fall_into_their_bins():
-    found = plots.aspect_bin(pd.Series([1.0, 1.99, 2.0, 3.9, 4.0, 12.0, None]))
+    found = figures.aspect_bin(pd.Series([1.0, 1.99, 2.0, 3.9, 4.0, 12.0, None]))
     assert found[:6].tolist() == ["1-2", "1-2", "2-4", "2-4", "4+", "4+"] and pd.isna(found[6])
 
 
@@ -99,8 +102,8 @@ def test_scores_by_aspect():
         for arm in ("native", "fixed") for task in ("number", "word") for condition in ("visual", "no_visual")
         for i in range(12)
     ]  # fmt: skip
-    figure, frame = plots.score_by_aspect(pd.DataFrame(lines), ("native", "fixed"), {"text": ("number", "word")})
+    figure, frame = figures.score_by_aspect(pd.DataFrame(lines), ("native", "fixed"), {"text": ("number", "word")})
     scores = frame.set_index(["arm", "aspect_bin"])["score"]
     assert scores["native"].tolist() == [1.0, 0.5, 0.0] and scores["fixed"].tolist() == [0.0, 0.5, 1.0]
     (axis,) = figure.axes
-    assert [label.get_text() for label in axis.get_xticklabels()] == list(plots.ASPECTS.values())
+    assert [label.get_text() for label in axis.get_xticklabels()] == list(figures.ASPECTS.values())

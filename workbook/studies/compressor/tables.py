@@ -1,15 +1,14 @@
-"""Ratio, resolution and frames traded against tokens, seconds and memory: cells, frontier, recommendation. No torch."""
+"""Tables of the connector study, and the cells behind its on-demand figure. No torch."""
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from workbook.report.plots import MARKERS, OKABE_ITO, STYLE
-from workbook.studies.compressor.plots import KINDS
+from workbook.data.stories import QUESTIONS
+from workbook.report.plots import group_scores
+
+KINDS = tuple(QUESTIONS)
 
 BUDGETS = (64, 128, 256, 512, 1024, 2048)
 """Visual tokens."""
@@ -19,6 +18,63 @@ CLOSE = 0.02
 """Cells whose score is this near to the best are as good: the one with the fewest tokens is recommended."""
 
 CELL = ["ratio", "input_side", "frames"]
+
+
+def scores(rows: pd.DataFrame, arms: Sequence[str], ratios: Sequence[int], kinds: Sequence[str]) -> pd.DataFrame:
+    """Mean score of every arm and ratio over ``kinds`` of questions, which weigh the same, with its text."""
+    found = group_scores(rows, arms, {"all": kinds}, "ratio", ratios, "kind")
+    return found.assign(text=[f"{line.score:.3f} [{line.low:.3f}, {line.high:.3f}]" for line in found.itertuples()])
+
+
+def shifts(rows: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Mean shift of each arm and ratio, at the start and trained; each film and seed weighs the same."""
+    names = ("shift_cka", "shift_mean", "shift_variance", "shift_rank", "shift_full_rank")
+    part = rows[rows["condition"].isin(["shift_start", "shift_trained"]) & rows["arm"].isin(list(arms))]
+    part = part.assign(when=part["condition"].str.removeprefix("shift_"))
+    found = part.groupby(["arm", "ratio", "when"], sort=False)[list(names)].mean().reset_index()
+    return found.assign(shift_rank_share=found["shift_rank"] / found["shift_full_rank"])
+
+
+def reason_table(
+    rows: pd.DataFrame, arms: Sequence[str], ratios: Sequence[int], kinds: Sequence[str] = KINDS
+) -> pd.DataFrame:
+    """Per arm and ratio: how far the features shift, beside the score. The reason predicts that they go together."""
+    cka = shifts(rows, arms).pivot(index=["arm", "ratio"], columns="when", values="shift_cka")
+    found = scores(rows, arms, ratios, kinds).join(cka, on=["arm", "ratio"], how="inner")
+    columns = {"start": "CKA at the start", "trained": "CKA trained"}
+    cells = {name: found[column].map("{:.3f}".format) for column, name in columns.items() if column in found}
+    ratio = found["ratio"].map("{}x".format)
+    return pd.DataFrame({"arm": found["arm"], "ratio": ratio, **cells, "score": found["text"]}).reset_index(drop=True)
+
+
+def length_table(rows: pd.DataFrame, arms: Sequence[str], kinds: Sequence[str] = KINDS) -> pd.DataFrame:
+    """Mean score of short and of long films, per arm and ratio; empty where long films are not asked."""
+    lengths = list(dict.fromkeys(rows["length"]))
+    ratios = sorted(rows["ratio"].unique())
+    found = {length: scores(rows[rows["length"] == length], arms, ratios, kinds) for length in lengths}
+    lines = []
+    for arm in arms:
+        for ratio in sorted(rows.loc[rows["arm"] == arm, "ratio"].unique()):
+            line = {"arm": arm, "ratio": f"{ratio}x"}
+            for length, frame in found.items():
+                own = frame[(frame["arm"] == arm) & (frame["ratio"] == ratio)]
+                line[length] = "".join(own["text"])
+                line[f"tokens, {length}"] = "".join(own["visual_tokens"].map("{:.0f}".format))
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def sharing_table(rows: pd.DataFrame, kinds: Sequence[str] = KINDS) -> pd.DataFrame:
+    """One shared model for all ratios against one model per ratio, at equal steps: what does sharing cost?"""
+    lines = []
+    for name in dict.fromkeys(rows["arm"]):
+        shared, only, ratio = name.partition("_only_")
+        if only and shared in set(rows["arm"]):
+            found = scores(rows, [shared, name], [int(ratio[:-1])], kinds).set_index("arm")
+            gap = found.loc[name, "score"] - found.loc[shared, "score"]
+            line = {"connector": shared, "ratio": ratio, "one model for all": found.loc[shared, "text"]}
+            lines.append(line | {"this ratio only": found.loc[name, "text"], "sharing costs": f"{gap:+.3f}"})
+    return pd.DataFrame(lines, columns=["connector", "ratio", "one model for all", "this ratio only", "sharing costs"])
 
 
 def on_demand_rows(rows: pd.DataFrame, arm: str = "on_demand") -> pd.DataFrame:
@@ -57,44 +113,6 @@ def frontier(frame: pd.DataFrame, cost: str) -> pd.DataFrame:
     """The cells that no cheaper cell matches, cheapest first."""
     ordered = frame.sort_values([cost, "score"], ascending=[True, False])
     return ordered[ordered["score"] > ordered["score"].cummax().shift(fill_value=-1)]
-
-
-def on_demand_figure(rows: pd.DataFrame, kinds: Sequence[str] = KINDS) -> tuple[Figure, pd.DataFrame]:
-    """Score against tokens, seconds and memory; colour: ratio, marker: size of the pictures; the step frontier."""
-    frame = cells(on_demand_rows(rows), kinds)
-    ratios, sides = sorted(frame["ratio"].unique()), sorted(frame["input_side"].unique())
-    frames = sorted(frame["frames"].unique())
-    if frame.empty:
-        figure = Figure(figsize=(5, 0.5))
-        figure.text(0, 0.5, "nothing to draw: no film was asked about on demand", fontsize=9, va="center")
-        return figure, frame
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(11, 3.9), layout="constrained")
-        axes = figure.subplots(1, len(COSTS), sharey=True)
-        for axis, (cost, label) in zip(axes, COSTS.items(), strict=True):
-            best = frontier(frame, cost)
-            axis.step(best[cost], best["score"], where="post", color="#888888", lw=1.2, label="step frontier")
-            for line in frame.itertuples():
-                colour = OKABE_ITO[ratios.index(line.ratio) % len(OKABE_ITO)]
-                size = 3.5 + 2.2 * frames.index(line.frames)
-                marker = MARKERS[sides.index(line.input_side) % len(MARKERS)]
-                axis.plot(getattr(line, cost), line.score, marker, ms=size, color=colour, mfc="none", mew=1.3)
-            axis.set_xscale("log", base=2 if cost == "visual_tokens" else 10)
-            axis.set_xlabel(label)
-            axis.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
-            if cost != "visual_tokens":
-                axis.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
-                axis.xaxis.set_minor_formatter(NullFormatter())
-        axes[0].set_ylabel("share of right answers")
-        for i, ratio in enumerate(ratios):
-            axes[-1].plot([], [], "o", mfc="none", color=OKABE_ITO[i % len(OKABE_ITO)], label=f"{ratio}x")
-        for i, side in enumerate(sides):
-            axes[-1].plot([], [], MARKERS[i % len(MARKERS)], mfc="none", color="#444444", label=f"{side:g} px")
-        for i, count in enumerate(frames):
-            axes[-1].plot([], [], "o", mfc="none", color="#444444", ms=3.5 + 2.2 * i, label=f"{count} frames")
-        handles, labels = axes[-1].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right upper", fontsize=8)
-    return figure, frame
 
 
 def recommendation(rows: pd.DataFrame, kinds: Sequence[str] = KINDS, budgets: Sequence[int] = BUDGETS) -> pd.DataFrame:

@@ -1,0 +1,155 @@
+"""Figures of the needle study. Each comes with the DataFrame behind it. No torch."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from oryx.processing.video import read_frames
+from workbook.data.needles import VARIANTS, Trial, make_trial
+from workbook.report import plots
+from workbook.studies.needle.tables import shares
+
+TRAINED = {"color": plots.COLOURS[3], "lw": 2}
+"""The line at the longest clip that an arm was trained on."""
+RING = {"marker": "o", "ls": "", "ms": 10, "mfc": "none", "mec": "#888888", "mew": 0.8}
+NO_VIDEO = {"no_video_(best_arm)": plots.CROSS, "chance": plots.CHANCE}
+
+SHOWN, SIZE = 12, (32, 32)
+"""Frames of a gallery's video; height and width of the frames that the small readers see."""
+BORDER, GAP = 2, 2
+"""Pixels of a frame's coloured edge, and of the white between edges."""
+
+
+def heat_map(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+    """Frames by depth for each arm, cells not asked hatched; beside each the scores by length with their intervals."""
+    numbers = rows[rows["variant"] == "number"]
+    frame, by_length = (shares(numbers, by) for by in (("arm", "length", "depth"), ("arm", "length")))
+    lengths, depths = sorted(frame["length"].unique()), sorted(frame["depth"].unique())
+    with mpl.rc_context(plots.STYLE):
+        figure, axes = plots.panels(len(arms), 2, 10, 0.4 + 2.1 * len(arms), width_ratios=(3, 2))
+        for left, right, arm in zip(axes[::2], axes[1::2], arms, strict=True):
+            mine, own = (part[part["arm"] == arm] for part in (frame, by_length))
+            wide = mine.pivot(index="depth", columns="length", values="score").reindex(index=depths, columns=lengths)
+            plots.heat_map(left, wide.rename(index="{:.0%}".format, columns="{:,}".format))
+            trained = numbers.loc[numbers["arm"] == arm, "longest_trained"].max()
+            left.axvline(np.searchsorted(lengths, trained, side="right"), **TRAINED)
+            text = f"{arm} (trained to the line: {trained:,} frames; {_trials(mine)} a cell)"
+            left.set_title(text, loc="left", fontsize=9)
+            left.set(xlabel="", ylabel="depth")
+            plots.lines(right, own, "length", order)
+            _lengths(right, own)
+            right.axvline(trained, **TRAINED)
+        axes[-2].set_xlabel("frames (hatched: not asked)")
+        axes[-1].set_xlabel("frames")
+        plots.colour_bar(figure, axes[::2], "share of right answers", shrink=0.8, location="left")
+        plots.legend(figure, [], order, **NO_VIDEO)
+    return figure, frame
+
+
+def score_by_length(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+    """All arms in one panel: score over frames; a ring marks the lengths within an arm's training."""
+    frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "length"))
+    places = {arm: 1.02 ** (i - len(arms) / 2) for i, arm in enumerate(arms)}
+    apart = frame.assign(place=frame["length"] * frame["arm"].map(places))
+    inside = apart[apart["length"] <= apart["longest_trained"]]
+    with mpl.rc_context(plots.STYLE):
+        figure, (axis,) = plots.panels(1, 1, 8.5, 4)
+        plots.lines(axis, apart, "place", order)
+        axis.plot(inside["place"], inside["score"], **RING)
+        _lengths(axis, frame)
+        axis.set(xlabel="frames", ylabel="share of right answers")
+        others = {"within_the_training_lengths": RING, **NO_VIDEO}
+        plots.legend(figure, [arm for arm in arms if arm in set(frame["arm"])], order, **others)
+    return figure, frame
+
+
+def score_by_context(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+    """The trade of tokens a frame: score, and seconds a video, against the tokens that a video takes."""
+    frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "side", "length"))
+    named = frame.assign(arm=[f"{line.arm} ({line.side**2}x)" for line in frame.itertuples()])
+    names = dict(zip(frame["arm"], named["arm"], strict=True))
+    order = [names.get(arm, arm) for arm in order]
+    with mpl.rc_context(plots.STYLE):
+        figure, (left, right) = plots.panels(1, 2, 9.5, 3.6)
+        plots.lines(left, named, "visual_tokens", order)
+        plots.lines(right, named.drop(columns=["low", "high"]), "visual_tokens", order, y="seconds")
+        for arm, mine in named.groupby("arm"):
+            place = {"xytext": LABELS[order.index(arm) % len(LABELS)], "textcoords": "offset points", "fontsize": 6.5}
+            for line in mine.itertuples():
+                left.annotate(f"{line.length:,}", (line.visual_tokens, line.score), **place)
+        left.set(xscale="log", xlabel="video tokens (numbers: frames)", ylim=(-0.03, 1.03))
+        left.set_ylabel("share of right answers")
+        right.set(xscale="log", yscale="log", xlabel="video tokens", ylabel="seconds a video (encoding not counted)")
+        plots.legend(figure, [names[arm] for arm in arms if arm in names], order)
+    return figure, frame
+
+
+LABELS = ((4, 5), (4, -10), (-16, 5))
+"""Where the numbers at the points of one arm stand, in points, so that those of three arms do not meet."""
+
+
+def score_by_variant(rows: pd.DataFrame, arm: str) -> tuple[Figure, pd.DataFrame]:
+    """Every kind of needle on one arm, with chance (dash) and the blind control (cross)."""
+    frame = shares(rows[rows["arm"] == arm], ("variant", "length"))
+    frame = frame[frame["length"].isin(frame.loc[frame["variant"] != "number", "length"])]
+    variants = [variant for variant in dict.fromkeys(rows["variant"]) if variant in set(frame["variant"])]
+    lengths = [f"{length:,} frames" for length in sorted(frame["length"].unique())]
+    drawn = frame.rename(columns={"no_video": "blind"}).assign(length=frame["length"].map("{:,} frames".format))
+    with mpl.rc_context(plots.STYLE):
+        figure, (axis,) = plots.panels(1, 1, 8.5, 3.4)
+        plots.points(axis, drawn, "variant", variants, lengths, hue="length")
+        axis.set_ylabel("share of right answers")
+        axis.set_title(f"{arm}, {_trials(frame)} a point", loc="left", fontsize=9)
+        plots.legend(figure, lengths, lengths, no_video=plots.CROSS, chance=plots.CHANCE)
+    return figure, frame
+
+
+def gallery(settings: Any) -> Figure:
+    """A row per variant: frames of a complete file, decoded; needle frames marked orange, distractors blue."""
+    trials = [make_trial(settings.split, variant, SHOWN, 0.5, 0, SIZE) for variant in VARIANTS]
+    with mpl.rc_context(plots.STYLE), tempfile.TemporaryDirectory() as folder:
+        figure, axes = plots.panels(len(trials), 1, 10, 1.1 * len(trials))
+        for axis, trial in zip(axes, trials, strict=True):
+            frames = read_frames(trial.file(Path(folder)).path, range(SHOWN))
+            marked = [_edged(frame, _mark(trial, place)) for place, frame in enumerate(frames)]
+            axis.imshow(np.concatenate(marked, 1), interpolation="nearest")
+            axis.set_axis_off()
+            text = f"{trial.needle.variant}: “{trial.needle.question}” → “{trial.needle.answer}”"
+            axis.set_title(text, loc="left", fontsize=8.5)
+    return figure
+
+
+def _mark(trial: Trial, place: int) -> tuple[int, int, int]:
+    if place in trial.needles:
+        return (230, 159, 0)
+    return (0, 114, 178) if place in trial.others else (255, 255, 255)
+
+
+def _edged(frame: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """The frame (H, W, 3) with an edge of that colour, and white around."""
+    height, width, _ = frame.shape
+    edged = np.full((height + 2 * BORDER, width + 2 * BORDER, 3), colour, np.uint8)
+    edged[BORDER:-BORDER, BORDER:-BORDER] = frame
+    return np.pad(edged, ((0, 0), (0, 2 * GAP), (0, 0)), constant_values=255)
+
+
+def _trials(frame: pd.DataFrame) -> str:
+    least, most = frame["items"].min(), frame["items"].max()
+    return f"{most} trials" if least == most else f"{least} to {most} trials"
+
+
+def _lengths(axis: mpl.axes.Axes, frame: pd.DataFrame) -> None:
+    """A logarithmic axis of video lengths, with chance and the best arm's score without a video."""
+    lengths = sorted(frame["length"].unique())
+    axis.plot([lengths[0], lengths[-1]], [frame["chance"].mean()] * 2, **plots.CHANCE)
+    axis.plot(lengths, frame.groupby("length")["no_video"].max(), **plots.CROSS)
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(lengths, [f"{n:,}" for n in lengths], rotation=45)
+    axis.minorticks_off()
+    axis.set_ylim(-0.03, 1.03)
