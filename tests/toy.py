@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +13,6 @@ from workbook.runs.settings import StudySettings, setting
 from workbook.studies.base import Study
 
 
-@dataclass(frozen=True)
 class ToySettings(StudySettings):
     items: int = setting(6, "items per task", least=1)
     steps: int = setting(3, "training steps")

@@ -1,12 +1,10 @@
 """Parameters of notebook 00: as strict as those of a study."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from workbook.runs.settings import StudySettings, setting
 
 
-@dataclass(frozen=True)
 class Settings(StudySettings):
     """Which model is opened and what it is shown. No training: of the fields that all studies share, ``scale`` and
     ``results`` count here."""

@@ -37,7 +37,6 @@ SHADES = {
 """Class of a verdict's colour in the report -> verdicts. They keep their words: colour is never alone."""
 
 
-@dataclass(frozen=True)
 class Settings(Checked):
     """What the notebook may be given."""
 

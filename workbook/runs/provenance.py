@@ -7,7 +7,6 @@ import resource
 import shlex
 import subprocess
 import sys
-from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -65,9 +64,9 @@ def after_earlier(manifest: dict, path: Path) -> dict:
 
 def reproduce_command(study: str, settings: Any) -> str:
     """The command line that runs these settings again."""
-    named = {"scale", "from_scratch"} | {f.name for f in fields(settings) if not f.metadata.get("counts", True)}
+    counting = set(settings.counting) - {"scale", "from_scratch"}
     flags = [f"--scale {settings.scale}", "--seeds " + ",".join(map(str, settings.seeds))]
-    flags += [f"-p {name}={_text(value)}" for name, value in settings.parameters().items() if name not in named]
+    flags += [f"-p {name}={_text(value)}" for name, value in settings.parameters().items() if name in counting]
     return " ".join([f"python -m oryx run {study}", *flags, *(["--from-scratch"] if settings.from_scratch else [])])
 
 

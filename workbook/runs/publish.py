@@ -97,7 +97,7 @@ def redraw(study: Any, settings: StudySettings, allow_dirty: bool = False) -> Pa
         raise RunError("the tree has uncommitted changes: commit and redraw again, or add --allow-dirty")
     target, run = study.published_folder(settings), study.run(settings)
     seeds = json.loads((target / "manifest.json").read_text())["seeds"]
-    shown, notebook = replace(settings, seeds=tuple(map(int, seeds))), None
+    shown, notebook = settings.model_copy(update={"seeds": tuple(map(int, seeds))}), None
     if settings.variant == settings.scale:
         if code := execute(study, shown):
             raise RunError(f"the notebook of {target} ended with code {code}; what was published is unchanged")

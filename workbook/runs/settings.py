@@ -6,17 +6,15 @@ a field's least before anything starts.
 """
 
 import ast
-import dataclasses
 import difflib
 import hashlib
 import json
-import math
 import re
-import types
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Self, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 import oryx
 from oryx.errors import SettingsError
@@ -24,20 +22,26 @@ from oryx.errors import SettingsError
 SCALES = ("smoke", "nano", "small", "paper")
 LONGEST_NAME = 100
 _PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
+_EXPECTED = {"int": "a whole number", "float": "a number", "finite": "a number", "bool": "true or false",
+             "string": "text", "tuple": "a list", "missing": "one more value"}  # fmt: skip
+"""First word of a kind of error, as pydantic names it -> what was expected."""
 
 
-def setting(default: Any, help: str, counts: bool = True, least: float | None = None) -> Any:
+def setting(default: Any, help: str, counts: bool = True, least: float | None = None, added_later: bool = False) -> Any:
     """A field of a settings class.
 
     ``counts=False``: it does not change numbers and stays out of the hash. ``least``: the smallest value it may have
-    (of a list: every element).
+    (of a list: every element). ``added_later``: it is younger than published rows and enters the hash only away from
+    its default, so that theirs stay.
     """
-    return field(default=default, metadata={"help": help, "counts": counts, "least": least})
+    extra = {"counts": counts, "least": least, "added_later": added_later}
+    return Field(default=default, description=help, json_schema_extra=extra)
 
 
-class Checked:
-    """A frozen dataclass that takes its values strictly; presets per scale: {scale: {field: value}}."""
+class Checked(BaseModel):
+    """Settings that take their values strictly; presets per scale: {scale: {field: value}}."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
     presets: ClassVar[dict[str, dict]] = {}
 
     @classmethod
@@ -46,17 +50,39 @@ class Checked:
 
         Raises SettingsError, naming the field, for an unknown name (with the nearest match) or a mistyped value.
         """
-        types_of = settings_types(cls)
+        known = cls.model_fields
         for name in values:
-            if name not in types_of:
-                near = difflib.get_close_matches(name, types_of, 1, 0.5)
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1, 0.5)
                 hint = f"did you mean {near[0]!r}? " if near else ""
-                raise SettingsError(f"unknown parameter {name!r}; {hint}known: {', '.join(types_of)}")
-        given = {name: convert(name, value, types_of[name]) for name, value in values.items()}
-        for entry in fields(cls):
-            _check_least(entry.name, given.get(entry.name), entry.metadata.get("least"))
-        preset = cls.presets.get(given.get("scale", "nano"), {})
-        return cls(**{**preset, **given})
+                raise SettingsError(f"unknown parameter {name!r}; {hint}known: {', '.join(known)}")
+        scale = values.get("scale", "nano")
+        preset = cls.presets.get(scale, {}) if isinstance(scale, str) else {}
+        try:
+            return cls(**{**preset, **values})
+        except ValidationError as error:
+            raise SettingsError(_told(error.errors()[0])) from None
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _from_text(cls, value: Any, handler: Any, info: ValidationInfo) -> Any:
+        """Text is read as JSON, or as a list with commas, where the field does not take it as it is."""
+        field = cls.model_fields[info.field_name]
+        for reading in _readings(value, is_list=get_origin(field.annotation) is tuple):
+            try:
+                made = handler(_tuples(reading))
+                break
+            except ValidationError as error:
+                refused = error
+        else:
+            raise refused
+        if isinstance(value, bool) and not isinstance(made, bool):
+            raise ValueError(f"expected a number or text, got {value}")
+        least = field.json_schema_extra["least"]
+        parts = [] if least is None or made is None else made if isinstance(made, tuple) else [made]
+        if wrong := [part for part in parts if part < least]:
+            raise ValueError(f"expected at least {least}, got {wrong[0]}")
+        return made
 
     @classmethod
     def from_notebook(cls, names: Mapping[str, Any]) -> Self:
@@ -78,16 +104,15 @@ class Checked:
         }
         made = cls.from_mapping(plain)
         root = Path(oryx.__path__[0]).parent
-        if hasattr(made, "results") and (root / "notebooks") in (Path.cwd(), *Path.cwd().parents):
-            made = dataclasses.replace(made, results=str(root / made.results))
+        if "results" in cls.model_fields and (root / "notebooks") in (Path.cwd(), *Path.cwd().parents):
+            made = made.model_copy(update={"results": str(root / made.results)})
         return made
 
     def to_dict(self) -> dict:
         """Every field as plain JSON data."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        return self.model_dump(mode="json")
 
 
-@dataclass(frozen=True)
 class StudySettings(Checked):
     """What every study's settings have. A subclass adds fields and presets.
 
@@ -103,21 +128,35 @@ class StudySettings(Checked):
     )
     source: Literal["run", "published"] = setting("run", "run, or published: read the committed rows", counts=False)
     from_scratch: bool = setting(False, "train the shared weights anew instead of using the shipped ones")
-    jobs: int | None = setting(None, "worker processes; null: one per core", counts=False, least=1)
+    precision: Literal["auto", "fp32", "bf16"] = setting(
+        "auto", "number format of the models; auto: bf16 on a GPU, fp32 on a CPU", added_later=True
+    )
+    jobs: int | None = setting(
+        None, "worker processes; null: one per GPU, without GPUs one per core", counts=False, least=1
+    )
     limit_minutes: float | None = setting(
         None, "stop after so long, to go on later; null: no limit", counts=False, least=0
     )
     results: str = setting("results", "results folder", counts=False)
 
+    @field_validator("seeds")
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """As :meth:`Checked.from_mapping`; also raises SettingsError for no seeds or a seed that comes twice."""
-        made = super().from_mapping(values)
-        if not made.seeds:
-            raise SettingsError("seeds: expected at least one whole number, got none")
-        if len(set(made.seeds)) != len(made.seeds):
-            raise SettingsError(f"seeds: each only once, got {list(made.seeds)}")
-        return made
+    def _different_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds:
+            raise ValueError("expected at least one whole number, got none")
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"each only once, got {list(seeds)}")
+        return seeds
+
+    @property
+    def counting(self) -> dict[str, Any]:
+        """The settings that change numbers, as plain JSON data."""
+        plain, found = self.to_dict(), {}
+        for name, field in type(self).model_fields.items():
+            extra = field.json_schema_extra
+            if extra["counts"] and not (extra["added_later"] and plain[name] == field.default):
+                found[name] = plain[name]
+        return found
 
     def parameters(self) -> dict:
         """What a notebook must be given to end up with these very settings: the fields that differ from its preset."""
@@ -131,17 +170,62 @@ class StudySettings(Checked):
         A run away from the defaults is published beside the default one, never over it. Long values give way to the
         hash of the settings.
         """
-        plain, base = self.to_dict(), type(self).from_mapping({"scale": self.scale}).to_dict()
-        differing = [f.name for f in fields(self) if f.metadata.get("counts", True) and plain[f.name] != base[f.name]]
-        name = ",".join([self.scale, *(f"{field}={_as_name(plain[field])}" for field in differing)])
+        base = type(self).from_mapping({"scale": self.scale}).to_dict()
+        differing = {name: value for name, value in self.counting.items() if value != base[name]}
+        name = ",".join([self.scale, *(f"{field}={_as_name(value)}" for field, value in differing.items())])
         return name if len(name) <= LONGEST_NAME else f"{self.scale},{self.settings_hash}"
 
     @property
     def settings_hash(self) -> str:
         """12 hex digits of the sha256 over every field that changes numbers, and the class they belong to."""
-        counting = {f.name: self.to_dict()[f.name] for f in fields(self) if f.metadata.get("counts", True)}
-        text = json.dumps([self.hashed_as or type(self).__module__, counting], sort_keys=True)
+        text = json.dumps([self.hashed_as or type(self).__module__, self.counting], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    """The first thing that pydantic found wrong: field, what was expected, what came."""
+    name, *places = error["loc"]
+    field = name + "".join(f"[{place}]" for place in places)
+    if error["type"] == "value_error":
+        return f"{field}: {error['ctx']['error']}"
+    came = list(error["input"]) if isinstance(error["input"], tuple) else error["input"]
+    if error["type"] == "literal_error":
+        options = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        near = difflib.get_close_matches(str(came), options, 1)
+        expected = error["ctx"]["expected"].replace(" or ", ", ")
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"{field}: expected one of {expected}, got {came!r}{hint}"
+    expected = _EXPECTED.get(error["type"].split("_")[0], error["msg"])
+    return f"{field}: expected {expected}, got {came!r}"
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples and whole floats as integers, the forms that strict fields take."""
+    if isinstance(value, list | tuple):
+        return tuple(_tuples(part) for part in value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _readings(value: Any, is_list: bool) -> list[Any]:
+    """A value as it is, then text as JSON (``true``, ``[1,2]``, ``null``, ``1e-3``) or as a list with commas."""
+    if not isinstance(value, str):
+        return [value]
+    try:
+        return [value, _json(value)]
+    except json.JSONDecodeError:
+        if not is_list:
+            return [value]
+    parts, read = [part.strip() for part in value.split(",") if part.strip()], []
+    for part in parts:
+        try:
+            read.append(_json(part))
+        except json.JSONDecodeError:
+            read.append(part)
+    return [parts, read]
+
+
+def _json(text: str) -> Any:
+    return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
 
 
 def _injected(cells: Any) -> set[str]:
@@ -156,74 +240,3 @@ def _injected(cells: Any) -> set[str]:
 def _as_name(value: Any) -> str:
     text = "+".join(map(str, value)) if isinstance(value, list) else json.dumps(value).strip('"')
     return re.sub(r"[^\w.+-]", "_", text)
-
-
-def settings_types(cls: type) -> dict[str, Any]:
-    """Field name -> declared type of a settings class."""
-    hints = get_type_hints(cls)
-    return {f.name: hints[f.name] for f in fields(cls)}
-
-
-def convert(name: str, value: Any, kind: Any) -> Any:
-    """``value`` as ``kind``; text is read as JSON where the kind is not text (``true``, ``[1,2]``, ``null``, ``1e-3``).
-
-    Raises SettingsError naming the field, what was expected and what came.
-    """
-    wrong = SettingsError(f"{name}: expected {describe(kind)}, got {value!r}")
-    origin = get_origin(kind)
-    if origin is Literal:
-        if isinstance(value, str) and value not in get_args(kind):
-            value = next((a for a in get_args(kind) if not isinstance(a, str) and str(a) == value), value)
-        if not any(value == a and type(value) is type(a) for a in get_args(kind)):
-            near = difflib.get_close_matches(str(value), [str(a) for a in get_args(kind)], 1)
-            raise SettingsError(f"{wrong}{f' (did you mean {near[0]!r}?)' if near else ''}")
-        return value
-    if origin in (Union, types.UnionType):
-        if value is None or value in ("null", "None"):
-            return None
-        return convert(name, value, next(a for a in get_args(kind) if a is not type(None)))
-    if isinstance(value, str) and kind is not str:
-        try:
-            value = json.loads({"True": "true", "False": "false"}.get(value, value))
-        except json.JSONDecodeError:
-            if origin is not tuple:
-                raise wrong from None
-            value = [part.strip() for part in value.split(",") if part.strip()]
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise wrong
-        parts = get_args(kind)
-        if parts[1:] != (...,):
-            if len(value) != len(parts):
-                raise wrong
-            return tuple(convert(f"{name}[{i}]", *pair) for i, pair in enumerate(zip(value, parts, strict=True)))
-        return tuple(convert(f"{name}[{i}]", part, parts[0]) for i, part in enumerate(value))
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        raise wrong
-    return value
-
-
-def _check_least(name: str, value: Any, least: float | None) -> None:
-    if least is None or value is None:
-        return
-    if wrong := [v for v in (value if isinstance(value, tuple) else (value,)) if v < least]:
-        raise SettingsError(f"{name}: expected at least {least}, got {wrong[0]}")
-
-
-def describe(kind: Any) -> str:
-    """A declared type in words."""
-    origin = get_origin(kind)
-    if origin is Literal:
-        return "one of " + ", ".join(map(repr, get_args(kind)))
-    if origin in (Union, types.UnionType):
-        return " or ".join("null" if a is type(None) else describe(a) for a in get_args(kind))
-    if origin is tuple:
-        parts = get_args(kind)
-        return (
-            f"a list of {describe(parts[0])}" if parts[1:] == (...,) else "a list of " + ", ".join(map(describe, parts))
-        )
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(kind, str(kind))

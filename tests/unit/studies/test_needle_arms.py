@@ -48,7 +48,7 @@ def test_the_main_arm_is_asked_every_variant_and_beyond_the_grid():
     assert {cell.variant for cell in asked} == set(VARIANTS)
     assert Counter(cell.frames for cell in asked if cell.frames > 1600) == {3200: 3}
     assert len(audit_cells(NANO, HEADLINE[0])) * NANO.audit >= 20
-    assert not audit_cells(NANO, HEADLINE[1]) and not audit_cells(replace(NANO, audit=0), HEADLINE[0])
+    assert not audit_cells(NANO, HEADLINE[1]) and not audit_cells(NANO.model_copy(update={"audit": 0}), HEADLINE[0])
 
 
 def test_rows_rest_on_all_the_data_that_videos_are_made_of():

@@ -11,7 +11,6 @@ mixed ratios. Arms differ in the connector alone.
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -42,7 +41,6 @@ SECONDS_A_STEP, SECONDS_TO_ASK, SECONDS_TO_PREPARE = 0.12, 25, 60
 """Measured on the machine that the published run was made on; for ``plan`` alone."""
 
 
-@dataclass(frozen=True)
 class Settings(StudySettings):
     """What a run of this study depends on."""
 

@@ -13,7 +13,6 @@ other seeds train their own.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -48,7 +47,6 @@ SECONDS_A_STEP, SECONDS_AN_ENCODER, SECONDS_A_PICTURE = 0.12, 600, 0.006
 """Measured on the machine that the published run was made on; for ``plan`` alone."""
 
 
-@dataclass(frozen=True)
 class Settings(StudySettings):
     """What a run of this study depends on."""
 

@@ -61,7 +61,6 @@ def arm_resolution(arm: str, side: int) -> Resolution | None:
     }[arm]
 
 
-@dataclass(frozen=True)
 class Settings(StudySettings):
     """What a run of this study depends on."""
 

@@ -9,7 +9,6 @@ language model train on cached frame tokens. Arms differ in training clips, posi
 """
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -40,7 +39,6 @@ SECONDS_A_STEP, SECONDS_A_THOUSAND_TOKENS = 0.08, 0.05
 """Measured on the machine that the published run was made on; for ``plan`` alone."""
 
 
-@dataclass(frozen=True)
 class Settings(StudySettings):
     """What a run of this study depends on."""
 

@@ -28,7 +28,6 @@ OWN = "own data"
 """What stands in the place of the paper's number."""
 
 
-@dataclass(frozen=True)
 class Settings(StudySettings):
     """What a run of one's own data depends on."""
 
