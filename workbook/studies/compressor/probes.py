@@ -1,4 +1,4 @@
-"""What numbers do not show: where regional attention looks, and what arms say about the two real clips. Qualitative."""
+"""Two qualitative probes: where regional attention puts its weight, and what an arm answers about the real clips."""
 
 from typing import Any
 
@@ -25,27 +25,30 @@ from workbook.studies.compressor.features import Features, stories
 from workbook.studies.compressor.shift import attention_map
 from workbook.studies.frames import compressed, on_device
 
-MOST_SAID = 12
+LONGEST_ANSWER = 12
 """Tokens of an answer about a real clip."""
 
 
-def looks(settings: Any, arm: str, model: OryxForConditionalGeneration, features: Features) -> dict:
-    """``maps``: one line per token of the films shown, with its weight over the uniform one; ``answers`` to all
-    questions about the real clips, which nobody knows the truth of."""
-    films = {"story": features.story(stories(settings, "short")[STORY].path, picture_side(settings))}
-    films |= {clip.id: clip_film(features, clip, picture_side(settings)) for clip in corpora.clips()}
+def probes(settings: Any, arm: str, model: OryxForConditionalGeneration, features: Features) -> dict:
+    """What an arm's weights and answers show.
+
+    ``maps``: one line per token of the videos shown, with its weight over the uniform one. ``answers``: to all questions
+    about the real clips, which have no known truth.
+    """
+    videos = {"story": features.story(stories(settings, "short")[STORY].path, picture_side(settings))}
+    videos |= {clip.id: clip_tokens(features, clip, picture_side(settings)) for clip in corpora.clips()}
     maps = []
     if isinstance(model.compressor, DynamicCompressor):
-        for name, film in films.items():
+        for name, video in videos.items():
             for ratio in compressed_ratios(settings, arm):
-                weights = attention_map(model.compressor, on_device(model, film), region_side(ratio))
+                weights = attention_map(model.compressor, on_device(model, video), region_side(ratio))
                 for (frame, row, column), weight in _cells(weights):
                     place = {"film": name, "ratio": ratio, "frame": frame, "row": row, "column": column}
                     maps.append({**place, "weight": round(weight, 4)})
     return {"maps": maps, "answers": list(_answers(settings, arm, model, features))}
 
 
-def clip_film(features: Features, clip: corpora.Clip, side: int) -> FrameTokens:
+def clip_tokens(features: Features, clip: corpora.Clip, side: int) -> FrameTokens:
     """Uncompressed tokens of the frames shown of a real clip."""
     return features.cache(side).encode(clip.path, uniform_indices(clip.frames, CLIP_FRAMES))
 
@@ -59,8 +62,8 @@ def _cells(weights: torch.Tensor):
 def _answers(settings: Any, arm: str, model: OryxForConditionalGeneration, features: Features):
     for clip in corpora.clips():
         for ratio in ratios_of(settings, arm):
-            film = clip_film(features, clip, input_side(settings, arm, ratio))
+            video = clip_tokens(features, clip, input_side(settings, arm, ratio))
             region = 1 if ARMS[arm].smaller else region_side(ratio)
-            read = read_videos(model, [compressed(model, film, region)])
-            said = {question: ask(read, [question], [""], MOST_SAID)[0][0] for question in QUESTIONS.values()}
-            yield {"clip": clip.id, "ratio": ratio, **said}
+            read = read_videos(model, [compressed(model, video, region)])
+            answers = {question: ask(read, [question], [""], LONGEST_ANSWER)[0][0] for question in QUESTIONS.values()}
+            yield {"clip": clip.id, "ratio": ratio, **answers}

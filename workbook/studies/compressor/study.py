@@ -166,7 +166,7 @@ class PoolingVsDynamicCompression(Study):
             "training_curves": plots.training_curves(run.curves, self.arm_order),
             "verdicts": plots.difference_forest(run.verdicts),
         }
-        maps = looks_of(run)["maps"]
+        maps = probes_of(run)["maps"]
         if len(maps):
             found["attention"] = figures.attention_figure(settings, maps)
         if "on_demand" in arms:
@@ -178,23 +178,23 @@ class PoolingVsDynamicCompression(Study):
         from oryx.files import atomic_write_text
 
         super().draw(run, settings)
-        found = looks_of(run)
+        found = probes_of(run)
         for name in ("answers", "connectors"):
             atomic_write_text(run.folder / "figures" / f"{name}.csv", found[name].to_csv(index=False))
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
-        from workbook.studies.compressor import jobs as pooling_jobs
+        from workbook.studies.compressor import training
 
         shared = folder.parent / SHARED
         encoder = shared if trains_shared(settings) else WEIGHTS
         if arm == SHARED:
-            return pooling_jobs.prepare(settings, seed, folder, encoder, progress)
+            return training.prepare(settings, seed, folder, encoder, progress)
         base = base_row(self.id, settings, arm, seed, self.hashes(settings, encoder))
-        return pooling_jobs.run_arm(settings, arm, seed, folder, shared, encoder, base, progress)
+        return training.run_arm(settings, arm, seed, folder, shared, encoder, base, progress)
 
 
-def looks_of(run: Run) -> "dict[str, pd.DataFrame]":
+def probes_of(run: Run) -> "dict[str, pd.DataFrame]":
     """What arms left beside their rows, in a run's folders or its published files.
 
     Attention ``maps`` (arm dynamic, first seed), ``answers`` about the real clips (first seed), and ``connectors``:
@@ -204,7 +204,7 @@ def looks_of(run: Run) -> "dict[str, pd.DataFrame]":
 
     from workbook.studies.compressor.figures import long_maps
 
-    if not (folders := sorted(run.folder.glob("seed-*/arms/*/looks.json"))):
+    if not (folders := sorted(run.folder.glob("seed-*/arms/*/probes.json"))):
         names = {"maps": "attention", "answers": "answers", "connectors": "connectors"}
         files = {name: run.folder / "figures" / f"{file}.csv" for name, file in names.items()}
         found = {name: pd.read_csv(file) if file.is_file() else pd.DataFrame() for name, file in files.items()}
@@ -226,4 +226,4 @@ def looks_of(run: Run) -> "dict[str, pd.DataFrame]":
     return {"maps": pd.DataFrame(maps), "answers": pd.DataFrame(answers), "connectors": pd.DataFrame(connectors)}
 
 
-__all__ = ["COARSE", "FINE", "LENGTHS", "PoolingVsDynamicCompression", "Settings", "looks_of", "tasks"]
+__all__ = ["COARSE", "FINE", "LENGTHS", "PoolingVsDynamicCompression", "Settings", "probes_of", "tasks"]

@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState, dispatch_model, infer_auto_device_map
+from accelerate import dispatch_model, infer_auto_device_map
 from PIL import Image
 from torch import Tensor
 
@@ -24,10 +23,13 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.context import check_fits, compressed
 from oryx.processing.images import frame_view, to_pixels
 from oryx.processing.video import probe
+from oryx.train.device import Compute, compute, process
+from workbook.studies.evaluation import evaluate_arm
 from workbook.studies.frames import at_size
 from workbook.studies.needle.arms import ARMS, arm_cells, audit_cells
-from workbook.studies.needle.asking import Asker
+from workbook.studies.needle.evaluation import Evaluation
 from workbook.studies.needle.videos import HaystackFiles, TrialVideos
+from workbook.studies.videos import Progress
 
 CARD = (
     "One frame of this video shows a card with a number inside a {} frame. What is the number? Answer with digits only."
@@ -73,27 +75,22 @@ def checkpoint_hash(checkpoint: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def placed(model: OryxForConditionalGeneration, state: PartialState) -> OryxForConditionalGeneration:
+def placed(model: OryxForConditionalGeneration, machine: Compute, processes: int) -> OryxForConditionalGeneration:
     """On the GPU if there is one, each of several processes on its own; one process takes all GPUs that there are."""
-    if state.num_processes > 1:
-        return model.to(state.device)
-    if torch.cuda.device_count() > 1:
-        whole = ["Block", *(model.language_model._no_split_modules or [])]
-        return dispatch_model(model, infer_auto_device_map(model, no_split_module_classes=whole))
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    if processes > 1 or torch.cuda.device_count() < 2:
+        return machine.place(model)
+    whole = ["Block", *(model.language_model._no_split_modules or [])]
+    return dispatch_model(model, infer_auto_device_map(model, no_split_module_classes=whole))
 
 
-def run_arm(
-    settings: Any, arm: str, folder: Path, cache: Path, base: dict, progress: Callable[[str, int, int], None]
-) -> None:
-    """Ask released weights every cell of an arm; goes on from the rows in ``folder``. Features are cached on disk.
+def run_arm(settings: Any, arm: str, folder: Path, cache: Path, base: dict, progress: Progress) -> None:
+    """Ask released weights every cell of an arm; an interrupted run resumes from the rows in ``folder``. Features are cached on disk.
 
     Several processes (``settings.processes``) share the trials of every cell and each writes rows of its own, which
     the first gathers.
     """
-    side, gpu = ARMS[arm].side, torch.cuda.is_available()
-    state = PartialState(cpu=not gpu)
-    model = placed(oryx.load(settings.checkpoint, dtype=torch.bfloat16 if gpu else torch.float32), state)
+    side, machine, state = ARMS[arm].side, compute(settings.precision), process()
+    model = placed(oryx.load(settings.checkpoint, dtype=machine.dtype), machine, state.num_processes)
     processor, size = model.processor, shown_size(settings)
     if processor is None:
         raise MissingResource(f"{settings.checkpoint}: expected a tokenizer beside the weights, there is none")
@@ -111,13 +108,16 @@ def run_arm(
     )
     grid = compressed(size, side**2, options, processor.patch)
     asked, audited = arm_cells(settings, arm), audit_cells(settings, arm)
-    turn = (state.process_index, state.num_processes)
+    number, count = state.process_index, state.num_processes
     if state.is_main_process:
         gather_parts(folder)  # of an earlier run that was killed
     state.wait_for_everyone()
-    with part_writer(folder, turn[0]) if turn[1] > 1 else RowWriter(folder / "rows.jsonl") as writer:
-        asker = Asker(model, TrialVideos(files, features), writer, base, grid, 0, ChatPrompt(processor), PHRASES, turn)
-        asker.ask_all(asked, audited, settings.split, folder / f"complete-{turn[0]}", progress)
+    evaluation = Evaluation(
+        model, TrialVideos(files, features), base, grid, 0, ChatPrompt(processor), PHRASES, (number, count)
+    )
+    batches = evaluation.batches(asked, audited, settings.split, folder / f"complete-{number}")
+    with part_writer(folder, number) if count > 1 else RowWriter(folder / "rows.jsonl") as writer:
+        evaluate_arm(batches, writer, machine, progress, evaluation.rows(asked, audited))
     state.wait_for_everyone()
     if state.is_main_process:
         gather_parts(folder)

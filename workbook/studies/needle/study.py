@@ -125,9 +125,9 @@ class NeedleInAHaystack(Study):
             if found.frames < needed:
                 raise InputError(f"{settings.video} has {found.frames} frames, lengths ask for {needed}")
         if settings.scale == "paper":
-            from workbook.studies.needle import released as needle_released
+            from workbook.studies.needle import released
 
-            return needle_released.check(settings)
+            return released.check(settings)
         if settings.processes > 1:
             raise InputError(f"processes: only scale 'paper' shares its questions, got {settings.processes}")
         if settings.frame_side != 32:
@@ -209,18 +209,17 @@ class NeedleInAHaystack(Study):
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
-        from workbook.studies.needle import jobs as needle_jobs
-        from workbook.studies.needle import released as needle_released
+        from workbook.studies.needle import released, training
 
         if arm == SHARED:
-            return needle_jobs.prepare(settings, seed)
+            return training.prepare(settings, seed)
         if arm == READER_JOB:
-            return needle_jobs.train_reader(settings, seed, folder, progress)
+            return training.train_reader(settings, seed, folder, progress)
         shared = folder.parent / READER_JOB if trains_shared(settings) else WEIGHTS
         base = base_row(self.id, settings, arm, seed, self.hashes(settings, shared))
         if settings.scale == "paper":
-            return needle_released.run_arm(settings, arm, folder, cache_folder(settings), base, progress)
-        return needle_jobs.run_arm(settings, arm, seed, folder, shared, base, progress)
+            return released.run_arm(settings, arm, folder, cache_folder(settings), base, progress)
+        return training.run_arm(settings, arm, seed, folder, shared, base, progress)
 
 
 def haystack_table(settings: Settings) -> "pd.DataFrame":

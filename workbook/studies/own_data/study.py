@@ -8,7 +8,6 @@ items, not what another training of the same model would answer. Whoever has sev
 by a pattern, ``my-model-{seed}``, and passes their seeds.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import isqrt
 from pathlib import Path
@@ -18,6 +17,7 @@ from oryx.errors import SettingsError
 from workbook.data.own_data import OwnItem, data_hash, read_table
 from workbook.runs.settings import StudySettings, setting
 from workbook.studies.base import Run, Study
+from workbook.studies.videos import Progress, base_row
 
 if TYPE_CHECKING:
     from oryx.evidence.verdicts import Hypothesis
@@ -223,33 +223,17 @@ class OwnData(Study):
             "verdicts": plots.difference_forest(run.verdicts),
         }
 
-    def run_job(
-        self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
-    ) -> None:
-        """Ask one arm every item, with the visual and without; a row is on the disk before the next question."""
+    def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
+        """Ask one arm every item, with the visual and without; an interrupted run resumes from ``folder``."""
         from oryx.evidence.store import RowWriter
-        from workbook.studies.own_data.asking import Asker
+        from oryx.train.device import compute
+        from workbook.studies.evaluation import evaluate_arm
+        from workbook.studies.own_data.evaluation import Evaluation
 
-        chosen, items = arms_of(settings)[arm], self.items(settings)
-        base = {
-            "schema": 1,
-            "study": self.id,
-            "arm": arm,
-            "seed": seed,
-            "settings_hash": settings.settings_hash,
-            **self.hashes(settings),
-            "split": settings.split,
-            "model": chosen.model.replace(SEED, str(seed)),
-            "resolution": chosen.resolution,
-            "compression": chosen.compression,
-        }
-        asker, done = None, 0
+        chosen = arms_of(settings)[arm]
+        base = base_row(self.id, settings, arm, seed, self.hashes(settings))
+        base |= {"split": settings.split, **asdict(chosen), "model": chosen.model.replace(SEED, str(seed))}
+        machine = compute(settings.precision)
+        batches = Evaluation(settings, chosen.options(), base, machine).batches(self.items(settings))
         with RowWriter(folder / "rows.jsonl") as writer:
-            for item in items:
-                for condition in ("visual", "no_visual"):
-                    key = {**base, "condition": condition, "item": item.id}
-                    if not writer.has(key):
-                        asker = asker or Asker(base["model"], chosen.options(), settings)
-                        writer.write([{**key, **asker.row(item, condition == "visual")}])
-                    done += 1
-                    progress("evaluate", done, 2 * len(items))
+            evaluate_arm(batches, writer, machine, progress)

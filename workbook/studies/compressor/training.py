@@ -1,4 +1,4 @@
-"""The work of the connector study: its shared files, features and start, and one arm trained and asked.
+"""The jobs of the connector study: its shared files, features and start, and one arm trained and asked.
 
 See :mod:`workbook.studies.compressor.study`, which says what is compared.
 """
@@ -12,6 +12,7 @@ from oryx.evidence.store import RowWriter
 from oryx.files import atomic_write_json, sha256_file
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train.device import compute
 from workbook.stages.recipes import recipe
 from workbook.stages.shared import load_shared, train_shared
 from workbook.stages.stories import StoryPlan, train_stories, with_connector
@@ -24,30 +25,32 @@ from workbook.studies.compressor.arms import (
     ratios_of,
     region_side,
 )
-from workbook.studies.compressor.asking import Asker
+from workbook.studies.compressor.evaluation import Evaluation
 from workbook.studies.compressor.features import Features, bank_of, write_files
-from workbook.studies.compressor.probes import looks
+from workbook.studies.compressor.probes import probes
+from workbook.studies.evaluation import evaluate_arm
 from workbook.studies.videos import Progress, recipe_scale, trains_shared
 
 START = "start.safetensors"
 
 
 def prepare(settings: Any, seed: int, folder: Path, encoder: Path, progress: Progress) -> None:
-    """Write and encode all films, then train the start that every arm of this seed shares: video, uncompressed.
+    """Write and encode all videos, then train the start that every arm of this seed shares: video, uncompressed.
 
     ``encoder``: folder of OryxViT and reader; from scratch (and at smoke) they are trained there first.
     """
     if trains_shared(settings) and not (encoder / "manifest.json").is_file():
         train_shared(recipe(recipe_scale(settings)), seed, encoder, lambda done, total: progress("train", done, total))
     write_files(settings, seed)
-    model = _loaded(settings, encoder)
+    machine = compute(settings.precision)
+    model = machine.place(load_shared(recipe(recipe_scale(settings)), encoder))
     features = Features(settings, model, _tower_hash(encoder))
     features.prepare(seed, lambda done, total: progress("encode", done, total))
     side, bank = picture_side(settings), bank_of(settings, seed)
     plan = StoryPlan(settings.start_steps, (1,), settings.tokens, settings.learning_rate)
     curve = train_stories(
         with_connector(model, "average_x2", seed), bank, features.bank(bank, [side]), {1: [side]}, plan, seed,
-        folder / "checkpoints" / "start.pt", lambda done, total: progress("train", done, total),
+        folder / "checkpoints" / "start.pt", lambda done, total: progress("train", done, total), compute=machine,
     )  # fmt: skip
     atomic_write_json(folder / "start_curve.json", curve, indent=None)
     # float32: arms go on from exactly what was trained here
@@ -57,31 +60,28 @@ def prepare(settings: Any, seed: int, folder: Path, encoder: Path, progress: Pro
 def run_arm(
     settings: Any, arm: str, seed: int, folder: Path, shared: Path, encoder: Path, base: dict, progress: Progress
 ) -> None:
-    """Train one arm from the start in ``shared`` and ask it; goes on from checkpoint and rows in ``folder``."""
-    spec = ARMS[arm]
-    model = _loaded(settings, encoder)
+    """Train one arm from the start in ``shared`` and ask it; an interrupted run resumes from ``folder``."""
+    spec, machine = ARMS[arm], compute(settings.precision)
+    model = machine.place(load_shared(recipe(recipe_scale(settings)), encoder))
     features = Features(settings, model, _tower_hash(encoder), spec.blind)
     with_connector(model, "average_x2", seed)
     load_weights(shared / START, model)
     with_connector(model, spec.connector, seed, spec.factor)
-    bank, plan = bank_of(settings, seed), story_plan(settings, arm)
-    sources = sources_of(settings, arm)
+    bank, sources = bank_of(settings, seed), sources_of(settings, arm)
+    evaluation = Evaluation(settings, arm, model.eval(), features, base)
     with RowWriter(folder / "rows.jsonl") as writer:
-        asker = Asker(settings, arm, model.eval(), features, writer, base)
-        asker.measure_shift("start")
+        evaluate_arm(evaluation.shift_batches("start"), writer, machine, progress)
         curve = train_stories(
             model, bank, features.bank(bank, sorted({side for sides in sources.values() for side in sides})), sources,
-            plan, seed, folder / "checkpoints" / "arm.pt", lambda done, total: progress("train", done, total),
-            compresses=not spec.smaller,
+            story_plan(settings, arm), seed, folder / "checkpoints" / "arm.pt",
+            lambda done, total: progress("train", done, total), not spec.smaller, machine,
         )  # fmt: skip
         atomic_write_json(folder / "curve.json", curve, indent=None)
-        asker.measure_shift("trained")
-        asker.ask_all(progress)
-    described = {
-        "connector_parameters": connector_parameters(settings, arm, model),
-        **looks(settings, arm, model, features),
-    }
-    atomic_write_json(folder / "looks.json", described, indent=None)
+        evaluate_arm([*evaluation.shift_batches("trained"), *evaluation.batches()], writer, machine, progress)
+    with machine.autocast():
+        found = probes(settings, arm, model, features)
+    parameters = connector_parameters(settings, arm, model)
+    atomic_write_json(folder / "probes.json", {"connector_parameters": parameters, **found}, indent=None)
 
 
 def story_plan(settings: Any, arm: str) -> StoryPlan:
@@ -102,11 +102,6 @@ def connector_parameters(settings: Any, arm: str, model: OryxForConditionalGener
     unused = {2, 3, 4, 5} - {region_side(ratio) for ratio in ratios_of(settings, arm)}
     named = model.compressor.named_parameters()
     return sum(p.numel() for name, p in named if not any(part == str(k) for part in name.split(".") for k in unused))
-
-
-def _loaded(settings: Any, encoder: Path) -> OryxForConditionalGeneration:
-    model = load_shared(recipe(recipe_scale(settings)), encoder)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _tower_hash(encoder: Path) -> str:

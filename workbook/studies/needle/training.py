@@ -1,4 +1,4 @@
-"""The work of the needle study: its shared files and reader, and one arm trained and asked.
+"""The jobs of the needle study: its shared files and reader, and one arm trained and asked.
 
 See :mod:`workbook.studies.needle.study`, which says what is compared.
 """
@@ -8,19 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from oryx.evidence.store import RowWriter
 from oryx.files import atomic_write_json
 from oryx.grids import Grid, video_token_count
 from oryx.model.positions import set_positions
+from oryx.train.device import compute
 from oryx.train.loop import TrainPlan
 from workbook.data.frame_bank import make_bank
 from workbook.stages.retrieval import RetrievalPlan, steps_for_tokens, tokens_trained_on, train_retrieval
 from workbook.stages.video_reader import VideoRecipe, load_video_reader, train_video_reader, video_recipe
+from workbook.studies.evaluation import evaluate_arm
 from workbook.studies.frames import frame_cache
 from workbook.studies.needle.arms import ARMS, arm_cells, audit_cells
-from workbook.studies.needle.asking import Asker
+from workbook.studies.needle.evaluation import Evaluation
 from workbook.studies.needle.videos import HaystackFiles, NeedleCodes, TrialVideos
 from workbook.studies.videos import Progress, cache_folder, recipe_scale, write_in_parallel
 
@@ -41,12 +41,12 @@ def train_reader(settings: Any, seed: int, folder: Path, progress: Progress) -> 
 
 
 def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base: dict, progress: Progress) -> None:
-    """Train one arm from the reader in ``shared`` and ask it; goes on from checkpoint and rows in ``folder``."""
-    recipe, spec, cache = video_recipe(recipe_scale(settings)), ARMS[arm], cache_folder(settings)
-    model = load_video_reader(recipe, shared).to("cuda" if torch.cuda.is_available() else "cpu")
+    """Train one arm from the reader in ``shared`` and ask it; an interrupted run resumes from ``folder``."""
+    recipe, spec, machine = video_recipe(recipe_scale(settings)), ARMS[arm], compute(settings.precision)
+    model = machine.place(load_video_reader(recipe, shared))
     set_positions(model, spec.positions)
     frames = make_bank(**_bank(settings, recipe, seed))
-    features = frame_cache(cache, model, spec.side, recipe.size, base["weights_hash"])
+    features = frame_cache(cache_folder(settings), model, spec.side, recipe.size, base["weights_hash"])
     tokens = features.joined(frames.files)
     codes = NeedleCodes(tokens) if spec.oracle else None
     curve, longest = [], recipe.longest
@@ -55,13 +55,15 @@ def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base
         shown = tokens if codes is None else codes.into_bank(frames, tokens)
         longest = plan.longest
         curve = train_retrieval(
-            model, frames, shown, plan, seed, folder, lambda done, total: progress("train", done, total)
+            model, frames, shown, plan, seed, folder, lambda done, total: progress("train", done, total), machine
         )
     atomic_write_json(folder / "curve.json", curve, indent=None)
     asked, audited = arm_cells(settings, arm), audit_cells(settings, arm)
+    videos = TrialVideos(_files(settings, recipe), features, codes)
+    evaluation = Evaluation(model, videos, base, tokens.grid, longest)
+    batches = evaluation.batches(asked, audited, settings.split, folder / "complete")
     with RowWriter(folder / "rows.jsonl") as writer:
-        asker = Asker(model, TrialVideos(_files(settings, recipe), features, codes), writer, base, tokens.grid, longest)
-        asker.ask_all(asked, audited, settings.split, folder / "complete", progress)
+        evaluate_arm(batches, writer, machine, progress, evaluation.rows(asked, audited))
 
 
 def retrieval_plan(settings: Any, arm: str, seed: int, grid: Grid) -> RetrievalPlan:

@@ -1,0 +1,297 @@
+"""The task mixture of the one model for everything: pictures, synthetic videos, views of scenes and clips.
+
+The encoder is frozen; its features of all training material are computed once. The samples of a step are a function of
+(seed, step) alone: one task, one region side, inputs of one shape.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from oryx.eval.features import FrameTokens
+from oryx.grids import Grid, SizeRule, compressed_grid, video_token_count
+from oryx.layout import Layout
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.processing.images import image_views
+from oryx.processing.options import PreprocessOptions
+from oryx.processing.partition import Partition
+from oryx.processing.resolution import Resolution
+from oryx.processing.video import iter_frames, probe
+from oryx.train.device import Compute
+from oryx.train.inputs import PictureInputs, kept, picture_inputs
+from oryx.train.text import Question, answer_targets, questions_batch, text_batch
+from workbook.data.frame_bank import READER_MIXTURE, draw_clip
+from workbook.data.frame_bank import make_bank as make_clip_frames
+from workbook.data.items import generator, training_item
+from workbook.data.pictures import PictureSizes
+from workbook.data.scenes import VIEWS, make_scene
+from workbook.data.story_bank import BankSizes
+from workbook.data.story_bank import make_bank as make_video_frames
+from workbook.stages.stories import StoryPlan, draw_step
+from workbook.stages.video_reader import frames_to_patches
+
+if TYPE_CHECKING:
+    from workbook.stages.one_model import JointRecipe
+
+PATCH = 8
+MOST_SIDE = 96
+"""Pictures are read up to an area of this squared (the released models: 1536²)."""
+
+OPTIONS = PreprocessOptions(
+    low=None,
+    high=SizeRule(PATCH, max_side=MOST_SIDE),
+    video=SizeRule(2 * PATCH, max_side=64, min_side=32),
+    video_long=SizeRule(4 * PATCH, max_side=64, min_side=32),
+    frames=24,
+    short_video_frames=16,
+)
+"""The rules of the released models in small, in patches of 8 pixels. The second view of images is off, as in the
+studies."""
+
+FRAME_SIZES = ((32, 32), (48, 48), (64, 64), (48, 80), (32, 64))
+"""(height, width) at which frames of synthetic videos are shown: squares, and what becomes of wide videos. Sources are
+numbered in this order."""
+
+CLIP_SIZE = (32, 32)
+CLIP_TEXT, SCENE_TEXT = 15, 50
+"""Tokens that question and answer of a clip, and all of a scene, take, about."""
+
+SIDES = (1, 2, 4)
+CHUNK = 64
+"""Frames that are encoded together."""
+
+
+@dataclass(frozen=True)
+class Rescaled:
+    """A picture at ``factor`` times its area, its shape kept, at most MOST_SIDE²; as :class:`Resolution`."""
+
+    factor: float
+
+    def apply(self, picture: Image.Image, stride: int) -> Image.Image:
+        """The picture at its size."""
+        side = min(MOST_SIDE, round(sqrt(picture.width * picture.height * self.factor)))
+        return Resolution("area", max(stride, side)).apply(picture, stride)
+
+
+@dataclass(frozen=True)
+class Released:
+    """A picture by the released models' rule for native size, with the nano limits."""
+
+    def apply(self, picture: Image.Image, stride: int) -> Image.Image:
+        """The picture at its size."""
+        return image_views(picture, OPTIONS)[1]
+
+
+FORMS = {
+    "native": (0.4, Resolution("native")),
+    "released": (0.15, Released()),
+    "half": (0.12, Rescaled(0.5)),
+    "double": (0.1, Rescaled(2.0)),
+    "squash": (0.06, Resolution("squash", 48)),
+    "partition": (0.17, Partition(48)),
+}
+"""Form of a training picture -> share of the pictures, and what makes it."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """How much there is to learn from."""
+
+    pictures: int = 5000
+    tasks: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "number": 0.15, "word": 0.18, "list": 0.18, "page": 0.17, "icon": 0.12, "clipart": 0.1, "photo": 0.1
+        }
+    )  # fmt: skip
+    films: BankSizes = field(default_factory=lambda: BankSizes(900, 50, 100, 120))
+    scenes: int = 600
+    haystacks: int = 4
+    shots: int = 400
+    pages: int = 1000
+    shots_named: int = 400
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One visual with its questions: of which task and source, which of its pictures or frames, at which region side.
+
+    ``blind``: there is nothing to see, so that the control without a visual is one that the model has met.
+    """
+
+    task: str
+    source: str | int
+    shown: tuple[int, ...]
+    questions: tuple[Question, ...]
+    side: int
+    blind: bool
+
+    @property
+    def targets(self) -> int:
+        """Supervised tokens of all answers."""
+        return sum(answer_targets(answer) for _, answer in self.questions)
+
+
+class TaskMixture:
+    """All training material, encoded.
+
+    Args:
+        folder: where video files are written; what lies there whole is used again.
+        model: its tower encodes, on the device of ``compute``; frozen.
+    """
+
+    def __init__(
+        self,
+        recipe: "JointRecipe",
+        seed: int,
+        model: OryxForConditionalGeneration,
+        folder: Path,
+        compute: Compute,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ):
+        self.recipe, self.seed = recipe, seed
+        material, sizes = recipe.material, dict(enumerate(FRAME_SIZES))
+        self.pictures = self._pictures(model, compute)
+        progress(1, 4)
+        self.video_frames = make_video_frames(folder / "films", seed, material.films)
+        videos = {i: encoded_frames(model, self.video_frames.files, size, compute) for i, size in sizes.items()}
+        progress(2, 4)
+        scenes = [make_scene("train", seed * 100_000 + i) for i in range(material.scenes)]
+        self.scene_questions = [scene.turns for scene in scenes]
+        views = [view for scene in scenes for view in scene.views]
+        squares = {i: size for i, size in sizes.items() if size[0] == size[1]}
+        scene_tokens = {i: encoded_pictures(model, views, size, compute) for i, size in squares.items()}
+        progress(3, 4)
+        self.clip_frames = make_clip_frames(
+            folder / "clips", seed, CLIP_SIZE, haystacks=material.haystacks, shots=material.shots,
+            pages=material.pages, pictures=material.shots_named,
+        )  # fmt: skip
+        clips = {0: encoded_frames(model, self.clip_frames.files, CLIP_SIZE, compute)}
+        self.tokens: dict[str, dict[int, FrameTokens]] = {"films": videos, "scenes": scene_tokens, "clips": clips}
+        progress(4, 4)
+
+    def _pictures(self, model: OryxForConditionalGeneration, compute: Compute) -> dict[str, PictureInputs]:
+        material, rng, sizes = self.recipe.material, generator("nano forms", self.seed), PictureSizes()
+        names, shares = list(FORMS), [share for share, _ in FORMS.values()]
+        chosen = rng.choice(len(names), material.pictures, p=shares)
+        found = {}
+        for number, name in enumerate(names):
+            indices = np.flatnonzero(chosen == number).tolist()
+            items = [training_item(self.seed, i, dict(material.tasks), sizes) for i in indices]
+            if items:
+                found[name] = picture_inputs(items, FORMS[name][1], PATCH, model, compute=compute)
+        return found
+
+    def draw(self, step: int) -> list[Sample]:
+        """The samples of a step: one task, one source, one region side."""
+        r, rng = self.recipe, generator("nano", self.seed, step)
+        early = step < r.first * r.horizon
+        names, shares = zip(*r.shares, strict=True)
+        task = names[int(rng.choice(len(names), p=shares))]
+        blind = bool(rng.random() < r.blind)
+        chances = r.picture_sides if task == "pictures" else (1.0, 0.0, 0.0) if early else r.frame_sides
+        side = SIDES[int(rng.choice(len(SIDES), p=chances))]
+        if task == "pictures":
+            source, drawn = self._draw_pictures(rng, side)
+        elif task == "scenes":
+            source, drawn = self._draw_scenes(rng, side)
+        elif task == "clips":
+            source, drawn = 0, self._draw_clips(rng, side, 4 if early else r.longest)
+        else:
+            source, drawn = self._draw_videos(side, step)
+        return [Sample(task, source, shown, questions, side, blind) for shown, questions in drawn]
+
+    def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        """The model's inputs for samples of one step."""
+        first, questions = samples[0], [sample.questions for sample in samples]
+        if first.blind:
+            flat = [question for sample in questions for question in sample]
+            return text_batch([question for question, _ in flat], [answer for _, answer in flat], visual=False)
+        if first.task == "pictures":
+            own = self.pictures[first.source].at_side(first.side)
+            return own.batch([sample.shown[0] for sample in samples])
+        video = self.tokens[first.task][first.source]
+        frames = [number for sample in samples for number in sample.shown]
+        return {
+            **questions_batch(questions),
+            "vision_features": video.tokens[frames].flatten(0, 1).float(),
+            "image_grids": torch.tensor([video.grid] * len(frames)),
+            "visual_spec": torch.tensor([[Layout.VIDEO, len(first.shown), first.side]] * len(samples)),
+        }
+
+    def _draw_pictures(self, rng: np.random.Generator, side: int) -> tuple[str, list]:
+        """Pictures of one form, questions of every task."""
+        names = list(self.pictures)
+        shares = np.array([FORMS[name][0] for name in names])
+        name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
+        own = self.pictures[name].at_side(side)
+        few = rng.integers(len(own.items), size=min(64, len(own.items)))
+        mean = np.mean([own.length(int(i)) for i in few])
+        count = int(min(96, len(own.items), max(2, self.recipe.tokens // mean)))
+        chosen = rng.choice(len(own.items), count, replace=False).tolist()
+        return name, [((i,), ((own.items[i].question, own.items[i].answer),)) for i in chosen]
+
+    def _draw_videos(self, side: int, step: int) -> tuple[int, list]:
+        """Single-frame questions or synthetic videos, all questions about each."""
+        r = self.recipe
+        plan = StoryPlan(r.horizon, (side,), r.tokens, r.rate, first=r.first * 0.7, glances=0.3, long_share=0.35)
+        grids = {source: video.grid for source, video in self.tokens["films"].items()}
+        sources = {side: [source for source, grid in grids.items() if side > 1 or max(grid) <= 8]}
+        drawn = draw_step(plan, self.seed, step, self.video_frames, sources, lambda source, _: grids[source])
+        return drawn.source, [(story.frames, story.turns) for story in drawn.stories]
+
+    def _draw_scenes(self, rng: np.random.Generator, side: int) -> tuple[int, list]:
+        """Scenes, all questions about each."""
+        sources = list(self.tokens["scenes"])
+        source = sources[int(rng.integers(len(sources)))]
+        grid = self.tokens["scenes"][source].grid
+        cost = video_token_count(VIEWS, compressed_grid(grid, side)) + SCENE_TEXT
+        count = int(min(len(self.scene_questions), 64, max(2, self.recipe.tokens // cost)))
+        chosen = rng.choice(len(self.scene_questions), count, replace=False).tolist()
+        return source, [(tuple(range(VIEWS * i, VIEWS * (i + 1))), tuple(self.scene_questions[i])) for i in chosen]
+
+    def _draw_clips(self, rng: np.random.Generator, side: int, longest: int) -> list:
+        """Clips of one length, a question about one or two frames of each."""
+        grid, tokens = self.tokens["clips"][0].grid, self.recipe.tokens
+        frame_cost = video_token_count(1, compressed_grid(grid, side)) - 2
+        low, high = np.log(2), np.log(min(longest, max(2, tokens // frame_cost)) + 1)
+        length = int(np.exp(rng.uniform(low, high)))
+        count = int(min(64, max(1, tokens // (length * frame_cost + CLIP_TEXT))))
+        drawn = [draw_clip(rng, self.clip_frames, length, READER_MIXTURE) for _ in range(count)]
+        return [(clip.frames, ((clip.question, clip.answer),)) for clip in drawn]
+
+
+def encoded_frames(
+    model: OryxForConditionalGeneration, files: Sequence[Path], size: tuple[int, int], compute: Compute
+) -> FrameTokens:
+    """The frozen encoder's tokens of every frame of video files, uncompressed, each frame scaled to ``size``."""
+    chunks = (frames for path in files for frames in iter_frames(path, range(probe(path).frames), CHUNK, size))
+    return FrameTokens(torch.cat([_encoded(model, frames, compute) for frames in chunks]), _grid(size))
+
+
+def encoded_pictures(
+    model: OryxForConditionalGeneration, pictures: Sequence[Image.Image], size: tuple[int, int], compute: Compute
+) -> FrameTokens:
+    """As :func:`encoded_frames`, of pictures."""
+    frames = [np.asarray(picture.resize(size[::-1], Image.Resampling.BICUBIC)) for picture in pictures]
+    chunks = [np.stack(frames[i : i + CHUNK]) for i in range(0, len(frames), CHUNK)]
+    return FrameTokens(torch.cat([_encoded(model, chunk, compute) for chunk in chunks]), _grid(size))
+
+
+@torch.inference_mode()
+def _encoded(model: OryxForConditionalGeneration, frames: np.ndarray, compute: Compute) -> Tensor:
+    """(N, h·w, C) float16 on the CPU for frames (N, H, W, 3) uint8, sides multiples of the patch's."""
+    grid = _grid(frames.shape[1:3])
+    with compute.autocast():
+        tokens = model.vision_tower(frames_to_patches(frames, PATCH).to(compute.device), [grid] * len(frames)).tokens
+    return kept(tokens.float().cpu()).view(len(frames), grid[0] * grid[1], -1)
+
+
+def _grid(size: tuple[int, int]) -> Grid:
+    return size[0] // PATCH, size[1] // PATCH

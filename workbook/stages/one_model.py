@@ -1,0 +1,165 @@
+"""One small Oryx for everything: pictures, short and long videos, clips and views of scenes, at 1x, 4x and 16x together.
+
+    python -m oryx.train one_model --scale nano --folder results/runs/shared/one
+
+is the paper's joint stage in small. It goes on from the shipped reader, which knows pictures at 1x; the shipped
+OryxViT stays frozen (the released training code freezes it too); compressor, projector and language model learn. It
+writes the weights in 8 bits (without the encoder, which is shipped already), the recipe and the training curve. What
+ships lies in ``oryx/weights/nano/one/`` and was made by this code; ``oryx.load("nano")`` loads it.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from oryx.errors import MissingResource, SettingsError
+from oryx.files import atomic_write_json, sha256_file
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.processing.processor import CONFIG_FILE
+from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train.data import StepBatches
+from oryx.train.device import Compute, compute, process
+from oryx.train.loop import TrainPlan, train
+from oryx.train.losses import answer_loss
+from workbook.data import corpora
+from workbook.stages.mixture import OPTIONS, PATCH, Material, TaskMixture
+from workbook.stages.recipes import RECIPES as SHARED_RECIPES
+from workbook.stages.shared import load_shared
+from workbook.stages.shipped import WEIGHTS, shared_hash
+
+CORPORA = ("fonts", "words", "icons", "clipart", "photos", "clips")
+FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class JointRecipe:
+    """What is trained on and how much.
+
+    ``horizon``: the learning rate follows the cosine of a run of so many steps, but for the last ``cooldown`` steps, in
+    which it falls in a straight line; so a run may end at any step without having to know it at the start.
+    ``shares``: of steps, by task. ``first``: share of the horizon at the beginning in which videos and clips are shown
+    uncompressed only, mostly as single-frame questions (models of this size that meet 16x at once stay at chance).
+    ``picture_sides`` and ``frame_sides``: how often each region side k is drawn later. ``tokens``: tokens of a step,
+    about. ``blind``: share of steps with nothing to see. ``longest``: frames of the longest clip.
+    """
+
+    material: Material = field(default_factory=Material)
+    steps: int = 3600
+    horizon: int = 6500
+    cooldown: int = 800
+    rate: float = 1e-3
+    tokens: int = 1800
+    shares: tuple[tuple[str, float], ...] = (("pictures", 0.3), ("films", 0.44), ("scenes", 0.1), ("clips", 0.16))
+    first: float = 0.2
+    picture_sides: tuple[float, float, float] = (0.7, 0.2, 0.1)
+    frame_sides: tuple[float, float, float] = (0.2, 0.4, 0.4)
+    blind: float = 0.03
+    longest: int = 96
+
+    def __post_init__(self):
+        if self.steps < 1 or abs(sum(share for _, share in self.shares) - 1) > 1e-6:
+            raise SettingsError(f"joint recipe: expected steps and shares that add up to 1, got {self}")
+
+    @property
+    def plan(self) -> "CoolingPlan":
+        """Steps and learning rates."""
+        return CoolingPlan(self.steps, self.rate, log_every=50, horizon=self.horizon, cooldown=self.cooldown)
+
+
+@dataclass(frozen=True)
+class CoolingPlan(TrainPlan):
+    """The cosine of ``horizon`` steps, cut short: in the last ``cooldown`` steps the rate falls in a straight line."""
+
+    horizon: int = 1
+    cooldown: int = 1
+
+    def rate_at(self, step: int) -> float:
+        """The cosine's rate at ``step``."""
+        return TrainPlan(self.horizon, self.learning_rate, self.warmup, self.final_fraction).rate(step)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of step ``step`` (from 0)."""
+        begins = self.steps - self.cooldown
+        if step < begins:
+            return self.rate_at(step)
+        left = (self.steps - step) / max(1, self.cooldown)
+        return self.rate_at(max(0, begins)) * (self.final_fraction + (1 - self.final_fraction) * left)
+
+
+_SMOKE = Material(
+    24, films=replace(Material().films, signs=3, cards=2, paths=2, photos=2), scenes=4, haystacks=1, shots=16, pages=4,
+    shots_named=4,
+)  # fmt: skip
+RECIPES = {
+    "smoke": JointRecipe(_SMOKE, steps=6, horizon=6, cooldown=2, tokens=300, longest=8),
+    "nano": JointRecipe(),
+}
+
+
+class WithoutTower(nn.Module):
+    """Everything of a model but its tower, under the same names."""
+
+    def __init__(self, model: OryxForConditionalGeneration):
+        super().__init__()
+        self.compressor, self.projector, self.language_model = model.compressor, model.projector, model.language_model
+
+
+def train_one_model(
+    r: JointRecipe,
+    seed: int,
+    folder: Path,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    machine: Compute | None = None,
+) -> OryxForConditionalGeneration:
+    """The trained model, which holds the weights as they are stored, in 8 bits; resumes from ``folder``.
+
+    Writes ``model.safetensors``, ``config.json``, the processor's options and ``manifest.json`` with the curve.
+    """
+    machine = machine or compute()
+    model = machine.place(load_shared(SHARED_RECIPES["nano"]))
+    model.freeze_vision()
+    mixture = TaskMixture(
+        r, seed, model, folder / "cache", machine, lambda done, total: progress("encode", done, total)
+    )
+    batches = StepBatches(mixture.draw, mixture.collate, r.steps, lambda sample: sample.targets)
+    torch.manual_seed(seed)
+    curve = train(
+        model, batches, answer_loss, r.plan, folder / "nano.pt", lambda done, total: progress("train", done, total),
+        machine,
+    )  # fmt: skip
+    if not process().is_main_process:
+        return model.eval()
+    sha256 = save_weights(folder / FILE, WithoutTower(model), torch.int8)
+    load_weights(folder / FILE, WithoutTower(model))
+    model.config.tokenizer_model_max_length = model.config.text_config.max_position_embeddings
+    model.config.save_pretrained(folder)
+    processor = {"processor_class": "OryxProcessor", "options": OPTIONS.to_dict(), "prompt": "plain", "patch": PATCH}
+    atomic_write_json(folder / CONFIG_FILE, processor)
+    manifest = {
+        "command": f"python -m oryx.train one_model --seed {seed} --folder FOLDER",
+        "seed": seed,
+        "recipe": asdict(r),
+        "started_from": shared_hash(WEIGHTS / "nano"),
+        "encoder": {"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")},
+        "sha256": sha256,
+        "data_sha256": corpora.data_hash(CORPORA),
+        "torch": torch.__version__,
+        "curve": curve,
+    }
+    atomic_write_json(folder / "manifest.json", manifest, indent=None)
+    return model.eval()
+
+
+def load_one_model(folder: Path) -> OryxForConditionalGeneration:
+    """The model in ``folder`` with the shipped encoder, in evaluation mode.
+
+    Raises MissingResource if none is there, CheckpointError if the file is damaged.
+    """
+    if not (folder / FILE).is_file():
+        raise MissingResource(f"no {folder / FILE}; train it: python -m oryx.train one_model --folder {folder}")
+    model = load_shared(SHARED_RECIPES["nano"])
+    load_weights(folder / FILE, WithoutTower(model))
+    return model.eval()

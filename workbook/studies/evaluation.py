@@ -1,0 +1,23 @@
+"""Asking an arm: batches whose payload is a call that answers them, through the one evaluator."""
+
+from collections.abc import Iterable
+from operator import call
+
+from oryx.eval.evaluate import Batch, evaluate
+from oryx.evidence.store import RowWriter
+from oryx.train.device import Compute
+from workbook.studies.videos import Progress
+
+
+def evaluate_arm(
+    batches: Iterable[Batch], writer: RowWriter, compute: Compute, progress: Progress, total: int | None = None
+) -> None:
+    """Write the rows of ``batches`` that are missing, each batch answered by its payload in the run's precision.
+
+    ``total``: how many rows there are; by default all batches are made before the first is asked, to count them.
+    """
+    if total is None:
+        batches = list(batches)
+        total = sum(len(batch.rows) for batch in batches)
+    with compute.autocast():
+        evaluate(batches, call, writer, lambda done: progress("evaluate", done, total))

@@ -1,0 +1,136 @@
+"""What one arm is asked in the cells of the needle grid, as batches of rows for the evaluator."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+from oryx.eval.evaluate import Batch
+from oryx.eval.features import FrameTokens
+from oryx.eval.generate import ask, read_videos, without_video
+from oryx.eval.prompts import BytePrompt, PromptFormat
+from oryx.grids import Grid, video_token_count
+from oryx.model.modeling import OryxForConditionalGeneration
+from workbook.data.frame_bank import NAMES
+from workbook.data.needles import Trial, make_trial
+from workbook.studies.needle.arms import OTHER_QUESTION_ARMS, Cell
+from workbook.studies.needle.videos import TrialVideos
+from workbook.studies.videos import MOST_TOKENS
+
+OTHER_QUESTION = "colour"
+"""Asked about the same video: the colour of the card. Retrieval training lacks this question, the shared reader knew
+it: does the model still answer other questions sensibly?"""
+
+
+class Evaluation:
+    """The questions to one arm. A batch's payload is a call that answers it.
+
+    ``base``: the fields that all rows share; ``grid``: of a compressed frame; ``longest``: frames in the longest clip
+    it was trained on; ``phrases``: what stands for a question's short form (``red``), itself where there is none.
+    ``share``: (number, count) of this process among those that share the trials.
+    """
+
+    def __init__(
+        self,
+        model: OryxForConditionalGeneration,
+        videos: TrialVideos,
+        base: dict,
+        grid: Grid,
+        longest: int,
+        prompts: PromptFormat | None = None,
+        phrases: Mapping[str, str] = {},
+        share: tuple[int, int] = (0, 1),
+    ):
+        self.model, self.videos, self.base, self.grid, self.longest = model, videos, base, grid, longest
+        self.prompts, self.phrases, self.share = prompts or BytePrompt(), phrases, share
+
+    def batches(self, asked: Sequence[Cell], audited: Sequence[Cell], split: str, folder: Path) -> Iterator[Batch]:
+        """Every cell, then trials that are asked again as complete files (written to ``folder`` one at a time)."""
+        for cell in asked:
+            yield from self._batches(cell, self._trials(cell, split), self._conditions(cell), self.videos.tokens)
+        for cell in audited:
+            for trial in self._trials(cell, split):
+                yield from self._batches(
+                    cell, [trial], ["complete_file"], lambda trial: self.videos.whole_file(trial, folder)
+                )
+
+    def rows(self, asked: Sequence[Cell], audited: Sequence[Cell]) -> int:
+        """How many rows this process writes, about."""
+        questions = sum(cell.trials * len(self._conditions(cell)) for cell in asked)
+        return (questions + sum(cell.trials for cell in audited)) // self.share[1]
+
+    def _conditions(self, cell: Cell) -> list[str]:
+        """With and without the video; some arms also answer another question about it."""
+        other = cell.variant == "number" and self.base["arm"] in OTHER_QUESTION_ARMS
+        return ["visual", "no_visual", *(["other_question"] if other else [])]
+
+    def _trials(self, cell: Cell, split: str) -> list[Trial]:
+        where, files = (split, cell.variant, cell.frames, cell.depth), self.videos.files
+        trials = [make_trial(*where, i, files.size, files.count) for i in range(cell.trials)]
+        number, count = self.share
+        by_haystack = files.count >= count  # so that each haystack is encoded by one process
+        return [t for i, t in enumerate(trials) if (t.haystack if by_haystack else i) % count == number]
+
+    def _batches(
+        self, cell: Cell, trials: Sequence[Trial], conditions: Sequence[str], tokens_of: Callable[[Trial], FrameTokens]
+    ) -> Iterator[Batch]:
+        """Trials whose questions are of one length in tokens, at most MOST_TOKENS video tokens together."""
+        most = max(1, MOST_TOKENS // video_token_count(cell.frames, self.grid))
+
+        def length(trial: Trial) -> int:
+            return len(self.prompts.after(self._question(trial, "visual")[0]))
+
+        for _, group in groupby(sorted(trials, key=length), key=length):
+            of_length = list(group)
+            for batch in (of_length[i : i + most] for i in range(0, len(of_length), most)):
+                rows = [self._row(cell, trial, condition) for condition in conditions for trial in batch]
+                yield Batch(rows, partial(self._answers, batch, conditions, tokens_of))
+
+    def _answers(
+        self, trials: Sequence[Trial], conditions: Sequence[str], tokens_of: Callable[[Trial], FrameTokens]
+    ) -> list[dict]:
+        videos = [tokens_of(trial) for trial in trials]
+        began, found = time.perf_counter(), []  # seconds of reading and answering: encoding is shared by all
+        read = read_videos(self.model, videos, self.prompts)
+        for condition in conditions:
+            seen = without_video(self.model, len(trials), self.prompts) if condition == "no_visual" else read
+            questions, truths, _ = zip(*(self._question(trial, condition) for trial in trials), strict=True)
+            for truth, answer, likelihood in zip(truths, *ask(seen, questions, truths), strict=True):
+                score = float(self.prompts.right(answer, truth))
+                found.append({"answer": answer, "score": score, "logprob": likelihood})
+        seconds = (time.perf_counter() - began) / len(trials)
+        return [{**row, "seconds": seconds} for row in found]
+
+    def _row(self, cell: Cell, trial: Trial, condition: str) -> dict:
+        question, truth, chance = self._question(trial, condition)
+        seen = condition != "no_visual"
+        return {
+            **self.base,
+            "condition": condition,
+            "item": trial.id,
+            "split": trial.split,
+            "task": cell.task,
+            "cluster": f"{trial.split}-haystack-{trial.haystack}",
+            "question": question,
+            "truth": truth,
+            "chance": chance,
+            "visual_tokens": video_token_count(cell.frames, self.grid) if seen else 0,
+            "frames": cell.frames if seen else 0,
+            "variant": cell.variant,
+            "length": cell.frames,
+            "depth": cell.depth,
+            "haystack": trial.haystack,
+            "needle_places": list(trial.needles),
+            "other_places": list(trial.others),
+            "inserted": "after sampling" if self.videos.files.own else "before sampling",
+            "side": self.videos.cache.encoder.side,
+            "longest_trained": self.longest,
+        }
+
+    def _question(self, trial: Trial, condition: str) -> tuple[str, str, float]:
+        """(question, true answer, chance)."""
+        needle = trial.needle
+        if condition == "other_question":
+            return self.phrases.get(OTHER_QUESTION, OTHER_QUESTION), needle.question, 1 / len(NAMES)
+        return self.phrases.get(needle.question, needle.question), needle.answer, needle.chance
