@@ -56,7 +56,7 @@ LONGEST = (
     # of the unit tier
     "test_benchmarks.py",
     "test_needle_released.py",
-    "test_pooling_asking.py",
+    "test_compressor_evaluation.py",
     "test_haystacks.py",
     "test_needles.py",
 )

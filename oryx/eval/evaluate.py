@@ -34,8 +34,8 @@ def evaluate(
 
     Args:
         predict: payload -> for every row of the batch what the model gave: ``answer``, ``score``, ``logprob`` and
-            whatever else the study notes. If it raises an exception the batch becomes rows with the error and no
-            score: a failure is never a zero.
+            whatever else the study notes; ``seconds`` only where they are not an equal share of the batch's. If it
+            raises an exception the batch becomes rows with the error and no score: a failure is never a zero.
         progress: called with how many rows are done, those that were there included.
     """
     done = 0
@@ -49,6 +49,6 @@ def evaluate(
                 error = f"{type(problem).__name__}: {problem}"
                 found = [FAILED] * len(batch.rows)
             shared = {"seconds": (time.perf_counter() - began) / len(batch.rows), "error": error}
-            rows = [{**row, **one, **shared} for row, one in zip(batch.rows, found, strict=True)]
+            rows = [{**row, **shared, **one} for row, one in zip(batch.rows, found, strict=True)]
             writer.write(row for row in rows if not writer.has(row))
         progress(done)

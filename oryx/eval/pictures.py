@@ -46,13 +46,24 @@ def ask_pictures(
     """Write a row for every item of ``inputs`` that has none: the greedy answer and the log-likelihood of the truth."""
 
     def predict(indices: Sequence[int]) -> list[dict]:
-        truths = [inputs.items[i].answer for i in indices]
-        with inputs.compute.autocast():
-            prompted = read_prompts(model, inputs.batch(indices, answers=False, visual=visual))
-            answers, likelihoods = prompted.answers(BytePrompt(), truths, max_new_tokens)
-        return [
-            {"answer": answer, "score": float(answer == truth), "logprob": likelihood}
-            for answer, truth, likelihood in zip(answers, truths, likelihoods, strict=True)
-        ]
+        return picture_answers(model, inputs, indices, visual, max_new_tokens)
 
     evaluate(picture_batches(inputs, base, visual, size), predict, writer, progress)
+
+
+def picture_answers(
+    model: OryxForConditionalGeneration,
+    inputs: PictureInputs,
+    indices: Sequence[int],
+    visual: bool,
+    max_new_tokens: int = 8,
+) -> list[dict]:
+    """What the model gives for items that are asked together: ``answer``, ``score`` and ``logprob`` of each."""
+    truths = [inputs.items[i].answer for i in indices]
+    with inputs.compute.autocast():
+        prompted = read_prompts(model, inputs.batch(indices, answers=False, visual=visual))
+        answers, likelihoods = prompted.answers(BytePrompt(), truths, max_new_tokens)
+    return [
+        {"answer": answer, "score": float(answer == truth), "logprob": likelihood}
+        for answer, truth, likelihood in zip(answers, truths, likelihoods, strict=True)
+    ]

@@ -5,7 +5,8 @@ question and an answer (:class:`PictureItem`).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from copy import copy
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from oryx.errors import InputError, SettingsError
-from oryx.grids import Grid, Size
+from oryx.grids import Grid, Size, compressed_grid
 from oryx.layout import Layout, visual_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT
@@ -104,7 +105,7 @@ class PictureInputs:
         progress: Progress = lambda done, total: None,
         compute: Compute | None = None,
     ):
-        self.items, self.view, self.patch = items, resolution, patch
+        self.items, self.view, self.patch, self.side = items, resolution, patch, 1
         self.compute = compute or device.compute()
         self.name = "pixel_patches" if encoder is None else "vision_features"
         self.grids: list[Grid] = []
@@ -126,6 +127,12 @@ class PictureInputs:
     def __len__(self) -> int:
         return len(self.items)
 
+    def at_side(self, side: int) -> Self:
+        """The same items with their maps compressed in regions of ``side`` x ``side`` tokens; nothing is encoded."""
+        found = copy(self)
+        found.side = side
+        return found
+
     def views(self, index: int) -> tuple[Grid, ...]:
         """The grids of item ``index``'s maps in the model: one, or two where there is a view of all of it before."""
         return (self.grids[index],)
@@ -136,7 +143,8 @@ class PictureInputs:
 
     def visual_tokens(self, index: int) -> int:
         """How many tokens the projector emits for item ``index``, newlines and separators included."""
-        return visual_token_count(self.layout, self.views(index)) if self.parts else 0
+        grids = [compressed_grid(grid, self.side) for grid in self.views(index)]
+        return visual_token_count(self.layout, grids) if self.parts else 0
 
     def length(self, index: int) -> int:
         """Tokens of item ``index`` in the language model: picture, question and answer (one byte a token)."""
@@ -164,7 +172,7 @@ class PictureInputs:
             batch |= {
                 self.name: torch.cat([self.parts[i] for i in indices]).float(),
                 "image_grids": torch.tensor([grid for i in indices for grid in self.views(i)]),
-                "visual_spec": torch.tensor([[self.layout, len(self.views(i)), 1] for i in indices]),
+                "visual_spec": torch.tensor([[self.layout, len(self.views(i)), self.side] for i in indices]),
             }
         return batch
 

@@ -1,4 +1,4 @@
-"""One small Oryx for everything: pictures, short and long videos, clips and views of scenes, at 1x, 4x and 16x together.
+"""One small Oryx for everything: pictures, videos, clips and views of scenes, at 1x, 4x and 16x together.
 
     python -m oryx.train one_model --scale nano --folder results/runs/shared/one
 

@@ -19,6 +19,7 @@ from oryx.grids import video_token_count
 from oryx.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.data import StepBatches
+from oryx.train.device import Compute
 from oryx.train.loop import TrainPlan, train
 from oryx.train.losses import answer_loss
 from oryx.train.text import answer_targets, text_batch
@@ -77,6 +78,7 @@ def train_retrieval(
     seed: int,
     folder: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    compute: Compute | None = None,
 ) -> list[dict]:
     """Train projector and language model in place on clips of ``bank``, whose frames' ``tokens`` are given in order.
 
@@ -100,4 +102,4 @@ def train_retrieval(
 
     batches = StepBatches(draw, collate, plan.plan.steps, lambda clip: answer_targets(clip.answer))
     torch.manual_seed(seed)
-    return train(model, batches, answer_loss, plan.plan, folder / "checkpoints" / "retrieval.pt", progress)
+    return train(model, batches, answer_loss, plan.plan, folder / "checkpoints" / "retrieval.pt", progress, compute)

@@ -19,6 +19,7 @@ from oryx.layout import Layout
 from oryx.model.compressor import build_compressor
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.data import StepBatches
+from oryx.train.device import Compute
 from oryx.train.loop import TrainPlan, train
 from oryx.train.losses import answer_loss
 from oryx.train.text import answer_targets, questions_batch
@@ -141,6 +142,7 @@ def train_stories(
     checkpoint: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
     compresses: bool = True,
+    compute: Compute | None = None,
 ) -> list[dict]:
     """Train connector, projector and language model in place; returns the curve, and resumes from ``checkpoint``.
 
@@ -166,7 +168,7 @@ def train_stories(
     batches = StepBatches(draw, collate, plan.steps, step_targets)
     schedule = TrainPlan(plan.steps, plan.rate, warmup=plan.warmup)
     torch.manual_seed(seed)
-    return train(model, batches, answer_loss, schedule, checkpoint, progress)
+    return train(model, batches, answer_loss, schedule, checkpoint, progress, compute)
 
 
 def with_connector(

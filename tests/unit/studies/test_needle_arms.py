@@ -22,8 +22,8 @@ from workbook.studies.needle.arms import (
     ratio_arms,
     whole_grid,
 )
-from workbook.studies.needle.jobs import retrieval_plan
 from workbook.studies.needle.study import NeedleInAHaystack, Settings
+from workbook.studies.needle.training import retrieval_plan
 
 NANO = Settings()
 GRIDS = {4: (1, 1), 2: (2, 2), 1: (4, 4)}

@@ -22,9 +22,9 @@ from workbook.studies.compressor.arms import (
     sides_of,
     story_tokens,
 )
-from workbook.studies.compressor.asking import LONGEST, cells
-from workbook.studies.compressor.jobs import connector_parameters, sources_of, story_plan
+from workbook.studies.compressor.evaluation import LONGEST, cells
 from workbook.studies.compressor.study import PoolingVsDynamicCompression, Settings
+from workbook.studies.compressor.training import connector_parameters, sources_of, story_plan
 
 NANO = Settings()
 

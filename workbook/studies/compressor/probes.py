@@ -32,8 +32,8 @@ LONGEST_ANSWER = 12
 def probes(settings: Any, arm: str, model: OryxForConditionalGeneration, features: Features) -> dict:
     """What an arm's weights and answers show.
 
-    ``maps``: one line per token of the videos shown, with its weight over the uniform one. ``answers``: to all questions
-    about the real clips, which have no known truth.
+    ``maps``: one line per token of the videos shown, with its weight over the uniform one. ``answers``: to all
+    questions about the real clips, which have no known truth.
     """
     videos = {"story": features.story(stories(settings, "short")[STORY].path, picture_side(settings))}
     videos |= {clip.id: clip_tokens(features, clip, picture_side(settings)) for clip in corpora.clips()}

@@ -84,10 +84,10 @@ def placed(model: OryxForConditionalGeneration, machine: Compute, processes: int
 
 
 def run_arm(settings: Any, arm: str, folder: Path, cache: Path, base: dict, progress: Progress) -> None:
-    """Ask released weights every cell of an arm; an interrupted run resumes from the rows in ``folder``. Features are cached on disk.
+    """Ask released weights every cell of an arm; an interrupted run resumes from the rows in ``folder``.
 
-    Several processes (``settings.processes``) share the trials of every cell and each writes rows of its own, which
-    the first gathers.
+    Features are cached on disk. Several processes (``settings.processes``) share the trials of every cell, and each
+    writes rows of its own, which the first gathers.
     """
     side, machine, state = ARMS[arm].side, compute(settings.precision), process()
     model = placed(oryx.load(settings.checkpoint, dtype=machine.dtype), machine, state.num_processes)

@@ -1,7 +1,7 @@
 """The questions of one's own table to a loaded model, as batches of rows for the evaluator."""
 
 from collections.abc import Iterator, Sequence
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from typing import Any
 
 import oryx
@@ -16,7 +16,7 @@ from workbook.data.own_data import OwnItem, score
 class Evaluation:
     """The questions to one arm; ``options`` go to ``model.ask``, ``base`` holds the fields that all rows share.
 
-    The model is loaded for the first question that has no row yet.
+    :meth:`load` comes before the first answer; the batches themselves need no model.
     """
 
     def __init__(self, settings: Any, options: dict[str, Any], base: dict[str, Any], compute: Compute):
@@ -24,14 +24,12 @@ class Evaluation:
         # without its visual a question has one answer, whatever the item
         self._answer_without_visual = cache(lambda question: self._ask(None, question))
 
-    @cached_property
-    def model(self) -> Any:
-        """The loaded model; raises MissingResource for one that has no tokenizer to ask it with."""
+    def load(self) -> None:
+        """Load the model; raises MissingResource for one that has no tokenizer to ask it with."""
         name = self.base["model"]
-        model = oryx.load(name, dtype=self.compute.dtype, device=str(self.compute.device))
-        if getattr(model, "processor", None) is None:
+        self.model = oryx.load(name, dtype=self.compute.dtype, device=self.compute.device)
+        if getattr(self.model, "processor", None) is None:
             raise MissingResource(f"{name}: expected a whole model with its tokenizer beside the weights")
-        return model
 
     def batches(self, items: Sequence[OwnItem]) -> Iterator[Batch]:
         """Every item with its visual and without; a row is on the disk before the next question."""

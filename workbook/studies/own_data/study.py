@@ -234,6 +234,9 @@ class OwnData(Study):
         base = base_row(self.id, settings, arm, seed, self.hashes(settings))
         base |= {"split": settings.split, **asdict(chosen), "model": chosen.model.replace(SEED, str(seed))}
         machine = compute(settings.precision)
-        batches = Evaluation(settings, chosen.options(), base, machine).batches(self.items(settings))
+        evaluation = Evaluation(settings, chosen.options(), base, machine)
+        batches = list(evaluation.batches(self.items(settings)))
         with RowWriter(folder / "rows.jsonl") as writer:
+            if not all(writer.has(row) for batch in batches for row in batch.rows):
+                evaluation.load()
             evaluate_arm(batches, writer, machine, progress)

@@ -7,16 +7,18 @@ import torch
 from oryx.eval.generate import read_videos
 from oryx.evidence.rows import RowWriter, read_rows, same_rows
 from oryx.layout import Layout
+from oryx.train.device import compute
 from oryx.train.text import END, decode, text_batch
 from workbook.data.stories import QUESTIONS
 from workbook.stages.recipes import recipe
 from workbook.stages.shared import build_reader
 from workbook.stages.stories import with_connector
-from workbook.studies.compressor import asking as pooling_asking
-from workbook.studies.compressor.asking import Asker, cells
+from workbook.studies.compressor import evaluation as compressor_evaluation
+from workbook.studies.compressor.evaluation import Evaluation, cells
 from workbook.studies.compressor.features import Features, stories
-from workbook.studies.compressor.probes import looks
+from workbook.studies.compressor.probes import probes
 from workbook.studies.compressor.study import Settings
+from workbook.studies.evaluation import evaluate_arm
 
 BASE = {"schema": 1, "study": "s", "seed": 0, "settings_hash": "h", "weights_hash": "w", "data_hash": "d"}
 
@@ -32,26 +34,24 @@ def results(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
 
 
-def asker_of(model, results, path, arm="dynamic", **values):
+def evaluation_of(model, results, arm="dynamic", **values):
     settings = Settings.from_mapping(
         {"scale": "smoke", "split": "dev", "results": str(results), "short_stories": 3, "long_stories": 1, **values}
     )
     with_connector(model, {"average": "average", "mlp_smaller": "mlp"}.get(arm, "dynamic"), 0)
-    writer = RowWriter(path)
-    return Asker(settings, arm, model, Features(settings, model, "w"), writer, {**BASE, "arm": arm})
+    return Evaluation(settings, arm, model, Features(settings, model, "w"), {**BASE, "arm": arm})
 
 
 def asked(model, results, path, arm="dynamic", **values):
-    asker = asker_of(model, results, path, arm, **values)
-    asker.measure_shift("start")
-    asker.ask_all(lambda *_: None)
-    asker.writer.close()
-    return asker, read_rows([path])
+    evaluation = evaluation_of(model, results, arm, **values)
+    with RowWriter(path) as writer:
+        evaluate_arm([*evaluation.shift_batches("start"), *evaluation.batches()], writer, compute(), lambda *_: None)
+    return evaluation, read_rows([path])
 
 
 def test_rows_of_an_arm(model, results, tmp_path):
-    asker, rows = asked(model, results, tmp_path / "rows.jsonl")
-    films = {length: stories(asker.settings, length) for length in ("short", "long")}
+    evaluation, rows = asked(model, results, tmp_path / "rows.jsonl")
+    films = {length: stories(evaluation.settings, length) for length in ("short", "long")}
     questions = {length: sum(len(film.facts) for film in own) for length, own in films.items()}
     for condition in ("visual", "no_visual"):
         counts = rows[rows["condition"] == condition].groupby(["ratio", "length"]).size().to_dict()
@@ -71,9 +71,9 @@ def test_rows_of_an_arm(model, results, tmp_path):
 
 
 def test_answers_are_those_of_the_plain_path(model, results, tmp_path):
-    asker, rows = asked(model, results, tmp_path / "rows.jsonl")
-    for film in stories(asker.settings, "short"):
-        tokens = asker.features.story(film.path, 32).tokens.float().flatten(0, 1)
+    evaluation, rows = asked(model, results, tmp_path / "rows.jsonl")
+    for film in stories(evaluation.settings, "short"):
+        tokens = evaluation.features.story(film.path, 32).tokens.float().flatten(0, 1)
         for kind, question in QUESTIONS.items():
             if kind in film.facts:
                 out = model.generate(
@@ -88,7 +88,7 @@ def test_answers_are_those_of_the_plain_path(model, results, tmp_path):
 
 def test_what_was_asked_is_not_asked_again(model, results, tmp_path, monkeypatch):
     _, before = asked(model, results, tmp_path / "rows.jsonl")
-    monkeypatch.setattr(pooling_asking, "read_videos", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(compressor_evaluation, "read_videos", lambda *_: pytest.fail("read again"))
     _, after = asked(model, results, tmp_path / "rows.jsonl")
     pd.testing.assert_frame_equal(before, after)
 
@@ -99,7 +99,9 @@ def test_missing_rows_come_from_the_batches_of_an_undisturbed_run(model, results
     (tmp_path / "rows.jsonl").write_text("\n".join(lines[: len(lines) // 3]) + "\n")
     batches = []
     monkeypatch.setattr(
-        pooling_asking, "read_videos", lambda model, videos: batches.append(len(videos)) or read_videos(model, videos)
+        compressor_evaluation,
+        "read_videos",
+        lambda model, videos: batches.append(len(videos)) or read_videos(model, videos),
     )
     _, again = asked(model, results, tmp_path / "rows.jsonl")
     assert set(batches) == {1, 3} and same_rows(whole, again) == []
@@ -109,29 +111,29 @@ def test_a_failure_is_a_row_with_an_error(model, results, tmp_path, monkeypatch)
     def fail(*_):
         raise ValueError("no memory")
 
-    monkeypatch.setattr(pooling_asking, "read_videos", fail)
+    monkeypatch.setattr(compressor_evaluation, "read_videos", fail)
     _, rows = asked(model, results, tmp_path / "rows.jsonl")
     seen = rows[rows["condition"] == "visual"]
     assert set(seen["error"]) == {"ValueError: no memory"} and seen["score"].isna().all()
 
 
 def test_smaller_pictures_and_the_varied_arm(model, results, tmp_path):
-    asker, rows = asked(model, results, tmp_path / "a.jsonl", "mlp_smaller")
+    evaluation, rows = asked(model, results, tmp_path / "a.jsonl", "mlp_smaller")
     seen = rows[rows["condition"] == "visual"]
     assert seen.groupby("ratio")["input_side"].first().to_dict() == {1: 32, 4: 16, 16: 8}
     assert seen.groupby("ratio")["visual_tokens"].min().to_dict() == {1: 170, 4: 58, 16: 26}
-    asker = asker_of(model, results, tmp_path / "b.jsonl", "on_demand", panel="on_demand", on_demand_stories=1)
-    cell = next(c for c in cells(asker.settings, "on_demand") if (c.side, c.frames, c.ratio) == (96, 4, 9))
-    asker.ask_cell(cell)
-    asker.writer.close()
+    evaluation = evaluation_of(model, results, "on_demand", panel="on_demand", on_demand_stories=1)
+    cell = next(c for c in cells(evaluation.settings, "on_demand") if (c.side, c.frames, c.ratio) == (96, 4, 9))
+    with RowWriter(tmp_path / "b.jsonl") as writer:
+        evaluate_arm(evaluation.cell_batches(cell), writer, compute(), lambda *_: None)
     rows = read_rows([tmp_path / "b.jsonl"])
     assert set(rows["condition"]) == {"at_96px_4f"} and set(rows["visual_tokens"]) == {4 * (4 * 5 + 1) + 2}
     assert (rows["encode_seconds"] > 0).all() and (rows["frames"] == 4).all()
 
 
-def test_looks_hold_a_weight_for_every_token_and_an_answer_for_every_question(model, results, tmp_path):
-    asker = asker_of(model, results, tmp_path / "rows.jsonl")
-    found = looks(asker.settings, "dynamic", model, asker.features)
+def test_probes_hold_a_weight_for_every_token_and_an_answer_for_every_question(model, results, tmp_path):
+    evaluation = evaluation_of(model, results)
+    found = probes(evaluation.settings, "dynamic", model, evaluation.features)
     assert len(found["maps"]) == 3 * 2 * 8 * 16 and {line["film"] for line in found["maps"]} == {
         "story",
         "bunny",
