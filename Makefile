@@ -62,12 +62,12 @@ bench: setup
 	$(BIN)/python -m benchmarks.connectors
 
 weights: setup
-	$(BIN)/python -m workbook.stages.shared --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE)
-	$(BIN)/python -m workbook.stages.video_reader --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE) \
-		--siglip results/runs/shared/$(SCALE)
-	$(BIN)/python -m workbook.stages.encoders --scale $(SCALE) --seed 0 --folder results/runs/shared/$(SCALE) \
-		--siglip results/runs/shared/$(SCALE)
-	$(BIN)/python -m workbook.studies.one_model.training --folder results/runs/shared/one
+	$(BIN)/python -m oryx.train shared --scale $(SCALE) --folder results/runs/shared/$(SCALE)
+	$(BIN)/python -m oryx.train video_reader --scale $(SCALE) --folder results/runs/shared/$(SCALE) \
+		--start results/runs/shared/$(SCALE)
+	$(BIN)/python -m oryx.train encoders --scale $(SCALE) --folder results/runs/shared/$(SCALE) \
+		--start results/runs/shared/$(SCALE)
+	$(BIN)/python -m oryx.train one_model --folder results/runs/shared/one
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -25,8 +25,8 @@ from oryx.model.config import IGNORED_LABEL
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data.items import generator
 from workbook.data.pictures import PictureSizes
+from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.stages.shared import build_reader
 
 READING = ((8, 400), (2, 1600), (1, 3200))
 """(videos, frames of each at 16x): read before a question."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from oryx.train.device import process
-from workbook.stages import encoders
 from workbook.stages.recipes import recipe
+from workbook.stages.registry import main as main_of_stages
 from workbook.stages.shared import train_shared
 
 
@@ -20,7 +20,7 @@ def main(folder: Path) -> None:
     state = process()
     train_shared(recipe("smoke"), 0, folder)
     state.wait_for_everyone()
-    encoders.main(["--scale", "smoke", "--folder", str(folder / "encoders")])
+    main_of_stages(["encoders", "--scale", "smoke", "--folder", str(folder / "encoders")])
     print(f"process {state.process_index} of {state.num_processes}", flush=True)
 
 

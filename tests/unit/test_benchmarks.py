@@ -11,8 +11,8 @@ from benchmarks.encoders import alone, new_oryx, pair, siglip2_from_oryx
 from benchmarks.measure import PASSES, agreement, measure, run_pass
 from benchmarks.mixes import MIXES, Mix, draw_grids
 from oryx.model import OryxConfig, attention
+from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.stages.shared import build_reader
 
 TINY = Mix(
     "tiny",

@@ -10,10 +10,7 @@ from PIL import Image
 from oryx.grids import Grid
 from oryx.train.inputs import cut_patches
 from workbook.data.items import draw_item, generator
-from workbook.stages.recipes import Phase, Recipe
-
-CAPTION_LENGTH = 16
-"""Bytes of a caption; a longer title is cut."""
+from workbook.stages.recipes import CAPTION_LENGTH, Phase, Recipe
 
 
 class Sample(NamedTuple):

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, replace
 from oryx.errors import SettingsError
 from workbook.data.pictures import PictureSizes
 
+CAPTION_LENGTH = 16
+"""Bytes of a caption; a longer title is cut."""
+
 
 @dataclass(frozen=True)
 class Phase:

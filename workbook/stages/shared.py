@@ -1,16 +1,13 @@
-"""The shared parts of a scale: SigLIP, OryxViT and reader, trained from nothing or loaded as shipped.
+"""The stage ``shared``: SigLIP, then OryxViT with the reader behind it, trained from nothing.
 
-    python -m workbook.stages.shared --scale nano --folder results/runs/shared/nano
+    python -m oryx.train shared --scale nano --folder results/runs/shared/nano
 
-trains them and writes fp16 safetensors, the training curves and a manifest with the sha256 of every file. What ships
-with the package lies in ``oryx/weights/<scale>/`` and was made by that command.
+writes fp16 safetensors and a manifest with command, recipe, training curves and the sha256 of every file. What ships
+with the package lies in ``oryx/weights/<scale>/``.
 """
 
-import argparse
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import log
 from pathlib import Path
 
 import numpy as np
@@ -19,103 +16,26 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather
-from transformers import Qwen2Config, SiglipConfig, SiglipModel
+from transformers import SiglipModel
 
-from oryx.errors import MissingResource, SettingsError
+from oryx.errors import SettingsError
 from oryx.grids import image_token_count
 from oryx.layout import Layout
-from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
-from oryx.train.checkpoints import load_weights, save_weights
+from oryx.model.siglip import vit_from_siglip
+from oryx.train import device
 from oryx.train.data import StepBatches
-from oryx.train.device import compute, process
+from oryx.train.device import Compute, process
 from oryx.train.inputs import normalised
-from oryx.train.loop import TrainPlan, train
+from oryx.train.loop import TrainPlan
 from oryx.train.losses import answer_loss
-from oryx.train.text import END, VOCABULARY, answer_targets, text_batch
-from workbook.data import corpora
-from workbook.stages.drawing import (
-    CAPTION_LENGTH,
-    Sample,
-    draw_reader_batch,
-    draw_siglip_batch,
-    fit_training_picture,
-)
-from workbook.stages.recipes import RECIPES, Recipe, recipe
-from workbook.stages.shipped import WEIGHTS
+from oryx.train.text import END, answer_targets, text_batch
+from workbook.stages.drawing import Sample, draw_reader_batch, draw_siglip_batch, fit_training_picture
+from workbook.stages.models import build_reader, build_siglip, reader_parts
+from workbook.stages.recipes import CAPTION_LENGTH, Recipe, recipe
+from workbook.stages.stage import Options, Progress, Training, silent, write_manifest
 
-INITIAL_SPREAD = 0.06
-"""Standard deviation of the small reader's first weights; the usual 0.02 is made for widths of a thousand."""
-
-PARTS = ("siglip", "oryxvit", "reader")
-
-
-def sincos_table(side: int, width: int, amplitude: float = 0.5) -> Tensor:
-    """(side², width) sine-cosine positions, half the channels for columns, half for rows.
-
-    The learned table starts here: from a small random table models of this size stayed at chance in every trial.
-    """
-    quarter = width // 4
-    angles = (torch.arange(side) * (32 / side))[:, None] / 10000 ** (torch.arange(quarter) / quarter)
-    waves = torch.cat([angles.sin(), angles.cos()], 1)
-    columns, rows = waves[None].expand(side, -1, -1), waves[:, None].expand(-1, side, -1)
-    return amplitude * torch.cat([columns, rows], 2).reshape(side * side, width)
-
-
-def build_siglip(r: Recipe) -> SiglipModel:
-    """transformers' SigLIP in the recipe's shape, with exact GELU so that OryxViT can start from it."""
-    vision = {
-        "hidden_size": r.vision_width,
-        "intermediate_size": r.vision_hidden,
-        "num_hidden_layers": r.vision_layers,
-        "num_attention_heads": r.vision_heads,
-        "image_size": r.side,
-        "patch_size": r.patch,
-        "hidden_act": "gelu",
-    }
-    text = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": r.vision_width,
-        "projection_size": r.vision_width,
-        "intermediate_size": 2 * r.vision_width,
-        "num_hidden_layers": 2,
-        "num_attention_heads": r.vision_heads,
-        "max_position_embeddings": CAPTION_LENGTH,
-        "hidden_act": "gelu",
-        "bos_token_id": None,
-        "eos_token_id": END,
-        "pad_token_id": END,
-    }
-    model = SiglipModel(SiglipConfig(vision_config=vision, text_config=text))
-    with torch.no_grad():
-        table = model.vision_model.embeddings.position_embedding.weight
-        table.copy_(sincos_table(r.side // r.patch, r.vision_width))
-        model.logit_scale.fill_(log(10))
-        model.logit_bias.fill_(-10.0)
-    return model
-
-
-def build_reader(r: Recipe, vision: OryxVisionConfig | None = None) -> OryxForConditionalGeneration:
-    """The whole model in the recipe's shape with random weights; by default OryxViT has the shape of its SigLIP."""
-    vision = vision or vit_config_from_siglip(build_siglip(r).config.vision_config, r.position_grid)
-    text = Qwen2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=r.text_width,
-        intermediate_size=r.text_hidden,
-        num_hidden_layers=r.text_layers,
-        num_attention_heads=r.text_heads,
-        num_key_value_heads=r.text_heads,
-        max_position_embeddings=4096,
-        initializer_range=INITIAL_SPREAD,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=END,
-        pad_token_id=END,
-    )
-    return OryxForConditionalGeneration(
-        OryxConfig(vision_config=vision, text_config=text, compressor_dim=r.compressor_dim)
-    )
+CORPORA = ("fonts", "words", "icons", "clipart", "photos")
 
 
 def caption_ids(captions: Sequence[bytes]) -> Tensor:
@@ -179,131 +99,56 @@ def sample_targets(sample: Sample) -> int:
 def reader_batches(r: Recipe, seed: int, fit: Callable[..., Image.Image] = fit_training_picture) -> StepBatches:
     """The batches of a reader's training; ``fit`` gives each picture its size."""
     draw = partial(sorted_reader_batch, r, seed, fit)
-    return StepBatches(draw, reader_inputs, r.reader_steps, sample_targets, compute().workers)
+    return StepBatches(draw, reader_inputs, r.reader_steps, sample_targets, device.compute().workers)
+
+
+def siglip_training(r: Recipe, seed: int) -> Training:
+    """SigLIP of the recipe, from nothing; raises SettingsError for a batch that the processes cannot share evenly."""
+    if r.siglip_batch % (processes := process().num_processes):
+        raise SettingsError(f"siglip_batch: expected a multiple of {processes} processes, got {r.siglip_batch}")
+    torch.manual_seed(seed)
+    siglip, draw = build_siglip(r), partial(draw_siglip_batch, r, seed)
+    batches = StepBatches(draw, siglip_inputs, r.siglip_steps, workers=device.compute().workers)
+    plan = TrainPlan(r.siglip_steps, r.siglip_rate)
+    return Training("siglip", siglip, batches, siglip_loss, plan, {"siglip": siglip})
 
 
 def train_siglip(
-    r: Recipe, seed: int, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None
+    r: Recipe, seed: int, folder: Path, progress: Progress = silent, compute: Compute | None = None
 ) -> tuple[SiglipModel, list[dict]]:
-    """SigLIP of the recipe, trained from nothing, and its curve; resumes from a checkpoint in ``folder``."""
-    torch.manual_seed(seed)
-    siglip = build_siglip(r)
-    if r.siglip_batch % (processes := process().num_processes):
-        raise SettingsError(f"siglip_batch: expected a multiple of {processes} processes, got {r.siglip_batch}")
-    plan = TrainPlan(r.siglip_steps, r.siglip_rate)
-    batches = StepBatches(partial(draw_siglip_batch, r, seed), siglip_inputs, r.siglip_steps, workers=compute().workers)
-    return siglip, train(siglip, batches, siglip_loss, plan, folder / "siglip.pt", progress)
+    """SigLIP of the recipe, trained from nothing, and its curve; writes ``siglip.safetensors``."""
+    training = siglip_training(r, seed)
+    return training.model, training.carry_out(folder, progress, compute)
 
 
-def load_siglip(r: Recipe, folder: Path | None = None) -> SiglipModel:
-    """SigLIP of a scale from ``folder`` (default: as shipped); raises CheckpointError if the file is damaged."""
-    siglip = build_siglip(r)
-    load_weights((folder or WEIGHTS / r.scale) / "siglip.safetensors", siglip)
-    return siglip
-
-
-def train_shared(r: Recipe, seed: int, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None):
+def train_shared(
+    r: Recipe,
+    seed: int,
+    folder: Path,
+    progress: Progress = silent,
+    compute: Compute | None = None,
+    command: str = "",
+) -> OryxForConditionalGeneration:
     """Train SigLIP, then OryxViT with the reader, from nothing; resumes from checkpoints in ``folder``.
 
-    Several processes (accelerate) share every batch; the first of them writes.
-
-    Writes ``siglip.safetensors``, ``oryxvit.safetensors``, ``reader.safetensors`` (everything but the tower),
-    ``curves.json`` and ``manifest.json``; returns the whole model.
+    Writes ``siglip.safetensors``, ``oryxvit.safetensors``, ``reader.safetensors`` (everything but the tower) and
+    ``manifest.json``; returns the whole model.
     """
     total = r.siglip_steps + r.reader_steps
-    siglip, curve = train_siglip(r, seed, folder, lambda done, _: progress(done, total))
-    curves = {"siglip": curve}
+    siglip, first = train_siglip(r, seed, folder, lambda done, _: progress(done, total), compute)
     torch.manual_seed(seed + 1)
     model = build_reader(r)
     model.vision_tower = vit_from_siglip(siglip.vision_model, r.position_grid)
-    plan = TrainPlan(r.reader_steps, r.reader_rate)
-    curves["reader"] = train(
-        model,
-        reader_batches(r, seed),
-        answer_loss,
-        plan,
-        folder / "reader.pt",
-        lambda done, _: progress(r.siglip_steps + done, total),
-    )
-    if not process().is_main_process:
-        return model
-    hashes = {name: save_weights(folder / f"{name}.safetensors", part) for name, part in _parts(siglip, model).items()}
-    (folder / "curves.json").write_text(json.dumps(curves, indent=1) + "\n")
-    manifest = {
-        "command": f"python -m workbook.stages.shared --scale {r.scale} --seed {seed} --folder FOLDER",
-        "seed": seed,
-        "recipe": json.loads(json.dumps(r, default=lambda o: o.__dict__)),
-        "sha256": hashes,
-        "data_sha256": corpora.data_hash(("fonts", "words", "icons", "clipart", "photos")),
-        "torch": torch.__version__,
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    plan, batches = TrainPlan(r.reader_steps, r.reader_rate), reader_batches(r, seed)
+    training = Training("reader", model, batches, answer_loss, plan, reader_parts(model))
+    curve = training.carry_out(folder, lambda done, _: progress(r.siglip_steps + done, total), compute)
+    command = command or f"python -m oryx.train shared --scale {r.scale} --seed {seed} --folder FOLDER"
+    files = [folder / f"{file}.safetensors" for file in ("siglip", *training.saved)]
+    write_manifest(folder / "manifest.json", command, seed, r, files, {"siglip": first, "reader": curve}, CORPORA)
     return model
 
 
-class _WithoutTower(torch.nn.Module):
-    """Everything of a model but its tower, under the same names."""
-
-    def __init__(self, model: OryxForConditionalGeneration):
-        super().__init__()
-        self.compressor, self.projector, self.language_model = model.compressor, model.projector, model.language_model
-
-
-def _parts(siglip: SiglipModel | None, model: OryxForConditionalGeneration) -> dict[str, torch.nn.Module]:
-    parts = {"oryxvit": model.vision_tower, "reader": _WithoutTower(model)}
-    return parts if siglip is None else {"siglip": siglip, **parts}
-
-
-def load_shared(r: Recipe, folder: Path | None = None) -> OryxForConditionalGeneration:
-    """OryxViT and reader of a scale from ``folder`` (default: as shipped), in float32 and evaluation mode.
-
-    Raises MissingResource if none are shipped for that scale, CheckpointError if a file is damaged.
-    """
-    folder = folder or WEIGHTS / r.scale
-    if not (folder / "manifest.json").is_file():
-        raise MissingResource(
-            f"no shared weights in {folder}; train them: python -m workbook.stages.shared --scale {r.scale}"
-        )
-    model = build_reader(r)
-    for name, part in _parts(None, model).items():
-        load_weights(folder / f"{name}.safetensors", part)
-    return model.eval()
-
-
-def warm_reader(r: Recipe, vision: OryxVisionConfig, seed: int) -> OryxForConditionalGeneration:
-    """A model whose language model has read before, with another tower: the shipped reader's, if of its shape.
-
-    Tower, compressor and projector are new; at other shapes the language model is too. A function of ``seed``.
-    """
-    torch.manual_seed(seed)
-    model = build_reader(r, vision)
-    if same_language_model(r, RECIPES["nano"]):
-        model.language_model.load_state_dict(load_shared(RECIPES["nano"]).language_model.state_dict())
-    return model
-
-
-def same_language_model(a: Recipe, b: Recipe) -> bool:
-    """Whether the language models of two recipes have one shape."""
-    shapes = ("text_width", "text_layers", "text_heads", "text_hidden")
-    return all(getattr(a, name) == getattr(b, name) for name in shapes)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Command line: train the shared parts of a scale."""
-    parser = argparse.ArgumentParser(description="Train the shared SigLIP, OryxViT and reader of a scale from nothing.")
-    parser.add_argument("--scale", default="nano")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=1)
-    parsed = parser.parse_args(arguments)
-    torch.set_num_threads(parsed.threads)
-
-    def show(done: int, total: int) -> None:
-        if done % 100 == 0:
-            print(f"step {done} of {total}", flush=True)
-
-    train_shared(recipe(parsed.scale), parsed.seed, parsed.folder, show)
-
-
-if __name__ == "__main__":
-    main()
+def run(options: Options) -> None:
+    """The stage as the command line asks for it."""
+    r = recipe(options.scale, **options.changes)
+    train_shared(r, options.seed, options.folder, options.progress, options.compute, options.command("shared"))

@@ -1,16 +1,14 @@
-"""The reader of small video frames: OryxViT, compressor and language model trained on cards and clips.
+"""The stage ``video_reader``: OryxViT, compressor and language model trained on small frames, cards and clips.
 
-    python -m workbook.stages.video_reader --scale nano --folder results/runs/shared/video --siglip oryx/weights/nano
+    python -m oryx.train video_reader --scale nano --folder results/runs/shared/video --start oryx/weights/nano
 
-Its tower starts from SigLIP. It learns to read single cards at full resolution first, then clips of 1 to 8 frames at
-1x, 4x and 16x (models of this size that met 16x at once stayed at chance). The needle study trains its language models
-on from here. What ships with the package lies in ``oryx/weights/nano/video_reader.safetensors``
-and was made by that command.
+The tower starts from SigLIP. The reader learns to read single cards at full resolution first, then clips of 1 to 8
+frames at 1x, 4x and 16x (models of this size that met 16x at once stayed at chance). The needle study trains its
+language models on from here. What ships lies in ``oryx/weights/nano/video_reader.safetensors``.
 """
 
-import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -20,23 +18,28 @@ import torch
 from torch import Tensor
 
 from oryx.errors import MissingResource, SettingsError
-from oryx.files import atomic_write_json, sha256_file
+from oryx.files import sha256_file
 from oryx.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
-from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train.checkpoints import load_weights
 from oryx.train.data import StepBatches
-from oryx.train.device import process
-from oryx.train.loop import TrainPlan, train
+from oryx.train.device import Compute
+from oryx.train.loop import TrainPlan
 from oryx.train.losses import answer_loss
 from oryx.train.text import answer_targets, text_batch
 from workbook.data.frame_bank import READER_MIXTURE, Clip, FrameBank, draw_clip, make_bank
 from workbook.data.items import generator
 from workbook.data.needles import COLOURS, NUMBERS, card
 from workbook.data.object_tasks import draw_object
+from workbook.stages.models import build_reader, load_siglip
 from workbook.stages.recipes import Recipe, recipe
-from workbook.stages.shared import WEIGHTS, build_reader, load_siglip, train_siglip
+from workbook.stages.shared import train_siglip
+from workbook.stages.shipped import WEIGHTS
+from workbook.stages.stage import Options, Progress, Training, silent, write_manifest
 
+NAME = "video_reader"
+CORPORA = ("fonts", "words", "icons", "clipart", "photos")
 SIDES = (1, 2, 4)
 
 
@@ -177,48 +180,43 @@ def train_video_reader(
     seed: int,
     folder: Path,
     bank: FrameBank,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
     siglip: Path | None = None,
+    compute: Compute | None = None,
 ) -> OryxForConditionalGeneration:
     """Train the reader, its tower from the SigLIP in the folder ``siglip`` (default: trained from nothing first).
 
-    Resumes from checkpoints in ``folder``. Several processes (accelerate) share every batch; the first of them writes.
-
-    Writes ``video_reader.safetensors`` with its curve and manifest (``video_reader.json``).
+    Resumes from checkpoints in ``folder``; writes ``video_reader.safetensors`` and its manifest
+    (``video_reader.json``).
     """
     first = 0 if siglip is not None else r.shapes.siglip_steps
-    total = first + sum(r.steps)
+    total, curves = first + sum(r.steps), {}
     if siglip is None:
-        start, _ = train_siglip(r.shapes, seed, folder, lambda done, _: progress(done, total))
+        start, curves["siglip"] = train_siglip(r.shapes, seed, folder, lambda done, _: progress(done, total), compute)
     else:
         start = load_siglip(r.shapes, siglip)
     torch.manual_seed(seed)
     model = build_video_reader(r)
     model.vision_tower = vit_from_siglip(start.vision_model, r.shapes.position_grid)
-
     batches = StepBatches(
         partial(draw_samples, r, seed, bank),  # no workers: each would copy the bank
         partial(sample_inputs, r.shapes.patch),
         sum(r.steps),
         lambda sample: answer_targets(sample.clip.answer),
     )
-    plan = TrainPlan(sum(r.steps), r.rate)
-    curve = train(
-        model, batches, answer_loss, plan, folder / "video_reader.pt", lambda done, _: progress(first + done, total)
+    training = Training(NAME, model, batches, answer_loss, TrainPlan(sum(r.steps), r.rate), {NAME: model})
+    curves[NAME] = training.carry_out(folder, lambda done, _: progress(first + done, total), compute)
+    start = "" if siglip is None else " --start oryx/weights/nano"
+    write_manifest(
+        folder / f"{NAME}.json",
+        f"python -m oryx.train {NAME} --scale {r.scale} --seed {seed} --folder FOLDER{start}",
+        seed,
+        r,
+        [folder / f"{NAME}.safetensors"],
+        curves,
+        CORPORA,
+        siglip="trained first, from nothing" if siglip is None else sha256_file(siglip / "siglip.safetensors"),
     )
-    if not process().is_main_process:
-        return model
-    manifest = {
-        "command": f"python -m workbook.stages.video_reader --scale {r.scale} --seed {seed} --folder FOLDER"
-        + ("" if siglip is None else " --siglip oryx/weights/nano"),
-        "seed": seed,
-        "siglip": "trained first, from nothing" if siglip is None else sha256_file(siglip / "siglip.safetensors"),
-        "recipe": asdict(r),
-        "sha256": save_weights(folder / "video_reader.safetensors", model),
-        "torch": torch.__version__,
-        "curve": curve,
-    }
-    atomic_write_json(folder / "video_reader.json", manifest, indent=None)
     return model
 
 
@@ -229,31 +227,14 @@ def load_video_reader(r: VideoRecipe, folder: Path | None = None) -> OryxForCond
     """
     path = (folder or WEIGHTS / r.scale) / "video_reader.safetensors"
     if not path.is_file():
-        raise MissingResource(f"no {path}; train it: python -m workbook.stages.video_reader --scale {r.scale}")
+        raise MissingResource(f"no {path}; train it: python -m oryx.train video_reader --scale {r.scale}")
     model = build_video_reader(r)
     load_weights(path, model)
     return model.eval()
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Command line: train the reader of frames of a scale."""
-    parser = argparse.ArgumentParser(description="Train the reader of video frames of a scale from nothing.")
-    parser.add_argument("--scale", default="nano")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--siglip", type=Path, help="folder with siglip.safetensors; default: trained from nothing")
-    parsed = parser.parse_args(arguments)
-    torch.set_num_threads(parsed.threads)
-    r = video_recipe(parsed.scale)
-    bank = make_bank(parsed.folder / "bank", parsed.seed, r.size, shots=r.shots, pages=r.pages)
-
-    def show(done: int, total: int) -> None:
-        if done % 100 == 0:
-            print(f"step {done} of {total}", flush=True)
-
-    train_video_reader(r, parsed.seed, parsed.folder, bank, show, parsed.siglip)
-
-
-if __name__ == "__main__":
-    main()
+def run(options: Options) -> None:
+    """The stage as the command line asks for it; the frames to train on are written first."""
+    r = video_recipe(options.scale, **options.changes)
+    bank = make_bank(options.folder / "bank", options.seed, r.size, shots=r.shots, pages=r.pages)
+    train_video_reader(r, options.seed, options.folder, bank, options.progress, options.start, options.compute)

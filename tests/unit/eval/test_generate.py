@@ -9,8 +9,8 @@ from oryx.train.inputs import PictureInputs
 from oryx.train.text import END
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
+from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.stages.shared import build_reader
 
 SIZES = PictureSizes()
 TINY = recipe("smoke", vision_layers=1, text_layers=2, vision_width=32, vision_hidden=64, text_width=32, text_hidden=64)

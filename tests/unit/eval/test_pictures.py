@@ -14,8 +14,8 @@ from oryx.train.inputs import PictureInputs, kept, to_patches
 from oryx.train.text import END, decode, encode_prompt, text_batch
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
+from workbook.stages.models import build_reader, build_siglip, sincos_table
 from workbook.stages.recipes import recipe
-from workbook.stages.shared import build_reader, build_siglip, sincos_table
 
 SIZES = PictureSizes()
 TINY = recipe("smoke", vision_layers=1, text_layers=1, vision_width=32, vision_hidden=64, text_width=32, text_hidden=64)

@@ -15,8 +15,8 @@ from oryx.model.config import OryxVisionConfig
 from oryx.model.siglip import stretch_positions, vit_from_siglip
 from oryx.model.vit import OryxViT, pack_images
 from workbook.data.corpora import load
+from workbook.stages.models import load_siglip
 from workbook.stages.recipes import recipe
-from workbook.stages.shared import load_siglip
 
 
 def siglip(**changes) -> SiglipVisionModel:

@@ -20,8 +20,9 @@ from workbook.stages.encoders import (
     starting_tower,
     train_encoder,
 )
+from workbook.stages.models import build_siglip
 from workbook.stages.recipes import encoder_recipe
-from workbook.stages.shared import build_siglip, reader_batches
+from workbook.stages.shared import reader_batches
 
 SMOKE = encoder_recipe("smoke")
 

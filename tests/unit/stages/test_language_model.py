@@ -4,9 +4,9 @@ import torch
 
 from oryx.processing.partition import picture_forms
 from oryx.train.checkpoints import load_weights, module_sha256
-from workbook.stages.language_model import FILE, FormsPlan, reader_of_forms, train_language_model
+from workbook.stages.language_model import FormsPlan, train_language_model
+from workbook.stages.models import build_reader, load_shared, reader_of_forms
 from workbook.stages.recipes import RECIPES, encoder_recipe
-from workbook.stages.shared import build_reader, load_shared
 
 
 def test_training_moves_the_language_model_and_leaves_the_encoder(tmp_path):
@@ -16,7 +16,7 @@ def test_training_moves_the_language_model_and_leaves_the_encoder(tmp_path):
     assert module_sha256(trained.vision_tower) == module_sha256(before.vision_tower)
     assert module_sha256(trained.language_model) != module_sha256(before.language_model)
     kept = build_reader(RECIPES["nano"])
-    load_weights(tmp_path / FILE, kept.language_model)
+    load_weights(tmp_path / "language_model.safetensors", kept.language_model)
     ids = torch.arange(12)[None]
     own, read = (model.language_model(input_ids=ids).logits for model in (trained, kept))
     assert (own - read).norm() / own.norm() < 0.05, "kept in 8 bits"

@@ -12,8 +12,8 @@ from oryx.layout import Layout
 from oryx.processing.video import probe
 from workbook.data.stories import LENGTHS
 from workbook.data.story_bank import BankSizes, make_bank
+from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.stages.shared import build_reader
 from workbook.stages.stories import StoryPlan, draw_step, step_inputs, train_stories, with_connector
 
 PLAN = StoryPlan(200, (1, 2, 4), 400, 1e-3)

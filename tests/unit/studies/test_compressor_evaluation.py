@@ -10,8 +10,8 @@ from oryx.layout import Layout
 from oryx.train.device import compute
 from oryx.train.text import END, decode, text_batch
 from workbook.data.stories import QUESTIONS
+from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.stages.shared import build_reader
 from workbook.stages.stories import with_connector
 from workbook.studies.compressor import evaluation as compressor_evaluation
 from workbook.studies.compressor.evaluation import Evaluation, cells

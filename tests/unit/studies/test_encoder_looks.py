@@ -15,9 +15,9 @@ from oryx.model.siglip import vit_from_siglip
 from oryx.model.vit import pack_images, patchify
 from oryx.train.inputs import to_patches
 from oryx.train.text import END
-from workbook.stages.drawing import CAPTION_LENGTH
-from workbook.stages.recipes import recipe
-from workbook.stages.shared import build_siglip, caption_ids, square_pixels
+from workbook.stages.models import build_siglip
+from workbook.stages.recipes import CAPTION_LENGTH, recipe
+from workbook.stages.shared import caption_ids, square_pixels
 from workbook.studies.encoders import reading as encoder_reading
 from workbook.studies.encoders import robustness as encoder_robustness
 from workbook.studies.encoders.features import feature_maps, mean_of, pooled

@@ -5,8 +5,8 @@ import torch
 
 from oryx.errors import SettingsError
 from oryx.train.losses import answer_loss
+from workbook.stages.models import build_reader
 from workbook.stages.recipes import RECIPES
-from workbook.stages.shared import build_reader
 from workbook.studies.one_model.streams import AtSide, Streams
 from workbook.studies.one_model.training import SIDES, SMOKE, JointRecipe, step_batches
 

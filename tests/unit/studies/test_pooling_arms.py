@@ -7,8 +7,8 @@ import pytest
 from oryx.errors import InputError, MissingResource
 from oryx.model.compressor import COMPRESSORS, build_compressor
 from workbook.data.stories import LENGTHS, QUESTIONS
+from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.stages.shared import build_reader
 from workbook.studies.compressor.arms import (
     ARMS,
     DEFAULT,

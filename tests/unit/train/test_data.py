@@ -11,8 +11,9 @@ from oryx.train.inputs import PictureInputs
 from oryx.train.losses import answer_loss
 from workbook.data.items import draw_item, generator
 from workbook.data.pictures import PictureSizes
+from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.stages.shared import build_reader, reader_batches
+from workbook.stages.shared import reader_batches
 
 
 def numbers(step: int) -> list[int]:

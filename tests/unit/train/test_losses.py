@@ -7,8 +7,8 @@ from oryx.errors import InputError
 from oryx.layout import Layout
 from oryx.train.losses import answer_loss, questions_mask
 from oryx.train.text import questions_batch, text_batch
+from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.stages.shared import build_reader
 
 SAMPLES = [[("name", "axe"), ("read", "47"), ("move", "left")], [("count", "3")]]
 

@@ -13,8 +13,9 @@ from oryx.files import atomic_write_json, sha256_file
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.checkpoints import load_weights, save_weights
 from oryx.train.device import compute
+from workbook.stages.models import load_shared
 from workbook.stages.recipes import recipe
-from workbook.stages.shared import load_shared, train_shared
+from workbook.stages.shared import train_shared
 from workbook.stages.stories import StoryPlan, train_stories, with_connector
 from workbook.studies.compressor.arms import (
     ARMS,

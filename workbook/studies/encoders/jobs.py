@@ -18,9 +18,8 @@ from oryx.train.loop import TrainPlan
 from workbook.stages.arm import ArmPlan, train_arm
 from workbook.stages.encoders import ENCODERS, load_encoder, train_encoder
 from workbook.stages.kept_items import kept_evaluation_items, shelf_of
-from workbook.stages.language_model import reader_of_forms
+from workbook.stages.models import load_siglip, reader_of_forms
 from workbook.stages.recipes import Recipe, encoder_recipe
-from workbook.stages.shared import load_siglip
 from workbook.studies.encoders.arms import ARMS, BLIND, arm_view
 from workbook.studies.encoders.probes import look
 from workbook.studies.encoders.study import ENCODER_JOBS, MIXTURE, OBJECT_TASKS, TEXT_TASKS, trains_encoders

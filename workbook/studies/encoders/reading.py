@@ -20,8 +20,7 @@ from workbook.data.digit_maps import NO_DIGIT, DigitMap, draw_digits
 from workbook.data.items import draw_item, generator
 from workbook.data.pictures import PictureSizes
 from workbook.data.text_tasks import split_fonts
-from workbook.stages.drawing import CAPTION_LENGTH
-from workbook.stages.recipes import Recipe
+from workbook.stages.recipes import CAPTION_LENGTH, Recipe
 from workbook.stages.shared import caption_ids, square_pixels
 from workbook.studies.encoders.features import ENCODE_BATCH, feature_maps, mean_of, pooled
 from workbook.studies.encoders.linear_maps import fit_ridge

@@ -179,8 +179,9 @@ class NativeVsFixedResolution(Study):
         from oryx.train.loop import TrainPlan
         from workbook.stages.arm import ArmPlan, train_arm
         from workbook.stages.kept_items import kept_evaluation_items, shelf_of
+        from workbook.stages.models import load_shared
         from workbook.stages.recipes import recipe
-        from workbook.stages.shared import load_shared, train_shared
+        from workbook.stages.shared import train_shared
 
         scale = settings.scale if trains_shared(settings) else "nano"
         if arm == SHARED:

@@ -1,6 +1,6 @@
 """One small Oryx for everything: pictures, short and long films, clips and views of scenes, at 1x, 4x and 16x together.
 
-    python -m workbook.studies.one_model.training --folder results/runs/shared/one
+    python -m oryx.train one_model --folder results/runs/shared/one
 
 is the paper's joint stage in small. It goes on from the shipped reader, which knows pictures at 1x; the shipped
 OryxViT stays frozen (the released training code freezes it too); compressor, projector and language model learn. It
@@ -9,7 +9,6 @@ scores on held-out items of every task. What ships lies in ``oryx/weights/nano/o
 ``oryx.load("nano")`` loads it. A run that was stopped goes on from its checkpoint.
 """
 
-import argparse
 import resource
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +16,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from oryx.errors import SettingsError
 from oryx.files import atomic_write_json, sha256_file
@@ -27,11 +25,11 @@ from oryx.train.checkpoints import load_weights, save_weights
 from oryx.train.data import StepBatches
 from oryx.train.loop import TrainPlan, train
 from oryx.train.losses import answer_loss
-from workbook.data import corpora
 from workbook.data.items import generator
+from workbook.stages.models import WithoutTower, load_shared
 from workbook.stages.recipes import RECIPES
-from workbook.stages.shared import load_shared
 from workbook.stages.shipped import WEIGHTS, shared_hash
+from workbook.stages.stage import Options, write_manifest
 from workbook.stages.stories import StoryPlan
 from workbook.studies.one_model.exam import SMOKE_EXAM, Exam, write_scores
 from workbook.studies.one_model.streams import OPTIONS, PATCH, Material, Sample, Streams, batch_inputs
@@ -132,14 +130,6 @@ def step_batches(r: JointRecipe, seed: int, streams: Streams) -> StepBatches:
     return StepBatches(partial(draw_step, r, seed, streams), batch_inputs, r.steps, lambda sample: sample.targets)
 
 
-class WithoutTower(nn.Module):
-    """Everything of a model but its tower, under the same names."""
-
-    def __init__(self, model: OryxForConditionalGeneration):
-        super().__init__()
-        self.compressor, self.projector, self.language_model = model.compressor, model.projector, model.language_model
-
-
 def train_nano(
     r: JointRecipe,
     seed: int,
@@ -177,44 +167,33 @@ def _cpu_seconds() -> float:
     return own.ru_utime + own.ru_stime
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Command line: train the one model, ask it about held-out items of every task, write what ships."""
-    parser = argparse.ArgumentParser(description="Train one small Oryx on everything that ships, and score it.")
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=RECIPE.steps)
-    parser.add_argument("--split", choices=("dev", "report"), default="report")
-    parser.add_argument("--smoke", action="store_true", help="a few steps and items, to see that all of it runs")
-    parsed = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    r = replace(SMOKE if parsed.smoke else RECIPE, **({} if parsed.smoke else {"steps": parsed.steps}))
+def run(options: Options) -> None:
+    """The stage as the command line asks for it: train the model, ask it about held-out items, write what ships.
 
-    def show(done: int, total: int) -> None:
-        if done % 100 == 0 or done == total:
-            print(f"step {done} of {total}", flush=True)
+    At scale smoke a few steps and items show that all of it runs. ``-p split="dev"`` asks about that split.
+    """
+    changes, smoke, folder = dict(options.changes), options.scale == "smoke", options.folder
+    split = changes.pop("split", "report")
+    r = replace(SMOKE if smoke else RECIPE, **changes)
 
-    model, curve, seconds = train_nano(r, parsed.seed, parsed.folder, show, lambda what: print(what, flush=True))
-    describe(model, parsed.folder)
-    exam = SMOKE_EXAM if parsed.smoke else Exam(split=parsed.split)
-    changed = "" if parsed.steps == RECIPE.steps else f" --steps {parsed.steps}"
-    manifest = {
-        "command": f"python -m workbook.studies.one_model.training --folder FOLDER --seed {parsed.seed}{changed}"
-        + (" --split dev" if parsed.split == "dev" else "")
-        + (" --smoke" if parsed.smoke else ""),
-        "seed": parsed.seed,
-        "recipe": asdict(r),
-        "exam": asdict(exam),
-        "started_from": shared_hash(WEIGHTS / "nano"),
-        "encoder": {"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")},
-        "sha256": sha256_file(parsed.folder / "model.safetensors"),
-        "data_sha256": corpora.data_hash(CORPORA),
-        "cpu_seconds_since_last_start": round(seconds, 1),
-        "torch": torch.__version__,
-        "curve": curve,
-    }
-    atomic_write_json(parsed.folder / "manifest.json", manifest, indent=None)
-    write_scores(exam, model, parsed.folder, lambda what: print(what, flush=True))
+    def say(what: str) -> None:
+        print(what, flush=True)
 
-
-if __name__ == "__main__":
-    main()
+    model, curve, seconds = train_nano(r, options.seed, folder, options.progress, say)
+    describe(model, folder)
+    exam = SMOKE_EXAM if smoke else Exam(split=split)
+    files = [folder / "model.safetensors"]
+    write_manifest(
+        folder / "manifest.json",
+        options.command("one_model"),
+        options.seed,
+        r,
+        files,
+        {"one_model": curve},
+        CORPORA,
+        exam=asdict(exam),
+        started_from=shared_hash(WEIGHTS / "nano"),
+        encoder={"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")},
+        cpu_seconds_since_last_start=round(seconds, 1),
+    )
+    write_scores(exam, model, folder, say)

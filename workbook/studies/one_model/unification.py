@@ -64,7 +64,7 @@ def rows(folder: Path = FOLDER) -> pd.DataFrame:
     """The one model's answers to held-out items; raises MissingResource if they are not there."""
     path = folder / "rows.columns.jsonl.xz"
     if not path.is_file():
-        raise MissingResource(f"no {path}: python -m workbook.studies.one_model.training --folder FOLDER writes it")
+        raise MissingResource(f"no {path}: python -m oryx.train one_model --folder FOLDER writes it")
     return read_rows_xz(path)
 
 

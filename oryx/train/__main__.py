@@ -1,0 +1,6 @@
+"""``python -m oryx.train STAGE``: a door to the trainings of :mod:`workbook.stages.registry`."""
+
+from workbook.stages.registry import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""What shared parts are trained on never changes by accident: hashes of what some steps draw."""
+
+import hashlib
+from functools import partial
+
+import pytest
+
+from workbook.data.frame_bank import make_bank
+from workbook.stages.drawing import draw_reader_batch, draw_siglip_batch
+from workbook.stages.encoders import _at
+from workbook.stages.recipes import encoder_recipe, recipe
+from workbook.stages.video_reader import draw_batch, video_recipe
+
+
+def sha(*parts) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else repr(part).encode())
+    return digest.hexdigest()[:16]
+
+
+def reader(r, step: int, **fit) -> str:
+    drawn = draw_reader_batch(r, 0, step, **fit)
+    return sha(*[part for s in drawn for part in (s.patches.tobytes(), s.grid, s.question, s.answer)])
+
+
+def test_pairs_of_siglip():
+    drawn = draw_siglip_batch(recipe("nano"), 0, 500)
+    assert sha(*[part for pixels, caption in drawn for part in (pixels.tobytes(), caption)]) == "e4b925cb012f502c"
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, "b54bbaa9690178f6"), (1500, "bb2b427d185c4c87"), (4000, "b6859b6ee9913dfb")]
+)
+def test_items_of_the_reader(step, expected):
+    assert reader(recipe("nano"), step) == expected
+
+
+@pytest.mark.parametrize(("size", "expected"), [("fixed", "e418ba6f457b6f05"), ("native", "5c83ef2ad0a99b9b")])
+def test_items_of_the_continued_encoders(size, expected):
+    assert reader(encoder_recipe("nano"), 800, fit=partial(_at, size)) == expected
+
+
+def test_clips_of_the_video_reader(tmp_path):
+    r = video_recipe("smoke")
+    bank = make_bank(tmp_path, 0, r.size, shots=r.shots, pages=r.pages)
+    found = []
+    for step in range(4):
+        drawn = draw_batch(r, 0, bank, step)
+        clips = [(clip.frames, clip.question, clip.answer) for clip in drawn.clips]
+        found.append(sha(b"" if drawn.frames is None else drawn.frames.tobytes(), clips, drawn.side))
+    assert found == ["079d1a1b217b5c88", "a45370b527053c5d", "a8e2405842d99bd0", "2915dffa6529666f"]

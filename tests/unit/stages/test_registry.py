@@ -1,0 +1,31 @@
+"""``python -m oryx.train``: what it writes, and what it refuses."""
+
+import json
+
+import pytest
+
+from oryx.errors import SettingsError
+from oryx.files import sha256_file
+from workbook.stages.registry import STAGES, main
+from workbook.stages.shipped import check_shared
+
+
+def test_a_stage_writes_weights_and_a_manifest_that_names_them(tmp_path, capsys):
+    main(["shared", "--scale", "smoke", "--folder", str(tmp_path), "-p", "reader_steps=1", "-p", "siglip_steps=1"])
+    assert "shared: step 2 of 2" in capsys.readouterr().out
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["command"].endswith("--scale smoke --seed 0 --folder FOLDER -p reader_steps=1 -p siglip_steps=1")
+    assert manifest["recipe"]["reader_steps"] == 1
+    assert set(manifest["curves"]) == {"siglip", "reader"}
+    assert manifest["sha256"] == {
+        file: sha256_file(tmp_path / f"{file}.safetensors") for file in ("siglip", "oryxvit", "reader")
+    }
+    check_shared(tmp_path)
+
+
+def test_what_is_no_stage_or_no_change_is_refused(tmp_path):
+    with pytest.raises(SystemExit):
+        main(["everything", "--folder", str(tmp_path)])
+    with pytest.raises(SettingsError, match="expected NAME=VALUE"):
+        main(["shared", "--folder", str(tmp_path), "-p", "steps"])
+    assert set(STAGES) == {"shared", "encoders", "language_model", "video_reader", "one_model"}

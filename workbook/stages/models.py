@@ -1,0 +1,154 @@
+"""The models of the shared parts, with random weights and as they were trained; the files that hold them."""
+
+from math import log
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import Qwen2Config, SiglipConfig, SiglipModel
+
+from oryx.errors import MissingResource
+from oryx.model.config import OryxConfig, OryxVisionConfig
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.siglip import vit_config_from_siglip
+from oryx.train.checkpoints import load_weights
+from oryx.train.text import END, VOCABULARY
+from workbook.stages.recipes import CAPTION_LENGTH, RECIPES, Recipe
+from workbook.stages.shipped import WEIGHTS
+
+INITIAL_SPREAD = 0.06
+"""Standard deviation of the small reader's first weights; the usual 0.02 is made for widths of a thousand."""
+
+LANGUAGE_MODEL = "language_model"
+"""The file of the language model that all arms of the encoder study start from."""
+
+
+def sincos_table(side: int, width: int, amplitude: float = 0.5) -> Tensor:
+    """(side², width) sine-cosine positions, half the channels for columns, half for rows.
+
+    The learned table starts here: from a small random table models of this size stayed at chance in every trial.
+    """
+    quarter = width // 4
+    angles = (torch.arange(side) * (32 / side))[:, None] / 10000 ** (torch.arange(quarter) / quarter)
+    waves = torch.cat([angles.sin(), angles.cos()], 1)
+    columns, rows = waves[None].expand(side, -1, -1), waves[:, None].expand(-1, side, -1)
+    return amplitude * torch.cat([columns, rows], 2).reshape(side * side, width)
+
+
+def build_siglip(r: Recipe) -> SiglipModel:
+    """transformers' SigLIP in the recipe's shape, with exact GELU so that OryxViT can start from it."""
+    vision = {
+        "hidden_size": r.vision_width,
+        "intermediate_size": r.vision_hidden,
+        "num_hidden_layers": r.vision_layers,
+        "num_attention_heads": r.vision_heads,
+        "image_size": r.side,
+        "patch_size": r.patch,
+        "hidden_act": "gelu",
+    }
+    text = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": r.vision_width,
+        "projection_size": r.vision_width,
+        "intermediate_size": 2 * r.vision_width,
+        "num_hidden_layers": 2,
+        "num_attention_heads": r.vision_heads,
+        "max_position_embeddings": CAPTION_LENGTH,
+        "hidden_act": "gelu",
+        "bos_token_id": None,
+        "eos_token_id": END,
+        "pad_token_id": END,
+    }
+    model = SiglipModel(SiglipConfig(vision_config=vision, text_config=text))
+    with torch.no_grad():
+        table = model.vision_model.embeddings.position_embedding.weight
+        table.copy_(sincos_table(r.side // r.patch, r.vision_width))
+        model.logit_scale.fill_(log(10))
+        model.logit_bias.fill_(-10.0)
+    return model
+
+
+def build_reader(r: Recipe, vision: OryxVisionConfig | None = None) -> OryxForConditionalGeneration:
+    """The whole model in the recipe's shape with random weights; by default OryxViT has the shape of its SigLIP."""
+    vision = vision or vit_config_from_siglip(build_siglip(r).config.vision_config, r.position_grid)
+    text = Qwen2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=r.text_width,
+        intermediate_size=r.text_hidden,
+        num_hidden_layers=r.text_layers,
+        num_attention_heads=r.text_heads,
+        num_key_value_heads=r.text_heads,
+        max_position_embeddings=4096,
+        initializer_range=INITIAL_SPREAD,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=END,
+        pad_token_id=END,
+    )
+    return OryxForConditionalGeneration(
+        OryxConfig(vision_config=vision, text_config=text, compressor_dim=r.compressor_dim)
+    )
+
+
+class WithoutTower(nn.Module):
+    """Everything of a model but its tower, under the same names."""
+
+    def __init__(self, model: OryxForConditionalGeneration):
+        super().__init__()
+        self.compressor, self.projector, self.language_model = model.compressor, model.projector, model.language_model
+
+
+def reader_parts(model: OryxForConditionalGeneration) -> dict[str, nn.Module]:
+    """File -> part of a model: OryxViT, and the reader behind it."""
+    return {"oryxvit": model.vision_tower, "reader": WithoutTower(model)}
+
+
+def load_siglip(r: Recipe, folder: Path | None = None) -> SiglipModel:
+    """SigLIP of a scale from ``folder`` (default: as shipped); raises CheckpointError if the file is damaged."""
+    siglip = build_siglip(r)
+    load_weights((folder or WEIGHTS / r.scale) / "siglip.safetensors", siglip)
+    return siglip
+
+
+def load_shared(r: Recipe, folder: Path | None = None) -> OryxForConditionalGeneration:
+    """OryxViT and reader of a scale from ``folder`` (default: as shipped), in float32 and evaluation mode.
+
+    Raises MissingResource if none are there, CheckpointError if a file is damaged.
+    """
+    folder = folder or WEIGHTS / r.scale
+    if not (folder / "manifest.json").is_file():
+        raise MissingResource(f"no shared weights in {folder}; python -m oryx.train shared --scale {r.scale}")
+    model = build_reader(r)
+    for name, part in reader_parts(model).items():
+        load_weights(folder / f"{name}.safetensors", part)
+    return model.eval()
+
+
+def warm_reader(r: Recipe, vision: OryxVisionConfig, seed: int) -> OryxForConditionalGeneration:
+    """A model whose language model has read before, with another tower: the shipped reader's, if of its shape.
+
+    Tower, compressor and projector are new; at other shapes the language model is too. A function of ``seed``.
+    """
+    torch.manual_seed(seed)
+    model = build_reader(r, vision)
+    if same_language_model(r, RECIPES["nano"]):
+        model.language_model.load_state_dict(load_shared(RECIPES["nano"]).language_model.state_dict())
+    return model
+
+
+def same_language_model(a: Recipe, b: Recipe) -> bool:
+    """Whether the language models of two recipes have one shape."""
+    shapes = ("text_width", "text_layers", "text_heads", "text_hidden")
+    return all(getattr(a, name) == getattr(b, name) for name in shapes)
+
+
+def reader_of_forms(r: Recipe, vision: OryxVisionConfig, seed: int) -> OryxForConditionalGeneration:
+    """A model whose language model has read pictures in every form, if it has the recipe's shape, and all else new.
+
+    A function of ``seed``. Raises CheckpointError if the shipped file is missing or damaged.
+    """
+    torch.manual_seed(seed)
+    model = build_reader(r, vision)
+    if same_language_model(r, RECIPES["nano"]):
+        load_weights(WEIGHTS / "nano" / f"{LANGUAGE_MODEL}.safetensors", model.language_model)
+    return model

@@ -1,0 +1,56 @@
+"""The trainings that ``python -m oryx.train STAGE`` carries out, by name. A module is imported when asked for."""
+
+import argparse
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from oryx.errors import SettingsError
+
+STAGES = {
+    "shared": "workbook.stages.shared",
+    "encoders": "workbook.stages.encoders",
+    "language_model": "workbook.stages.language_model",
+    "video_reader": "workbook.stages.video_reader",
+    "one_model": "workbook.studies.one_model.training",
+}
+"""Name -> module whose ``run(options)`` carries the stage out."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line: train one of STAGES into a folder; a run that was stopped goes on."""
+    parser = argparse.ArgumentParser(prog="python -m oryx.train", description="Train a part that studies share.")
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--scale", default="nano")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="folder with siglip.safetensors; default: trained from nothing")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; sums depend on it in the last bits")
+    parser.add_argument("--precision", default="auto", help="auto (bf16 on a GPU), fp32 or bf16")
+    parser.add_argument("-p", action="append", default=[], metavar="NAME=VALUE", help="a field of the recipe")
+    parsed = parser.parse_args(arguments)
+    import torch
+
+    from oryx.train.device import compute, process
+    from workbook.stages.stage import Options
+
+    torch.set_num_threads(parsed.threads)
+
+    def show(done: int, total: int) -> None:
+        if (done % 100 == 0 or done == total) and process().is_main_process:
+            print(f"{parsed.stage}: step {done} of {total}", flush=True)
+
+    where = (parsed.scale, parsed.seed, parsed.folder, parsed.start)
+    options = Options(*where, compute(parsed.precision), show, dict(map(_change, parsed.p)))
+    import_module(STAGES[parsed.stage]).run(options)
+
+
+def _change(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SettingsError(f"-p {text}: expected NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
