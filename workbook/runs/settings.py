@@ -137,9 +137,6 @@ class StudySettings(Checked):
     limit_minutes: float | None = setting(
         None, "stop after so long, to go on later; null: no limit", counts=False, least=0
     )
-    precision: Literal["auto", "fp32", "bf16"] = setting(
-        "auto", "number format of matrix products; auto: bf16 on a GPU, fp32 on a CPU", counts=False
-    )
     results: str = setting("results", "results folder", counts=False)
 
     @field_validator("seeds")

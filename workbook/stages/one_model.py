@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from oryx.errors import MissingResource, SettingsError
 from oryx.files import atomic_write_json, sha256_file
@@ -26,8 +25,8 @@ from oryx.train.loop import TrainPlan, train
 from oryx.train.losses import answer_loss
 from workbook.data import corpora
 from workbook.stages.mixture import OPTIONS, PATCH, Material, TaskMixture
+from workbook.stages.models import WithoutTower, load_shared
 from workbook.stages.recipes import RECIPES as SHARED_RECIPES
-from workbook.stages.shared import load_shared
 from workbook.stages.shipped import WEIGHTS, shared_hash
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "clips")
@@ -97,14 +96,6 @@ RECIPES = {
     "smoke": JointRecipe(_SMOKE, steps=6, horizon=6, cooldown=2, tokens=300, longest=8),
     "nano": JointRecipe(),
 }
-
-
-class WithoutTower(nn.Module):
-    """Everything of a model but its tower, under the same names."""
-
-    def __init__(self, model: OryxForConditionalGeneration):
-        super().__init__()
-        self.compressor, self.projector, self.language_model = model.compressor, model.projector, model.language_model
 
 
 def train_one_model(

@@ -25,7 +25,7 @@ def test_public_weights_are_continued_and_asked(public, tmp_path):
     few = {"train_items": 8, "train_steps": 1, "batch": 2, "text_items": 1, "object_items": 1, "look_items": 8}
     settings = STUDY.settings({"scale": "smoke", "siglip": public, **few})
     STUDY.check(settings)
-    [first], [last] = STUDY.prepare(settings, 0), STUDY.beside(settings)
+    [first], [last] = STUDY.prepare(settings, 0), STUDY.further_jobs(settings)
     for job in first:
         (tmp_path / job).mkdir()
         train(settings, job.removeprefix("encoder_"), 0, tmp_path / job, lambda what, done, total: None)
