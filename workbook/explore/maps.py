@@ -1,28 +1,27 @@
-"""Where a model looks: the compressor's attention inside regions, and the encoder's attention between patches."""
+"""What a model attends to: the compressor inside regions, and the encoder between patches."""
 
-import copy
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from oryx.errors import InputError
-from oryx.eval.features import FrameTokens
 from oryx.grids import Grid, patch_grid
 from oryx.model.compressor import DynamicCompressor
+from oryx.model.inspect import compressor_attention, encoder_attention
 from oryx.model.vit import patchify
 from oryx.processing.images import to_pixels
-from workbook.studies.compressor.shift import attention_map
-from workbook.studies.encoders.robustness import attention_weights
 
 
-def _packed(model: Any, view: np.ndarray) -> tuple[torch.Tensor, Grid]:
+def _packed(model: Any, view: np.ndarray) -> tuple[Tensor, Grid]:
     patch = model.processor.patch
     weight = next(model.vision_tower.parameters())
     return patchify(to_pixels(view), patch)[0].to(weight.device, weight.dtype), patch_grid(view.shape[:2], patch)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def regional(model: Any, view: np.ndarray, side: int) -> np.ndarray:
     """Each token's weight in its region over the uniform one, (h, w); 1: as much as pooling gives.
 
@@ -34,12 +33,10 @@ def regional(model: Any, view: np.ndarray, side: int) -> np.ndarray:
     if side < 2:
         raise InputError("regional attention: at 1x a region holds one token, so there is nothing to choose from")
     patches, grid = _packed(model, view)
-    tokens = model.vision_tower(patches, [grid]).tokens.float().cpu()
-    connector = copy.deepcopy(model.compressor).float().cpu()
-    return attention_map(connector, FrameTokens(tokens[None], grid), side)[0].numpy()
+    tokens = model.vision_tower(patches, [grid]).tokens
+    return compressor_attention(model.compressor, tokens[None], grid, side)[0].numpy()
 
 
-@torch.no_grad()
 def encoder(model: Any, view: np.ndarray, place: tuple[int, int], layer: int = -1) -> np.ndarray:
     """What the patch at ``place`` (row, column) attends to in a layer, mean over heads, (h, w), adding up to 1.
 
@@ -48,8 +45,9 @@ def encoder(model: Any, view: np.ndarray, place: tuple[int, int], layer: int = -
     patches, grid = _packed(model, view)
     if not (0 <= place[0] < grid[0] and 0 <= place[1] < grid[1]):
         raise InputError(f"encoder attention: expected a patch inside {grid[0]} x {grid[1]}, got {place}")
-    weights = attention_weights(model.vision_tower, patches, [grid])[layer][0].mean(0)
-    return weights[place[0] * grid[1] + place[1]].view(grid).float().cpu().numpy()
+    number = layer % len(model.vision_tower.blocks)
+    ((weights,),) = islice(encoder_attention(model.vision_tower, patches, [grid]), number, number + 1)
+    return weights.mean(0)[place[0] * grid[1] + place[1]].view(grid).float().cpu().numpy()
 
 
 def overview(model: Any, view: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray], list[tuple[int, int] | None]]:

@@ -18,8 +18,8 @@ from oryx.errors import OryxError
 from oryx.processing.images import open_image
 from oryx.processing.visuals import Video, Views
 from workbook.explore import pictures
+from workbook.explore.asking import Asked, ask
 from workbook.explore.examples import Example, questions
-from workbook.explore.looks import Look, look
 
 MOVIES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 WIDE = widgets.Layout(width="460px", max_width="98%")
@@ -27,14 +27,14 @@ LABEL = {"description_width": "92px"}
 
 
 class Panel:
-    """Controls, a picture and its numbers. ``draw(look, visual)`` makes the picture of a look.
+    """Controls, a picture and its numbers. ``draw(asked, visual)`` makes the picture of an answer.
 
     ``opened``: see :class:`workbook.explore.models.Opened`. ``examples``: what can be chosen, by name.
     """
 
     def __init__(self, opened: Any, examples: Mapping[str, Example], own: str = "", frames: bool = False):
         self.opened, self.model, self.examples = opened, opened.model, dict(examples)
-        self.last: Look | None = None
+        self.last: Asked | None = None
         self.handle, self.silent, self.kept = None, False, None
         sides = sides_of(self.model)
         self.source = widgets.Dropdown(options=list(self.examples), description="show", layout=WIDE, style=LABEL)
@@ -85,22 +85,22 @@ class Panel:
         try:
             visual, ratio = self.visual(), self.compression.value
             question = self.question.value.strip() or self._first().question
-            self.last = look(self.model, visual, question, self.resolution.value, ratio)
+            self.last = ask(self.model, visual, question, self.resolution.value, ratio)
             return self.draw(self.last, visual)
         except OryxError as error:
-            return HTML(f'<p role="alert"><b>{type(error).__name__}</b>: {_escaped(str(error))}</p>')
+            return HTML(f'<p role="alert"><b>{type(error).__name__}</b>: {html.escape(str(error))}</p>')
 
     def visual(self) -> Any:
         """What is shown, with the wanted number of frames."""
         visual = self._first().visual
         return Video(visual.source, frames=self.frames.value) if isinstance(visual, Video) else visual
 
-    def draw(self, look: Look, visual: Any) -> pictures.Shown:
+    def draw(self, asked: Asked, visual: Any) -> pictures.Shown:
         """The strip of a film or of views; a picture beside its patches."""
         patch = self.model.processor.patch
         if isinstance(visual, (Video, Views)):
-            return pictures.strip(look, patch)
-        return pictures.patches(np.asarray(open_image(visual)), look, patch)
+            return pictures.strip(asked, patch)
+        return pictures.patches(np.asarray(open_image(visual)), asked, patch)
 
     def _first(self) -> Example:
         return self.examples[self.source.value]
@@ -131,7 +131,3 @@ def sides_of(model: Any) -> list[int]:
     most, patch = model.processor.options.high.max_side or 1536, model.processor.patch
     unit = 2 * patch if most <= 128 else 8 * patch
     return list(range(unit, most + 1, unit)) if most <= 128 else [s for s in range(128, most + 1, 128)]
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from workbook.explore.looks import Look
-from workbook.report.plots import COLOURS, STYLE
+from workbook.explore.asking import Asked
+from workbook.report.plots import COLOURS, MAP, STYLE, panels
 
 GRID, REGION = COLOURS[5], COLOURS[1]
-MAP = "cividis"
 WIDEST = 9.4
 """Inches at 100 dots: fits a notebook in a window of 1280 pixels beside its margins."""
 
@@ -56,108 +57,88 @@ class Shown:
         }
 
 
-def _axis(axis, view: np.ndarray, patch: int, side: int = 1, lines: bool = True) -> None:
+def _view(axis: Axes, view: np.ndarray, patch: int, side: int = 1, left: int = 0) -> None:
+    """A picture with its top left corner at ``left``, patches outlined in blue, regions of more than one in orange."""
     height, width = view.shape[:2]
-    axis.imshow(view, extent=(0, width, height, 0), interpolation="nearest")
-    if lines:
-        regions = [(patch * side, REGION, 1.4)] if side > 1 else []
-        for step, colour, thick in [(patch, GRID, 0.7), *regions]:
-            for x in range(0, width + 1, step):
-                axis.plot([x, x], [0, height], color=colour, lw=thick, alpha=0.9)
-            for y in range(0, height + 1, step):
-                axis.plot([0, width], [y, y], color=colour, lw=thick, alpha=0.9)
-    axis.set_xlim(-1, width + 1)
-    axis.set_ylim(height + 1, -1)
+    axis.imshow(view, extent=(left, left + width, height, 0), interpolation="nearest")
+    for step, colour, thick in [(patch, GRID, 0.7), *([(patch * side, REGION, 1.4)] if side > 1 else [])]:
+        axis.vlines(range(left, left + width + 1, step), 0, height, color=colour, lw=thick, alpha=0.9)
+        axis.hlines(range(0, height + 1, step), left, left + width, color=colour, lw=thick, alpha=0.9)
+    axis.set(xlim=(-1, left + width + 1), ylim=(height + 1, -1))
     axis.set_axis_off()
 
 
-def _said(look: Look) -> str:
-    return f"the model answers “{look.answer}” with probability {look.probability:.2f}"
+def _answer(asked: Asked) -> str:
+    return f"the model answers “{asked.answer}” with probability {asked.probability:.2f}"
 
 
-def patches(original: np.ndarray, look: Look, patch: int) -> Shown:
+def patches(original: np.ndarray, asked: Asked, patch: int) -> Shown:
     """The picture as it came, and as it is encoded: patches in blue, the compressor's regions in orange."""
-    view = look.views[-1]
+    view, (rows, columns) = asked.views[-1], asked.grids[-1]
+    regions = f", {asked.side}x{asked.side} to one token" if asked.side > 1 else ""
+    shapes = [one.shape[1] / one.shape[0] for one in (original, view)]
+    wide = [max(shape, 0.45 * max(shapes)) for shape in shapes]  # space for a title above a narrow one
     with mpl.rc_context(STYLE):
-        shapes = [original.shape[1] / original.shape[0], view.shape[1] / view.shape[0]]
-        height = min(3.6, (WIDEST - 0.6) / sum(shapes))
-        figure = Figure(figsize=(WIDEST, height + 0.5), layout="constrained")
-        wide = [max(shape, 0.45 * max(shapes)) for shape in shapes]  # room for a title above a narrow one
-        left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": wide})
-        for axis in (left, right):
-            axis.set_anchor("NW")
+        tall = min(3.6, (WIDEST - 0.6) / sum(shapes)) + 0.5
+        figure, (left, right) = panels(1, 2, WIDEST, tall, gridspec_kw={"width_ratios": wide})
         left.imshow(original, interpolation="nearest")
         left.set_axis_off()
-        left.set_title(f"the picture:\n{original.shape[1]} x {original.shape[0]} px", fontsize=9, loc="left")
-        _axis(right, view, patch, look.side)
-        rows, columns = look.grids[-1]
-        regions = f", {look.side}x{look.side} to one token" if look.side > 1 else ""
-        right.set_title(
-            f"as encoded: {view.shape[1]} x {view.shape[0]} px,\n{columns} x {rows} patches{regions}",
-            fontsize=9,
-            loc="left",
+        _view(right, view, patch, asked.side)
+        size = f"{view.shape[1]} x {view.shape[0]} px"
+        titles = (
+            f"the picture:\n{original.shape[1]} x {original.shape[0]} px",
+            f"as encoded: {size},\n{columns} x {rows} patches{regions}",
         )
+        for axis, title in zip((left, right), titles, strict=True):
+            axis.set_anchor("NW")
+            axis.set_title(title, fontsize=9, loc="left")
     alt = (
-        f"Left the picture, right the same at {view.shape[1]} x {view.shape[0]} pixels under a grid of {columns} x "
-        f"{rows} patches{regions}; {look.tokens} visual tokens; {_said(look)}."
+        f"Left the picture, right the same at {size} under a grid of {columns} x {rows} patches{regions}; "
+        f"{asked.tokens} visual tokens; {_answer(asked)}."
     )
-    return Shown.of(figure, alt, look.numbers)
+    return Shown.of(figure, alt, asked.numbers)
 
 
-def strip(look: Look, patch: int, title: str = "") -> Shown:
+def strip(asked: Asked, patch: int, title: str = "") -> Shown:
     """The frames or views really seen, in order, as encoded."""
-    count = len(look.views)
+    count, (height, width) = len(asked.views), asked.views[0].shape[:2]
     chosen = np.linspace(0, count - 1, min(count, MOST_FRAMES)).round().astype(int)
     columns = min(8, len(chosen))
     rows = -(-len(chosen) // columns)
+    what = f"{len(chosen)} of {count} frames seen" if len(chosen) < count else f"{count} frames seen"
     with mpl.rc_context(STYLE):
-        shape = look.views[0].shape[0] / look.views[0].shape[1]
-        figure = Figure(figsize=(WIDEST, 0.35 + rows * (0.22 + shape * WIDEST / columns)), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axis in axes:
+        figure, axes = panels(rows, columns, WIDEST, 0.35 + rows * (0.22 + height / width * WIDEST / columns))
+        for axis in axes[len(chosen) :]:
             axis.set_axis_off()
         for axis, number in zip(axes, chosen, strict=False):
-            _axis(axis, look.views[number], patch, look.side)
+            _view(axis, asked.views[number], patch, asked.side)
             axis.set_title(f"{number + 1}", fontsize=7, pad=1)
-        what = f"{len(chosen)} of {count} frames seen" if len(chosen) < count else f"{count} frames seen"
         figure.suptitle(title or what, fontsize=9, x=0.01, ha="left")
-    height, width = look.views[0].shape[:2]
-    alt = f"A strip of {what}, each {width} x {height} pixels; {look.tokens} visual tokens; {_said(look)}."
-    return Shown.of(figure, alt, look.numbers)
+    alt = f"A strip of {what}, each {width} x {height} pixels; {asked.tokens} visual tokens; {_answer(asked)}."
+    return Shown.of(figure, alt, asked.numbers)
 
 
-def ways(looks: Mapping[str, Look], patch: int) -> Shown:
+def ways(asked: Mapping[str, Asked], patch: int) -> Shown:
     """One picture as every way shows it to the encoder, all to one scale; tiles apart, the thumbnail first."""
-    tallest = max(view.shape[0] for look in looks.values() for view in look.views)
+    tallest = max(view.shape[0] for one in asked.values() for view in one.views)
+    widths = [max(LEAST, sum(view.shape[1] + patch for view in one.views)) for one in asked.values()]
     with mpl.rc_context(STYLE):
-        widths = [max(ROOM, _width(look)) for look in looks.values()]
-        figure = Figure(figsize=(WIDEST, 0.6 + tallest * WIDEST / sum(widths)), layout="constrained")
-        axes = figure.subplots(1, len(looks), gridspec_kw={"width_ratios": widths}, squeeze=False)[0]
-        for axis, (name, look), width in zip(axes, looks.items(), widths, strict=True):
+        tall = 0.6 + tallest * WIDEST / sum(widths)
+        figure, axes = panels(1, len(asked), WIDEST, tall, gridspec_kw={"width_ratios": widths})
+        for axis, (name, one), width in zip(axes, asked.items(), widths, strict=True):
             left = 0
-            for view in look.views:
-                height, own = view.shape[:2]
-                axis.imshow(view, extent=(left, left + own, height, 0), interpolation="nearest")
-                for x in range(0, own + 1, patch):
-                    axis.plot([left + x] * 2, [0, height], color=GRID, lw=0.4)
-                for y in range(0, height + 1, patch):
-                    axis.plot([left, left + own], [y, y], color=GRID, lw=0.4)
-                left += own + patch
-            axis.set_xlim(-1, width)
-            axis.set_ylim(tallest + 1, -1)
+            for view in one.views:
+                _view(axis, view, patch, left=left)
+                left += view.shape[1] + patch
+            axis.set(xlim=(-1, width), ylim=(tallest + 1, -1))
             axis.set_aspect("equal", anchor="NW")
-            axis.set_axis_off()
-            axis.set_title(f"{name}\n{look.tokens} tokens, “{look.answer}”", fontsize=8, loc="left")
-    said = "; ".join(f"{name}: {look.tokens} tokens, {_said(look)}" for name, look in looks.items())
-    return Shown.of(figure, f"One picture shown in {len(looks)} ways. {said}.")
+            axis.set_title(f"{name}\n{one.tokens} tokens, “{one.answer}”", fontsize=8, loc="left")
+    answers = "; ".join(f"{name}: {one.tokens} tokens, {_answer(one)}" for name, one in asked.items())
+    return Shown.of(figure, f"One picture shown in {len(asked)} ways. {answers}.")
 
 
-ROOM = 100
+LEAST = 100
 """Least width of a way in pixels of the pictures: its title needs it."""
-
-
-def _width(look: Look) -> int:
-    return sum(view.shape[1] for view in look.views) + 8 * len(look.views)
 
 
 def overlays(view: np.ndarray, maps: Mapping[str, np.ndarray], marks: Sequence[tuple[int, int] | None]) -> Shown:
@@ -165,8 +146,7 @@ def overlays(view: np.ndarray, maps: Mapping[str, np.ndarray], marks: Sequence[t
     with mpl.rc_context(STYLE):
         shape = view.shape[0] / view.shape[1]
         count = len(maps) + 1
-        figure = Figure(figsize=(WIDEST, min(3.4, 0.75 + shape * WIDEST / count)), layout="constrained")
-        axes = figure.subplots(1, count, squeeze=False)[0]
+        figure, axes = panels(1, count, WIDEST, min(3.4, 0.75 + shape * WIDEST / count))
         axes[0].imshow(view, interpolation="nearest")
         axes[0].set_title("as encoded", fontsize=8, loc="left")
         axes[0].set_axis_off()
@@ -177,8 +157,7 @@ def overlays(view: np.ndarray, maps: Mapping[str, np.ndarray], marks: Sequence[t
             if mark is not None:
                 cell = (height / values.shape[0], width / values.shape[1])
                 top, left = mark[0] * cell[0], mark[1] * cell[1]
-                x = [left, left + cell[1], left + cell[1], left, left]
-                axis.plot(x, [top, top, top + cell[0], top + cell[0], top], color=REGION, lw=1.6)
+                axis.add_patch(Rectangle((left, top), cell[1], cell[0], fill=False, ec=REGION, lw=1.6))
             axis.set_title(name, fontsize=8, loc="left")
             axis.set_axis_off()
             bar = figure.colorbar(image, ax=axis, orientation="horizontal", shrink=0.8, pad=0.02)

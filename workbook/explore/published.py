@@ -1,11 +1,12 @@
 """The published reference at a glance: every verdict in ``results/``. No torch."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 import oryx
+from workbook.report.published import published
+from workbook.report.tables import verdict_table
 
 
 def folder(results: str | Path = "results") -> Path:
@@ -16,26 +17,9 @@ def folder(results: str | Path = "results") -> Path:
 
 def verdicts(results: str | Path = "results") -> pd.DataFrame:
     """One line per hypothesis of every published run; empty if nothing is published there."""
-    lines = []
-    for path in sorted(Path(results).glob("*/*/verdicts.json")):
-        if path.parts[-3] == "runs":
-            continue
-        for v in json.loads(path.read_text()):
-            interval = "" if v["estimate"] is None else f"{v['estimate']:+.2f} [{v['low']:+.2f}, {v['high']:+.2f}]"
-            lines.append(
-                {
-                    "study": path.parts[-3],
-                    "run": path.parts[-2],
-                    "hypothesis": v["id"],
-                    "says": v["statement"],
-                    "verdict": v["verdict"],
-                    "estimate": interval,
-                    "seeds": v["seeds"],
-                    "paper": v["paper_value"],
-                }
-            )
-    columns = ["study", "run", "hypothesis", "says", "verdict", "estimate", "seeds", "paper"]
-    return pd.DataFrame(lines, columns=columns)
+    tables = [verdict_table(run.verdicts).assign(study=run.study, run=run.variant) for run in published(results)]
+    columns = ["study", "run", "hypothesis", "statement", "verdict", "estimate", "seeds", "paper"]
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
 def tally(frame: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from oryx.errors import InputError, SettingsError
 from oryx.grids import token_count
 from oryx.layout import Layout, visual_token_count
 from oryx.processing.visuals import Video
-from workbook.explore import cases, examples, looks, maps, models, panel, pictures, published
+from workbook.explore import asking, cases, examples, maps, models, panel, pictures, published
 from workbook.explore.settings import Settings
 
 
@@ -27,8 +27,8 @@ def page():
 
 
 @pytest.mark.parametrize("ratio", [1, 4, 9, 16])
-def test_a_look_counts_what_the_model_counts(opened, page, ratio):
-    found = looks.look(opened.model, page.visual, page.question, 64, ratio)
+def test_what_was_asked_counts_what_the_model_counts(opened, page, ratio):
+    found = asking.ask(opened.model, page.visual, page.question, 64, ratio)
     assert found.tokens == visual_token_count(Layout.ONE_VIEW, found.kept)
     assert found.side**2 == ratio and f"{found.tokens}" == found.numbers["visual tokens"]
     height, width = found.views[0].shape[:2]
@@ -38,22 +38,22 @@ def test_a_look_counts_what_the_model_counts(opened, page, ratio):
 
 
 def test_less_is_held_at_a_higher_compression(opened, page):
-    held = [looks.look(opened.model, page.visual, page.question, "native", ratio).megabytes for ratio in (1, 4, 16)]
+    held = [asking.ask(opened.model, page.visual, page.question, "native", ratio).megabytes for ratio in (1, 4, 16)]
     assert held == sorted(held, reverse=True) and held[0] > held[-1] > 0
 
 
 def test_ways_are_compared_at_their_own_tokens(opened, page):
-    found = looks.ways(opened.model, page.visual, page.question)
+    found = asking.ways(opened.model, page.visual, page.question)
     assert min(found["tiled"].tokens, found["native"].tokens) > found["fixed area"].tokens
     assert token_count(found["tiled"].grids) == len(found["tiled"].views) * 36
-    table = looks.ways_table(found, page.truths[page.question])
+    table = asking.ways_table(found, page.truths[page.question])
     assert set(table["right"]) <= {"yes", "no"} and list(table.index) == list(found)
     with pytest.raises(InputError, match="multiple of 8"):
-        looks.tiled_look(opened.model, page.visual, page.question, 20)
+        asking.ask_tiled(opened.model, page.visual, page.question, 20)
 
 
 def test_maps_are_attention(opened, page):
-    view = looks.look(opened.model, page.visual, page.question).views[0]
+    view = asking.ask(opened.model, page.visual, page.question).views[0]
     rows, columns = view.shape[0] // 8, view.shape[1] // 8
     found = maps.encoder(opened.model, view, (0, 1), 0)
     assert found.shape == (rows, columns) and found.sum() == pytest.approx(1, abs=1e-4)
@@ -72,7 +72,7 @@ def test_maps_are_attention(opened, page):
 @pytest.mark.parametrize("ratio", [1, 4])
 def test_patches_are_drawn_at_every_compression(opened, page, ratio):
     """Blue lines between patches, orange ones around regions: at 1x the former were missing once."""
-    found = looks.look(opened.model, page.visual, page.question, "native", ratio)
+    found = asking.ask(opened.model, page.visual, page.question, "native", ratio)
     shown = np.asarray(Image.open(io.BytesIO(pictures.patches(np.asarray(page.visual), found, 8).png)).convert("RGB"))
     blue = (shown[..., 2].astype(int) - shown[..., 0] > 60).sum()
     orange = ((shown[..., 0].astype(int) - shown[..., 2] > 120) & (shown[..., 1] > 120)).sum()
@@ -81,7 +81,7 @@ def test_patches_are_drawn_at_every_compression(opened, page, ratio):
 
 
 def test_a_picture_carries_its_text_alternative(opened, page):
-    found = looks.look(opened.model, page.visual, page.question, "native", 4)
+    found = asking.ask(opened.model, page.visual, page.question, "native", 4)
     shown = pictures.patches(np.asarray(page.visual), found, 8)
     bundle = shown._repr_mimebundle_()
     assert f'alt="{shown.alt[:20]}' in bundle["text/html"] and "max-width:100%" in bundle["text/html"]

@@ -11,6 +11,7 @@ from PIL import Image
 from oryx.errors import SettingsError
 from oryx.grids import cumulative_lengths, token_count
 from oryx.model.attention import Segments
+from oryx.model.inspect import encoder_attention
 from oryx.model.siglip import vit_from_siglip
 from oryx.model.vit import pack_images, patchify
 from oryx.train.inputs import to_patches
@@ -28,7 +29,6 @@ from workbook.studies.encoders.robustness import (
     area_grids,
     aspect_grids,
     attention_distance,
-    attention_weights,
     object_pictures,
     patch_distances,
     robustness,
@@ -187,7 +187,7 @@ def test_slow_attention_is_the_models_own(tower):
     generator = torch.Generator().manual_seed(1)
     images = [torch.randn(3, *size, generator=generator) for size in ((16, 32), (24, 24), (8, 8))]
     patches, grids = pack_images(images, 8)
-    layers = attention_weights(tower, patches, grids)
+    layers = list(encoder_attention(tower, patches, grids))
     states = tower(patches, grids, output_hidden_states=True).hidden_states
     lengths = [rows * columns for rows, columns in grids]
     segments = Segments(cumulative_lengths(lengths))
@@ -217,7 +217,7 @@ def test_attention_distance_of_uniform_and_of_looking_at_oneself(tower, monkeypa
         return made
 
     for kind in ("self", "uniform"):
-        monkeypatch.setattr(encoder_robustness, "attention_weights", weights(kind))
+        monkeypatch.setattr(encoder_robustness, "encoder_attention", weights(kind))
         for record in attention_distance({"t": tower}, RECIPE, "dev", 6):
             assert record["value"] == pytest.approx(0 if kind == "self" else record["uniform"], abs=1e-4)
 

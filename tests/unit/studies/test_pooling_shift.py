@@ -7,7 +7,8 @@ import torch
 from oryx.eval.features import FrameTokens
 from oryx.model.compressor import build_compressor
 from oryx.model.config import OryxConfig
-from workbook.studies.compressor.shift import attention_map, effective_rank, linear_cka, region_of_token, shift
+from oryx.model.inspect import compressor_attention
+from workbook.studies.compressor.shift import effective_rank, linear_cka, region_of_token, shift
 
 
 def connector(name, width=6):
@@ -74,7 +75,7 @@ def test_the_pooled_mean_is_not_what_is_compared_with():
 @pytest.mark.parametrize("grid", [(4, 4), (5, 3)])
 def test_attention_maps_put_each_weight_on_its_token(grid):
     module, tokens = connector("dynamic"), film(grid)
-    maps = attention_map(module, tokens, 2)
+    maps = compressor_attention(module, tokens.tokens, tokens.grid, 2)
     assert maps.shape == (3, *grid)
     x = tokens.tokens.view(3, *grid, -1)
     for top in range(0, grid[0], 2):

@@ -8,6 +8,7 @@ from oryx.eval.features import FrameTokens
 from oryx.eval.generate import ask, read_videos
 from oryx.grids import uniform_indices
 from oryx.model.compressor import DynamicCompressor
+from oryx.model.inspect import compressor_attention
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data import corpora
 from workbook.data.stories import QUESTIONS
@@ -22,7 +23,6 @@ from workbook.studies.compressor.arms import (
     region_side,
 )
 from workbook.studies.compressor.features import Features, stories
-from workbook.studies.compressor.shift import attention_map
 from workbook.studies.frames import compressed, on_device
 
 LONGEST_ANSWER = 12
@@ -41,7 +41,8 @@ def probes(settings: Any, arm: str, model: OryxForConditionalGeneration, feature
     if isinstance(model.compressor, DynamicCompressor):
         for name, video in videos.items():
             for ratio in compressed_ratios(settings, arm):
-                weights = attention_map(model.compressor, on_device(model, video), region_side(ratio))
+                own = on_device(model, video)
+                weights = compressor_attention(model.compressor, own.tokens, own.grid, region_side(ratio))
                 for (frame, row, column), weight in _cells(weights):
                     place = {"film": name, "ratio": ratio, "frame": frame, "row": row, "column": column}
                     maps.append({**place, "weight": round(weight, 4)})

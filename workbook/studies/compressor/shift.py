@@ -74,24 +74,3 @@ def effective_rank(x: Tensor) -> float:
         return 1.0
     share = spectrum / spectrum.sum()
     return float(torch.special.entr(share).sum().exp())
-
-
-@torch.inference_mode()
-def attention_map(connector: nn.Module, film: FrameTokens, side: int) -> Tensor:
-    """Where regional attention looks: each token's weight over the uniform one, (T, h, w); 1 means as pooling does.
-
-    ``connector``: a :class:`oryx.model.compressor.DynamicCompressor`; its weights and the film are on one device.
-    """
-    from oryx.model.compressor import region_means, regions
-
-    tokens, (height, width) = film.tokens.float(), film.grid
-    values, present = regions(tokens, film.grid, side)
-    query = connector.vlm_query_projector(region_means(tokens, film.grid, side))
-    logits = connector.key_logits(query, values) * connector.dim**-0.5
-    count = torch.full((values.shape[1], 1), side * side, device=tokens.device)
-    if present is not None:
-        logits, count = logits.masked_fill(~present, -torch.inf), present.sum(1, keepdim=True)
-    weights = logits.softmax(-1) * count
-    rows, columns = -(-height // side), -(-width // side)
-    maps = weights.view(-1, rows, columns, side, side).transpose(2, 3).reshape(-1, rows * side, columns * side)
-    return maps[:, :height, :width].cpu()

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from oryx.evidence.stats import wilson
-from oryx.grids import Grid, cumulative_lengths, token_count
-from oryx.model.attention import Segments
+from oryx.grids import Grid, token_count
+from oryx.model.inspect import encoder_attention
 from oryx.model.vit import OryxViT
 from oryx.train.inputs import to_patches
 from workbook.data.items import generator
@@ -95,27 +95,6 @@ def _similarity(cosine: Tensor, described: dict, kind: str) -> list[dict]:
     ]
 
 
-@torch.inference_mode()
-def attention_weights(tower: OryxViT, patches: Tensor, grids: Sequence[Grid]) -> list[list[Tensor]]:
-    """The attention weights of every layer and picture, (heads, n, n) each, rows the queries.
-
-    The slow way: plain softmax of q k' / sqrt(head width) one picture at a time. ``tests`` hold it together with the
-    tower's own attention: weights times values equal its output.
-    """
-    lengths = [rows * columns for rows, columns in grids]
-    segments = Segments(cumulative_lengths(lengths))
-    x = tower.patch_embed(patches) + tower.positions(grids)
-    layers = []
-    for block in tower.blocks:
-        attention = block.attn
-        q, k, _ = attention.qkv(block.norm1(x)).view(len(x), 3, attention.heads, -1).unbind(1)
-        pairs = zip(q.split(lengths), k.split(lengths), strict=True)
-        scale = q.shape[-1] ** -0.5
-        layers.append([torch.einsum("ihd,jhd->hij", a, b).mul(scale).softmax(-1) for a, b in pairs])
-        x = block(x, segments, "exact")
-    return layers
-
-
 def patch_distances(grid: Grid) -> Tensor:
     """(n, n) straight distances between the centres of all patches of a grid, in patches."""
     rows, columns = (axis.flatten() for axis in np.mgrid[: grid[0], : grid[1]])
@@ -134,7 +113,7 @@ def attention_distance(towers: Mapping[str, OryxViT], r: Recipe, split: str, ite
         distances, grids = patch_distances(grid), [grid] * len(pictures)
         patches = torch.cat([to_patches(resized(p, grid, r.patch), r.patch)[0] for p in pictures])
         for name, tower in towers.items():
-            layers = attention_weights(tower, patches.to(tower.device), grids)
+            layers = encoder_attention(tower, patches.to(tower.device), grids)
             for number, weights in enumerate(layers, 1):
                 means = [float((w.cpu() * distances).sum(-1).mean()) for w in weights]
                 found = {"encoder": name, "x": number, "grid": list(grid), **mean_of(means)}
