@@ -43,6 +43,7 @@ lab: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/golden
 	$(BIN)/python -m pytest $(SLOW) tests/notebooks tests/integration $(addprefix --require ,$(REQUIRE))
 	$(BIN)/python -m pytest tests/browser $(addprefix --require ,$(REQUIRE))  # alone: a page waits for kernel and clicks

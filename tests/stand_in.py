@@ -22,9 +22,11 @@ What it does not see:
 """
 
 import functools
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
@@ -34,7 +36,6 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from torch import Tensor
 from torch.nn.attention import varlen
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 
 DEVICE, CPU = torch.device("cuda", 0), torch.device("cpu")
@@ -42,17 +43,24 @@ COPIES = ("copy_", "_foreach_copy_", "set_")
 INDEXED = ("index", "_unsafe_index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index_put")
 """Operations that take indices from the CPU for a tensor on the device, not the other way round."""
 
+PRODUCTS = ("linear", "mm", "addmm", "bmm", "baddbmm", "matmul", "convolution", "einsum")
+"""Operations that a model consists of, wherever it runs."""
+
 _device_of = Tensor.device.__get__
 _to, _numpy, _new_tensor = Tensor.to, Tensor.numpy, Tensor.new_tensor
 
 
 @dataclass
 class StandIn:
-    """What was asked of the device: calls of the variable-length kernel, of autocast, and batches that were pinned."""
+    """What was asked of the device: calls of the variable-length kernel, of autocast, and tensors that were pinned.
+
+    ``products_on_cpu``: line of the project -> matrix products that it left to the CPU.
+    """
 
     varlen_calls: int = 0
     autocasts: int = 0
     pinned: int = 0
+    products_on_cpu: Counter[str] = field(default_factory=Counter)
 
 
 def on_device(tensor: Tensor) -> bool:
@@ -77,26 +85,52 @@ def is_cuda(device: Any) -> bool:
 class _Account(TorchDispatchMode):
     """Checks the devices of every operation and marks what it makes."""
 
+    def __init__(self, seen: StandIn):
+        super().__init__()
+        self.seen = seen
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:  # nothing is compiled here, and the wrapper doubles the cost of an operation
+        return False
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         asked = is_cuda(kwargs.get("device"))
         if asked:
             kwargs["device"] = CPU
         name = func.overloadpacket.__name__
-        inputs = [a for a in tree_leaves((args, {**kwargs, "out": None})) if isinstance(a, Tensor)]
+        inputs = list(_tensors((args, [value for key, value in kwargs.items() if key != "out"])))
         there = [on_device(tensor) for tensor in inputs]
         if name not in COPIES:
             _check_devices(name, inputs, there)
         _check_generator(name, kwargs.get("generator"), asked or any(there))
+        if name in PRODUCTS and not any(there):
+            self.seen.products_on_cpu[_caller()] += 1
         result = func(*args, **kwargs)
         if name in COPIES:
             return result
         known = {_storage(tensor) for tensor in inputs}
         lies = there[0] if name in INDEXED else asked or any(there)
-        for made in tree_leaves(result):
-            if isinstance(made, Tensor) and _storage(made) not in known:
+        for made in _tensors((result,)):
+            if _storage(made) not in known:
                 mark(made, lies)
         return result
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+def _caller() -> str:
+    """The line of this project that an operation comes from."""
+    frame = sys._getframe(2)
+    while frame and "site-packages" in frame.f_code.co_filename:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "unknown"
 
 
 def _storage(tensor: Tensor) -> int | None:
@@ -289,7 +323,7 @@ def stand_in_gpu() -> Iterator[StandIn]:
         for owner, values in changed:
             for name, value in values.items():
                 stack.enter_context(mock.patch.object(owner, name, value))
-        stack.enter_context(_Account())
+        stack.enter_context(_Account(seen))
         yield seen
 
 
