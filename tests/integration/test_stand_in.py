@@ -10,9 +10,11 @@ from functools import cache
 import pytest
 import torch
 
+from oryx.eval.generate import Prompted
 from tests.stand_in import stand_in_gpu
+from workbook.cli import STUDIES, TEMPLATES
 from workbook.stages import encoders, language_model, recipes, shared, video_reader
-from workbook.studies import registry
+from workbook.studies.base import study_at
 from workbook.studies.compressor.arms import ARMS as CONNECTORS
 from workbook.studies.encoders.arms import ARMS as ENCODER_ARMS
 from workbook.studies.needle.arms import TRAINED
@@ -28,13 +30,22 @@ FEW = {
         "object_items": 2, "look_items": 8,
     },
     "pooling_vs_dynamic_compression": {
-        "arms": list(CONNECTORS), "train_steps": 2, "start_steps": 2, "short_stories": 1, "long_stories": 1,
+        "arms": list(CONNECTORS), "train_steps": 2, "start_steps": 2, "short_stories": 2, "long_stories": 1, "on_demand_stories": 1,
     },
     "needle_in_a_haystack": {
         "arms": list(TRAINED), "lengths": [16], "beyond": [], "depths": [0.5], "trials": 2, "train_steps": 2,
     },
     "own_data": {"items": 4, "models": ["nano"]},
 }  # fmt: skip
+
+PLACES = STUDIES | TEMPLATES
+
+
+@pytest.fixture(autouse=True)
+def short_answers(monkeypatch):
+    """Barely trained models talk on: two tokens of an answer take the way of all."""
+    greedy = Prompted.greedy
+    monkeypatch.setattr(Prompted, "greedy", lambda self, stops, most: greedy(self, stops, min(most, 2)))
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +61,7 @@ def prepared(tmp_path_factory):
 
     @cache
     def prepare(name):
-        study, folder = registry.get(name), tmp_path_factory.mktemp(name)
+        study, folder = study_at(PLACES[name]), tmp_path_factory.mktemp(name)
         settings = study.settings({"scale": "smoke", "results": str(folder), **FEW[name]})
         study.check(settings)
         for job in (name for wave in study.prepare(settings, 0) for name in wave):
@@ -72,9 +83,9 @@ def run(study, settings, folder, job):
 
 
 def jobs_of(name):
-    study = registry.get(name)
+    study = study_at(PLACES[name])
     settings = study.settings({"scale": "smoke", **FEW[name]})
-    return [(name, job) for job in (*study.beside(settings), *study.arms(settings))]
+    return [(name, job) for job in (*study.further_jobs(settings), *study.arms(settings))]
 
 
 @pytest.mark.integration
