@@ -30,7 +30,8 @@ FEW = {
         "object_items": 2, "look_items": 8,
     },
     "pooling_vs_dynamic_compression": {
-        "arms": list(CONNECTORS), "train_steps": 2, "start_steps": 2, "short_stories": 2, "long_stories": 1, "on_demand_stories": 1,
+        "arms": list(CONNECTORS), "train_steps": 2, "start_steps": 2, "short_stories": 2, "long_stories": 1,
+        "on_demand_stories": 1,
     },
     "needle_in_a_haystack": {
         "arms": list(TRAINED), "lengths": [16], "beyond": [], "depths": [0.5], "trials": 2, "train_steps": 2,
