@@ -1,10 +1,9 @@
-"""The language model computed where it is read and without padding, against transformers' forward.
+"""Batches of a training step read without padding, against the same batches padded.
 
     python -m benchmarks.language_model [--rounds 7] [--json FILE] [--docs FILE]
 
-Both ways read the same samples with the same weights: long videos before a question (``oryx/model/last_layer.py``) and
-the batches of training steps (``oryx/model/packed_lm.py``). Ratios are of medians of CPU time within one run, in which
-the two take turns. ``--docs docs/benchmarks.md`` renews the table there.
+Both ways read the same samples with the same weights (``oryx/model/packing.py``). Ratios are of medians of CPU time
+within one run, in which the two take turns. ``--docs docs/benchmarks.md`` renews the table there.
 """
 
 import argparse
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from transformers import DynamicCache
 
 from benchmarks.results import deliver
 from oryx.grids import image_token_count, patch_grid, video_token_count
@@ -28,8 +26,6 @@ from workbook.data.pictures import PictureSizes
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
 
-READING = ((8, 400), (2, 1600), (1, 3200))
-"""(videos, frames of each at 16x): read before a question."""
 ANSWER, LAYERS = 3, 2
 
 
@@ -54,22 +50,6 @@ TRAINING = {
 """A training step's batch -> tokens of its samples."""
 
 
-def reading(model: OryxForConditionalGeneration, embeds: torch.Tensor) -> dict[str, Callable[[], object]]:
-    """Both ways of filling a cache with videos, (B, L, width)."""
-
-    def whole():
-        cache = DynamicCache(config=model.language_model.config)
-        with torch.inference_mode():
-            model.language_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
-
-    def ours():
-        cache = DynamicCache(config=model.language_model.config)
-        with torch.inference_mode():
-            model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
-
-    return {"whole": whole, "ours": ours}
-
-
 def training(model: OryxForConditionalGeneration, lengths: Sequence[int]) -> dict[str, Callable[[], object]]:
     """Both ways of a step's forward and backward on samples of so many tokens, the last of which are the answer."""
     ids = torch.full((len(lengths), max(lengths)), 7)
@@ -79,14 +59,14 @@ def training(model: OryxForConditionalGeneration, lengths: Sequence[int]) -> dic
     first = min(lengths) - ANSWER - 1  # the first column that any answer needs
     targets = labels[:, first + 1 :].flatten()
 
-    def whole():
+    def padded():
         out = model.language_model(input_ids=ids, attention_mask=mask, logits_to_keep=ids.shape[1] - first)
         F.cross_entropy(out.logits[:, :-1].flatten(0, 1), targets, ignore_index=IGNORED_LABEL).backward()
 
-    def ours():
-        model(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
+    def packed():
+        model(input_ids=ids, attention_mask=mask, labels=labels, loss_only=True).loss.backward()
 
-    return {"whole": whole, "ours": ours}
+    return {"padded": padded, "packed": packed}
 
 
 def compare(ways: dict[str, Callable[[], object]], rounds: int) -> dict:
@@ -99,17 +79,14 @@ def compare(ways: dict[str, Callable[[], object]], rounds: int) -> dict:
             if number:
                 seconds[name].append(time.process_time() - began)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    return {"seconds": seconds, "ratio": medians["whole"] / medians["ours"]}
+    return {"seconds": seconds, "ratio": medians["padded"] / medians["packed"]}
 
 
-def measure(rounds: int, reading_of=READING, training_of: Mapping[str, Sequence[int]] = TRAINING) -> list[dict]:
+def measure(rounds: int, training_of: Mapping[str, Sequence[int]] = TRAINING) -> list[dict]:
     """Every case, with random weights in the shape of the needle study's reader: the work is the same."""
     torch.manual_seed(0)
     model = build_reader(recipe("nano", text_layers=LAYERS))
     found = []
-    for count, frames in reading_of:
-        embeds = torch.randn(count, video_token_count(frames, (1, 1)), model.config.text_config.hidden_size)
-        found.append({"work": f"reading {count} x {frames:,} frames", **compare(reading(model, embeds), rounds)})
     for batch, lengths in training_of.items():
         found.append({"work": f"training step: {batch}", **compare(training(model, lengths), rounds)})
     return found
@@ -121,20 +98,18 @@ def table(found: list[dict]) -> str:
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread, "
         f"float32, {LAYERS} layers of width 128.",
         "",
-        "| work | transformers, CPU s | ours, CPU s | times as fast |",
+        "| work | padded, CPU s | packed, CPU s | times as fast |",
         "| --- | --- | --- | --- |",
     ]
     for one in found:
-        whole, ours = (statistics.median(one["seconds"][name]) for name in ("whole", "ours"))
-        lines.append(f"| {one['work']} | {whole:.3f} | {ours:.3f} | {one['ratio']:.2f} |")
+        padded, packed = (statistics.median(one["seconds"][name]) for name in ("padded", "packed"))
+        lines.append(f"| {one['work']} | {padded:.3f} | {packed:.3f} | {one['ratio']:.2f} |")
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> list[dict]:
     """Command line: measure and print."""
-    parser = argparse.ArgumentParser(
-        description="The language model where it is read and without padding, against transformers' forward."
-    )
+    parser = argparse.ArgumentParser(description="Batches of a training step without padding, against padded ones.")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--docs", type=Path, help="a file whose block between the language-model marks is renewed")

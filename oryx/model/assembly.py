@@ -5,6 +5,7 @@ Rules: reference file ``oryx/model/oryx_arch.py``. Only integers in here; :mod:`
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,22 +15,20 @@ from oryx.model.config import IGNORED_LABEL
 
 @dataclass(frozen=True)
 class Plan:
-    """A batch after expansion; L is the length of its longest sample.
+    """The samples of a batch after expansion.
 
     Attributes:
         text_ids: (Nt,) the real text ids of the whole batch, one sample after the other.
-        index: (B, L) source rows: first the Nt text tokens, then all visual tokens in order, then one zero row.
-        labels: (B, L), -100 on visual tokens and padding; None if none were given.
-        attention_mask: (B, L), 1 on real positions.
-        position_ids: (B, L), counted from 0 at each sample's first real token; 0 on padding.
+        rows: of each sample its source rows: first the Nt text tokens, then all visual tokens in order.
+        labels: of each sample, as long as its rows, -100 on visual tokens; all are -100 if none were given.
+        zero_row: the number of the row after all these, which holds zeros.
         truncated: how many samples were cut.
     """
 
     text_ids: np.ndarray
-    index: np.ndarray
-    labels: np.ndarray | None
-    attention_mask: np.ndarray
-    position_ids: np.ndarray
+    rows: list[np.ndarray]
+    labels: list[np.ndarray]
+    zero_row: int
     truncated: int
 
 
@@ -41,13 +40,11 @@ def plan_batch(
     *,
     visual_token_id: int,
     max_length: int | None = None,
-    padding_side: str = "right",
 ) -> Plan:
     """Plan the expansion of a batch.
 
     Padding is removed by the mask, every ``visual_token_id`` is replaced by the next visual's tokens, in order over
-    the whole batch; then each sample is cut to ``max_length`` (at its end, so an over-long video costs the question),
-    and the batch is padded on ``padding_side``.
+    the whole batch; then each sample is cut to ``max_length`` (at its end, so an over-long video costs the question).
 
     Args:
         input_ids: (B, L0); attention_mask, labels: (B, L0) or None.
@@ -57,8 +54,9 @@ def plan_batch(
         InputError: shapes that differ, no real token at all, or another number of placeholders than of visuals.
     """
     mask = np.ones_like(input_ids, dtype=bool) if attention_mask is None else attention_mask.astype(bool)
+    labels = np.full_like(input_ids, IGNORED_LABEL) if labels is None else labels
     for name, array in (("attention_mask", mask), ("labels", labels)):
-        if array is not None and array.shape != input_ids.shape:
+        if array.shape != input_ids.shape:
             raise InputError(f"{name}: expected the shape of input_ids {input_ids.shape}, got {array.shape}")
     placeholders = int(((input_ids == visual_token_id) & mask).sum())
     if placeholders != len(visual_lengths):
@@ -66,86 +64,88 @@ def plan_batch(
             f"input_ids hold {placeholders} visual placeholder(s) ({visual_token_id}), but {len(visual_lengths)} "
             "visual(s) came; expected one placeholder per visual"
         )
-    is_text = mask & (input_ids != visual_token_id)
-    text_ids = input_ids[is_text]
-    starts = len(text_ids) + np.concatenate([[0], np.cumsum(visual_lengths)]).astype(np.int64)
-    zero_row = int(starts[-1])
-    rows, row_labels, next_text, next_visual = [], [], 0, 0
-    for sample, real in enumerate(mask):
-        parts, part_labels = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-        ids = input_ids[sample][real]
-        own = ids if labels is None else labels[sample][real]
+    text_ids = input_ids[mask & (input_ids != visual_token_id)]
+    bounds = [len(text_ids), *(len(text_ids) + np.cumsum(visual_lengths, dtype=np.int64))]
+    visuals = iter([np.arange(start, end) for start, end in pairwise(bounds)])
+    rows, row_labels, next_text = [], [], 0
+    for ids, own in ((input_ids[i][real], labels[i][real]) for i, real in enumerate(mask)):
+        parts, part_labels = [], []
         marks = np.flatnonzero(ids == visual_token_id)
         for begin, end in zip([0, *(marks + 1)], [*marks, len(ids)], strict=True):
             parts.append(np.arange(next_text, next_text + end - begin))
             part_labels.append(own[begin:end])
             next_text += int(end - begin)
             if end < len(ids):
-                parts.append(np.arange(starts[next_visual], starts[next_visual + 1]))
+                parts.append(next(visuals))
                 part_labels.append(np.full(len(parts[-1]), IGNORED_LABEL))
-                next_visual += 1
         rows.append(np.concatenate(parts))
         row_labels.append(np.concatenate(part_labels))
-    truncated = 0 if max_length is None else sum(len(row) > max_length for row in rows)
-    rows = [row[:max_length] for row in rows]
-    longest = max(map(len, rows), default=0)
-    if longest == 0:
+    cut = [row[:max_length] for row in rows]
+    if not any(map(len, cut)):
         raise InputError("input_ids: expected at least one token that is not padding, got none")
-    index = np.full((len(rows), longest), zero_row, dtype=np.int64)
-    new_mask, new_labels = np.zeros_like(index), np.full_like(index, IGNORED_LABEL)
-    for sample, row in enumerate(rows):
-        place = slice(longest - len(row), None) if padding_side == "left" else slice(0, len(row))
-        index[sample, place] = row
-        new_labels[sample, place] = row_labels[sample][: len(row)]
-        new_mask[sample, place] = 1
     return Plan(
         text_ids=text_ids,
-        index=index,
-        labels=None if labels is None else new_labels,
-        attention_mask=new_mask,
-        position_ids=(new_mask.cumsum(1) - 1).clip(min=0) * new_mask,
-        truncated=int(truncated),
+        rows=cut,
+        labels=[own[:max_length] for own in row_labels],
+        zero_row=int(bounds[-1]),
+        truncated=sum(len(short) < len(row) for short, row in zip(cut, rows, strict=True)),
     )
 
 
 @dataclass(frozen=True)
-class Pack:
-    """The samples of a :class:`Plan` that have something to predict, one after the other, without padding.
-
-    Shortest first, so that equal lengths are neighbours; each ends with the last token whose output is read.
+class Padded:
+    """A :class:`Plan` padded to the length L of its longest sample; padding reads the row of zeros.
 
     Attributes:
-        index: (N,) source rows, as in the plan.
-        lengths: tokens of each sample.
-        tails: of each sample, how many tokens there are from the first whose output is read to its end.
-        read: (R,) which of the outputs of all tails are read, in the order of the batch.
+        index, labels, attention_mask: (B, L): source rows; labels, -100 on padding; 1 on real tokens.
+        position_ids: (B, L), counted from 0 at each sample's first real token; 0 on padding.
+    """
+
+    index: np.ndarray
+    labels: np.ndarray
+    attention_mask: np.ndarray
+    position_ids: np.ndarray
+
+
+def pad(plan: Plan, padding_side: str = "right") -> Padded:
+    """Pad the samples of a plan on one side, "right" or "left"."""
+    longest = max(map(len, plan.rows))
+    index = np.full((len(plan.rows), longest), plan.zero_row, dtype=np.int64)
+    mask, labels = np.zeros_like(index), np.full_like(index, IGNORED_LABEL)
+    for sample, row in enumerate(plan.rows):
+        place = slice(longest - len(row), None) if padding_side == "left" else slice(0, len(row))
+        index[sample, place], labels[sample, place], mask[sample, place] = row, plan.labels[sample], 1
+    return Padded(index, labels, mask, position_ids=(mask.cumsum(1) - 1).clip(min=0) * mask)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A :class:`Plan` without padding: its samples one after the other, shortest first.
+
+    Equal lengths are neighbours then, which share calls of attention.
+
+    Attributes:
+        index: (N,) source rows.
+        lengths: tokens of each sample; samples without any are left out.
+        read: (R,) the tokens whose outputs predict a supervised token, in the order of the batch.
         targets: (R,) the token that is to follow each.
     """
 
     index: np.ndarray
     lengths: list[int]
-    tails: list[int]
     read: np.ndarray
     targets: np.ndarray
 
 
-def pack(plan: Plan) -> Pack | None:
-    """Pack a plan that has labels; None if no sample has anything to predict."""
-    samples = []
-    for row, mask, labels in zip(plan.index, plan.attention_mask.astype(bool), plan.labels, strict=True):
-        following = labels[mask][1:]
-        read = np.flatnonzero(following >= 0)
-        if len(read):
-            samples.append((row[mask][: read[-1] + 1], read - read[0], following[read]))
-    if not samples:
-        return None
-    order = sorted(range(len(samples)), key=lambda i: len(samples[i][0]))
-    tails = [int(samples[i][1][-1]) + 1 for i in order]
-    starts = dict(zip(order, np.concatenate([[0], np.cumsum(tails[:-1])]).astype(np.int64), strict=True))
+def pack(plan: Plan) -> Pack:
+    """Pack the samples of a plan."""
+    order = sorted((i for i, row in enumerate(plan.rows) if len(row)), key=lambda i: len(plan.rows[i]))
+    lengths = [len(plan.rows[i]) for i in order]
+    starts = dict(zip(order, np.cumsum([0, *lengths[:-1]]), strict=True))
+    following = {i: plan.labels[i][1:] for i in sorted(order)}
     return Pack(
-        index=np.concatenate([samples[i][0] for i in order]),
-        lengths=[len(samples[i][0]) for i in order],
-        tails=tails,
-        read=np.concatenate([starts[i] + read for i, (_, read, _) in enumerate(samples)]),
-        targets=np.concatenate([targets for _, _, targets in samples]),
+        index=np.concatenate([plan.rows[i] for i in order]),
+        lengths=lengths,
+        read=np.concatenate([starts[i] + np.flatnonzero(own >= 0) for i, own in following.items()]),
+        targets=np.concatenate([own[own >= 0] for own in following.values()]),
     )

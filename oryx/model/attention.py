@@ -84,6 +84,8 @@ def packed_attention(
         InputError: boundaries that do not end at N or M, another number of segments of keys than of queries or fewer
             keys than queries in one, an unknown backend, or "varlen" for tensors it has no kernel for.
     """
+    if torch.is_autocast_enabled(q.device.type):  # as scaled_dot_product_attention does; the kernel does not
+        q, k, v = (part.to(torch.get_autocast_dtype(q.device.type)) for part in (q, k, v))
     queries = _segments(cu_seqlens, "cu_seqlens", q)
     keys = queries if cu_keys is None else _segments(cu_keys, "cu_keys", k)
     if len(queries.lengths) != len(keys.lengths) or any(map(gt, queries.lengths, keys.lengths)):

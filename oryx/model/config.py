@@ -73,6 +73,7 @@ class OryxConfig(PretrainedConfig):
     """
 
     model_type = "oryx_workbook"
+    keys_to_ignore_at_inference = ["past_key_values"]  # noqa: RUF012 (Trainer wants a list)
     sub_configs = {"vision_config": OryxVisionConfig, "text_config": AutoConfig}  # noqa: RUF012
 
     def __init__(

@@ -13,13 +13,13 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils import logging
 
 from oryx.errors import InputError, MissingResource
-from oryx.grids import Grid, token_count
+from oryx.grids import Grid, cumulative_lengths, token_count
 from oryx.layout import Layout, read_spec
-from oryx.model.assembly import Pack, Plan, pack, plan_batch
+from oryx.model.assembly import Plan, pack, pad, plan_batch
+from oryx.model.attention import Segments
 from oryx.model.compressor import build_compressor, compress_maps
 from oryx.model.config import IGNORED_LABEL, OryxConfig
-from oryx.model.last_layer import last_layer_from
-from oryx.model.packed_lm import can_pack, packed_outputs
+from oryx.model.packing import allow_packing, can_pack, packed_logits
 from oryx.model.projector import Projector
 from oryx.model.vit import OryxViT
 
@@ -74,6 +74,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.compressor = build_compressor(config)
         self.projector = Projector(config)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        allow_packing(self.language_model)
         self.processor = None
         self.post_init()
         self.freeze_vision(config.freeze_vision)
@@ -171,20 +172,15 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
             input_ids, attention_mask, labels: (B, L0).
             padding_side: "right" or "left"; ``config.tokenizer_padding_side`` by default.
         """
-        table, plan = self._sources(
-            input_ids,
-            attention_mask,
-            labels,
-            (pixel_patches, image_grids, visual_spec, vision_features, compressed_features),
-            padding_side,
-        )
-        device = input_ids.device
-        embeds = table.index_select(0, _tensor(plan.index.ravel(), device)).view(*plan.index.shape, -1)
+        visual = (pixel_patches, image_grids, visual_spec, vision_features, compressed_features)
+        table, plan = self._sources(input_ids, attention_mask, labels, visual)
+        padded, device = pad(plan, padding_side or self.config.tokenizer_padding_side), input_ids.device
+        embeds = table.index_select(0, _tensor(padded.index.ravel(), device)).view(*padded.index.shape, -1)
         return Expanded(
             inputs_embeds=embeds,
-            attention_mask=_tensor(plan.attention_mask, device),
-            position_ids=_tensor(plan.position_ids, device),
-            labels=None if plan.labels is None else _tensor(plan.labels, device),
+            attention_mask=_tensor(padded.attention_mask, device),
+            position_ids=_tensor(padded.position_ids, device),
+            labels=None if labels is None else _tensor(padded.labels, device),
         )
 
     def _sources(
@@ -193,7 +189,6 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         attention_mask: Tensor | None,
         labels: Tensor | None,
         visual: tuple[Tensor | None, ...],
-        padding_side: str | None = None,
     ) -> tuple[Tensor, Plan]:
         """All embedded text, all visual tokens and a zero row, (rows, width), and the plan of which goes where.
 
@@ -212,7 +207,6 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
             [len(sequence) for sequence in sequences],
             visual_token_id=self.config.visual_token_id,
             max_length=self.config.tokenizer_model_max_length,
-            padding_side=padding_side or self.config.tokenizer_padding_side,
         )
         if plan.truncated:
             logger.warning_once(
@@ -239,60 +233,56 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         vision_features: Tensor | None = None,
         compressed_features: Tensor | None = None,
         num_items_in_batch: int | Tensor | None = None,
+        loss_only: bool = False,
         **kwargs,
     ) -> CausalLMOutputWithPast:
-        """Logits (B, L, vocabulary) without labels; with labels the loss, and logits of supervised tokens only.
+        """Logits (B, L, vocabulary) of the expanded sequences; with labels also the loss.
 
         The loss is the mean cross-entropy (float32) over all supervised next tokens of the whole batch, as in the
-        public code, and 0 if a batch has none; ``logits`` is then (number of supervised next tokens, vocabulary) in
-        batch order. With ``num_items_in_batch`` the sum is divided by that number instead (gradient accumulation).
-        A batch with labels is read without its padding where :mod:`oryx.model.packed_lm` knows the language model and
-        nothing but loss and logits is asked for; else by transformers' forward, padded, with the same result.
+        public code, and 0 if a batch has none. With ``num_items_in_batch`` the sum is divided by that number instead
+        (gradient accumulation).
+
+        ``loss_only``: for training. ``logits`` are then those of the supervised next tokens alone, (number of them,
+        vocabulary), in the order of the batch; and where nothing but loss and logits is asked for and
+        :func:`oryx.model.packing.can_pack`, the batch is read without its padding, with the same result.
         """
         visual = (pixel_patches, image_grids, visual_spec, vision_features, compressed_features)
-        beside = (inputs_embeds, position_ids, past_key_values)
-        plain = all(one is None for one in beside) and not use_cache and not kwargs
-        if labels is not None and plain and can_pack(self.language_model):
-            table, plan = self._sources(input_ids, attention_mask, labels, visual)
-            if packed := pack(plan):
-                return self._packed_loss(table, packed, num_items_in_batch)
+        beside = (inputs_embeds, position_ids, past_key_values, use_cache or None, kwargs or None)
+        plain = labels is not None and all(one is None for one in beside)
+        if loss_only and plain and can_pack(self.language_model):
+            return self._packed_loss(*self._sources(input_ids, attention_mask, labels, visual), num_items_in_batch)
         if inputs_embeds is None and self._needs_expansion(input_ids, past_key_values, visual_spec):
             expanded = self.expand(input_ids, attention_mask, labels, *visual)
             input_ids, inputs_embeds, labels = None, expanded.inputs_embeds, expanded.labels
             attention_mask, position_ids = expanded.attention_mask, expanded.position_ids
         elif position_ids is None and past_key_values is None and attention_mask is not None:
             position_ids = (attention_mask.long().cumsum(1) - 1).clamp(min=0)
-        supervised, first = None, 0
         if labels is not None:
-            supervised = labels[:, 1:] >= 0
-            logits_to_keep = supervised.any(0).nonzero()[:, 0]
-        elif isinstance(logits_to_keep, int) and logits_to_keep:
-            first = (input_ids if inputs_embeds is None else inputs_embeds).shape[1] - logits_to_keep
-        if kwargs.get("output_hidden_states") or kwargs.get("output_attentions"):
-            first = 0
-        with last_layer_from(self.language_model, first):
-            out = self.language_model(
-                input_ids=input_ids,
-                inputs_embeds=inputs_embeds,
-                attention_mask=attention_mask,
-                position_ids=position_ids,
-                past_key_values=past_key_values,
-                use_cache=use_cache,
-                logits_to_keep=logits_to_keep,
-                **kwargs,
-            )
+            supervised, use_cache = labels[:, 1:] >= 0, bool(use_cache)
+            # columns where any sample is supervised are computed; of these each sample keeps its own
+            logits_to_keep = supervised.any(0).nonzero()[:, 0] if loss_only else 0
+        out = self.language_model(
+            input_ids=input_ids,
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            logits_to_keep=logits_to_keep,
+            **kwargs,
+        )
         if labels is not None:
-            # columns where any sample is supervised were computed; of these each sample keeps its own
-            out.logits = out.logits[supervised[:, logits_to_keep]]
-            out.loss = _mean_loss(out.logits, labels[:, 1:][supervised], num_items_in_batch)
+            read = out.logits[supervised[:, logits_to_keep]] if loss_only else out.logits[:, :-1][supervised]
+            out.loss = _mean_loss(read, labels[:, 1:][supervised], num_items_in_batch)
+            out.logits = read if loss_only else out.logits
         return out
 
-    def _packed_loss(self, table: Tensor, packed: Pack, num_items_in_batch: int | Tensor | None):
-        """Loss and logits of supervised tokens of a batch without padding; ``table``: of :meth:`_sources`."""
-        device = table.device
+    def _packed_loss(self, table: Tensor, plan: Plan, num_items_in_batch: int | Tensor | None):
+        """Loss and supervised logits of a batch without padding; ``table`` and ``plan`` as of :meth:`_sources`."""
+        packed, device = pack(plan), table.device
         embeds = table.index_select(0, _tensor(packed.index, device))
-        hidden = packed_outputs(self.language_model, embeds, packed.lengths, packed.tails)
-        logits = self.get_output_embeddings()(hidden.index_select(0, _tensor(packed.read, device)))
+        samples = Segments(cumulative_lengths(packed.lengths))
+        logits = packed_logits(self.language_model, embeds, samples, _tensor(packed.read, device))
         loss = _mean_loss(logits, _tensor(packed.targets, device), num_items_in_batch)
         return CausalLMOutputWithPast(loss=loss, logits=logits)
 

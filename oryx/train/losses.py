@@ -15,7 +15,7 @@ def answer_loss(model: OryxForConditionalGeneration, batch: dict) -> Tensor:
     A batch of :func:`oryx.train.text.text_batch` asks one question a sample; one of
     :func:`oryx.train.text.questions_batch` reads each visual once for all questions about it.
     """
-    return questions_loss(model, **batch) if "text_ids" in batch else model(**batch).loss
+    return questions_loss(model, **batch) if "text_ids" in batch else model(**batch, loss_only=True).loss
 
 
 def questions_mask(question: Tensor, visual: int) -> Tensor:

@@ -78,13 +78,16 @@ def test_loss_is_the_mean_over_supervised_next_tokens_of_the_batch():
     model = tiny_model()
     ids, inputs = example()
     labels = torch.where((ids == MARK) | (torch.arange(6) < 3), -100, ids)
-    out = model(input_ids=ids, labels=labels, **inputs)
+    out = model(input_ids=ids, labels=labels, loss_only=True, **inputs)
     expanded = model.expand(ids, None, labels, **inputs)
     full = logits(model, ids, **inputs)[:, :-1]
     targets = expanded.labels[:, 1:]
     assert out.logits.shape == (5, 70)
     torch.testing.assert_close(out.logits, full[targets >= 0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(out.loss, F.cross_entropy(full[targets >= 0], targets[targets >= 0]))
+    whole = model(input_ids=ids, labels=labels, **inputs)
+    torch.testing.assert_close(whole.logits[:, :-1], full, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(whole.loss, out.loss)
     parts = model(input_ids=ids, labels=labels, num_items_in_batch=10, **inputs)
     torch.testing.assert_close(parts.loss, out.loss * 5 / 10)
 
