@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
+import workbook
 from oryx.evidence.store import RowWriter
 from oryx.files import atomic_write_json
 from workbook.runs.settings import StudySettings, setting
@@ -27,7 +28,7 @@ class ToySettings(StudySettings):
     presets = {"small": {"items": 8}}  # noqa: RUF012
 
 
-class ToyStudy(Study):
+class ToyStudy(Study[ToySettings]):
     id = "native_vs_fixed_resolution"  # has hypotheses; the toy's arms are named after theirs
     title = "Toy"
     notebook = str(Path(__file__).with_name("toy.ipynb"))
@@ -35,6 +36,7 @@ class ToyStudy(Study):
     arm_order = ("native", "area_1")
     baseline = "native"
     needs_torch = False
+    hypotheses_file = Path(workbook.__path__[0], "studies", "native_resolution", "hypotheses.toml")
     weights = "w"
 
     def arms(self, settings):

@@ -19,13 +19,15 @@ source and confidence; ``not-found`` lines are those that no public source gives
 """
 
 import csv
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import model_validator
 
 from oryx.errors import SettingsError
+from oryx.evidence.entries import Entry, Listed, Text, read_entries
 
 FOLDER = Path(__file__).parent
 PARTS = {
@@ -38,24 +40,35 @@ PARTS = {
     "data": "Training and data",
 }
 """Part of the paper -> its heading, in order."""
+Filters = Annotated[tuple[dict[str, str], ...], Listed]
+Texts = Annotated[tuple[Text, ...], Listed]
 NOT_FOUND, NO_NUMBER = "not found", "no number stated"
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(Entry):
     """One entry of claims.toml, checked; fields as at the top of this file."""
 
-    id: str
-    part: str
-    statement: str
-    source: str
-    paper: Sequence[Mapping[str, str]] = ()
-    hypotheses: Sequence[str] = ()
-    tests: Sequence[str] = ()
+    id: Text
+    part: Literal[tuple(PARTS)]
+    statement: Text
+    source: Text
+    paper: Filters = ()
+    hypotheses: Texts = ()
+    tests: Texts = ()
     answer: str = ""
-    check: Mapping[str, object] = field(default_factory=dict)
-    outside: Sequence[Mapping[str, str]] = ()
+    check: dict[str, Any] = {}
+    outside: Filters = ()
     reason: str = ""
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> "Claim":
+        if self.source not in sources():
+            raise ValueError(f"source: {self.source!r} is no key of paper_sources.csv")
+        if not (self.hypotheses or self.tests or self.answer or self.check or self.reason):
+            raise ValueError("reason: expected hypotheses, tests, an answer, a check or the reason why there is none")
+        for wanted in (*self.paper, *self.outside):
+            select(wanted)
+        return self
 
     @property
     def paper_value(self) -> str:
@@ -104,33 +117,7 @@ def described(row: Mapping[str, str], named: bool = True) -> str:
 @cache
 def load_claims(path: Path = FOLDER / "claims.toml") -> tuple[Claim, ...]:
     """All claims, in the order of the file. Raises SettingsError naming the id and field of whatever is wrong."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: cannot be read as TOML ({error})") from error
-    found = tuple(_claim(entry) for entry in content.get("claim", []))
-    ids = [claim.id for claim in found]
-    if twice := sorted({name for name in ids if ids.count(name) > 1}):
-        raise SettingsError(f"{path.name}: id {', '.join(twice)} is used more than once")
-    return found
-
-
-def _claim(entry: Mapping[str, object]) -> Claim:
-    name, known = entry.get("id", "a claim without id"), [item.name for item in fields(Claim)]
-    if unknown := sorted(set(entry) - set(known)):
-        raise SettingsError(f"{name}: unknown field {unknown[0]!r}; expected {', '.join(known)}")
-    if missing := [item for item in ("id", "part", "statement", "source") if not entry.get(item)]:
-        raise SettingsError(f"{name}: field {missing[0]!r} is missing")
-    claim = Claim(**entry)
-    if claim.part not in PARTS:
-        raise SettingsError(f"{name}, field part: expected one of {', '.join(PARTS)}, got {claim.part!r}")
-    if claim.source not in sources():
-        raise SettingsError(f"{name}, field source: {claim.source!r} is no key of paper_sources.csv")
-    if not (claim.hypotheses or claim.tests or claim.answer or claim.check or claim.reason):
-        raise SettingsError(f"{name}: expected hypotheses, tests, an answer, a check or the reason why there is none")
-    for wanted in (*claim.paper, *claim.outside):
-        select(wanted)
-    return claim
+    return tuple(read_entries(path, "claim", Claim))
 
 
 def _read(name: str) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""From rows to verdicts, by hypotheses written down before any report run (``workbook/studies/hypotheses.toml``).
+"""From rows to verdicts, by hypotheses written down before any report run (``hypotheses.toml`` of a study).
 
 One ``[[hypothesis]]`` has
 
@@ -31,19 +31,18 @@ the claim | unclear``. Alpha is 0.05 / m for the m hypotheses of a study; an ord
 steps, reports the step with the smallest estimate, and is contradicted by any step that goes down.
 """
 
-import math
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pandas as pd
+from pydantic import BeforeValidator, Field, model_validator
 
 from oryx.errors import InputError, RunError, SettingsError
+from oryx.evidence.entries import Entry, Listed, Names, Text, read_entries
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED, Estimate, contrast, equivalence, failed_share, mean_score
 
 ALPHA = 0.05
-HYPOTHESES = Path(__file__).parents[2] / "workbook" / "studies" / "hypotheses.toml"
 KINDS = {
     "difference": 2,
     "equivalence": 2,
@@ -59,54 +58,70 @@ CLAIMED, AGAINST, UNCLEAR = "supported", "contradicted", "inconclusive"
 DIRECTIONS = {CLAIMED: "as claimed", AGAINST: "against the claim", UNCLEAR: "unclear"}
 
 
-@dataclass(frozen=True)
-class Gate:
+def _visual_unless_it_says_else(value: object) -> object:
+    return VISUAL | value if isinstance(value, dict) else value
+
+
+Value = str | int | float | bool
+Filter = Annotated[
+    dict[str, Value | Annotated[list[Value], Field(min_length=1)]], BeforeValidator(_visual_unless_it_says_else)
+]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Gate(Entry):
     """The easiest condition, on which every arm of a comparison must have left chance in some seed."""
 
-    arms: tuple[str, ...]
-    tasks: tuple[str, ...]
-    where: Mapping[str, object] = field(default_factory=lambda: dict(VISUAL))
-    above_chance: float = 0.1
+    arms: Names
+    tasks: Names
+    where: Filter = VISUAL
+    above_chance: Share = 0.1
 
 
-@dataclass(frozen=True)
-class Hypothesis:
+class Hypothesis(Entry):
     """One entry of hypotheses.toml, checked; fields as at the top of this file."""
 
-    id: str
-    study: str
-    paper: str
-    statement: str
-    kind: str
-    arms: tuple[str, ...]
-    tasks: tuple[str, ...]
-    other_tasks: tuple[str, ...] = ()
-    where: Mapping[str, object] = field(default_factory=lambda: dict(VISUAL))
-    margin: float = 0.05
-    level: float | None = None
-    weights: tuple[float, ...] = ()
-    cluster: str = "cluster"
+    id: Text
+    study: Text
+    paper: Text
+    statement: Text
+    kind: Literal[tuple(KINDS)]
+    arms: Names
+    tasks: Names
+    other_tasks: Names = ()
+    where: Filter = VISUAL
+    margin: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.05
+    level: Share | None = None
+    weights: Annotated[tuple[Annotated[float, Field(allow_inf_nan=False)], ...], Listed] = ()
+    cluster: Text = "cluster"
     gate: Gate | None = None
-    paper_value: str | float = "not found"
+    paper_value: Text | int | float = "not found"
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> "Hypothesis":
+        count, kind = KINDS[self.kind], self.kind
+        if len(self.arms) < 2 if count is None else len(self.arms) != count:
+            raise ValueError(f"arms: {kind} needs {count or 'two or more'}, got {list(self.arms)}")
+        owned = {"other_tasks": ("interaction", "retention"), "level": ("level",), "weights": ("contrast",)}
+        for name, owners in owned.items():
+            if (name in self.model_fields_set) != (kind in owners):
+                word = "needs this field" if kind in owners else f"does not have it, only {' and '.join(owners)} do"
+                raise ValueError(f"{name}: {kind} {word}")
+        if kind == "contrast" and len(self.weights) != len(self.arms):
+            raise ValueError(f"weights: expected one for each of {len(self.arms)} arms, got {list(self.weights)}")
+        if kind == "contrast" and not any(self.weights):
+            raise ValueError(f"weights: expected numbers, not all zero, got {list(self.weights)}")
+        if shared := set(self.tasks) & set(self.other_tasks):
+            raise ValueError(f"other_tasks: {sorted(shared)} are in tasks too")
+        return self
 
 
-def load_hypotheses(path: str | Path = HYPOTHESES) -> list[Hypothesis]:
+def load_hypotheses(path: str | Path) -> list[Hypothesis]:
     """The hypotheses of a file. Raises SettingsError naming the id and field of whatever is not as described above."""
-    path = Path(path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: cannot be read as TOML ({error})") from error
-    if set(content) != {"hypothesis"} or not isinstance(content["hypothesis"], list):
-        raise SettingsError(f"{path}: expected [[hypothesis]] entries only, got {sorted(content)}")
-    found = [_hypothesis(entry, f"{path.name}, entry {n}") for n, entry in enumerate(content["hypothesis"], start=1)]
-    ids = [entry.id for entry in found]
-    if twice := sorted({name for name in ids if ids.count(name) > 1}):
-        raise SettingsError(f"{path.name}: id {', '.join(twice)} is used more than once")
-    return found
+    return read_entries(path, "hypothesis", Hypothesis)
 
 
-def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis] | None = None) -> list[dict]:
+def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis]) -> list[dict]:
     """The verdicts of a study's hypotheses on the rows of one run, in the order of the file.
 
     A hypothesis whose id ends in ``.<scale>`` is for that scale; a scale without any of its own is judged by all of the
@@ -125,23 +140,25 @@ def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypot
     return [_told(entry, scale, split, _verdict(rows, entry, ALPHA / len(chosen))) for entry in chosen]
 
 
-def judge_seeds(rows: pd.DataFrame, study: str, scale: str) -> dict[str, dict[int, dict]]:
+def judge_seeds(
+    rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis]
+) -> dict[str, dict[int, dict]]:
     """Hypothesis -> seed -> its verdict on the rows of that seed alone (a direction only), corrected as in a run.
 
     Each hypothesis sees the rows of its own arms and tasks, which is quick; an item that no arm of the comparison has
     is not missed. Raises SettingsError for a study without hypotheses.
     """
-    chosen = chosen_for(study, scale)
+    chosen = chosen_for(study, scale, hypotheses)
     found: dict[str, dict[int, dict]] = {entry.id: {} for entry in chosen}
     split = rows["split"].iloc[0] if len(rows) else None
     rows = _read_by(chosen, rows)
     for seed, all_own in rows.groupby("seed"):
         by_arm = dict(iter(all_own.groupby("arm", sort=False)))
         for entry in chosen:
-            gate = entry.gate or Gate((), ())
-            parts = [by_arm[arm] for arm in dict.fromkeys([*entry.arms, *gate.arms]) if arm in by_arm]
+            gate_arms, gate_tasks = (entry.gate.arms, entry.gate.tasks) if entry.gate else ((), ())
+            parts = [by_arm[arm] for arm in dict.fromkeys([*entry.arms, *gate_arms]) if arm in by_arm]
             own = pd.concat(parts or [all_own.iloc[:0]])
-            own = own[own["task"].isin([*entry.tasks, *entry.other_tasks, *gate.tasks])]
+            own = own[own["task"].isin([*entry.tasks, *entry.other_tasks, *gate_tasks])]
             found[entry.id][int(seed)] = _told(entry, scale, split, _verdict(own, entry, ALPHA / len(chosen)))
     return found
 
@@ -155,11 +172,11 @@ def _read_by(chosen: Sequence[Hypothesis], rows: pd.DataFrame) -> pd.DataFrame:
     return rows[[name for name in rows if name in read]].astype(repeated)
 
 
-def chosen_for(study: str, scale: str, hypotheses: Sequence[Hypothesis] | None = None) -> list[Hypothesis]:
+def chosen_for(study: str, scale: str, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
     """The hypotheses that a run of this study and scale is judged by; raises SettingsError if the study has none."""
-    of_study = [entry for entry in (load_hypotheses() if hypotheses is None else hypotheses) if entry.study == study]
+    of_study = [entry for entry in hypotheses if entry.study == study]
     if not of_study:
-        raise SettingsError(f"study {study!r} has no hypotheses in {HYPOTHESES.name}")
+        raise SettingsError(f"study {study!r} has no hypotheses")
     return [entry for entry in of_study if entry.id.endswith(f".{scale}")] or of_study
 
 
@@ -284,79 +301,3 @@ def _filtered(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
             raise InputError(f"rows have no field {name!r}")
         rows = rows[rows[name].isin(wanted if isinstance(wanted, list) else [wanted])]
     return rows
-
-
-def _hypothesis(entry: object, place: str) -> Hypothesis:
-    if not isinstance(entry, dict):
-        raise SettingsError(f"{place}: expected a table, got {entry!r}")
-    name = entry["id"] if isinstance(entry.get("id"), str) else place
-    values = _values(entry, Hypothesis, name)
-    kind = values["kind"]
-    if kind not in KINDS:
-        raise SettingsError(f"{name}, field kind: expected one of {', '.join(KINDS)}, got {kind!r}")
-    count, arms = KINDS[kind], values["arms"]
-    if len(arms) < 2 if count is None else len(arms) != count:
-        raise SettingsError(f"{name}, field arms: {kind} needs {count or 'two or more'}, got {list(arms)}")
-    owned = {"other_tasks": ("interaction", "retention"), "level": ("level",), "weights": ("contrast",)}
-    for needed, owners in owned.items():
-        if (needed in entry) != (kind in owners):
-            word = "needs this field" if kind in owners else f"does not have it, only {' and '.join(owners)} do"
-            raise SettingsError(f"{name}, field {needed}: {kind} {word}")
-    if kind == "contrast" and len(values["weights"]) != len(arms):
-        raise SettingsError(f"{name}, field weights: expected one for each of {len(arms)} arms, got {entry['weights']}")
-    if shared := set(values["tasks"]) & set(values.get("other_tasks", ())):
-        raise SettingsError(f"{name}, field other_tasks: {sorted(shared)} are in tasks too")
-    return Hypothesis(**values)
-
-
-def _values(entry: dict, owner: type, name: str) -> dict:
-    """The checked values of a table for the dataclass ``owner``; ``name`` starts every message."""
-    known = {item.name: item for item in fields(owner)}
-    if unknown := sorted(set(entry) - set(known)):
-        raise SettingsError(f"{name}: unknown field {unknown[0]!r}; expected {', '.join(known)}")
-    required = ("arms", "tasks") if owner is Gate else ("id", "study", "paper", "statement", "kind", "arms", "tasks")
-    if missing := [item for item in required if item not in entry]:
-        raise SettingsError(f"{name}: field {missing[0]} is missing")
-    return {key: _value(key, value, name) for key, value in entry.items()}
-
-
-def _value(key: str, value: object, name: str) -> object:
-    where = f"{name}, field {key}"
-    if key == "gate":
-        if not isinstance(value, dict):
-            raise SettingsError(f"{where}: expected a table, got {value!r}")
-        return Gate(**_values(value, Gate, f"{name}, gate"))
-    if key == "where":
-        return _where(value, where)
-    if key in ("arms", "tasks", "other_tasks"):
-        good = isinstance(value, list) and value and all(isinstance(item, str) and item for item in value)
-        if not good or len(set(value)) != len(value):
-            raise SettingsError(f"{where}: expected a list of different names, got {value!r}")
-        return tuple(value)
-    if key == "weights":
-        numbers = isinstance(value, list) and all(isinstance(w, int | float) and math.isfinite(w) for w in value)
-        if not numbers or not any(value):
-            raise SettingsError(f"{where}: expected numbers, not all zero, got {value!r}")
-        return tuple(float(w) for w in value)
-    if key in ("margin", "level", "above_chance"):
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or not (0 <= value <= 1) or (key == "margin" and value == 0):
-            raise SettingsError(
-                f"{where}: expected a number {'above 0, up to 1' if key == 'margin' else 'from 0 to 1'}, got {value!r}"
-            )
-        return float(value)
-    if key == "paper_value" and isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    if not isinstance(value, str) or not value.strip():
-        raise SettingsError(f"{where}: expected text, got {value!r}")
-    return value
-
-
-def _where(value: object, where: str) -> dict:
-    if not isinstance(value, dict):
-        raise SettingsError(f"{where}: expected a table of field = value or list, got {value!r}")
-    for name, wanted in value.items():
-        options = wanted if isinstance(wanted, list) else [wanted]
-        if not options or not all(isinstance(option, str | int | float | bool) for option in options):
-            raise SettingsError(f"{where}, {name}: expected a value or a list of values, got {wanted!r}")
-    return VISUAL | value

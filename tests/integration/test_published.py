@@ -10,6 +10,7 @@ import pytest
 from oryx.evidence.rows import read_rows_xz
 from oryx.evidence.verdicts import judge
 from workbook.report import readme
+from workbook.report.published import all_hypotheses
 from workbook.studies.one_model import unification
 
 pytestmark = pytest.mark.integration
@@ -34,7 +35,9 @@ def test_the_price_of_one_model_is_that_of_the_rows():
 def test_published_verdicts_follow_from_published_rows(path):
     stated = {verdict["id"]: verdict for verdict in json.loads(path.read_text())}
     study, (scale, *_) = path.parent.parent.name, path.parent.name.split(",")
-    judged = {v["id"]: v for v in judge(read_rows_xz(path.parent / "rows.columns.jsonl.xz"), study, scale)}
+    judged = {
+        v["id"]: v for v in judge(read_rows_xz(path.parent / "rows.columns.jsonl.xz"), study, scale, all_hypotheses())
+    }
     assert stated and stated.keys() <= judged.keys()
     # a panel may have none of the arms that hypotheses speak of; a default run has
     assert "," in path.parent.name or any(v["estimate"] is not None for v in stated.values())

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from oryx.evidence.paper import NOT_FOUND, PARTS, Claim, described, load_claims, select, sources
-from oryx.evidence.verdicts import Hypothesis, load_hypotheses
+from oryx.evidence.verdicts import Hypothesis
 from workbook.report.checks import Checked, check
-from workbook.report.published import NOT_TESTED, Published, direction, estimate_text
+from workbook.report.published import NOT_TESTED, Published, all_hypotheses, direction, estimate_text
 
 MARKS = {"as claimed": "▲", "against the claim": "▼", "unclear": "·"}
 """What one seed alone says: its interval wholly on the claimed side, wholly on the other, or across."""
@@ -73,12 +73,18 @@ class Answered:
 
 def answered_claims(runs: Sequence[Published]) -> list[Answered]:
     """Every claim of the paper, in order; hypotheses that belong to none follow under their study."""
-    known, claims = load_hypotheses(), list(load_claims())
+    known, claims = all_hypotheses(), list(load_claims())
     claimed = {family for claim in claims for family in claim.hypotheses}
     for family, study in {entry.paper: entry.study for entry in known if entry.paper not in claimed}.items():
         part = study if study in PARTS else "data"
         claims.append(
-            Claim(family, part, "A hypothesis of ours without a sentence of the paper", "paper", (), (family,))
+            Claim(
+                id=family,
+                part=part,
+                statement="A hypothesis of ours without a sentence of the paper",
+                source="paper",
+                hypotheses=(family,),
+            )
         )
     claims.sort(key=lambda claim: list(PARTS).index(claim.part))
     return [

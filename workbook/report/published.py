@@ -8,19 +8,21 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import workbook
 from oryx.errors import RunError
 from oryx.evidence import stats, verdicts
-from oryx.evidence.verdicts import HYPOTHESES, Hypothesis, judge_seeds, load_hypotheses
+from oryx.evidence.verdicts import Hypothesis, judge_seeds, load_hypotheses
 from oryx.files import atomic_write_json, sha256_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = "rows.columns.jsonl.xz"
+HYPOTHESES = sorted(Path(workbook.__path__[0], "studies").glob("*/hypotheses.toml"))
 READ = ("arm", "condition", "item", "seed", "split", "task", "cluster", "score", "chance", "error")
 """Fields that verdicts need, beside those that hypotheses filter by."""
 NOT_TESTED = "not tested"
@@ -130,6 +132,12 @@ def published(results: str | Path) -> list[Published]:
     return found
 
 
+@cache
+def all_hypotheses() -> tuple[Hypothesis, ...]:
+    """What the workbook's studies state, study by study."""
+    return tuple(entry for path in HYPOTHESES for entry in load_hypotheses(path))
+
+
 def verdicts_by_seed(run: Published) -> dict[str, dict[int, dict]]:
     """Hypothesis -> seed -> the verdict on that seed's rows; empty where the run has no rows or no hypotheses.
 
@@ -137,10 +145,10 @@ def verdicts_by_seed(run: Published) -> dict[str, dict[int, dict]]:
     hypotheses and the code that judges them; the file may be deleted at any time.
     """
     path = run.folder / ROWS
-    chosen = [entry for entry in load_hypotheses() if entry.study == run.study]
+    chosen = [entry for entry in all_hypotheses() if entry.study == run.study]
     if not path.exists() or not chosen:
         return {}
-    made_from = (path, HYPOTHESES, Path(verdicts.__file__), Path(stats.__file__))
+    made_from = (path, *HYPOTHESES, Path(verdicts.__file__), Path(stats.__file__))
     key = hashlib.sha256(" ".join([run.scale, *map(sha256_file, made_from)]).encode()).hexdigest()
     kept = run.folder.parents[1] / "runs" / "cache" / f"verdicts-by-seed-{key[:16]}.json"
     with suppress(OSError, ValueError):
@@ -148,7 +156,7 @@ def verdicts_by_seed(run: Published) -> dict[str, dict[int, dict]]:
     fields = sorted({name for entry in chosen for where in _filters(entry) for name in where} - set(READ))
     rows = run.rows(*READ, *fields)
     asked = {c for entry in chosen for where in _filters(entry) for c in _as_list(where.get("condition", "visual"))}
-    found = judge_seeds(rows[rows["condition"].isin(asked)], run.study, run.scale)
+    found = judge_seeds(rows[rows["condition"].isin(asked)], run.study, run.scale, chosen)
     with suppress(RunError):  # a folder that cannot be written costs seconds, nothing else
         atomic_write_json(kept, found, indent=None)
     return found
@@ -200,7 +208,7 @@ def disagreements(runs: Sequence[Published]) -> list[Disagreement]:
     Runs that do not test a hypothesis do not count. Among seeds the side of the point estimate is compared, if the
     seeds lie further apart than the margin: below it a change of sign does not matter.
     """
-    known = {entry.id: entry for entry in load_hypotheses()}
+    known = {entry.id: entry for entry in all_hypotheses()}
     found = []
     for run in runs:
         for name, seeds in run.by_seed.items():

@@ -48,8 +48,8 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
         raise SettingsError(f"publishing needs at least {LEAST_SEEDS} seeds, got {list(settings.seeds)}")
     if unfit := [seed for seed in settings.seeds if seed not in REPORT_SEEDS]:
         raise SettingsError(f"report runs use seeds 0 to {max(REPORT_SEEDS)}, got {unfit}: designs are tuned on others")
-    if study.hypotheses(settings) is not None:
-        raise SettingsError(f"{study.id} brings hypotheses of its own; published are those that hypotheses.toml states")
+    if study.hypotheses_file is None:
+        raise SettingsError(f"{study.id} makes up its hypotheses; published are those that a file stated before")
     run = study.collect(settings)
     manifests, states = _of_seeds(run.folder, settings)
     if (dirty := _dirty(manifests)) and not allow_dirty:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from oryx.errors import MissingResource, RunError, SettingsError
 from oryx.files import atomic_write_json, atomic_write_text
@@ -45,73 +45,82 @@ class Run:
         return f"{len(self.rows)} rows, seeds {seeds}, {self.failed} failed items, in {self.folder}"
 
 
-class Study(ABC):
-    """One study.
+S = TypeVar("S", bound=StudySettings)
 
-    ``arm_order`` fixes colours and the order of tables, ``baseline`` is what arms are compared with, ``long_arms`` are
-    started first, ``tables`` are files of its own in the run's folder that are published too.
+
+class Study(ABC, Generic[S]):
+    """One study, with its class of settings: ``class MyStudy(Study[Settings])``.
+
+    ``hypotheses_file`` states what a run is judged by, before any report run. ``arm_order`` fixes colours and the order
+    of tables, ``baseline`` is what arms are compared with, ``long_arms`` are started first, ``tables`` are files of its
+    own in the run's folder that are published too.
     """
 
     id: ClassVar[str]
     title: ClassVar[str]
     notebook: ClassVar[str] = ""
-    settings_class: ClassVar[type[StudySettings]]
+    settings_class: type[S]
     arm_order: ClassVar[tuple[str, ...]]
     baseline: ClassVar[str]
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {}
     needs_torch: ClassVar[bool] = True
     long_arms: ClassVar[tuple[str, ...]] = ()
     tables: ClassVar[tuple[str, ...]] = ()
+    hypotheses_file: ClassVar[Path | None] = None
 
     @abstractmethod
-    def arms(self, settings: StudySettings) -> list[str]:
+    def arms(self, settings: S) -> list[str]:
         """The arms of a run."""
 
     @abstractmethod
     def run_job(
-        self, settings: Any, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
+        self, settings: S, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
     ) -> None:
         """Train and ask one arm, writing ``rows.jsonl`` (and ``curve.json``) in ``folder``; must be able to go on."""
 
-    def check(self, settings: Any) -> None:  # noqa: B027 (an empty default is meant)
+    def check(self, settings: S) -> None:
         """Raise, before any work, what would make this run fail later (missing weights, benchmarks, a GPU)."""
 
-    def prepare(self, settings: Any, seed: int) -> list[list[str]]:
+    def prepare(self, settings: S, seed: int) -> list[list[str]]:
         """Jobs of a seed that must be done before its arms start (shared weights trained from scratch).
 
         A list of levels: the jobs of a level may run at the same time, each level waits for the one before it.
         """
         return []
 
-    def further_jobs(self, settings: Any) -> list[str]:
+    def further_jobs(self, settings: S) -> list[str]:
         """Jobs of a seed that are no arms, that no arm waits for, and that write no rows."""
         return []
 
-    def processes(self, settings: Any, arm: str) -> int:
+    def processes(self, settings: S, arm: str) -> int:
         """How many processes do an arm together; each calls :meth:`run_job` and takes its part of the work."""
         return 1
 
-    def hashes(self, settings: Any) -> dict[str, str]:
+    def hashes(self, settings: S) -> dict[str, str]:
         """``weights_hash`` and ``data_hash``: sha256 of what jobs read beside the settings. Jobs done from others are
         laid aside and done anew."""
         return {}
 
-    def describe(self, settings: Any) -> dict[str, Any]:
+    def describe(self, settings: S) -> dict[str, Any]:
         """What the manifest says beyond settings and hashes: dtype, attention and decoder backend, prompts in full."""
         return {}
 
-    def hypotheses(self, settings: Any) -> "Sequence[Hypothesis] | None":
-        """What a run is judged by, if it is not what ``hypotheses.toml`` says of this study."""
-        return None
+    def hypotheses(self, settings: S) -> "Sequence[Hypothesis]":
+        """What a run is judged by: what ``hypotheses_file`` states."""
+        from oryx.evidence.verdicts import load_hypotheses
 
-    def plan(self, settings: Any) -> dict[str, Any]:
+        if self.hypotheses_file is None:
+            raise SettingsError(f"study {self.id!r} names no file of hypotheses (hypotheses_file)")
+        return load_hypotheses(self.hypotheses_file)
+
+    def plan(self, settings: S) -> dict[str, Any]:
         """What a run would do, for people to read."""
         arms, seeds = self.arms(settings), list(settings.seeds)
         jobs = [job for seed in seeds_of(self, settings) for job in seed.jobs]
         done = sum(job.done and not job.outdated for job in jobs)
         return {"arms": ", ".join(arms), "seeds": seeds, "jobs": f"{len(jobs)}, of which {done} are done"}
 
-    def settings(self, values: Mapping[str, Any] | None = None, **overrides: Any) -> StudySettings:
+    def settings(self, values: Mapping[str, Any] | None = None, **overrides: Any) -> S:
         """Settings from a mapping or a notebook's ``globals()``; strict, see :mod:`workbook.runs.settings`."""
         values = dict(values or {})
         if "__name__" in values:
@@ -119,17 +128,17 @@ class Study(ABC):
             return made if not overrides else self.settings_class.from_mapping({**made.to_dict(), **overrides})
         return self.settings_class.from_mapping({**values, **overrides})
 
-    def run_folder(self, settings: StudySettings) -> Path:
+    def run_folder(self, settings: S) -> Path:
         """Where a run of these settings lies; the published folder for ``source="published"``."""
         if settings.source == "published":
             return self.published_folder(settings)
         return run_folder(settings.results, self.id, settings.scale, settings.settings_hash)
 
-    def published_folder(self, settings: StudySettings) -> Path:
+    def published_folder(self, settings: S) -> Path:
         """``results/<study>/<scale>``; settings away from the preset are named too: ``<scale>,<name>=<value>``."""
         return Path(settings.results) / self.id / settings.variant
 
-    def published_rows(self, settings: StudySettings) -> "list[pd.DataFrame]":
+    def published_rows(self, settings: S) -> "list[pd.DataFrame]":
         """The rows of every published run of this study at this scale, the default run first."""
         from oryx.evidence.rows import read_rows_xz
 
@@ -138,7 +147,7 @@ class Study(ABC):
         files = [place / "rows.columns.jsonl.xz" for place in places]
         return [read_rows_xz(file) for file in files if file.exists()]
 
-    def run(self, settings: Any) -> Run:
+    def run(self, settings: S) -> Run:
         """Do what is missing of this run, then merge, judge and compare it; or read the published one.
 
         Raises RunError if jobs failed (their rows and those of all others are kept), or a shard is in use.
@@ -148,7 +157,7 @@ class Study(ABC):
         self.finish_seeds(settings)
         return self.collect(settings)
 
-    def finish_seeds(self, settings: Any) -> None:
+    def finish_seeds(self, settings: S) -> None:
         """Do what is missing of the seeds of a run, each in its own folder, without merging them.
 
         Raises RunError if jobs failed or a shard is in use, SettingsError for ``source="published"``.
@@ -164,7 +173,7 @@ class Study(ABC):
                 f"kept, the same command goes on. End of {first.job.folder / 'log.txt'}:\n{first.log}"
             )
 
-    def collect(self, settings: Any) -> Run:
+    def collect(self, settings: S) -> Run:
         """Merge, judge and compare the finished seeds of a run; nothing is trained.
 
         Raises RunError naming a seed that is not finished.
@@ -192,14 +201,14 @@ class Study(ABC):
         self.draw(run, settings)
         return run
 
-    def draw(self, run: Run, settings: Any) -> None:
+    def draw(self, run: Run, settings: S) -> None:
         """Write every figure of the study into the run's ``figures`` folder as png, svg and csv."""
         from workbook.report.plots import save_figure
 
         for name, (figure, frame) in self.figures(run, settings).items():
             save_figure(figure, frame, run.folder / "figures", name)
 
-    def figures(self, run: Run, settings: Any) -> dict[str, tuple]:
+    def figures(self, run: Run, settings: S) -> dict[str, tuple]:
         """Name -> (matplotlib Figure, the DataFrame behind it)."""
         from workbook.report import plots
 
@@ -215,7 +224,7 @@ class Study(ABC):
             found["training_curves"] = plots.training_curves(run.curves, self.arm_order)
         return found
 
-    def _published(self, settings: Any) -> Run:
+    def _published(self, settings: S) -> Run:
         import pandas as pd
 
         from oryx.evidence.rows import read_rows_xz
@@ -227,7 +236,7 @@ class Study(ABC):
         verdicts = json.loads((folder / "verdicts.json").read_text())
         return Run(folder, rows, pd.read_csv(folder / "curves.csv"), verdicts, "These are the published rows.")
 
-    def _compare(self, settings: Any, rows: "pd.DataFrame") -> str:
+    def _compare(self, settings: S, rows: "pd.DataFrame") -> str:
         from oryx.evidence.compare import compare, say
         from oryx.evidence.rows import read_rows_xz
 

@@ -11,6 +11,7 @@ from oryx.evidence.rows import write_rows_xz
 from oryx.evidence.stats import summary
 from oryx.evidence.verdicts import judge
 from workbook.report import plots
+from workbook.report.published import all_hypotheses
 
 STUDY = "native_vs_fixed_resolution"
 TASKS = ("number", "word", "list", "page")
@@ -39,7 +40,7 @@ def answers(shares: dict[int, dict[str, int]], items: int = 20) -> pd.DataFrame:
 def publish(results: Path, rows: pd.DataFrame, variant: str = "nano", **settings: object) -> Path:
     """A published folder of these rows; returns it."""
     folder = results / STUDY / variant
-    verdicts = judge(rows, STUDY, "nano")
+    verdicts = judge(rows, STUDY, "nano", all_hypotheses())
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (8, 8), "white").save(folder / "figures" / "verdicts.png")
     write_rows_xz(rows, folder / "rows.columns.jsonl.xz")

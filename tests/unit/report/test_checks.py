@@ -9,6 +9,8 @@ from workbook.report.checks import check
 CLAIMS = {claim.id: claim for claim in load_claims()}
 GAIN = {"kind": "difference", "study": "main-general-video", "benchmark": "NExT-QA", "model": "Oryx 34B"}
 
+X = {"id": "X", "part": "tables", "statement": "s", "source": "article"}
+
 
 def test_a_gain_is_the_difference_of_two_cells():
     found = check(CLAIMS["T.nextqa"])
@@ -16,7 +18,7 @@ def test_a_gain_is_the_difference_of_two_cells():
     found = check(CLAIMS["T.perception"])
     assert found.verdict == "not consistent" and "= 4.5, 0.9 away from the claimed 5.4" in found.found
     paper = [{"study": "main-claims", "benchmark": "NExT-QA"}]
-    other = Claim("X", "tables", "s", "article", paper, check={**GAIN, "other": "LLaVA-OneVision 7B"})
+    other = Claim(**X, paper=paper, check={**GAIN, "other": "LLaVA-OneVision 7B"})
     assert check(other).verdict == "not consistent", "another rival gives another gain"
 
 
@@ -41,6 +43,6 @@ def test_tokens_and_contexts_are_counted():
 
 def test_a_check_that_is_none_is_refused():
     with pytest.raises(SettingsError, match=r"X, field check: expected kind difference, .*got 'sum'"):
-        check(Claim("X", "tables", "s", "article", check={"kind": "sum"}))
+        check(Claim(**X, check={"kind": "sum"}))
     with pytest.raises(SettingsError, match=r"X, field check: .*modell"):
-        check(Claim("X", "tables", "s", "article", check={"kind": "leads", "modell": "Oryx 7B"}))
+        check(Claim(**X, check={"kind": "leads", "modell": "Oryx 7B"}))

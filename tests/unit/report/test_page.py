@@ -6,9 +6,9 @@ import pytest
 
 from oryx.errors import RunError
 from oryx.evidence.paper import load_claims
-from oryx.evidence.verdicts import load_hypotheses
 from tests.unit.report.pages import STUDY, Page, answers, publish
 from workbook.report import page as module
+from workbook.report.published import all_hypotheses
 
 STEADY = {seed: {"native": 18, "area_matched": 9, "area_4": 9 + seed} for seed in range(3)}
 
@@ -53,7 +53,7 @@ def test_every_claim_and_hypothesis_is_there_with_ours_and_the_papers_number(mad
     _, _, text = made
     for claim in load_claims():
         assert f">{claim.id}: " in text
-    for entry in load_hypotheses():
+    for entry in all_hypotheses():
         assert f"<td>{entry.id}: " in text
     row = next(row for row in text.split("<tr>") if "H1a.equal.nano" in row)
     for part in ("supported", "not found", "+0.450 [", "<td>80</td>", "<td>3</td>", "▲ ▲ ▲", ">nano</a>"):

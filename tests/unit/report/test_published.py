@@ -12,7 +12,7 @@ from oryx.evidence.verdicts import judge
 from tests.unit.report.pages import STUDY, answers, publish
 from workbook.report import published as module
 from workbook.report.claims import answered_claims, counts
-from workbook.report.published import disagreements, published
+from workbook.report.published import all_hypotheses, disagreements, published
 
 APART = {
     0: {"native": 18, "area_matched": 9},
@@ -34,7 +34,7 @@ def results(tmp_path_factory):
 def test_verdicts_of_a_seed_are_those_of_its_rows(results):
     run = published(results)[0]
     one = answers(APART).query("seed == 1")
-    for verdict in judge(one, STUDY, "nano"):
+    for verdict in judge(one, STUDY, "nano", all_hypotheses()):
         found = run.by_seed[verdict["id"]][1]
         for name in ("verdict", "estimate", "low", "high", "alpha", "n_items"):
             assert found[name] == verdict[name], (verdict["id"], name)

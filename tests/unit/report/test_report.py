@@ -12,6 +12,7 @@ from oryx.evidence.compare import compare, say
 from oryx.evidence.stats import summary
 from oryx.evidence.verdicts import judge
 from workbook.report import plots, readme, tables
+from workbook.report.published import all_hypotheses
 
 ARMS = ("native", "area_1", "area_1_legible")
 GROUPS = {"text": ("number", "word"), "objects": ("photo",)}
@@ -57,7 +58,7 @@ def test_more_arms_than_colours_are_drawn(rows):
 
 
 def test_every_figure_carries_its_numbers(rows, tmp_path):
-    verdicts = judge(rows, "native_vs_fixed_resolution", "nano")
+    verdicts = judge(rows, "native_vs_fixed_resolution", "nano", all_hypotheses())
     curves = pd.DataFrame(
         [{"arm": a, "seed": s, "step": t, "loss": 1 / (t + 1)} for a in ARMS for s in (0, 1) for t in (1, 2)]
     )
@@ -158,7 +159,9 @@ def test_readme_blocks_are_filled_and_checked(rows, tmp_path, monkeypatch, capsy
     (tmp_path / "README.md").write_text(text)
     monkeypatch.chdir(tmp_path)
     assert "Nothing is published" in readme.filled(text, tmp_path / "results")
-    (folder / "verdicts.json").write_text(json.dumps(judge(rows, "native_vs_fixed_resolution", "nano")))
+    (folder / "verdicts.json").write_text(
+        json.dumps(judge(rows, "native_vs_fixed_resolution", "nano", all_hypotheses()))
+    )
     summary(rows).to_csv(folder / "table.csv", index=False)
     (folder / "manifest.json").write_text("{}")
     assert readme.main(["--check"]) == 1

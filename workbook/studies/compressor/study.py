@@ -83,13 +83,14 @@ class Settings(StudySettings):
     }
 
 
-class PoolingVsDynamicCompression(Study):
+class PoolingVsDynamicCompression(Study[Settings]):
     """Arms, items and rows of the study; statistics are shared with the other studies."""
 
     id = "pooling_vs_dynamic_compression"
     title = "Pooling against dynamic compression"
     notebook = "03_pooling_vs_dynamic_compression.ipynb"
     settings_class = Settings
+    hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = tuple(ARMS)
     baseline = "dynamic"
     long_arms: ClassVar[tuple[str, ...]] = ("mlp", "on_demand")

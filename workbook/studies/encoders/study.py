@@ -80,13 +80,14 @@ class Settings(StudySettings):
     }
 
 
-class OryxViTvsSigLIP(Study):
+class OryxViTvsSigLIP(Study[Settings]):
     """Arms, items and rows of the study; statistics and most figures are shared with the other studies."""
 
     id = "oryxvit_vs_siglip"
     title = "OryxViT against SigLIP"
     notebook = "02_oryxvit_vs_siglip.ipynb"
     settings_class = Settings
+    hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = tuple(ARMS)
     baseline = "oryxvit_native"
     long_arms: ClassVar[tuple[str, ...]] = tuple(arm for arm in ARMS if arm.endswith("_partition"))

@@ -95,13 +95,14 @@ class Settings(StudySettings):
     }
 
 
-class NativeVsFixedResolution(Study):
+class NativeVsFixedResolution(Study[Settings]):
     """Arms, items and rows of the study; statistics and figures are shared with the other studies."""
 
     id = "native_vs_fixed_resolution"
     title = "Native against fixed resolution"
     notebook = "01_native_vs_fixed_resolution.ipynb"
     settings_class = Settings
+    hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = ARMS
     baseline = "native"
     long_arms: ClassVar[tuple[str, ...]] = ("native", "area_4")

@@ -96,13 +96,14 @@ class Settings(StudySettings):
     }
 
 
-class NeedleInAHaystack(Study):
+class NeedleInAHaystack(Study[Settings]):
     """Arms, items and rows of the study; statistics are shared with the other studies."""
 
     id = "needle_in_a_haystack"
     title = "Needle in a haystack"
     notebook = "04_needle_in_a_haystack.ipynb"
     settings_class = Settings
+    hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = tuple(ARMS)
     baseline = "retrieval"
     long_arms: ClassVar[tuple[str, ...]] = ("retrieval", "short_tokens", "short_full_1e4")

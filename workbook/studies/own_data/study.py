@@ -107,7 +107,7 @@ def ratio_of(text: str) -> int | str:
     return text if text == "auto" else ratio
 
 
-class OwnData(Study):
+class OwnData(Study[Settings]):
     """The study behind ``notebooks/templates/own_data.ipynb``."""
 
     id = "own_data"
@@ -187,16 +187,17 @@ class OwnData(Study):
             tasks.setdefault(item.task, []).append(item.chance)
         chance = sum(sum(each) / len(each) for each in tasks.values()) / len(tasks)
         first, *others = arms_of(settings)
+        common = {"study": self.id, "paper": "own", "tasks": tuple(tasks), "paper_value": OWN}
         made = [
             Hypothesis(
-                f"own.{first}.above_chance", self.id, "own", f"{first} scores above chance ({chance:.2f})", "level",
-                (first,), tuple(tasks), level=chance, paper_value=OWN,
+                id=f"own.{first}.above_chance", statement=f"{first} scores above chance ({chance:.2f})", kind="level",
+                arms=(first,), level=chance, **common,
             )
         ]  # fmt: skip
         return made + [
             Hypothesis(
-                f"own.{first}.{arm}", self.id, "own", f"{first} scores higher than {arm}", "difference", (first, arm),
-                tuple(tasks), paper_value=OWN,
+                id=f"own.{first}.{arm}", statement=f"{first} scores higher than {arm}", kind="difference",
+                arms=(first, arm), **common,
             )
             for arm in others
         ]  # fmt: skip
