@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from oryx.errors import SettingsError
 from oryx.evidence.entries import Entry, Listed, Text, read_entries
@@ -56,7 +56,7 @@ class Claim(Entry):
     hypotheses: Texts = ()
     tests: Texts = ()
     answer: str = ""
-    check: dict[str, Any] = {}
+    check: dict[str, Any] = Field(default_factory=dict)
     outside: Filters = ()
     reason: str = ""
 

@@ -233,7 +233,7 @@ def test_several_trainings_of_one_model_are_its_seeds(made, model, tmp_path):
 
 def test_it_is_not_published_beside_the_studies_of_the_paper(made):
     settings = made(scale="nano", seeds=[0, 1, 2])
-    with pytest.raises(SettingsError, match="own_data brings hypotheses of its own"):
+    with pytest.raises(SettingsError, match="own_data makes up its hypotheses"):
         publish(OwnData(), settings)
 
 
