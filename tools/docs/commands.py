@@ -12,8 +12,8 @@ from pathlib import Path
 from oryx.errors import InputError
 
 PROGRAMS = ("python ", "make ", "pip ", "conda ", "pytest ", "snakemake ", "accelerate ", "jupyter ", "papermill ")
-LEFT_OUT = ("commands.md", "cluster-run.md")
-"""The list of commands itself, and the record of a run on Slurm, whose commands were typed by the program it names."""
+LEFT_OUT = ("commands.md",)
+"""The list of commands itself."""
 
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")

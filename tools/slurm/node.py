@@ -1,6 +1,6 @@
 """A Slurm cluster of one node, this machine, on the loopback device: munged, slurmctld and slurmd, nothing kept.
 
-For tests and for the record in docs/cluster-run.md. Needs Debian's packages slurm-wlm and munge, and root. Keys, state
+For tests. Needs Debian's packages slurm-wlm and munge, and root. Keys, state
 and logs lie in a folder of their own. /etc/slurm/slurm.conf points there while it runs, since job steps are started
 without SLURM_CONF; a machine with a Slurm of its own is refused.
 """
