@@ -1,6 +1,6 @@
 """The article's case studies in small: describe and summarise a video; reason and learn from its content.
 
-The small model answers seven one-word questions about films of a small world (coloured cards, one of them a sign with a
+The small model answers seven one-word questions about synthetic videos (coloured cards, one of them a sign with a
 number, a moving icon, photographs). It writes no sentences: a summary is put together here from its answers, and says
 so. What it cannot do is left to released weights, asked in the words of the article's cases.
 """
@@ -25,7 +25,7 @@ RELEASED = {
 
 
 def facts(model: Any, film: Story, compression: int = 4) -> dict[str, tuple[str, float]]:
-    """Kind of question -> (answer, probability) of every question about a film."""
+    """Kind of question -> (answer, probability) of every question about a video."""
     asked = {kind: model.ask(Video(str(film.path)), QUESTIONS[kind], compression=compression) for kind in film.facts}
     return {kind: (answer.text, answer.probability) for kind, answer in asked.items()}
 
@@ -41,7 +41,7 @@ def summary(found: Mapping[str, str]) -> str:
 
 
 def described(model: Any, films: Sequence[Story], compression: int = 4) -> pd.DataFrame:
-    """A line per film and question: answer, probability, truth, and whether it is right."""
+    """A line per video and question: answer, probability, truth, and whether it is right."""
     lines = []
     for film in films:
         for kind, (answer, probability) in facts(model, film, compression).items():
@@ -64,7 +64,7 @@ def reasoned(frame: pd.DataFrame) -> pd.DataFrame:
     """Questions whose answer stands on no single frame, and a sum of two signs, against chance.
 
     ``order``, ``when``, ``move`` and ``count`` need several frames together: the model's own reasoning over time. The
-    sum of the signs of two films is what can be learned from them and used: reading is the model's, adding is Python's.
+    sum of the signs of two videos is what can be learned from them and used: the model reads, Python adds.
     """
     lines = []
     for kind in ("order", "when", "move", "count"):
@@ -82,7 +82,7 @@ def _sum(a: str, b: str) -> int | None:
 
 
 def held_out(count: int) -> list[Story]:
-    """The first short held-out films."""
+    """The first short held-out videos."""
     return [story("short", index) for index in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""What can be shown at once: held-out pictures, films and scenes of the shipped data, with their true answers."""
+"""What can be shown at once: held-out pictures, videos and scenes of the shipped data, with their true answers."""
 
 import tempfile
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ def pictures() -> dict[str, Example]:
 
 @cache
 def folder() -> Path:
-    """Where example films are written; one a process, removed with it."""
+    """Where example videos are written; one a process, removed with it."""
     kept = tempfile.TemporaryDirectory(prefix="oryx-films-")
     _KEPT.append(kept)
     return Path(kept.name)
@@ -60,13 +60,13 @@ _KEPT: list[tempfile.TemporaryDirectory] = []
 
 
 def story(length: str, index: int) -> Story:
-    """A held-out film, its file written if it is not there."""
+    """A held-out video, its file written if it is not there."""
     return make_story(folder(), SPLIT, length, index)
 
 
 @cache
 def films() -> dict[str, Example]:
-    """Held-out films with the truth about them, and the two real clips, of which the small model knows nothing."""
+    """Held-out videos with the truth about them, and the two real clips, of which the small model knows nothing."""
     found = {}
     for length, index in (("short", 1), ("short", 4), ("long", 0)):
         one = story(length, index)

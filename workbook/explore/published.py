@@ -1,4 +1,4 @@
-"""The published reference at a glance: every verdict in ``results/``. No torch."""
+"""The published reference in short: every verdict in ``results/``. No torch."""
 
 from pathlib import Path
 

@@ -139,7 +139,7 @@ def why_these_ratios(runs: Sequence[Published]) -> Values:
 
 
 def _by_ratio(run: Published) -> pd.DataFrame:
-    """Mean score over questions, an arm a line, a ratio a column. At 1x short films alone were asked: left out."""
+    """Mean score over questions, an arm a line, a ratio a column. At 1x short videos alone were asked: left out."""
     table = pd.read_csv(run.folder / "table.csv")
     seen = table[(table["condition"] == "visual") & table["task"].str.fullmatch(r"[a-z]+_\d+x")]
     seen = seen.assign(ratio=seen["task"].str.extract(r"_(\d+)x")[0].astype(float))
@@ -168,7 +168,7 @@ def short_or_long(runs: Sequence[Published]) -> Values:
 
 
 def _by_length(run: Published) -> pd.DataFrame:
-    """Mean score over questions of short and of long films, a line an arm and ratio; empty where rows lack lengths."""
+    """Mean score over questions of short and of long videos, a line an arm and ratio; empty where rows lack lengths."""
     rows = run.rows("arm", "condition", "error", "score", "ratio", "length", "kind")
     if not {"ratio", "length", "kind"} <= set(rows):
         return pd.DataFrame()

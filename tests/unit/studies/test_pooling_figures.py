@@ -118,7 +118,7 @@ def test_the_recommendation_is_the_best_that_fits_and_is_scored_on_other_films(d
     table = tables.recommendation(demanded, KINDS, (64, 512, 2048)).set_index(["question", "tokens at most"])
     assert table.loc[("all", 64), ["ratio", "picture", "frames"]].tolist() == ["16x", "32 px", 4]
     assert table.loc[("sign", 512), ["ratio", "picture", "frames"]].tolist() == ["4x", "64 px", 24]
-    assert table.loc[("all", 2048), "films"] == 4, "half of those asked everywhere"
+    assert table.loc[("all", 2048), "videos"] == 4, "half of those asked everywhere"
     auto = table["auto"].unstack("question")["all"]
     assert auto[2048] == "1x, 64 px, 24 frames" and auto[512] == "4x, 64 px, 24 frames"
 

@@ -28,7 +28,7 @@ MEASURES = {
 }
 """Field of a shift row -> what it is called, and its value if nothing shifts."""
 SHOWN = 8
-"""Frames of a film in a row."""
+"""Frames of a video in a row."""
 MAP_ROW = ["film", "ratio", "frame", "row"]
 
 
@@ -59,7 +59,7 @@ def score_by_kind(
             axis.set_title(plots.title_of(f"{ratio}x", own), loc="left", fontsize=10)
             axis.set_ylabel("right answers")
         arms = [arm for arm in arms if arm in set(frame["arm"])]
-        plots.legend(figure, arms, order, chance=plots.CHANCE, no_film=plots.CROSS)
+        plots.legend(figure, arms, order, chance=plots.CHANCE, no_video=plots.CROSS)
     return figure, frame
 
 
@@ -92,7 +92,7 @@ def on_demand_figure(rows: pd.DataFrame, kinds: Sequence[str] = KINDS) -> tuple[
     frame = cells(on_demand_rows(rows), kinds)
     if frame.empty:
         figure = Figure(figsize=(5, 0.5))
-        figure.text(0, 0.5, "nothing to draw: no film was asked about on demand", fontsize=9, va="center")
+        figure.text(0, 0.5, "nothing to draw: no video was asked about on demand", fontsize=9, va="center")
         return figure, frame
     named = {"ratio": "{:g}x", "input_side": "{:g} px"}
     drawn = frame.assign(**{name: frame[name].map(form.format) for name, form in named.items()})
@@ -138,7 +138,7 @@ def gallery(settings: Any, stories: int = 3) -> Figure:
 
 
 def film_frames(settings: Any, name: str) -> np.ndarray:
-    """The frames behind the attention maps of a film: ``story`` or the id of a real clip; (T, H, W, 3)."""
+    """The frames behind the attention maps of a video: ``story`` or the id of a real clip; (T, H, W, 3)."""
     if name == "story":
         story = make_story(cache_folder(settings) / "stories", settings.split, "short", STORY)
         return read_frames(story.path, range(story.frames))
@@ -147,10 +147,10 @@ def film_frames(settings: Any, name: str) -> np.ndarray:
 
 
 def attention_figure(settings: Any, maps: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Frames of each film, and below them the weight of every token over the uniform one, a row per ratio.
+    """Frames of each video, and below them the weight of every token over the uniform one, a row per ratio.
 
     1 (the middle of the scale) means: as much as pooling gives. The scale is logarithmic, the same everywhere, and cut
-    at what one token in a hundred exceeds. The held-out film has a block of its own, of the real clips every second
+    at what one token in a hundred exceeds. The held-out video has a block of its own, of the real clips every second
     frame is shown, side by side.
     """
     ratios = sorted(maps["ratio"].unique())

@@ -13,7 +13,7 @@ KINDS = tuple(QUESTIONS)
 BUDGETS = (64, 128, 256, 512, 1024, 2048)
 """Visual tokens."""
 
-COSTS = {"visual_tokens": "visual tokens", "seconds_a_film": "seconds a film", "held_mb": "MB held for a film"}
+COSTS = {"visual_tokens": "visual tokens", "seconds_a_film": "seconds a video", "held_mb": "MB held for a video"}
 CLOSE = 0.02
 """Cells whose score is this near to the best are as good: the one with the fewest tokens is recommended."""
 
@@ -27,7 +27,7 @@ def scores(rows: pd.DataFrame, arms: Sequence[str], ratios: Sequence[int], kinds
 
 
 def shifts(rows: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """Mean shift of each arm and ratio, at the start and trained; each film and seed weighs the same."""
+    """Mean shift of each arm and ratio, at the start and trained; each video and seed weighs the same."""
     names = ("shift_cka", "shift_mean", "shift_variance", "shift_rank", "shift_full_rank")
     part = rows[rows["condition"].isin(["shift_start", "shift_trained"]) & rows["arm"].isin(list(arms))]
     part = part.assign(when=part["condition"].str.removeprefix("shift_"))
@@ -48,7 +48,7 @@ def reason_table(
 
 
 def length_table(rows: pd.DataFrame, arms: Sequence[str], kinds: Sequence[str] = KINDS) -> pd.DataFrame:
-    """Mean score of short and of long films, per arm and ratio; empty where long films are not asked."""
+    """Mean score of short and of long videos, per arm and ratio; empty where long videos are not asked."""
     lengths = list(dict.fromkeys(rows["length"]))
     ratios = sorted(rows["ratio"].unique())
     found = {length: scores(rows[rows["length"] == length], arms, ratios, kinds) for length in lengths}
@@ -78,7 +78,7 @@ def sharing_table(rows: pd.DataFrame, kinds: Sequence[str] = KINDS) -> pd.DataFr
 
 
 def on_demand_rows(rows: pd.DataFrame, arm: str = "on_demand") -> pd.DataFrame:
-    """Answers about long films at every ratio, picture size and number of frames; films asked in every cell alone."""
+    """Answers about long videos at every ratio, picture size and number of frames; videos asked in every cell alone."""
     part = rows[(rows["arm"] == arm) & (rows["length"] == "long") & rows["error"].isna()]
     part = part[(part["condition"] == "visual") | part["condition"].str.startswith("at_")]
     if part.empty:
@@ -118,7 +118,7 @@ def frontier(frame: pd.DataFrame, cost: str) -> pd.DataFrame:
 def recommendation(rows: pd.DataFrame, kinds: Sequence[str] = KINDS, budgets: Sequence[int] = BUDGETS) -> pd.DataFrame:
     """For this question and this budget of tokens: which ratio, picture size and frames?
 
-    Chosen on half of the films, scored on the other half, so that the score is not flattered by the choice. The best
+    Chosen on half of the videos, scored on the other half, so that the score is not flattered by the choice. The best
     cell within the budget; of those within CLOSE of it, the one with the fewest tokens. ``auto``: what the rule of
     ``compression="auto"`` would take (:func:`auto_choice`), scored on the same half.
     """
@@ -147,7 +147,7 @@ def recommendation(rows: pd.DataFrame, kinds: Sequence[str] = KINDS, budgets: Se
                     "score": round(scored_on.loc[tuple(best[CELL]), "score"], 3),
                     "auto": f"{int(auto['ratio'])}x, {int(auto['input_side'])} px, {int(auto['frames'])} frames",
                     "auto's score": round(scored_on.loc[tuple(auto[CELL]), "score"], 3),
-                    "films": second["cluster"].nunique(),
+                    "videos": second["cluster"].nunique(),
                     "seeds": second["seed"].nunique(),
                 }
             )
@@ -161,7 +161,7 @@ def auto_choice(fitting: pd.DataFrame) -> pd.Series:
 
 
 def ratio_regret(rows: pd.DataFrame, kinds: Sequence[str] = KINDS, budgets: Sequence[int] = BUDGETS) -> pd.DataFrame:
-    """For films of given size and frames: the lowest ratio that fits against the best one that fits, mean over them."""
+    """For videos of given size and frames: the lowest ratio that fits against the best that fits, mean over them."""
     frame, lines = cells(on_demand_rows(rows), kinds), []
     for budget in budgets:
         losses = []
@@ -169,6 +169,6 @@ def ratio_regret(rows: pd.DataFrame, kinds: Sequence[str] = KINDS, budgets: Sequ
             lowest = own.sort_values("ratio").iloc[0]
             losses.append(own["score"].max() - lowest["score"])
         if losses:
-            lines.append({"tokens at most": budget, "films' shapes": len(losses), "mean loss": np.mean(losses),
+            lines.append({"tokens at most": budget, "videos' shapes": len(losses), "mean loss": np.mean(losses),
                           "largest loss": np.max(losses)})  # fmt: skip
     return pd.DataFrame(lines).round(3)
