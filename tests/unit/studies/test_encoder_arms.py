@@ -19,6 +19,7 @@ from workbook.studies.encoders.study import (
     TEXT_TASKS,
     OryxViTvsSigLIP,
 )
+from workbook.studies.pictures import ITEM_JOBS
 
 PATCH, SIDE = MATCHED_PICTURES.patch, MATCHED_PICTURES.side
 
@@ -66,16 +67,16 @@ def test_questions_are_those_of_the_manifest(items):
 @pytest.mark.parametrize(
     ("values", "seed", "first"),
     [
-        ({}, 0, []),
-        ({}, 1, [[ENCODER_JOBS[0]], list(ENCODER_JOBS[1:])]),
-        ({"from_scratch": True}, 0, [[ENCODER_JOBS[0]], list(ENCODER_JOBS[1:])]),
-        ({"siglip": "folder"}, 0, [list(ENCODER_JOBS[1:])]),
+        ({}, 0, [[*ITEM_JOBS]]),
+        ({}, 1, [[ENCODER_JOBS[0], *ITEM_JOBS], [*ENCODER_JOBS[1:]]]),
+        ({"from_scratch": True}, 0, [[ENCODER_JOBS[0], *ITEM_JOBS], [*ENCODER_JOBS[1:]]]),
+        ({"siglip": "folder"}, 0, [[*ENCODER_JOBS[1:], *ITEM_JOBS]]),
     ],
 )
 def test_seed_0_has_shipped_encoders_and_others_train_theirs(values, seed, first):
     study = OryxViTvsSigLIP()
     assert study.prepare(study.settings(values), seed) == first
-    assert study.beside(study.settings(values)) == [LOOKS], "no arm waits for the looks"
+    assert study.further_jobs(study.settings(values)) == [LOOKS], "no arm waits for the looks"
 
 
 def test_what_cannot_run_says_what_it_needs(tmp_path):

@@ -5,7 +5,9 @@ import torch
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from oryx.evidence.rows import read_rows
-from workbook.studies.encoders.jobs import look_at, run_arm, train
+from oryx.train.checkpoints import module_sha256
+from workbook.studies.encoders.arms import ENCODERS
+from workbook.studies.encoders.jobs import load_tower
 from workbook.studies.encoders.study import OryxViTvsSigLIP
 
 STUDY = OryxViTvsSigLIP()
@@ -26,17 +28,21 @@ def test_public_weights_are_continued_and_asked(public, tmp_path):
     settings = STUDY.settings({"scale": "smoke", "siglip": public, **few})
     STUDY.check(settings)
     [first], [last] = STUDY.prepare(settings, 0), STUDY.further_jobs(settings)
-    for job in first:
-        (tmp_path / job).mkdir()
-        train(settings, job.removeprefix("encoder_"), 0, tmp_path / job, lambda what, done, total: None)
-    (tmp_path / last).mkdir()
-    look_at(settings, 0, tmp_path / last, lambda what, done, total: None)
-    looks = (tmp_path / last / "looks.json").read_text()
+    arms, silent = tmp_path / "arms", lambda what, done, total: None
+    for job in (*first, last):
+        (arms / job).mkdir(parents=True)
+        STUDY.run_job(settings, job, 0, arms / job, silent)
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "items").glob("*.npz")}
+    assert len(written) == 8, "the training items, and those of seven tasks"
+    looks = (arms / last / "looks.json").read_text()
     assert "attention distance" in looks and "retrieval" not in looks, "public weights have another tokenizer"
-    base = {"schema": 1, "study": STUDY.id, "seed": 0, "settings_hash": settings.settings_hash, "data_hash": "d"}
     for arm in ("siglip_partition", "oryxvit_native"):
-        run_arm(settings, arm, 0, tmp_path / arm, {**base, "arm": arm}, lambda what, done, total: None)
-    rows = read_rows([tmp_path / arm / "rows.jsonl" for arm in ("siglip_partition", "oryxvit_native")])
+        (arms / arm).mkdir()
+        STUDY.run_job(settings, arm, 0, arms / arm, silent)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "items").glob("*.npz")} == written
+    rows = read_rows([arms / arm / "rows.jsonl" for arm in ("siglip_partition", "oryxvit_native")])
+    hashes = [module_sha256(load_tower(settings, name, 0, arms))[:8] for name in ENCODERS]
+    assert set(rows["weights_hash"]) == {"+".join(hashes)}
     seen = rows[rows["condition"] == "visual"]
     assert rows["error"].isna().all() and rows["weights_hash"].nunique() == 1
     assert (seen[seen["arm"] == "siglip_partition"]["sizes"].map(len) == 2).all(), "thumbnail and joined tiles"

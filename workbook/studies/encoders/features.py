@@ -10,14 +10,16 @@ from torch import Tensor
 
 from oryx.evidence.stats import contrast
 from oryx.model.vit import OryxViT
-from oryx.train.device import Compute, compute
+from oryx.train.device import Compute
 from oryx.train.inputs import ENCODE_BATCH, encoded, to_patches
 
 
-def feature_maps(tower: OryxViT, pictures: Sequence[Image.Image], on: Compute | None = None) -> list[Tensor]:
-    """The features (h·w, C) of each picture (RGB, sides multiples of the patch), float32, on the CPU."""
-    on = on or compute()
-    on.place(tower)
+def feature_maps(tower: OryxViT, pictures: Sequence[Image.Image]) -> list[Tensor]:
+    """The features (h·w, C) of each picture (RGB, sides multiples of the patch), on the CPU.
+
+    They are made where the tower is, in float32 whatever a run's precision: probes compare small differences.
+    """
+    on = Compute(tower.device, "fp32")
     cut = [to_patches(picture, tower.config.patch_size) for picture in pictures]
     # equal lengths side by side share one attention call
     order = sorted(range(len(cut)), key=lambda i: len(cut[i][0]))

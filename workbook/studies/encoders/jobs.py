@@ -1,28 +1,27 @@
-"""The work of the encoder study: one encoder trained, all of them looked at, one arm trained and asked.
+"""The work of the encoder study: one encoder trained, all of them probed, one arm trained and asked.
 
 See :mod:`workbook.studies.encoders.study`, which says what is compared.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from oryx.eval.pictures import ask_pictures
-from oryx.evidence.store import RowWriter
-from oryx.files import atomic_write_json
+from oryx.files import atomic_write_json, sha256_file
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT
 from oryx.train.checkpoints import module_sha256
-from oryx.train.inputs import picture_inputs
-from oryx.train.loop import TrainPlan
-from workbook.stages.arm import ArmPlan, train_arm
-from workbook.stages.encoders import ENCODERS, load_encoder, train_encoder
-from workbook.stages.kept_items import kept_evaluation_items, shelf_of
+from oryx.train.device import compute
+from workbook.stages.encoders import ENCODERS, encoder_file, load_encoder, train_encoder
 from workbook.stages.models import load_siglip, reader_of_forms
 from workbook.stages.recipes import Recipe, encoder_recipe
-from workbook.studies.encoders.arms import ARMS, BLIND, arm_view
+from workbook.studies.encoders.arms import ARMS
 from workbook.studies.encoders.probes import look
-from workbook.studies.encoders.study import ENCODER_JOBS, MIXTURE, OBJECT_TASKS, TEXT_TASKS, trains_encoders
+from workbook.studies.encoders.study import ENCODER_JOBS, trains_encoders
+from workbook.studies.picture_training import run_arm as run_picture_arm
+from workbook.studies.pictures import WEIGHTS, PictureStudy
 
 Progress = Callable[[str, int, int], None]
 
@@ -34,30 +33,49 @@ def recipe_of(settings: Any) -> Recipe:
 
 def train(settings: Any, name: str, seed: int, folder: Path, progress: Progress) -> None:
     """Train one encoder of a seed into its job's folder."""
-    siglip = folder.parent / ENCODER_JOBS[0]
-    r = recipe_of(settings)
-    train_encoder(name, r, seed, folder, siglip, settings.siglip, lambda done, total: progress("train", done, total))
+    siglip, r = folder.parent / ENCODER_JOBS[0], recipe_of(settings)
+    curve = train_encoder(
+        name,
+        r,
+        seed,
+        folder,
+        siglip,
+        settings.siglip,
+        lambda done, total: progress("train", done, total),
+        compute(settings.precision),
+    )
+    atomic_write_json(folder / f"{name}.json", curve, indent=None)
 
 
-def load_encoders(settings: Any, seed: int, arms: Path) -> dict[str, OryxViT]:
-    """The three encoders of a seed: those that its jobs in the folder ``arms`` trained, or the shipped ones."""
-    own = trains_encoders(settings, seed)
-    r = recipe_of(settings)
-    return {
-        name: load_encoder(name, r, arms / job if own else None, settings.siglip)
-        for name, job in zip(ENCODERS, ENCODER_JOBS, strict=True)
-    }
+def encoder_folder(settings: Any, name: str, seed: int, arms: Path) -> Path:
+    """Where the weights of an encoder of a seed lie: in its job's folder among ``arms``, or the shipped ones."""
+    return arms / ENCODER_JOBS[ENCODERS.index(name)] if trains_encoders(settings, seed) else WEIGHTS
+
+
+def load_tower(settings: Any, name: str, seed: int, arms: Path) -> OryxViT:
+    """One encoder of a seed."""
+    return load_encoder(name, recipe_of(settings), encoder_folder(settings, name, seed, arms), settings.siglip)
+
+
+def weights_hash(settings: Any, seed: int, arms: Path) -> str:
+    """One identification of the three encoders of a seed, over their parameters; worked out once a seed and kept."""
+    files = [encoder_folder(settings, name, seed, arms) / encoder_file(name) for name in ENCODERS]
+    known = [settings.siglip, *(sha256_file(file) for file in files if file.is_file())]
+    path = arms.parent / "items" / f"encoders-{hashlib.sha256(repr(known).encode()).hexdigest()[:16]}.json"
+    if not path.is_file():
+        found = "+".join(module_sha256(load_tower(settings, name, seed, arms))[:8] for name in ENCODERS)
+        atomic_write_json(path, found)
+    return json.loads(path.read_text())
 
 
 def look_at(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
     """Write ``looks.json``: what the encoders of a seed show without a language model."""
-    towers = load_encoders(settings, seed, folder.parent)
-    r = recipe_of(settings)
-    captions = None
+    machine, arms, r, captions = compute(settings.precision), folder.parent, recipe_of(settings), None
+    towers = {name: machine.place(load_tower(settings, name, seed, arms)) for name in ENCODERS}
     if not settings.siglip:  # public weights have a tokenizer of their own, which nothing here needs
-        captions = load_siglip(r, folder.parent / ENCODER_JOBS[0] if trains_encoders(settings, seed) else None)
+        captions = machine.place(load_siglip(r, encoder_folder(settings, "siglip", seed, arms)))
     found = look(
-        towers, captions, r, seed, settings.split, settings.look_items, lambda done, n: progress("look", done, n)
+        towers, captions, r, seed, settings.split, settings.look_items, lambda done, n: progress("probe", done, n)
     )
     atomic_write_json(folder / "looks.json", found)
 
@@ -69,29 +87,10 @@ def reader_on(tower: OryxViT, r: Recipe, seed: int) -> OryxForConditionalGenerat
     return model
 
 
-def run_arm(settings: Any, arm: str, seed: int, folder: Path, base: dict, progress: Progress) -> None:
-    """Train one arm and ask it; goes on from checkpoint and rows in ``folder``."""
-    towers, r = load_encoders(settings, seed, folder.parent), recipe_of(settings)
-    base = {**base, "weights_hash": "+".join(module_sha256(tower)[:8] for tower in towers.values())}
-    model, view, sizes = reader_on(towers[ARMS[arm].encoder], r, seed), arm_view(arm, settings.side), r.phases[-1].sizes
-    plan = ArmPlan(
-        resolution=view,
-        mixture=MIXTURE,
-        sizes=sizes,
-        items=settings.train_items,
-        batch=settings.batch,
-        plan=TrainPlan(settings.train_steps, settings.learning_rate),
-    )
-    atomic_write_json(folder / "curve.json", train_arm(model, plan, seed, folder, progress), indent=None)
-    counts = dict.fromkeys(TEXT_TASKS, settings.text_items) | dict.fromkeys(OBJECT_TASKS, settings.object_items)
-    conditions = ("no_visual",) if arm == BLIND else ("visual", "no_visual")
-    done, total = 0, len(conditions) * sum(counts.values())
-    with RowWriter(folder / "rows.jsonl") as writer:
-        for task, count in counts.items():
-            items = kept_evaluation_items(shelf_of(folder), task, settings.split, count, sizes)
-            inputs = picture_inputs(items, view, sizes.patch, model)
-            for condition in conditions:
-                fields = {**base, "condition": condition}
-                ask_pictures(model, inputs, fields, condition == "visual", writer)
-                done += count
-                progress("evaluate", done, total)
+def run_arm(
+    study: PictureStudy, settings: Any, arm: str, seed: int, folder: Path, base: dict, progress: Progress
+) -> None:
+    """Train one arm on its encoder and ask it; goes on from checkpoint and rows in ``folder``."""
+    base = {**base, "weights_hash": weights_hash(settings, seed, folder.parent)}
+    model = reader_on(load_tower(settings, ARMS[arm].encoder, seed, folder.parent), recipe_of(settings), seed)
+    run_picture_arm(study, settings, arm, model, seed, folder, base, progress)

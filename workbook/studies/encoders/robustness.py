@@ -102,6 +102,7 @@ def patch_distances(grid: Grid) -> Tensor:
     return torch.cdist(places, places)
 
 
+@torch.inference_mode()
 def attention_distance(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: int) -> list[dict]:
     """Mean distance in patches from a query to what it attends to, weighted by attention, over heads and queries.
 
@@ -113,9 +114,10 @@ def attention_distance(towers: Mapping[str, OryxViT], r: Recipe, split: str, ite
         distances, grids = patch_distances(grid), [grid] * len(pictures)
         patches = torch.cat([to_patches(resized(p, grid, r.patch), r.patch)[0] for p in pictures])
         for name, tower in towers.items():
+            there = distances.to(tower.device)
             layers = encoder_attention(tower, patches.to(tower.device), grids)
             for number, weights in enumerate(layers, 1):
-                means = [float((w.cpu() * distances).sum(-1).mean()) for w in weights]
+                means = [float((w * there).sum(-1).mean()) for w in weights]
                 found = {"encoder": name, "x": number, "grid": list(grid), **mean_of(means)}
                 records.append({"look": "attention distance", **found, "uniform": float(distances.mean())})
     return records

@@ -1,5 +1,11 @@
 """Study 2: is OryxViT the better encoder than SigLIP, and is it native resolution or more training?
 
+    python -m oryx run oryxvit_vs_siglip             # nano, seed 0: 2 cores, about 8 minutes; other seeds 40 more
+    python -m oryx run oryxvit_vs_siglip --scale paper -p siglip=google/siglip-so400m-patch14-384   # one GPU, days
+
+Expected at nano: the continued encoders beat SigLIP on text at every input; native input beats dynamic partition with
+OryxViT; what native training adds to more training alone is small.
+
 Paper claim (H2a to H2c, ``hypotheses.toml``): OryxViT aligns image and language better than SigLIP; SigLIP cannot be
 used at native resolution; with OryxViT native beats dynamic partition. Tile layout, benchmarks, data and numbers of the
 paper's ablation are not public ("not found"). OryxViT had seen far more training than SigLIP; the control that tells
@@ -20,9 +26,10 @@ from oryx.errors import MissingResource, SettingsError
 from oryx.files import atomic_write_text, sha256_file
 from workbook.data.corpora import data_hash
 from workbook.runs.settings import StudySettings, setting
-from workbook.stages import shipped
-from workbook.studies.base import Run, Study
-from workbook.studies.encoders.arms import ARMS, BLIND, ENCODERS
+from workbook.stages.recipes import encoder_recipe
+from workbook.studies.base import Run
+from workbook.studies.encoders.arms import ARMS, BLIND, ENCODERS, arm_view
+from workbook.studies.pictures import ITEM_JOBS, WEIGHTS, Evaluation, PictureArm, PictureStudy
 
 TEXT_TASKS = ("number", "word", "page", "chart")
 OBJECT_TASKS = ("icon", "clipart", "photo")
@@ -36,7 +43,6 @@ QUESTIONS = {
     **dict.fromkeys(("clipart", "photo"), "kind"),
 }
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
-WEIGHTS = shipped.WEIGHTS / "nano"
 SHIPPED = ("siglip.safetensors", "continued_fixed.safetensors", "continued_native.safetensors")
 SHIPPED_SEED = 0
 USUAL = tuple(arm for arm in ARMS if arm != "control_partition")
@@ -80,7 +86,7 @@ class Settings(StudySettings):
     }
 
 
-class OryxViTvsSigLIP(Study[Settings]):
+class OryxViTvsSigLIP(PictureStudy[Settings]):
     """Arms, items and rows of the study; statistics and most figures are shared with the other studies."""
 
     id = "oryxvit_vs_siglip"
@@ -89,7 +95,8 @@ class OryxViTvsSigLIP(Study[Settings]):
     settings_class = Settings
     hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = tuple(ARMS)
-    baseline = "oryxvit_native"
+    baseline = usual_arm = "oryxvit_native"
+    text_tasks, object_tasks, questions = TEXT_TASKS, OBJECT_TASKS, QUESTIONS
     long_arms: ClassVar[tuple[str, ...]] = tuple(arm for arm in ARMS if arm.endswith("_partition"))
     tables: ClassVar[tuple[str, ...]] = ("looks.csv",)
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": OBJECT_TASKS}
@@ -117,11 +124,12 @@ class OryxViTvsSigLIP(Study[Settings]):
             raise MissingResource(f"{WEIGHTS} lacks {', '.join(lacking)}: add --from-scratch to train the encoders")
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
-        """SigLIP, then the two continued encoders, unless shipped."""
+        """The items; SigLIP, then the two continued encoders, unless shipped."""
+        [items] = super().prepare(settings, seed)
         if not trains_encoders(settings, seed):
-            return []
-        own = [] if settings.siglip else [[ENCODER_JOBS[0]]]
-        return [*own, list(ENCODER_JOBS[1:])]
+            return [items]
+        waves = [list(ENCODER_JOBS[1:])] if settings.siglip else [[ENCODER_JOBS[0]], list(ENCODER_JOBS[1:])]
+        return [[*waves[0], *items], *waves[1:]]
 
     def further_jobs(self, settings: Settings) -> list[str]:
         """The direct looks at the encoders."""
@@ -136,28 +144,29 @@ class OryxViTvsSigLIP(Study[Settings]):
 
     def describe(self, settings: Settings) -> dict:
         """Precision, attention, decoding and the prompts in full."""
-        return {
-            "dtype": "float32; encoders stored in 8 bits, their features in float16",
-            "attention": "one picture at a time (exact path of the packed encoder)",
-            "decoder": "none: stills",
-            "prompt": "<visual>QUESTION\\n",
-            "questions": QUESTIONS,
-        }
+        found = super().describe(settings)
+        return {**found, "dtype": f"{found['dtype']}; encoders stored in 8 bits, their features in float16"}
 
     def plan(self, settings: Settings) -> dict:
         """Arms, steps and what they cost; minutes are those of the machine that the published run was made on."""
-        arms, seeds = self.arms(settings), settings.seeds
-        encoders = sum(3 * trains_encoders(settings, seed) for seed in seeds)
-        steps, pictures = (n * len(arms) * len(seeds) for n in (settings.train_steps, settings.train_items))
+        found, encoders = super().plan(settings), sum(3 * trains_encoders(settings, seed) for seed in settings.seeds)
+        steps, pictures = found["training steps"], found["training pictures"]
         minutes = (encoders * SECONDS_AN_ENCODER + steps * SECONDS_A_STEP + pictures * SECONDS_A_PICTURE) / 60
         return {
-            **super().plan(settings),
+            **found,
             "encoders to train": encoders,
-            "training steps": steps,
-            "training pictures": pictures,
             "CPU minutes, about": round(minutes, 1),
-            "disk, MB, about": round((20 * len(arms) + settings.train_items / 80) * len(seeds) + 15 * encoders),
+            "disk, MB, about": found["disk, MB, about"] + 15 * encoders,
         }
+
+    def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
+        """What an arm is trained on and asked."""
+        view, tasks = arm_view(arm, settings.side), (*TEXT_TASKS, *OBJECT_TASKS)
+        asked = [Evaluation("no_visual", tasks, None, visual=False)]
+        if arm != BLIND:
+            asked.insert(0, Evaluation("visual", tasks, view))
+        sizes = encoder_recipe(settings.scale, settings.side, settings.patch).phases[-1].sizes
+        return PictureArm(view, MIXTURE, sizes, asked)
 
     def collect(self, settings: Settings) -> Run:
         """As every study's, and ``looks.csv``: the direct looks at the encoders, one line a number, all seeds."""
@@ -191,6 +200,9 @@ class OryxViTvsSigLIP(Study[Settings]):
         self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
     ) -> None:
         """Train an encoder, look at all of them, or train one arm and write its rows; goes on after a kill."""
+        if arm in ITEM_JOBS:
+            self.write_items(settings, arm, seed, folder, progress)
+            return
         from workbook.studies.encoders import jobs as encoder_jobs
 
         if arm in ENCODER_JOBS:
@@ -198,8 +210,8 @@ class OryxViTvsSigLIP(Study[Settings]):
         elif arm == LOOKS:
             encoder_jobs.look_at(settings, seed, folder, progress)
         else:
-            base = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
-            encoder_jobs.run_arm(settings, arm, seed, folder, {**base, **self.hashes(settings)}, progress)
+            base = self.base_row(settings, arm, seed, self.hashes(settings))
+            encoder_jobs.run_arm(self, settings, arm, seed, folder, base, progress)
 
 
 def trains_encoders(settings: Any, seed: int) -> bool:

@@ -1,5 +1,11 @@
 """Study 1: does native resolution beat a fixed one, and is it the detail that decides?
 
+    python -m oryx run native_vs_fixed_resolution                # nano: 2 cores, about 5 minutes a seed
+    python -m oryx run native_vs_fixed_resolution --scale small --from-scratch     # one GPU, hours
+
+Expected at nano: native beats a fixed area of S² on text, most of all on large pictures; among fixed sizes larger is
+better; on objects no difference can be shown.
+
 Paper claim (our hypotheses H1a to H1c, ``hypotheses.toml``): native input clearly beats resizing to a fixed size with
 the shape kept, above all where the task depends on detail; among fixed sizes larger is better. The sizes, data and
 training of the paper's ablation are not public; ours are below, fixed before any report run.
@@ -11,8 +17,6 @@ arms.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -22,7 +26,7 @@ from workbook.data.corpora import data_hash
 from workbook.data.pictures import PictureSizes
 from workbook.runs.settings import StudySettings, setting
 from workbook.stages import shipped
-from workbook.studies.base import Study
+from workbook.studies.pictures import ITEM_JOBS, WEIGHTS, Evaluation, PictureArm, PictureStudy
 
 TEXT_TASKS = ("number", "word", "list", "page")
 OBJECT_TASKS = ("icon", "clipart", "photo")
@@ -40,7 +44,6 @@ QUESTIONS = {
     **dict.fromkeys(("clipart", "photo"), "kind"),
 }
 CORPORA = ("fonts", "words", "icons", "clipart", "photos")
-WEIGHTS = shipped.WEIGHTS / "nano"
 SECONDS_A_STEP = {"frozen": 0.1, "trained": 0.5}
 SECONDS_A_PICTURE = 0.0055
 
@@ -95,7 +98,7 @@ class Settings(StudySettings):
     }
 
 
-class NativeVsFixedResolution(Study[Settings]):
+class NativeVsFixedResolution(PictureStudy[Settings]):
     """Arms, items and rows of the study; statistics and figures are shared with the other studies."""
 
     id = "native_vs_fixed_resolution"
@@ -104,7 +107,8 @@ class NativeVsFixedResolution(Study[Settings]):
     settings_class = Settings
     hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = ARMS
-    baseline = "native"
+    baseline = usual_arm = "native"
+    text_tasks, object_tasks, questions = TEXT_TASKS, OBJECT_TASKS, QUESTIONS
     long_arms: ClassVar[tuple[str, ...]] = ("native", "area_4")
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": OBJECT_TASKS}
 
@@ -136,8 +140,9 @@ class NativeVsFixedResolution(Study[Settings]):
             shipped.check_shared(WEIGHTS)
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
-        """From scratch (always at smoke, barely trained), each seed trains its own shared weights first."""
-        return [[SHARED]] if trains_shared(settings) else []
+        """The items; from scratch (always at smoke, barely trained) each seed trains its own shared weights too."""
+        [items] = super().prepare(settings, seed)
+        return [[SHARED, *items]] if trains_shared(settings) else [items]
 
     def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
         """What the numbers rest on beside the settings: the shared weights and the shipped data."""
@@ -145,105 +150,54 @@ class NativeVsFixedResolution(Study[Settings]):
             return {"weights_hash": "trained by this run", "data_hash": data_hash(CORPORA)}
         return {"weights_hash": shipped.shared_hash(shared or WEIGHTS), "data_hash": data_hash(CORPORA)}
 
-    def describe(self, settings: Settings) -> dict:
-        """Precision, attention, decoding and the prompts in full."""
-        return {
-            "dtype": "float32",
-            "attention": "one picture at a time (exact path of the packed encoder)",
-            "decoder": "none: stills",
-            "prompt": "<visual>QUESTION\\n",
-            "questions": QUESTIONS,
-        }
-
     def plan(self, settings: Settings) -> dict:
         """Arms, steps and what they cost; minutes are those of the machine that the published run was made on."""
-        steps = settings.train_steps * len(self.arms(settings)) * len(settings.seeds)
-        pictures = settings.train_items * len(self.arms(settings)) * len(settings.seeds)
-        minutes = steps * SECONDS_A_STEP[settings.encoder] / 60 + pictures * SECONDS_A_PICTURE / 60
+        found = super().plan(settings)
+        steps, pictures = found["training steps"], found["training pictures"]
+        minutes = (steps * SECONDS_A_STEP[settings.encoder] + pictures * SECONDS_A_PICTURE) / 60
         return {
-            **super().plan(settings),
-            "training steps": steps,
-            "training pictures": pictures,
+            **found,
             "CPU minutes, about": round(minutes, 1),
             "memory a worker, GB, about": round(0.8 + settings.train_items * 64 * 192 * 4 / 1e9, 1),
-            "disk, MB, about": round((20 * len(self.arms(settings)) + settings.train_items / 80) * len(settings.seeds)),
         }
+
+    def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
+        """What an arm is trained on and asked."""
+        tasks = (*(LEGIBLE_TASKS if arm == CONTROL else TEXT_TASKS), *OBJECT_TASKS)
+        return PictureArm(
+            resolution=arm_resolution(arm, settings.side),
+            mixture=dict.fromkeys(tasks, 1.0),
+            sizes=PictureSizes(side=settings.side),
+            evaluations=evaluations(arm, settings.side),
+            warmup=50,
+            frozen=settings.encoder == "frozen",
+        )
 
     def run_job(
         self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
     ) -> None:
         """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
-        from oryx.eval.pictures import ask_pictures
-        from oryx.evidence.store import RowWriter
-        from oryx.files import atomic_write_json
-        from oryx.train.inputs import PictureInputs
-        from oryx.train.loop import TrainPlan
-        from workbook.stages.arm import ArmPlan, train_arm
-        from workbook.stages.kept_items import kept_evaluation_items, shelf_of
+        if arm in ITEM_JOBS:
+            self.write_items(settings, arm, seed, folder, progress)
+            return
         from workbook.stages.models import load_shared
         from workbook.stages.recipes import recipe
         from workbook.stages.shared import train_shared
+        from workbook.studies.picture_training import compute, run_arm
 
-        scale = settings.scale if trains_shared(settings) else "nano"
+        r = recipe(settings.scale if trains_shared(settings) else "nano")
         if arm == SHARED:
-            train_shared(recipe(scale), seed, folder, lambda done, total: progress("train", done, total))
+            machine = compute(settings.precision)
+            train_shared(r, seed, folder, lambda done, total: progress("train", done, total), machine)
             return
         shared = folder.parent / SHARED if trains_shared(settings) else WEIGHTS
-        sizes = PictureSizes(side=settings.side)
-        model = load_shared(recipe(scale), shared)
-        tasks = (*(LEGIBLE_TASKS if arm == CONTROL else TEXT_TASKS), *OBJECT_TASKS)
-        plan = ArmPlan(
-            resolution=arm_resolution(arm, settings.side),
-            mixture=dict.fromkeys(tasks, 1.0),
-            sizes=sizes,
-            items=settings.train_items,
-            batch=settings.batch,
-            plan=TrainPlan(settings.train_steps, settings.learning_rate, warmup=50),
-            frozen=settings.encoder == "frozen",
-        )
-        curve = train_arm(model, plan, seed, folder, progress)
-        atomic_write_json(folder / "curve.json", curve, indent=None)
-        base = {
-            "schema": 1,
-            "study": self.id,
-            "arm": arm,
-            "seed": seed,
-            "settings_hash": settings.settings_hash,
-            **self.hashes(settings, shared),
-        }
-        runs = evaluations(arm, settings.side)
-        total, done = sum(self._count(settings, task) for run in runs for task in run.tasks), 0
-        shelf, count = shelf_of(folder), self._count
-        items_of = cache(lambda task: kept_evaluation_items(shelf, task, settings.split, count(settings, task), sizes))
-        with RowWriter(folder / "rows.jsonl") as writer:
-            for run in runs:
-                fields = {**base, "condition": run.condition}
-                for task in run.tasks:
-                    items = items_of(task)
-                    if not all(writer.has({**fields, "item": item.id}) for item in items):
-                        inputs = PictureInputs(items, run.resolution, sizes.patch, model)
-                        ask_pictures(model, inputs, fields, run.visual, writer)
-                    done += len(items)
-                    progress("evaluate", done, total)
-
-    @staticmethod
-    def _count(settings: Settings, task: str) -> int:
-        return settings.object_items if task in OBJECT_TASKS else settings.text_items
+        base = self.base_row(settings, arm, seed, self.hashes(settings, shared))
+        run_arm(self, settings, arm, load_shared(r, shared), seed, folder, base, progress)
 
 
 def trains_shared(settings: Settings) -> bool:
     """Whether a run trains its shared encoder and reader itself instead of using the shipped ones."""
     return settings.from_scratch or settings.scale == "smoke"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One pass over held-out items: which tasks, at which resolution, with or without the picture."""
-
-    condition: str
-    tasks: tuple[str, ...]
-    resolution: Resolution | None
-    visual: bool = True
 
 
 def evaluations(arm: str, side: int) -> list[Evaluation]:
