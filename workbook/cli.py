@@ -26,8 +26,11 @@ STUDIES = {
     "needle_in_a_haystack": "workbook.studies.needle.study:NeedleInAHaystack",
 }
 """Id -> import path of the workbook's own studies, in the order of the notebooks."""
-TEMPLATES = {"own_data": "workbook.studies.own_data.study:OwnData"}
-"""Known by name too, but no study of the paper: ``all`` leaves them out."""
+TEMPLATES = {
+    "own_data": "workbook.studies.own_data.study:OwnData",
+    "one_model": "workbook.studies.one_model.study:OneModel",
+}
+"""Known by name too, but no study of a claim of the paper: ``all`` leaves them out."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -183,7 +186,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 
 def _run_one(study, settings, no_notebook: bool) -> int:
-    if no_notebook:
+    if no_notebook or not study.notebook:
         study.run(settings)
         return 0
     from workbook.runs.notebooks import execute

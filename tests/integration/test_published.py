@@ -11,7 +11,7 @@ from oryx.evidence.rows import read_rows_xz
 from oryx.evidence.verdicts import judge
 from workbook.report import readme
 from workbook.report.published import all_hypotheses
-from workbook.studies.one_model import unification
+from workbook.studies.one_model import comparison
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
@@ -26,8 +26,8 @@ def test_every_published_field_is_in_the_data_dictionary(path):
 
 
 def test_the_price_of_one_model_is_that_of_the_rows():
-    """Fails when a study is published anew: ``python -m workbook.studies.one_model.unification`` writes the table."""
-    made, kept = unification.comparison(ROOT / "results"), unification.table()
+    """Fails when a study is published anew: ``python -m workbook.studies.one_model.comparison`` writes the table."""
+    made, kept = comparison.comparison(comparison.rows(), ROOT / "results"), comparison.table()
     pd.testing.assert_frame_equal(made, kept, atol=1e-4, check_dtype=False)
 
 

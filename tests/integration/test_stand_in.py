@@ -13,12 +13,11 @@ import torch
 from oryx.eval.generate import Prompted
 from tests.stand_in import stand_in_gpu
 from workbook.cli import STUDIES, TEMPLATES
-from workbook.stages import encoders, language_model, recipes, shared, video_reader
+from workbook.stages import encoders, language_model, one_model, recipes, shared, video_reader
 from workbook.studies.base import study_at
 from workbook.studies.compressor.arms import ARMS as CONNECTORS
 from workbook.studies.encoders.arms import ARMS as ENCODER_ARMS
 from workbook.studies.needle.arms import TRAINED
-from workbook.studies.one_model import training as one_model
 
 FEW = {
     "native_vs_fixed_resolution": {
@@ -117,7 +116,7 @@ def reader_of_frames(folder):
 
 
 def one_small_model(folder):
-    one_model.train_nano(replace(one_model.SMOKE, steps=4), 0, folder)
+    one_model.train_one_model(one_model.recipe("smoke", steps=4), 0, folder)
 
 
 TRAININGS = (shared_parts, encoders_of_a_seed, language_model_of_forms, reader_of_frames, one_small_model)

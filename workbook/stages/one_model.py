@@ -9,8 +9,10 @@ ships lies in ``oryx/weights/nano/one/`` and was made by this code; ``oryx.load(
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,16 +20,17 @@ from oryx.errors import MissingResource, SettingsError
 from oryx.files import atomic_write_json, sha256_file
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.processor import CONFIG_FILE
-from oryx.train.checkpoints import load_weights, save_weights
+from oryx.train import device
+from oryx.train.checkpoints import load_weights
 from oryx.train.data import StepBatches
-from oryx.train.device import Compute, compute, process
-from oryx.train.loop import TrainPlan, train
+from oryx.train.device import Compute
+from oryx.train.loop import TrainPlan
 from oryx.train.losses import answer_loss
-from workbook.data import corpora
 from workbook.stages.mixture import OPTIONS, PATCH, Material, TaskMixture
 from workbook.stages.models import WithoutTower, load_shared
 from workbook.stages.recipes import RECIPES as SHARED_RECIPES
 from workbook.stages.shipped import WEIGHTS, shared_hash
+from workbook.stages.stage import Options, Training, write_manifest
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "clips")
 FILE = "model.safetensors"
@@ -98,50 +101,53 @@ RECIPES = {
 }
 
 
+def recipe(scale: str, **changes: Any) -> JointRecipe:
+    """The recipe of a scale, with fields replaced; raises SettingsError for a scale that has none."""
+    if scale not in RECIPES:
+        raise SettingsError(f"scale {scale!r}: the one model is trained at {', '.join(RECIPES)}")
+    return replace(RECIPES[scale], **changes)
+
+
 def train_one_model(
     r: JointRecipe,
     seed: int,
     folder: Path,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
-    machine: Compute | None = None,
-) -> OryxForConditionalGeneration:
-    """The trained model, which holds the weights as they are stored, in 8 bits; resumes from ``folder``.
+    compute: Compute | None = None,
+    command: str = "",
+) -> None:
+    """Train the one model; an interrupted run resumes from ``folder``.
 
-    Writes ``model.safetensors``, ``config.json``, the processor's options and ``manifest.json`` with the curve.
+    Writes ``model.safetensors`` in 8 bits, ``config.json``, the processor's options and ``manifest.json``.
+    ``command``: that does it again, for the manifest.
     """
-    machine = machine or compute()
-    model = machine.place(load_shared(SHARED_RECIPES["nano"]))
+    compute = compute or device.compute()
+    model = compute.place(load_shared(SHARED_RECIPES["nano"]))
     model.freeze_vision()
-    mixture = TaskMixture(
-        r, seed, model, folder / "cache", machine, lambda done, total: progress("encode", done, total)
-    )
+    mixture = TaskMixture(r, seed, model, folder / "cache", compute, partial(progress, "encode"))
     batches = StepBatches(mixture.draw, mixture.collate, r.steps, lambda sample: sample.targets)
     torch.manual_seed(seed)
-    curve = train(
-        model, batches, answer_loss, r.plan, folder / "nano.pt", lambda done, total: progress("train", done, total),
-        machine,
+    training = Training("nano", model, batches, answer_loss, r.plan, {"model": WithoutTower(model)}, torch.int8)
+    curve = training.carry_out(folder, partial(progress, "train"), compute)
+    if device.process().is_main_process:
+        model.config.tokenizer_model_max_length = model.config.text_config.max_position_embeddings
+        model.config.save_pretrained(folder)
+        options = {"options": OPTIONS.to_dict(), "prompt": "plain", "patch": PATCH}
+        atomic_write_json(folder / CONFIG_FILE, {"processor_class": "OryxProcessor", **options})
+    write_manifest(
+        folder / "manifest.json", command, seed, r, [folder / FILE], {"nano": curve}, CORPORA,
+        started_from=shared_hash(WEIGHTS / "nano"),
+        encoder={"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")},
     )  # fmt: skip
-    if not process().is_main_process:
-        return model.eval()
-    sha256 = save_weights(folder / FILE, WithoutTower(model), torch.int8)
-    load_weights(folder / FILE, WithoutTower(model))
-    model.config.tokenizer_model_max_length = model.config.text_config.max_position_embeddings
-    model.config.save_pretrained(folder)
-    processor = {"processor_class": "OryxProcessor", "options": OPTIONS.to_dict(), "prompt": "plain", "patch": PATCH}
-    atomic_write_json(folder / CONFIG_FILE, processor)
-    manifest = {
-        "command": f"python -m oryx.train one_model --seed {seed} --folder FOLDER",
-        "seed": seed,
-        "recipe": asdict(r),
-        "started_from": shared_hash(WEIGHTS / "nano"),
-        "encoder": {"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")},
-        "sha256": sha256,
-        "data_sha256": corpora.data_hash(CORPORA),
-        "torch": torch.__version__,
-        "curve": curve,
-    }
-    atomic_write_json(folder / "manifest.json", manifest, indent=None)
-    return model.eval()
+
+
+def run(options: Options) -> None:
+    """The stage as the command line asks for it."""
+    r = recipe(options.scale, **options.changes)
+    command = options.command("one_model")
+    train_one_model(
+        r, options.seed, options.folder, lambda what, *done: options.progress(*done), options.compute, command
+    )
 
 
 def load_one_model(folder: Path) -> OryxForConditionalGeneration:

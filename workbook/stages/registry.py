@@ -13,7 +13,7 @@ STAGES = {
     "encoders": "workbook.stages.encoders",
     "language_model": "workbook.stages.language_model",
     "video_reader": "workbook.stages.video_reader",
-    "one_model": "workbook.studies.one_model.training",
+    "one_model": "workbook.stages.one_model",
 }
 """Name -> module whose ``run(options)`` carries the stage out."""
 

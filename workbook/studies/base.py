@@ -113,6 +113,10 @@ class Study(ABC, Generic[S]):
             raise SettingsError(f"study {self.id!r} names no file of hypotheses (hypotheses_file)")
         return load_hypotheses(self.hypotheses_file)
 
+    def evidence(self, settings: S, rows: "pd.DataFrame") -> "pd.DataFrame":
+        """The rows that hypotheses are judged on: those of the run, unless the study compares it with others."""
+        return rows
+
     def plan(self, settings: S) -> dict[str, Any]:
         """What a run would do, for people to read."""
         arms, seeds = self.arms(settings), list(settings.seeds)
@@ -191,7 +195,8 @@ class Study(ABC, Generic[S]):
         for job in jobs:
             job.check_rows()
         rows, curves = read_rows([job.folder / "rows.jsonl" for job in jobs]), _curves(jobs)
-        verdicts = judge(rows, self.id, settings.scale, self.hypotheses(settings))
+        evidence = self.evidence(settings, rows)
+        verdicts = judge(evidence, self.id, settings.scale, self.hypotheses(settings))
         comparison = self._compare(settings, rows)
         atomic_write_text(folder / "table.csv", summary(rows).to_csv(index=False))
         atomic_write_text(folder / "curves.csv", curves.to_csv(index=False))

@@ -1,14 +1,18 @@
-"""The one model's training: every stream gives a finite loss, a step is a function of (seed, step), pooled pictures."""
+"""The one model's training: every task gives a finite loss, a step is a function of (seed, step), pooled pictures."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 
 from oryx.errors import SettingsError
+from oryx.train.data import StepBatches
+from oryx.train.device import compute
 from oryx.train.losses import answer_loss
+from workbook.stages.mixture import SIDES, TaskMixture
 from workbook.stages.models import build_reader
+from workbook.stages.one_model import JointRecipe, recipe
 from workbook.stages.recipes import RECIPES
-from workbook.studies.one_model.streams import AtSide, Streams
-from workbook.studies.one_model.training import SIDES, SMOKE, JointRecipe, step_batches
 
 
 @pytest.fixture(scope="module")
@@ -16,22 +20,24 @@ def made(tmp_path_factory):
     torch.manual_seed(0)
     model = build_reader(RECIPES["smoke"]).eval()
     model.freeze_vision()
-    return model, Streams(SMOKE.material, 100, model, tmp_path_factory.mktemp("streams"))
+    return model, TaskMixture(recipe("smoke"), 100, model, tmp_path_factory.mktemp("mixture"), compute())
 
 
-def test_every_stream_at_every_side_learns_and_a_step_repeats(made):
-    model, streams = made
+def batch_of(mixture, step, **changes):
+    mixture.recipe = replace(recipe("smoke"), tokens=200, longest=4, **changes)
+    return StepBatches(mixture.draw, mixture.collate, 6, lambda sample: sample.targets)[step]
+
+
+def test_every_task_at_every_side_learns_and_a_step_repeats(made):
+    model, mixture = made
     losses = {}
-    for name, _ in SMOKE.shares:
+    for name, _ in recipe("smoke").shares:
         for number, side in enumerate(SIDES):
             sides = tuple(float(i == number) for i in range(3))
-            r = JointRecipe(
-                SMOKE.material, 6, 6, 2, tokens=200, shares=((name, 1.0),), first=0.0, picture_sides=sides,
-                frame_sides=sides, blind=0.0, longest=4,
-            )  # fmt: skip
-            loss = answer_loss(model, step_batches(r, 100, streams)[5])
+            chosen = {"shares": ((name, 1.0),), "first": 0.0, "picture_sides": sides, "frame_sides": sides}
+            loss = answer_loss(model, batch_of(mixture, 5, **chosen, blind=0.0))
             loss.backward()
-            again = answer_loss(model, step_batches(r, 100, streams)[5])
+            again = answer_loss(model, batch_of(mixture, 5, **chosen, blind=0.0))
             assert torch.isfinite(loss) and loss.item() == again.item()
             losses[name, side] = loss.item()
     assert len(set(losses.values())) == len(losses)
@@ -40,19 +46,21 @@ def test_every_stream_at_every_side_learns_and_a_step_repeats(made):
 
 
 def test_a_blind_step_sees_nothing(made):
-    model, streams = made
-    r = JointRecipe(SMOKE.material, 6, 6, 2, tokens=200, blind=1.0, longest=4)
+    model, mixture = made
     model.zero_grad()
     for step in range(6):
-        answer_loss(model, step_batches(r, 100, streams)[step]).backward()
-    assert model.projector.proj[0].weight.grad is None
+        batch = batch_of(mixture, step, blind=1.0)
+        assert not {"vision_features", "image_grids"} & set(batch)
+        answer_loss(model, batch).backward()
+    gradient = model.projector.proj[0].weight.grad
+    assert gradient is None or not gradient.any()
 
 
-def test_pooled_pictures_have_the_tokens_that_they_are_said_to_have(made):
-    model, streams = made
-    for inputs in streams.pictures.values():
+def test_pooled_pictures_have_the_tokens_that_their_length_says(made):
+    model, mixture = made
+    for inputs in mixture.pictures.values():
         for side in SIDES:
-            own = AtSide(inputs, side)
+            own = inputs.at_side(side)
             batch = own.batch([0], answers=False)
             encoded = model.encode_visuals(
                 None, batch["image_grids"], batch["visual_spec"], vision_features=batch["vision_features"]
