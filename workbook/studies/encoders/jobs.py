@@ -18,7 +18,7 @@ from workbook.stages.encoders import ENCODERS, encoder_file, load_encoder, train
 from workbook.stages.models import load_siglip, reader_of_forms
 from workbook.stages.recipes import Recipe, encoder_recipe
 from workbook.studies.encoders.arms import ARMS
-from workbook.studies.encoders.probes import look
+from workbook.studies.encoders.probes import probe_encoders
 from workbook.studies.encoders.study import ENCODER_JOBS, trains_encoders
 from workbook.studies.picture_training import run_arm as run_picture_arm
 from workbook.studies.pictures import WEIGHTS, PictureStudy
@@ -68,13 +68,13 @@ def weights_hash(settings: Any, seed: int, arms: Path) -> str:
     return json.loads(path.read_text())
 
 
-def look_at(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
+def probe(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
     """Write ``looks.json``: what the encoders of a seed show without a language model."""
     machine, arms, r, captions = compute(settings.precision), folder.parent, recipe_of(settings), None
     towers = {name: machine.place(load_tower(settings, name, seed, arms)) for name in ENCODERS}
     if not settings.siglip:  # public weights have a tokenizer of their own, which nothing here needs
         captions = machine.place(load_siglip(r, encoder_folder(settings, "siglip", seed, arms)))
-    found = look(
+    found = probe_encoders(
         towers, captions, r, seed, settings.split, settings.look_items, lambda done, n: progress("probe", done, n)
     )
     atomic_write_json(folder / "looks.json", found)

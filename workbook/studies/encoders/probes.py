@@ -1,4 +1,4 @@
-"""Direct looks at encoders, without a language model: what is read from them, and what size and shape do to them."""
+"""Probes of encoders, without a language model: what is read from them, and what size and shape do to them."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,7 @@ from workbook.stages.recipes import Recipe
 from workbook.studies.encoders.reading import patch_reading, retrieval
 from workbook.studies.encoders.robustness import attention_distance, robustness
 
-LOOKS = (
+PROBES = (
     "retrieval",
     "retrieval rank",
     "patch reading",
@@ -24,7 +24,7 @@ DISTANCE_SHARE = 8
 """Attention weights are large and differ little between pictures: one picture in so many is enough."""
 
 
-def look(
+def probe_encoders(
     towers: Mapping[str, OryxViT],
     siglip: SiglipModel | None,
     r: Recipe,
@@ -33,7 +33,7 @@ def look(
     items: int = 200,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[dict]:
-    """All looks at ``towers`` (encoder -> tower) on pictures of a held-out split.
+    """All probes of ``towers`` (encoder -> tower) on pictures of a held-out split.
 
     The pictures depend on ``split`` and ``items`` alone; what linear maps are fitted on comes from the training split.
 
@@ -41,11 +41,11 @@ def look(
         siglip: gives the captions' embeddings, and its own head as a reference; None leaves retrieval out (public
             weights have another tokenizer than the recipe's bytes).
         seed: that of the encoders; noted in every record.
-        items: pictures per look (retrieval: draws per family of captions; attention distance: a fraction).
+        items: pictures per probe (retrieval: draws per family of captions; attention distance: a fraction).
 
     Returns:
-        Records with ``look`` (one of LOOKS), ``encoder``, ``x``, ``value``, ``low``, ``high``, ``n``, ``seed`` and
-        ``split``, and what the look's own docstring names; JSON types only.
+        Records with ``look`` (one of PROBES), ``encoder``, ``x``, ``value``, ``low``, ``high``, ``n``, ``seed`` and
+        ``split``, and what the probe's own docstring names; JSON types only.
 
     Raises:
         SettingsError: the training split, or a tower whose patches are not the recipe's.

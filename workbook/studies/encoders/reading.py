@@ -1,7 +1,7 @@
-"""Two looks that read an encoder linearly: a picture's caption from its pooled features, a digit from single patches.
+"""Two probes that read an encoder linearly: a picture's caption from its pooled features, a digit from single patches.
 
 Every encoder gets the same kind of map, a ridge regression fitted on the training split, because only SigLIP has a head
-of its own; a nonlinear one would measure itself. Both looks are made at SigLIP's fixed square and at native size.
+of its own; a nonlinear one would measure itself. Both probes are made at SigLIP's fixed square and at native size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,7 @@ from workbook.data.pictures import PictureSizes
 from workbook.data.text_tasks import split_fonts
 from workbook.stages.recipes import CAPTION_LENGTH, Recipe
 from workbook.stages.shared import caption_ids, square_pixels
-from workbook.studies.encoders.features import ENCODE_BATCH, feature_maps, mean_of, pooled
-from workbook.studies.encoders.linear_maps import fit_ridge
+from workbook.studies.encoders.features import ENCODE_BATCH, feature_maps, fit_ridge, mean_of, pooled
 
 PAIRS = {"number": 0.24, "word": 0.36, "icon-title": 0.25, "clipart-title": 0.15}
 """What the maps to captions are fitted on: the mixture of the later part of SigLIP's own training."""
@@ -66,7 +65,7 @@ def own_head(siglip: SiglipModel, pictures: Sequence[Image.Image]) -> Tensor:
 
 
 def ranked(pictures: Tensor, captions: Tensor) -> dict[str, dict]:
-    """How each picture's own caption (same row) ranks among all by inner product: two looks.
+    """How each picture's own caption (same row) ranks among all by inner product: two probes.
 
     ``retrieval``: the share ranked first, with Wilson's interval; ``retrieval rank``: the mean share of the other
     captions that rank behind (ties half), which tells encoders apart where hardly any caption comes first.
@@ -85,7 +84,7 @@ def ranked(pictures: Tensor, captions: Tensor) -> dict[str, dict]:
 def retrieval(towers: Mapping[str, OryxViT], siglip: SiglipModel, r: Recipe, split: str, items: int) -> list[dict]:
     """Caption by image among the different captions of ``items`` draws of a family; a finite family gives fewer.
 
-    Records of two looks (:func:`ranked`): ``x`` the family, ``input`` fixed or native, ``reader`` "linear" or (SigLIP
+    Records of two probes (:func:`ranked`): ``x`` the family, ``input`` fixed or native, ``reader`` "linear" or (SigLIP
     only, fixed) "own head".
     """
     sizes, records = r.phases[0].sizes, []

@@ -1,4 +1,4 @@
-"""Two looks at what an encoder does as a picture changes size and shape: how alike its features stay, how far it looks.
+"""Two probes of what an encoder does as a picture changes size and shape: how alike features stay, how far it attends.
 
 The pictures are held-out icons, clip art and photographs, each of another title: they can be made out at every size
 shown here, which text cannot.
@@ -61,7 +61,7 @@ def resized(picture: Image.Image, grid: Grid, patch: int) -> Image.Image:
 def robustness(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: int) -> list[dict]:
     """How much pooled features of a picture at another size or shape resemble those at S x S, the trained size.
 
-    Two looks over areas and two over aspect ratios (stretched at about the same area; every second picture upright):
+    Two probes over areas and two over aspect ratios (stretched at about the same area; every second picture upright):
     ``similarity``, the cosine, and ``match``, the share of pictures whose nearest neighbour at S x S is themselves. The
     mean feature at S x S is taken off first: all pictures share it, and with it every cosine is near 1. It is the same
     mean at all sizes, so a shift of all features counts as a change. ``floor``: the cosine of different pictures.

@@ -208,7 +208,7 @@ class OryxViTvsSigLIP(PictureStudy[Settings]):
         if arm in ENCODER_JOBS:
             encoder_jobs.train(settings, arm.removeprefix("encoder_"), seed, folder, progress)
         elif arm == LOOKS:
-            encoder_jobs.look_at(settings, seed, folder, progress)
+            encoder_jobs.probe(settings, seed, folder, progress)
         else:
             base = self.base_row(settings, arm, seed, self.hashes(settings))
             encoder_jobs.run_arm(self, settings, arm, seed, folder, base, progress)

@@ -1,4 +1,4 @@
-"""Direct looks: what they measure on features that are known, and that the slow attention is the model's own."""
+"""Probes: what they measure on features that are known, and that the slow attention is the model's own."""
 
 import json
 import math
@@ -21,9 +21,8 @@ from workbook.stages.recipes import CAPTION_LENGTH, recipe
 from workbook.stages.shared import caption_ids, square_pixels
 from workbook.studies.encoders import reading as encoder_reading
 from workbook.studies.encoders import robustness as encoder_robustness
-from workbook.studies.encoders.features import feature_maps, mean_of, pooled
-from workbook.studies.encoders.linear_maps import PENALTIES, fit_ridge
-from workbook.studies.encoders.probes import LOOKS, look
+from workbook.studies.encoders.features import PENALTIES, feature_maps, fit_ridge, mean_of, pooled
+from workbook.studies.encoders.probes import PROBES, probe_encoders
 from workbook.studies.encoders.reading import caption_embeddings, own_head, patch_reading, ranked
 from workbook.studies.encoders.robustness import (
     area_grids,
@@ -160,7 +159,7 @@ def test_grids_have_the_wanted_areas_and_shapes():
     assert all(24 <= rows * columns <= 54 for rows, columns in grids)
 
 
-def test_pictures_of_the_robustness_look_show_different_things():
+def test_pictures_of_the_robustness_probe_show_different_things():
     pictures = object_pictures(RECIPE, "dev", 12)
     assert 6 <= len(pictures) <= 12 and all(p.size == (96, 96) for p in pictures)
     assert len({p.tobytes() for p in pictures}) == len(pictures)
@@ -222,23 +221,23 @@ def test_attention_distance_of_uniform_and_of_looking_at_oneself(tower, monkeypa
             assert record["value"] == pytest.approx(0 if kind == "self" else record["uniform"], abs=1e-4)
 
 
-def test_all_looks_in_json_and_the_same_for_the_same_tower(siglip, tower):
+def test_all_probes_in_json_and_the_same_for_the_same_tower(siglip, tower):
     seen = []
-    records = look({"a": tower, "b": tower}, siglip, RECIPE, 3, "dev", 12, lambda *args: seen.append(args))
+    records = probe_encoders({"a": tower, "b": tower}, siglip, RECIPE, 3, "dev", 12, lambda *args: seen.append(args))
     assert json.loads(json.dumps(records)) == records
-    assert {r["look"] for r in records} == set(LOOKS)
+    assert {r["look"] for r in records} == set(PROBES)
     assert seen == [(i, 4) for i in range(1, 5)]
     for record in records:
         assert record["seed"] == 3 and record["low"] <= record["value"] + 1e-9 <= record["high"] + 2e-9
     bare = [[{k: v for k, v in r.items() if k != "encoder"} for r in records if r["encoder"] == name] for name in "ab"]
     assert bare[0] == bare[1] and len(bare[0]) > 40
     assert {r["encoder"] for r in records if r.get("reader") == "own head"} == {"siglip"}
-    without = look({"a": tower}, None, RECIPE, 3, "dev", 6)
-    assert {r["look"] for r in without} == set(LOOKS) - {"retrieval", "retrieval rank"}
+    without = probe_encoders({"a": tower}, None, RECIPE, 3, "dev", 6)
+    assert {r["look"] for r in without} == set(PROBES) - {"retrieval", "retrieval rank"}
 
 
-def test_looks_refuse_the_training_split_and_other_patches(tower):
+def test_probes_refuse_the_training_split_and_other_patches(tower):
     with pytest.raises(SettingsError, match="split: expected dev or report, got 'train'"):
-        look({"a": tower}, None, RECIPE, 0, "train")
+        probe_encoders({"a": tower}, None, RECIPE, 0, "train")
     with pytest.raises(SettingsError, match="encoder a: expected patches of 16 pixels, got 8"):
-        look({"a": tower}, None, recipe("nano", patch=16), 0, "dev")
+        probe_encoders({"a": tower}, None, recipe("nano", patch=16), 0, "dev")
