@@ -4,7 +4,6 @@ See :mod:`tests.stand_in` for what this finds and what it cannot see.
 """
 
 import json
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -13,7 +12,8 @@ import torch
 from oryx.eval.generate import Prompted
 from tests.stand_in import stand_in_gpu
 from workbook.cli import STUDIES, TEMPLATES
-from workbook.stages import encoders, language_model, one_model, recipes, shared, video_reader
+from workbook.stages.registry import STAGES
+from workbook.stages.registry import main as train_stage
 from workbook.studies.base import study_at
 from workbook.studies.compressor.arms import ARMS as CONNECTORS
 from workbook.studies.encoders.arms import ARMS as ENCODER_ARMS
@@ -90,40 +90,27 @@ def jobs_of(name):
 
 @pytest.mark.integration
 @pytest.mark.parametrize(("name", "job"), [pair for name in FEW for pair in jobs_of(name)])
-def test_a_job_runs_on_the_device(name, job, prepared):
+def test_a_job_runs_on_the_device(name, job, prepared, gpu):
     study, settings, folder = prepared(name)
     rows = run(study, settings, folder, job)
     assert bool(rows) is (job in study.arms(settings))
+    assert_on_device(gpu)
 
 
-def shared_parts(folder):
-    shared.train_shared(recipes.recipe("smoke"), 0, folder)
-
-
-def encoders_of_a_seed(folder):
-    for name in encoders.ENCODERS:
-        encoders.train_encoder(name, recipes.encoder_recipe("smoke"), 0, folder, folder)
-
-
-def language_model_of_forms(folder):
-    language_model.train_language_model(language_model.FormsPlan(items=4, steps=2, batch=2), folder)
-
-
-def reader_of_frames(folder):
-    r = replace(video_reader.video_recipe("smoke"), pages=2, shots=2)
-    bank = video_reader.make_bank(folder / "bank", 0, r.size, shots=r.shots, pages=r.pages)
-    video_reader.train_video_reader(r, 0, folder, bank)
-
-
-def one_small_model(folder):
-    one_model.train_one_model(one_model.recipe("smoke", steps=4), 0, folder)
-
-
-TRAININGS = (shared_parts, encoders_of_a_seed, language_model_of_forms, reader_of_frames, one_small_model)
+SHORT = {"language_model": ["--scale", "nano", "-p", "items=4", "-p", "steps=2", "-p", "batch=2"]}
+"""Stage -> what makes it short, where it has no scale smoke."""
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("training", TRAININGS)
-def test_a_training_runs_on_the_device(training, tmp_path):
-    training(tmp_path)
-    assert any(tmp_path.iterdir())
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_training_runs_on_the_device(stage, gpu, tmp_path):
+    train_stage([stage, *SHORT.get(stage, ["--scale", "smoke"]), "--folder", str(tmp_path)])
+    assert list(tmp_path.glob("*.safetensors")) and list(tmp_path.glob("*.json"))
+    assert gpu.varlen_calls and gpu.autocasts and gpu.pinned
+    assert_on_device(gpu)
+
+
+def assert_on_device(gpu):
+    """No model computed on the CPU: what is multiplied there is at most what draws the data."""
+    products = {line: n for line, n in gpu.products_on_cpu.items() if "/workbook/data/" not in line}
+    assert not products, products

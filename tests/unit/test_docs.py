@@ -30,7 +30,9 @@ def test_a_symbol_stands_in_the_file_that_it_links_to(page):
 def names_in(tree):
     """The functions, classes and variables that a module defines, at any depth."""
     found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    return found | {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return found | {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
 
 
 def test_every_figure_is_drawn_and_shown():
