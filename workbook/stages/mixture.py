@@ -4,11 +4,10 @@ The encoder is frozen; its features of all training material are computed once. 
 (seed, step) alone: one task, one region side, inputs of one shape.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,13 +31,10 @@ from workbook.data.frame_bank import make_bank as make_clip_frames
 from workbook.data.items import generator, training_item
 from workbook.data.pictures import PictureSizes
 from workbook.data.scenes import VIEWS, make_scene
-from workbook.data.story_bank import BankSizes
 from workbook.data.story_bank import make_bank as make_video_frames
+from workbook.stages.joint_recipe import JointRecipe
 from workbook.stages.stories import StoryPlan, draw_step
 from workbook.stages.video_reader import frames_to_patches
-
-if TYPE_CHECKING:
-    from workbook.stages.one_model import JointRecipe
 
 PATCH = 8
 MOST_SIDE = 96
@@ -101,24 +97,6 @@ FORMS = {
 
 
 @dataclass(frozen=True)
-class Material:
-    """How much there is to learn from."""
-
-    pictures: int = 5000
-    tasks: Mapping[str, float] = field(
-        default_factory=lambda: {
-            "number": 0.15, "word": 0.18, "list": 0.18, "page": 0.17, "icon": 0.12, "clipart": 0.1, "photo": 0.1
-        }
-    )  # fmt: skip
-    films: BankSizes = field(default_factory=lambda: BankSizes(900, 50, 100, 120))
-    scenes: int = 600
-    haystacks: int = 4
-    shots: int = 400
-    pages: int = 1000
-    shots_named: int = 400
-
-
-@dataclass(frozen=True)
 class Sample:
     """One visual with its questions: of which task and source, which of its pictures or frames, at which region side.
 
@@ -148,7 +126,7 @@ class TaskMixture:
 
     def __init__(
         self,
-        recipe: "JointRecipe",
+        recipe: JointRecipe,
         seed: int,
         model: OryxForConditionalGeneration,
         folder: Path,

@@ -9,9 +9,9 @@ from oryx.errors import SettingsError
 from oryx.train.data import StepBatches
 from oryx.train.device import compute
 from oryx.train.losses import answer_loss
+from workbook.stages.joint_recipe import JointRecipe, recipe
 from workbook.stages.mixture import SIDES, TaskMixture
 from workbook.stages.models import build_reader
-from workbook.stages.one_model import JointRecipe, recipe
 from workbook.stages.recipes import RECIPES
 
 

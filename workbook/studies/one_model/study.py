@@ -138,7 +138,8 @@ class OneModel(Study[Settings]):
         """Train the model, or ask it; an interrupted run resumes from ``folder``."""
         from oryx.files import atomic_write_json, read_json
         from oryx.train.device import compute
-        from workbook.stages.one_model import recipe, train_one_model
+        from workbook.stages.joint_recipe import recipe
+        from workbook.stages.one_model import train_one_model
 
         machine = compute(settings.precision)
         if arm == TRAINING:
