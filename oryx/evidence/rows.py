@@ -1,14 +1,15 @@
-"""Rows as frames: read from one or several files, merged, compared, and packed for publishing.
+"""Rows as frames: read from one or several files, merged, compared, and kept as parquet for publishing.
 
-Writing them, and going on after a kill: :mod:`oryx.evidence.store`.
+Writing them while a run goes on, and resuming after a kill: :mod:`oryx.evidence.store`.
 """
 
-import json
-import lzma
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
 from oryx.errors import RunError
 from oryx.evidence.schema import FIELD, FIELDS, IDENTITY, SCHEMA, TIMING, check_row, check_schema, identity
@@ -21,18 +22,19 @@ __all__ = [
     "TIMING",
     "RowWriter",
     "identity",
-    "read_columns",
+    "read_published",
     "read_rows",
-    "read_rows_xz",
     "rows_of",
     "same_rows",
-    "write_rows_xz",
+    "write_published",
 ]
 
-
 ROUNDED = ("logprob", "seconds")
-XZ = {"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 4, "pb": 0, "nice_len": 273, "depth": 24}
-"""Found by trial on published rows: two thirds of preset 9's size, a tenth of the time of its extreme variant."""
+SIZE = pa.list_(pa.int32())
+COLUMN_TYPES = {
+    "integer": pa.int64(), "number": pa.float64(), "text": pa.string(), "size": SIZE, "sizes": pa.list_(SIZE)
+}  # fmt: skip
+"""Kind of a field -> type of its column in the file."""
 
 
 def read_rows(paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
@@ -45,67 +47,52 @@ def read_rows(paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
     return _frame((row, str(path)) for path in paths for row in lines_of(Path(path)))
 
 
-def write_rows_xz(rows: pd.DataFrame | Iterable[Mapping], path: str | Path) -> Path:
-    """Write rows field by field, one JSON line ``{"field": NAME, "values": [...]}`` each, compressed by xz.
+def write_published(rows: pd.DataFrame | Iterable[Mapping], path: str | Path) -> Path:
+    """Write rows as parquet (zstd), sorted by identity; every row is checked before.
 
-    Answers to one item stand together, which makes the file a quarter of the rows' own size compressed. The same rows
-    in any order give the same bytes (with one version of liblzma). The fields of ROUNDED keep four decimals: their
-    further digits are noise, and a third of the file.
+    The fields of ROUNDED keep four decimals: their further digits are noise, and a third of the file. Raises RunError
+    naming the field if its values have no common type.
     """
-    # Through a frame, so that rows from files and rows from a frame (gaps as null, 1 as 1.0) give the same bytes.
     frame = _frame((row, str(path)) for row in rows_of(rows))
-    frame = frame.sort_values("item", kind="stable")
-    lines = []
+    columns = {}
     for name in frame:
         values = [_cell(value) for value in frame[name].tolist()]
         if name in ROUNDED:
             values = [None if value is None else round(value, 4) for value in values]
-        lines.append(json.dumps({"field": name, "values": values}, ensure_ascii=False, allow_nan=False) + "\n")
-    return atomic_write_bytes(path, lzma.compress("".join(lines).encode(), filters=[XZ]))
+        try:
+            columns[name] = pa.array(values, type=COLUMN_TYPES[FIELD[name].kind] if name in FIELD else None)
+        except (pa.ArrowException, TypeError) as error:
+            raise RunError(f"{path}: field {name!r}: values of one type expected ({error})") from error
+    file = io.BytesIO()
+    parquet.write_table(pa.table(columns), file, compression="zstd", compression_level=19)
+    return atomic_write_bytes(path, file.getvalue())
 
 
-def read_rows_xz(path: str | Path) -> pd.DataFrame:
-    """The frame that ``write_rows_xz`` stored; rules and errors as ``read_rows``.
+def read_published(path: str | Path, names: Iterable[str] | None = None) -> pd.DataFrame:
+    """The frame that :func:`write_published` stored, or the named fields of it that the file has.
 
-    Rows that are all well are checked field by field, which is faster; any doubt is settled row by row.
+    Raises RunError for a file that cannot be read, of another schema, or without a field that rows must have.
     """
     try:
-        lines = lzma.decompress(Path(path).read_bytes()).splitlines()
-        columns = {column["field"]: column["values"] for column in map(json.loads, lines)}
-        order = _order_if_well(columns)
-        if order is not None:
-            return _from_columns({name: [values[i] for i in order] for name, values in columns.items()}, len(order))
-        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    except (OSError, lzma.LZMAError) as error:
-        raise RunError(f"{path}: cannot be read as xz ({error})") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: not a file of published rows ({type(error).__name__}: {error})") from error
-    for number, row in enumerate(rows, start=1):
-        check_schema(row, f"{path}, row {number}")
-    present = ({name: v for name, v in row.items() if v is not None or _is_required(name)} for row in rows)
-    return _frame((row, str(path)) for row in present)
-
-
-def read_columns(path: str | Path, names: Iterable[str]) -> pd.DataFrame:
-    """The named fields of every published row, in the file's order; a field that no row has is left out.
-
-    For tables that need few fields of many rows: a tenth of the time of :func:`read_rows_xz`, which checks every row.
-    Raises RunError for a file that is not one of published rows, or of another schema.
-    """
-    wanted, columns = {"schema", *names}, {}
-    try:
-        for line in lzma.decompress(Path(path).read_bytes()).splitlines():
-            name = json.loads(line[len(b'{"field": ') : line.index(b', "values": [')])
-            if name in wanted:
-                columns[name] = json.loads(line)["values"]
-        schemas = set(columns.pop("schema", [0]))
-    except (OSError, lzma.LZMAError) as error:
-        raise RunError(f"{path}: cannot be read as xz ({error})") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: not a file of published rows ({type(error).__name__}: {error})") from error
-    for found in sorted(schemas - {SCHEMA}, key=str):
-        check_schema({"schema": found}, str(path))
-    return pd.DataFrame({name: _column(name, columns[name]) for name in columns})
+        there = parquet.read_schema(path).names
+        wanted = there if names is None else [name for name in dict.fromkeys(names) if name in there]
+        table = parquet.read_table(path, columns=[*wanted, *({"schema"} & set(there) - set(wanted))])
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(f"{path}: cannot be read as parquet ({error})") from error
+    for schema in table["schema"].unique().to_pylist() if "schema" in there else [0]:
+        check_schema({"schema": schema}, str(path))
+    for field in FIELDS:
+        if field.name not in table.column_names:
+            if field.required and names is None:
+                raise RunError(f"{path}: field {field.name!r} is missing (expected {field.kind}: {field.meaning})")
+            continue
+        column = table[field.name]
+        found = pa.string() if column.type == pa.large_string() else column.type  # pandas writes the latter
+        if field.kind not in ("size", "sizes") and found not in (COLUMN_TYPES[field.kind], pa.null()):
+            raise RunError(f"{path}: field {field.name!r}: expected {field.kind}, got {column.type}")
+        if column.null_count and field.required and not field.null:
+            raise RunError(f"{path}: field {field.name!r} is null, expected {field.kind}")
+    return pd.DataFrame({name: _column(name, table[name].to_pylist()) for name in wanted})
 
 
 def rows_of(rows: pd.DataFrame | Iterable[Mapping]) -> list[dict]:
@@ -153,28 +140,6 @@ def _from_columns(columns: Mapping[str, list], count: int) -> pd.DataFrame:
     return pd.DataFrame(every, columns=[*known, *extra])
 
 
-def _order_if_well(columns: Mapping[str, list]) -> list[int] | None:
-    """The order by identity of rows given by field, if :func:`check_row` passes all and no two have one identity.
-
-    None if that is not so, or not so plain that a look at whole fields tells (rows with errors).
-    """
-    count = len(columns.get("schema", ()))
-    if set(columns.get("schema", ())) != {SCHEMA} or {len(values) for values in columns.values()} != {count}:
-        return None
-    if any(field.required and field.name not in columns for field in FIELDS):
-        return None
-    if not all(FIELD[name].all_well(values) for name, values in columns.items() if name in FIELD):
-        return None
-    if any(error is not None for error in columns["error"]):
-        return None
-    if None in columns["score"] or None in columns["answer"]:
-        return None
-    if any(not 0 <= value <= 1 for name in ("score", "chance") for value in set(columns[name])):
-        return None
-    names = list(zip(*(columns[name] for name in IDENTITY), strict=True))
-    return sorted(range(count), key=names.__getitem__) if len(set(names)) == count else None
-
-
 def _column(name: str, values: list) -> pd.Series:
     # Numbers become a numeric column, with NaN where null; everything else stays as written, null included.
     present = [value for value in values if value is not None]
@@ -193,10 +158,6 @@ def _kind(values: list) -> str:
     if kinds == {int}:
         return "integer"
     return "number" if kinds and kinds <= {int, float} else "other"
-
-
-def _is_required(name: str) -> bool:
-    return name in FIELD and FIELD[name].required
 
 
 def _cell(value: object) -> object:

@@ -4,13 +4,18 @@ A row is one answer of one trained arm to one held-out item. It is kept as one J
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from pathlib import Path
 
 from oryx.errors import RunError
 
 SCHEMA = 1
+PUBLISHED = "rows.parquet"
+"""Name of the file of published rows."""
+OLDER = ("rows.columns.jsonl.xz", "rows.jsonl.xz")
+"""Its names in earlier formats, which are not read any more."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +27,6 @@ class Field:
     meaning: str
     required: bool = True
     null: bool = False
-
-    def all_well(self, values: Sequence[object]) -> bool:
-        """Whether :func:`check_row` would pass each of these JSON values of the field, an optional null left out."""
-        kinds = set(map(type, values))
-        if type(None) in kinds and self.required and not self.null:
-            return False
-        if self.kind in ("size", "sizes"):
-            return all(_is(self.kind, value) for value in values if value is not None)
-        if not kinds <= {type(None), *{"text": (str,), "integer": (int,), "number": (int, float)}[self.kind]}:
-            return False
-        return self.kind != "number" or all(value is None or math.isfinite(value) for value in set(values))
 
 
 FIELDS = (
@@ -85,6 +79,15 @@ def check_schema(row: Mapping, where: str) -> None:
     found = row.get("schema", 0)  # the first rows ever written carried no version
     if found != SCHEMA:
         raise RunError(f"{where}: rows of schema {found}, expected {SCHEMA}; run the study again with this version")
+
+
+def published_rows(folder: Path) -> Path | None:
+    """The file of published rows in a folder, None if it has none; raises RunError, naming it, for an older format."""
+    if (folder / PUBLISHED).exists():
+        return folder / PUBLISHED
+    if older := next((folder / name for name in OLDER if (folder / name).exists()), None):
+        raise RunError(f"{older}: rows of an older format, expected {PUBLISHED}; run and publish the study again")
+    return None
 
 
 def check_row(row: Mapping, where: str = "row") -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from oryx.evidence.rows import read_rows_xz
+from oryx.evidence.rows import read_published
 from oryx.evidence.verdicts import judge
 from workbook.report import readme
 from workbook.report.published import all_hypotheses
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/*/rows.columns.jsonl.xz")), ids=lambda p: p.parent.name)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/*/rows.parquet")), ids=lambda p: p.parent.name)
 def test_every_published_field_is_in_the_data_dictionary(path):
     text = (ROOT / "docs" / "data-dictionary.md").read_text(encoding="utf-8")
     lines = lzma.decompress(path.read_bytes()).splitlines()
@@ -35,9 +35,7 @@ def test_the_price_of_one_model_is_that_of_the_rows():
 def test_published_verdicts_follow_from_published_rows(path):
     stated = {verdict["id"]: verdict for verdict in json.loads(path.read_text())}
     study, (scale, *_) = path.parent.parent.name, path.parent.name.split(",")
-    judged = {
-        v["id"]: v for v in judge(read_rows_xz(path.parent / "rows.columns.jsonl.xz"), study, scale, all_hypotheses())
-    }
+    judged = {v["id"]: v for v in judge(read_published(path.parent / "rows.parquet"), study, scale, all_hypotheses())}
     assert stated and stated.keys() <= judged.keys()
     # a panel may have none of the arms that hypotheses speak of; a default run has
     assert "," in path.parent.name or any(v["estimate"] is not None for v in stated.values())

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import workbook
 from oryx.errors import RunError
 from oryx.evidence import stats, verdicts
+from oryx.evidence.schema import PUBLISHED as ROWS
 from oryx.evidence.verdicts import Hypothesis, judge_seeds, load_hypotheses
 from oryx.files import atomic_write_json, sha256_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS = "rows.columns.jsonl.xz"
 HYPOTHESES = sorted(Path(workbook.__path__[0], "studies").glob("*/hypotheses.toml"))
 READ = ("arm", "condition", "item", "seed", "split", "task", "cluster", "score", "chance", "error")
 """Fields that verdicts need, beside those that hypotheses filter by."""
@@ -85,9 +85,9 @@ class Published:
 
     def rows(self, *names: str) -> "pd.DataFrame":
         """These fields of every row; a field that no row has is left out. Raises RunError if they are unreadable."""
-        from oryx.evidence.rows import read_columns
+        from oryx.evidence.rows import read_published
 
-        return read_columns(self.folder / ROWS, names)
+        return read_published(self.folder / ROWS, names)
 
     @cached_property
     def by_seed(self) -> dict[str, dict[int, dict]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PAIR = ["arm", "condition", "item", "seed"]
 """What names an answer in both runs; the hashes in a row's identity differ by design."""
-PACKED = "rows.columns.jsonl.xz"
+PACKED = "rows.parquet"
 PASSED_OVER = ("seeds", "source", "jobs", "limit_minutes", "results", "processes")
 """Settings that change no numbers."""
 INPUTS = ("weights_hash", "data_hash", "dtype", "attention", "decoder", "prompt", "questions")
@@ -44,10 +44,10 @@ class Side:
     @cached_property
     def rows(self) -> "pd.DataFrame":
         """All rows; raises RunError if they are unreadable or the run has none yet."""
-        from oryx.evidence.rows import read_rows, read_rows_xz
+        from oryx.evidence.rows import read_published, read_rows
 
         if self.packed:
-            return read_rows_xz(self.folder / PACKED)
+            return read_published(self.folder / PACKED)
         files = sorted([*self.folder.glob("seed-*/arms/*/rows.jsonl"), *self.folder.glob("arms/*/rows.jsonl")])
         if not files:
             raise RunError(f"{self.folder}: no rows yet")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from oryx.errors import RunError, SettingsError
-from oryx.evidence.rows import write_rows_xz
+from oryx.evidence.rows import write_published
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED
 from oryx.files import atomic_write_json
 from workbook.runs.notebooks import execute, notebook_folder
@@ -64,9 +64,9 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
     notebook = _notebook(study, settings) if settings.variant == settings.scale else None
     target = study.published_folder(settings)
     with _staged(target) as staged:
-        size = write_rows_xz(run.rows, staged / "rows.columns.jsonl.xz").stat().st_size
+        size = write_published(run.rows, staged / "rows.parquet").stat().st_size
         if size > MOST_ROW_BYTES:
-            raise RunError(f"rows.columns.jsonl.xz would have {size} bytes, the limit is {MOST_ROW_BYTES}")
+            raise RunError(f"rows.parquet would have {size} bytes, the limit is {MOST_ROW_BYTES}")
         for name in ("table.csv", "verdicts.json", "curves.csv", *study.tables):
             shutil.copyfile(run.folder / name, staged / name)
         shutil.copytree(run.folder / "figures", staged / "figures")

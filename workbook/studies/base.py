@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from oryx.errors import MissingResource, RunError, SettingsError
+from oryx.evidence.schema import published_rows
 from oryx.files import atomic_write_json, atomic_write_text
 from workbook.runs.jobs import Job
 from workbook.runs.seeds import run_seeds, seeds_of
@@ -144,12 +145,11 @@ class Study(ABC, Generic[S]):
 
     def published_rows(self, settings: S) -> "list[pd.DataFrame]":
         """The rows of every published run of this study at this scale, the default run first."""
-        from oryx.evidence.rows import read_rows_xz
+        from oryx.evidence.rows import read_published
 
         folder = Path(settings.results) / self.id
         places = [folder / settings.scale, *sorted(folder.glob(f"{settings.scale},*"))]
-        files = [place / "rows.columns.jsonl.xz" for place in places]
-        return [read_rows_xz(file) for file in files if file.exists()]
+        return [read_published(file) for place in places if (file := published_rows(place))]
 
     def run(self, settings: S) -> Run:
         """Do what is missing of this run, then merge, judge and compare it; or read the published one.
@@ -232,23 +232,23 @@ class Study(ABC, Generic[S]):
     def _published(self, settings: S) -> Run:
         import pandas as pd
 
-        from oryx.evidence.rows import read_rows_xz
+        from oryx.evidence.rows import read_published
 
         folder = self.published_folder(settings)
-        if not (folder / "rows.columns.jsonl.xz").exists():
+        if (file := published_rows(folder)) is None:
             raise MissingResource(f"nothing is published in {folder}; use source='run'")
-        rows = read_rows_xz(folder / "rows.columns.jsonl.xz")
+        rows = read_published(file)
         verdicts = json.loads((folder / "verdicts.json").read_text())
         return Run(folder, rows, pd.read_csv(folder / "curves.csv"), verdicts, "These are the published rows.")
 
     def _compare(self, settings: S, rows: "pd.DataFrame") -> str:
         from oryx.evidence.compare import compare, say
-        from oryx.evidence.rows import read_rows_xz
+        from oryx.evidence.rows import read_published
 
-        published = self.published_folder(settings) / "rows.columns.jsonl.xz"
-        if not published.exists():
+        published = published_rows(self.published_folder(settings))
+        if published is None:
             return f"Nothing is published for {self.id} at {settings.variant}: no comparison."
-        return say(compare(rows, read_rows_xz(published)))
+        return say(compare(rows, read_published(published)))
 
 
 def study_at(path: str) -> Study:

@@ -2,19 +2,15 @@
 
 import errno
 import json
-import lzma
 import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from oryx.errors import RunError
 from oryx.evidence import store
@@ -22,13 +18,13 @@ from oryx.evidence.rows import (
     IDENTITY,
     TIMING,
     identity,
+    read_published,
     read_rows,
-    read_rows_xz,
     rows_of,
     same_rows,
-    write_rows_xz,
+    write_published,
 )
-from oryx.evidence.schema import FIELDS
+from oryx.evidence.schema import FIELDS, published_rows
 from oryx.evidence.store import RowWriter, gather_parts, part_writer
 from tests.unit.evidence.builders import failed, row
 
@@ -182,63 +178,67 @@ def test_one_identity_in_two_files(tmp_path):
         read_rows([first, second])
 
 
-def test_xz_is_the_same_for_the_same_rows_in_any_order_and_form(tmp_path):
+def test_published_rows_are_the_same_for_the_same_rows_in_any_order_and_form(tmp_path):
     rows = [row(f"i{n}", size_bin="large" if n % 2 else None, steps=n if n else None) for n in range(6)] + [failed("z")]
     RowWriter(tmp_path / "rows.jsonl").write(rows)
     frame = read_rows(tmp_path / "rows.jsonl")
-    one = write_rows_xz(rows[::-1], tmp_path / "1.xz").read_bytes()
-    assert one == write_rows_xz(frame, tmp_path / "2.xz").read_bytes()
-    assert one == write_rows_xz(read_rows_xz(tmp_path / "1.xz"), tmp_path / "3.xz").read_bytes()
-    assert read_rows_xz(tmp_path / "1.xz").equals(frame)
-    assert same_rows(read_rows_xz(tmp_path / "1.xz"), rows) == []
-    (tmp_path / "bad.xz").write_bytes(one[:50])
-    with pytest.raises(RunError, match=r"bad\.xz: cannot be read as xz"):
-        read_rows_xz(tmp_path / "bad.xz")
+    one = write_published(rows[::-1], tmp_path / "1.parquet").read_bytes()
+    assert one == write_published(frame, tmp_path / "2.parquet").read_bytes()
+    assert one == write_published(read_published(tmp_path / "1.parquet"), tmp_path / "3.parquet").read_bytes()
+    pd.testing.assert_frame_equal(read_published(tmp_path / "1.parquet"), frame)
+    assert same_rows(read_published(tmp_path / "1.parquet"), rows) == []
 
 
-CHANGES = {
-    "schema": (0, True, 1.0, None),
-    "item": (None, "a", 3),
-    "seed": ("0", True, 1.0, 2),
-    "cluster": (None, "one"),
-    "answer": (None, "2", 2),
-    "score": (None, 1.5, 1, float("nan"), "1", True),
-    "logprob": (None, 1, float("inf")),
-    "chance": (None, -0.5, 0),
-    "sizes": (None, [64, 48], [], [[1, 2], [3, 4]]),
-    "picture_size": (None, [1], [True, 2]),
-    "seconds": (None, "fast"),
-    "error": ("broken", 1),
-    "own": (None, 1, "x", [1]),
-}
-ONE_CHANGE = st.sampled_from([(name, value) for name, values in CHANGES.items() for value in values])
+def test_any_reader_of_parquet_finds_types_lists_and_nulls(tmp_path):
+    rows = [row("a", sizes=[[64, 48], [8, 8]], picture_size=None, logprob=-0.123456), failed("b")]
+    plain = pd.read_parquet(write_published(rows, tmp_path / "rows.parquet"))
+    assert plain["seed"].dtype == "int64" and plain["score"].dtype == float and plain["logprob"][0] == -0.1235
+    assert [list(size) for size in plain["sizes"][0]] == [[64, 48], [8, 8]]
+    assert plain["picture_size"][0] is None and plain["error"].isna().tolist() == [True, False]
 
 
-@given(st.lists(st.dictionaries(st.sampled_from("abc"), ONE_CHANGE, max_size=2), max_size=4), st.booleans())
-def test_packed_rows_are_read_field_by_field_as_row_by_row(changes, without_size):
-    """Whatever stands in the file: the same frame or the same complaint."""
-    rows = [row(f"item-{i}", own=None) for i in range(len(changes))]
-    for line, change in zip(rows, changes, strict=True):
-        line |= dict(change.values())
-    names = [name for name in row(own=None) if not (without_size and name in ("sizes", "cluster"))]
-    packed = [json.dumps({"field": name, "values": [line[name] for line in rows]}) for name in names]
+def test_few_fields_are_read_as_they_are(tmp_path):
+    path = write_published([row("a"), row("b", score=0.5)], tmp_path / "rows.parquet")
+    found = read_published(path, ("score", "arm", "absent"))
+    assert list(found) == ["score", "arm"] and found["score"].tolist() == [1.0, 0.5]
 
-    def read(path):
-        try:
-            return read_rows_xz(path)
-        except (RunError, AttributeError, TypeError, ValueError) as error:
-            return f"{type(error).__name__}: {error}"
 
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        path = Path(folder) / "rows.columns.jsonl.xz"
-        path.write_bytes(lzma.compress("\n".join(packed).encode()))
-        found = read(path)
-        patch.setattr("oryx.evidence.rows._order_if_well", lambda columns: None)
-        expected = read(path)
-    if isinstance(expected, str):
-        assert found == expected
-    else:
-        pd.testing.assert_frame_equal(found, expected)
+def _published(path, **columns):
+    names = {field.name: row("a").get(field.name) for field in FIELDS} | columns
+    pd.DataFrame({name: [value] for name, value in names.items() if value != "left out"}).to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"schema": 0}, "rows of schema 0, expected 1"),
+        ({"schema": "left out"}, "rows of schema 0, expected 1"),
+        ({"cluster": "left out"}, "field 'cluster' is missing"),
+        ({"seed": "0"}, "field 'seed': expected integer, got"),
+        ({"score": "1"}, "field 'score': expected number, got"),
+    ],
+)
+def test_published_rows_of_another_schema_or_type_are_refused_by_name(tmp_path, columns, message):
+    path = _published(tmp_path / "rows.parquet", **columns)
+    with pytest.raises(RunError, match=rf"rows\.parquet.*{message}"):
+        read_published(path)
+
+
+def test_files_that_are_no_published_rows_are_named(tmp_path):
+    path = tmp_path / "rows.parquet"
+    path.write_bytes(b"no parquet")
+    for wrong in (path, tmp_path / "absent.parquet"):
+        with pytest.raises(RunError, match=rf"{wrong.name}: cannot be read as parquet"):
+            read_published(wrong)
+    with pytest.raises(RunError, match="field 'own': values of one type expected"):
+        write_published([row("a", own=1), row("b", own="x")], path)
+    path.unlink()
+    assert published_rows(tmp_path) is None
+    older = tmp_path / "rows.columns.jsonl.xz"
+    older.write_bytes(b"")
+    with pytest.raises(RunError, match=rf"{older}: rows of an older format, expected rows.parquet"):
+        published_rows(tmp_path)
 
 
 def test_differences_are_told_one_by_one_and_timing_is_not_among_them():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from oryx.evidence.rows import write_rows_xz
+from oryx.evidence.rows import write_published
 from oryx.evidence.stats import summary
 from oryx.evidence.verdicts import judge
 from workbook.report import plots
@@ -43,7 +43,7 @@ def publish(results: Path, rows: pd.DataFrame, variant: str = "nano", **settings
     verdicts = judge(rows, STUDY, "nano", all_hypotheses())
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (8, 8), "white").save(folder / "figures" / "verdicts.png")
-    write_rows_xz(rows, folder / "rows.columns.jsonl.xz")
+    write_published(rows, folder / "rows.parquet")
     (folder / "verdicts.json").write_text(json.dumps(verdicts))
     summary(rows).to_csv(folder / "table.csv", index=False)
     (folder / "notebook.ipynb").write_text("{}")

@@ -58,7 +58,7 @@ def test_every_claim_and_hypothesis_is_there_with_ours_and_the_papers_number(mad
     row = next(row for row in text.split("<tr>") if "H1a.equal.nano" in row)
     for part in ("supported", "not found", "+0.450 [", "<td>80</td>", "<td>3</td>", "▲ ▲ ▲", ">nano</a>"):
         assert part in row, part
-    assert f"python -m oryx run {STUDY} --seeds 0,1,2" in text and "rows.columns.jsonl.xz" in text
+    assert f"python -m oryx run {STUDY} --seeds 0,1,2" in text and "rows.parquet" in text
     assert "arm squash has no rows" not in text, "what a run does not test is said once, as such"
     assert text.count("no published run tests it") > 10
 

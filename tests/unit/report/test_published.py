@@ -1,13 +1,9 @@
 """What is published, seed by seed, and where seeds and runs do not say the same."""
 
-import json
-import lzma
 from types import SimpleNamespace
 
 import pytest
 
-from oryx.errors import RunError
-from oryx.evidence.rows import read_columns, read_rows_xz
 from oryx.evidence.verdicts import judge
 from tests.unit.report.pages import STUDY, answers, publish
 from workbook.report import published as module
@@ -49,7 +45,7 @@ def test_verdicts_of_seeds_are_kept_and_found_by_content(results, tmp_path, monk
     assert [run.by_seed for run in published(results)] == first and not asked
     folder = publish(tmp_path, answers({seed: {"native": 20} for seed in range(3)}))
     assert published(tmp_path)[0].by_seed == {} and asked == [1], "other rows are judged anew"
-    (folder / "rows.columns.jsonl.xz").unlink()
+    (folder / "rows.parquet").unlink()
     assert published(tmp_path)[0].by_seed == {} and asked == [1], "without rows there is nothing to judge"
 
 
@@ -82,31 +78,3 @@ def test_each_hypothesis_counts_once_and_each_run_has_a_line(results):
     own = counts(claims)[0]
     assert own.pop("part") == "Native against fixed resolution"
     assert own == {"inconclusive": 1, "not tested": 8}, "settings beside the default run do not count twice"
-
-
-def test_few_fields_are_read_as_they_are(results):
-    path = results / STUDY / "nano" / "rows.columns.jsonl.xz"
-    few, all_of_them = read_columns(path, ("arm", "score", "absent")), read_rows_xz(path)
-    assert list(few) == ["arm", "score"] and few["score"].dtype == float
-    assert few["arm"].tolist() != [] and len(few) == len(all_of_them)
-    assert few["score"].sum() == all_of_them["score"].sum()
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ({"field": "schema", "values": [0]}, "rows of schema 0, expected 1"),
-        ({"field": "schema", "values": [2]}, "rows of schema 2, expected 1"),
-        ({"field": "arm", "values": ["a"]}, "rows of schema 0, expected 1"),
-        ({"schema": 1, "arm": "a"}, "not a file of published rows"),
-    ],
-)
-def test_published_rows_of_another_schema_or_form_are_refused_by_name(tmp_path, line, message):
-    path = tmp_path / "rows.columns.jsonl.xz"
-    path.write_bytes(lzma.compress(json.dumps(line).encode() + b"\n"))
-    for read in (lambda p: read_columns(p, ("arm",)), read_rows_xz):
-        with pytest.raises(RunError, match=rf"rows\.columns\.jsonl\.xz.*{message}"):
-            read(path)
-    path.write_bytes(b"no xz")
-    with pytest.raises(RunError, match="cannot be read as xz"):
-        read_columns(path, ("arm",))

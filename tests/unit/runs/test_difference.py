@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from oryx.errors import RunError, SettingsError
-from oryx.evidence.rows import write_rows_xz
+from oryx.evidence.rows import write_published
 from workbook import cli
 from workbook.runs.difference import paired, read_side, tell
 
@@ -17,7 +17,7 @@ def two(finished, tmp_path):
     study, settings, folder = finished
     copy = tmp_path / "results" / study.id / "nano"
     copy.mkdir(parents=True)
-    write_rows_xz(read_side(folder).rows, copy / "rows.columns.jsonl.xz")
+    write_published(read_side(folder).rows, copy / "rows.parquet")
     shutil.copy(folder / "verdicts.json", copy)
     manifests = {str(s): json.loads((folder / f"seed-{s}" / "manifest.json").read_text()) for s in settings.seeds}
     (copy / "manifest.json").write_text(json.dumps({"study": study.id, "seeds": manifests}))
@@ -45,7 +45,7 @@ def test_every_kind_of_change_is_told(two):
     changed = (rows["arm"] == "native") & (rows["item"] == "report/number/0")
     rows.loc[changed, ["answer", "score"]] = ["0", 1.0]
     rows.loc[rows["arm"] == "area_1", "score"] = 0.0
-    write_rows_xz(rows[rows["item"] != "report/number/5"], copy / "rows.columns.jsonl.xz")
+    write_published(rows[rows["item"] != "report/number/5"], copy / "rows.parquet")
     text = tell(*map(read_side, two))
     assert "  items: 6 -> 7" in text and "jobs" not in text, "how a run was carried out changes no numbers"
     assert "  torch: " in text and '-> "9.9"' in text and '  weights_hash: "w" -> "other"' in text

@@ -59,7 +59,7 @@ def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready, capsys):
     study, settings, _ = ready
     target = publish(study, settings)
     assert {p.name for p in target.iterdir()} == {
-        *("rows.columns.jsonl.xz", "table.csv", "verdicts.json", "curves.csv", "manifest.json", "status.json"),
+        *("rows.parquet", "table.csv", "verdicts.json", "curves.csv", "manifest.json", "status.json"),
         *("notebook.ipynb", "figures"),
     }
     published = study.run(study.settings({**settings.to_dict(), "source": "published"}))

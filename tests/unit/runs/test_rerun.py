@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from oryx.errors import RunError, SettingsError
-from oryx.evidence.rows import read_rows, read_rows_xz, same_rows, write_rows_xz
+from oryx.evidence.rows import read_published, read_rows, same_rows, write_published
 from tests.toy import ToyStudy
 from workbook import cli
 from workbook.runs.difference import PACKED, read_side
@@ -20,7 +20,7 @@ def committed(three_seeds, tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "find_study", lambda name: ToyStudy())
     folder = tmp_path / "published" / study.id / "nano"
     folder.mkdir(parents=True)
-    write_rows_xz(run.rows, folder / PACKED)
+    write_published(run.rows, folder / PACKED)
     shutil.copy(run.folder / "verdicts.json", folder)
     manifests = {str(s): json.loads((run.folder / f"seed-{s}" / "manifest.json").read_text()) for s in settings.seeds}
     (folder / "manifest.json").write_text(json.dumps({"study": study.id, "seeds": manifests}))
@@ -40,7 +40,7 @@ def test_the_same_seed_gives_the_same_rows(committed, tmp_path, capsys):
     assert "settings, weights, data, versions, machine and commit are those of the manifest" in out
     assert "2 of 2 cells the same within tolerance (the half-widths of both" in out
     rows, published = read_rows(list(results.glob("runs/*/*/*/seed-*/arms/*/rows.jsonl"))), committed / PACKED
-    assert same_rows(rows, read_rows_xz(published)[lambda frame: frame["seed"] == 0]) == []
+    assert same_rows(rows, read_published(published)[lambda frame: frame["seed"] == 0]) == []
     assert "identical" in next(results.glob("runs/*/*/*/rerun.txt")).read_text()
     assert len(next(results.glob("runs/*/*/*/rerun.csv")).read_text().splitlines()) == 3
     assert cli.main(arguments) == 0
@@ -55,8 +55,8 @@ def test_what_is_not_as_it_was_is_said(committed, finished, capsys):
         del told["settings"]["width"]
         told["settings_hash"] = "000000000000"
     (committed / "manifest.json").write_text(json.dumps(manifest))
-    rows = read_rows_xz(committed / PACKED)
-    write_rows_xz(rows.assign(score=0.0), committed / PACKED)
+    rows = read_published(committed / PACKED)
+    write_published(rows.assign(score=0.0), committed / PACKED)
     results = finished[1].results  # finished already: this test is about what is said, not about computing
     assert cli.main(["rerun", str(committed / "manifest.json"), "--results", results]) == 3
     out = capsys.readouterr().out

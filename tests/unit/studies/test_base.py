@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from oryx.errors import MissingResource, RunError
-from oryx.evidence.rows import same_rows, write_rows_xz
+from oryx.evidence.rows import same_rows, write_published
 from tests.toy import ChangedToyStudy, ToyStudy
 from workbook.runs.shards import held
 from workbook.runs.status import read_status
@@ -146,5 +146,5 @@ def test_published_runs_of_the_scale_are_found_the_default_one_first(tmp_path):
     rows = study.run(settings).rows
     for place, item in (("nano,kind=fancy", "b"), ("nano", "a"), ("small", "c")):
         (tmp_path / study.id / place).mkdir(parents=True)
-        write_rows_xz(rows.head(1).assign(item=item), tmp_path / study.id / place / "rows.columns.jsonl.xz")
+        write_published(rows.head(1).assign(item=item), tmp_path / study.id / place / "rows.parquet")
     assert [found["item"].tolist() for found in study.published_rows(settings)] == [["a"], ["b"]]

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from oryx.errors import MissingResource, SettingsError
-from oryx.evidence.rows import write_rows_xz
+from oryx.evidence.rows import write_published
 from oryx.evidence.verdicts import judge
 from tests.unit.evidence.builders import row
 from workbook.studies.one_model import comparison, figures
@@ -24,7 +24,7 @@ def _publish(folder, arm, item, task, scores):
         for seed in (0, 1) for i, score in enumerate(scores)
     ]  # fmt: skip
     folder.mkdir(parents=True)
-    write_rows_xz(rows, folder / "rows.columns.jsonl.xz")
+    write_published(rows, folder / "rows.parquet")
 
 
 def test_differences_are_taken_on_equal_items(tmp_path):

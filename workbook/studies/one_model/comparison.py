@@ -16,12 +16,12 @@ import pandas as pd
 
 import oryx
 from oryx.errors import InputError, MissingResource
-from oryx.evidence.rows import read_rows_xz
+from oryx.evidence.rows import read_published
 from oryx.evidence.stats import paired_difference, summary
 from oryx.files import atomic_write_text
 
 FOLDER = Path(oryx.__path__[0]) / "weights" / "nano" / "one"
-ROWS = "rows.columns.jsonl.xz"
+ROWS = "rows.parquet"
 SPECIALIST = "for one purpose"
 SIZED = r"(/\d+px)?/\d+x$"
 """Size and ratio, in which item ids of some studies end."""
@@ -92,7 +92,7 @@ def _specialists(rows: pd.DataFrame, results: str | Path) -> Iterator[tuple[Matc
         path = Path(results) / match.study / match.variant / ROWS
         if not path.is_file():
             continue
-        other = read_rows_xz(path)
+        other = read_published(path)
         other = other[(other["arm"] == match.arm) & (other["condition"] == "visual") & other["error"].isna()]
         for mine, theirs in match.tasks.items():
             of_task, own = other[other["task"] == theirs], seen[seen["task"] == mine]
@@ -122,7 +122,7 @@ def rows(folder: Path = FOLDER) -> pd.DataFrame:
     """The shipped model's answers to held-out items; raises MissingResource if they are not there."""
     if not (folder / ROWS).is_file():
         raise MissingResource(f"no {folder / ROWS}: python -m oryx run one_model --no-notebook asks the model again")
-    return read_rows_xz(folder / ROWS)
+    return read_published(folder / ROWS)
 
 
 def scores(folder: Path = FOLDER) -> pd.DataFrame:
