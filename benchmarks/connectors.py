@@ -33,13 +33,7 @@ FRAMES, GRID, SIDES = 16, (24, 24), (2, 4)
 MOST_SHARE = 0.1
 
 
-class PlainCompressor(DynamicCompressor):
-    """The compressor with the keys of all tokens made, as in the public code."""
-
-    key_logits = DynamicCompressor.plain_key_logits
-
-
-CONNECTORS = {"pooling": AveragePooling, "attention": DynamicCompressor, "attention, keys made": PlainCompressor}
+CONNECTORS = {"pooling": AveragePooling, "attention": DynamicCompressor}
 
 
 def seconds_of(call: Callable[[], object], rounds: int) -> float:

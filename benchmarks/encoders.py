@@ -19,7 +19,8 @@ from transformers import Siglip2VisionConfig, Siglip2VisionModel
 
 from benchmarks.mixes import Mix
 from oryx.model.config import OryxVisionConfig
-from oryx.model.vit import OryxViT, pack_images
+from oryx.model.vit import OryxViT
+from oryx.processing.patches import cut
 
 PATCH = 16
 CHANNELS = 3
@@ -126,7 +127,7 @@ class Batch:
     def of(cls, mix: Mix) -> "Batch":
         generator = torch.Generator().manual_seed(SEED)
         images = [torch.randn(CHANNELS, h * PATCH, w * PATCH, generator=generator) for h, w in mix.grids]
-        patches, _ = pack_images(images, PATCH)
+        patches = torch.cat([torch.from_numpy(cut(image.permute(1, 2, 0).numpy(), PATCH)[0]) for image in images])
         return cls(patches, torch.randn(mix.tokens, mix.width, generator=generator))
 
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 from benchmarks.results import deliver
 from oryx.grids import image_token_count, patch_grid, video_token_count
-from oryx.model.config import IGNORED_LABEL
+from oryx.layout import IGNORED_LABEL
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data.items import generator
 from workbook.data.pictures import PictureSizes

@@ -13,6 +13,7 @@ import platform
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ from oryx.processing.video import iter_frames
 from workbook.data.haystacks import make_haystack
 from workbook.data.needles import make_trial
 from workbook.stages.video_reader import build_video_reader, video_recipe
-from workbook.studies.frames import frame_cache, frame_pixels
+from workbook.studies.frames import at_size, frame_cache
 from workbook.studies.needle.videos import HaystackFiles, TrialVideos
 
 SIZE = (32, 32)
@@ -74,7 +75,7 @@ def caching(folder: Path, frames: int, trials: int) -> dict:
     for number in {trial.haystack for trial in drawn}:
         files.path(number)
     complete = [trial.file(folder / "complete").path for trial in drawn]
-    encoder = FrameEncoder(model, frame_pixels(SIZE), 4)
+    encoder = FrameEncoder(model, partial(at_size, size=SIZE), 4)
     began = time.perf_counter()
     for path in complete:
         encoder.encode(path)
@@ -116,7 +117,7 @@ def peak_memory(path: Path, frames: int, size: tuple[int, int], chunk: int) -> f
     torch.set_num_threads(1)
     if not give_tensors_own_pages():
         return None
-    encoder = FrameEncoder(build_video_reader(video_recipe("nano")).eval(), frame_pixels(size), 4, chunk)
+    encoder = FrameEncoder(build_video_reader(video_recipe("nano")).eval(), partial(at_size, size=size), 4, chunk)
     encoder.encode(path, range(2 * chunk))  # loads what libraries load on first use
     gc.collect()
     before = resident("VmRSS")

@@ -12,18 +12,13 @@ from importlib import import_module
 DISTRIBUTION = "oryx-workbook"
 __version__ = "0.1.0"
 
-_LAZY = {
-    "load": "oryx.model.loading",
-    "Images": "oryx.processing.visuals",
-    "Views": "oryx.processing.visuals",
-    "Video": "oryx.processing.visuals",
-}
+_LAZY = ("Images", "Video", "Views", "load")
 __all__ = ["DISTRIBUTION", "__version__", *_LAZY]
 
 
 def __getattr__(name: str):
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        return getattr(import_module("oryx.api"), name)
     raise AttributeError(f"module 'oryx' has no attribute {name!r}")
 
 

@@ -119,15 +119,6 @@ def enlarged_size(size: Size) -> Size:
     return int(height * ratio), int(width * ratio)
 
 
-def image_sizes(size: Size, low: SizeRule | None, high: SizeRule) -> tuple[Size | None, Size]:
-    """Sizes of the low and the high view of an image of ``size``; the low one is None if there is no low rule.
-
-    The low view is derived from the finished high view, not from the original picture (reference).
-    """
-    high_size = high.target(enlarged_size(size))
-    return (None if low is None else low.target(high_size)), high_size
-
-
 def patch_grid(size: Size, patch: int) -> Grid:
     """Grid of a picture that is zero-padded at the bottom and right up to whole patches."""
     height, width = check_size(size)

@@ -13,6 +13,9 @@ import numpy as np
 from oryx.errors import InputError
 from oryx.grids import Grid, image_token_count, video_token_count
 
+VISUAL_TOKEN_ID = -200  # marks one visual in ``input_ids`` (reference: IMAGE_TOKEN_INDEX)
+IGNORED_LABEL = -100  # a label that takes no part in the loss (reference: IGNORE_INDEX)
+
 
 class Layout(IntEnum):
     """The layouts of visual tokens; the numbers are stored in ``visual_spec``."""
@@ -115,6 +118,10 @@ MODALITIES = {
     "video": Modality(Layout.VIDEO, 2),
     "video_long": Modality(Layout.VIDEO, 4),
 }
+
+
+SIDES = {name: MODALITIES[name].side for name in ("image", "video", "video_long")}
+"""The sides of compressed regions that the released models were trained with."""
 
 
 def modality(name: str) -> Modality:

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
@@ -24,7 +25,7 @@ from oryx.grids import Grid, compressed_grid
 from oryx.layout import Layout
 from oryx.model.compressor import compress_maps
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.model.vit import pack_images
+from oryx.processing.patches import to_patches
 from oryx.processing.video import VideoFile
 
 
@@ -38,14 +39,6 @@ class FrameTokens:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def spliced(self, place: int, frames: "FrameTokens") -> "FrameTokens":
-        """With ``frames`` put in, the first of them as number ``place``; raises InputError if it does not fit."""
-        if frames.grid != self.grid or not 0 <= place <= len(self):
-            raise InputError(
-                f"expected frames of grid {self.grid} and a place from 0 to {len(self)}, got {frames.grid} at {place}"
-            )
-        return FrameTokens(torch.cat([self.tokens[:place], frames.tokens, self.tokens[place:]]), self.grid)
-
     def inputs(self) -> dict[str, Tensor]:
         """The visual inputs of :class:`OryxForConditionalGeneration` for one video of these frames."""
         return {
@@ -58,19 +51,19 @@ class FrameTokens:
 class FrameEncoder:
     """Encodes the frames of video files with a model, ``chunk`` frames at a time.
 
-    ``pixels`` makes a frame's pixels (3, H, W), normalised; all frames of a video get one size. ``side``: region side k
+    ``view`` gives a frame its size (RGB); all frames of a video get one size. ``side``: region side k
     of the compressor (ratio k²). Tokens are returned as ``dtype``.
     """
 
     def __init__(
         self,
         model: OryxForConditionalGeneration,
-        pixels: Callable[[Image.Image], Tensor],
+        view: Callable[[Image.Image], Image.Image],
         side: int,
         chunk: int = 64,
         dtype: torch.dtype = torch.float16,
     ):
-        self.model, self.pixels, self.side, self.chunk, self.dtype = model, pixels, side, chunk, dtype
+        self.model, self.view, self.side, self.chunk, self.dtype = model, view, side, chunk, dtype
 
     @torch.inference_mode()
     def encode(self, path: str | Path, indices: Sequence[int] | None = None, backend: str = "auto") -> FrameTokens:
@@ -79,20 +72,21 @@ class FrameEncoder:
             wanted, filled = range(video.info.frames) if indices is None else indices, 0
             tokens, grid = None, None
             for frames in video.frames(wanted, self.chunk):
-                part, grid = self._encode_chunk([self.pixels(Image.fromarray(frame)) for frame in frames])
+                part, grid = self._encode_chunk(np.stack([self.view(Image.fromarray(frame)) for frame in frames]))
                 if tokens is None:  # filled in place: a list of chunks would be held twice when joined
                     tokens = torch.empty(len(wanted), *part.shape[1:], dtype=self.dtype)
                 tokens[filled : filled + len(part)] = part
                 filled += len(part)
         return FrameTokens(tokens, grid)
 
-    def _encode_chunk(self, pictures: list[Tensor]) -> tuple[Tensor, Grid]:
+    def _encode_chunk(self, frames: np.ndarray) -> tuple[Tensor, Grid]:
         model, vision = self.model, self.model.config.vision_config
-        patches, grids = pack_images(pictures, vision.patch_size)
+        patches, grid = to_patches(frames, vision.patch_size)
+        grids = [grid] * len(frames)
         features = model.vision_tower(patches.to(model.device), grids).tokens
         features = features.to(model.projector.image_newline.dtype)
         tokens, _ = compress_maps(model.compressor, features, grids, [self.side] * len(grids))
-        return tokens.view(len(grids), -1, tokens.shape[1]).to("cpu", self.dtype), compressed_grid(grids[0], self.side)
+        return tokens.view(len(grids), -1, tokens.shape[1]).to("cpu", self.dtype), compressed_grid(grid, self.side)
 
 
 class FrameCache:
@@ -105,15 +99,12 @@ class FrameCache:
 
     def __init__(self, folder: Path, encoder: FrameEncoder, identity: dict):
         self.folder, self.encoder, self.identity = Path(folder), encoder, identity
-        self.hits = self.misses = 0
 
     def encode(self, path: str | Path, indices: Sequence[int] | None = None) -> FrameTokens:
         """As :meth:`FrameEncoder.encode`, from disk if it was done before."""
         found = self._path(path, indices)
         if (kept := _read(found)) is not None:
-            self.hits += 1
             return kept
-        self.misses += 1
         made = self.encoder.encode(path, indices)
         found.parent.mkdir(parents=True, exist_ok=True)
         temporary = found.with_suffix(f".{os.getpid()}.tmp")

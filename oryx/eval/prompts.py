@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from oryx.model.config import VISUAL_TOKEN_ID
+from oryx.layout import VISUAL_TOKEN_ID
 from oryx.processing import chat
 from oryx.processing.processor import OryxProcessor
 from oryx.train.text import END, decode, encode_prompt

@@ -1,11 +1,12 @@
 """The Oryx model. Importing this package registers its classes with transformers' Auto classes."""
 
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
 
 from oryx.layout import Layout
 from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.model.vit import OryxViT, pack_images, patchify
+from oryx.model.vit import OryxViT
+from oryx.processing.processor import OryxProcessor
 
 AutoConfig.register(OryxVisionConfig.model_type, OryxVisionConfig)
 AutoConfig.register(OryxConfig.model_type, OryxConfig)
@@ -13,15 +14,6 @@ AutoModel.register(OryxVisionConfig, OryxViT)
 AutoModel.register(OryxConfig, OryxForConditionalGeneration)
 AutoModelForCausalLM.register(OryxConfig, OryxForConditionalGeneration)
 AutoModelForImageTextToText.register(OryxConfig, OryxForConditionalGeneration)
+AutoProcessor.register(OryxConfig, OryxProcessor)
 
-__all__ = [
-    "Layout",
-    "OryxConfig",
-    "OryxForConditionalGeneration",
-    "OryxViT",
-    "OryxVisionConfig",
-    "pack_images",
-    "patchify",
-]
-
-import oryx.processing.processor  # noqa: E402, F401  (registers the processor with AutoProcessor)
+__all__ = ["Layout", "OryxConfig", "OryxForConditionalGeneration", "OryxProcessor", "OryxViT", "OryxVisionConfig"]

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from oryx.errors import InputError
-from oryx.model.config import IGNORED_LABEL
+from oryx.layout import IGNORED_LABEL
 
 
 @dataclass(frozen=True)

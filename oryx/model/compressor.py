@@ -1,18 +1,18 @@
 """Compressors: from a map of tokens to a smaller one, on request of the caller.
 
 The dynamic compressor and its numbers: reference file ``oryx/model/multimodal_resampler/perceiver.py``. A compressor
-is a module with ``forward(features (T, h * w, C), grid, side) -> ((T, n, C), new_grid)``, built by its name; ``side``
-k compresses k x k regions into one token each.
+is a module with ``forward(features (T, h * w, C), grid, side) -> ((T, n, C), new_grid)``; ``side`` k compresses k x k
+regions into one token each. :mod:`oryx.model.connectors` builds them by their names.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oryx.errors import InputError, SettingsError
+from oryx.errors import InputError
 from oryx.grids import Grid, compressed_grid
 from oryx.model.config import OryxConfig
 
@@ -36,26 +36,19 @@ class DynamicCompressor(nn.Module):
         self.vlm_query_projector = nn.Linear(width, self.dim)
         self.vlm_key_projector = nn.Linear(width, self.dim)
 
-    def attend(self, pooled: Tensor, values: Tensor, present: Tensor | None) -> Tensor:
-        """What each pooled token (T, n, C) takes from its own region's values (T, n, k * k, C): (T, n, C)."""
-        logits = self.key_logits(self.vlm_query_projector(pooled), values)
+    def weights(self, pooled: Tensor, values: Tensor, present: Tensor | None) -> Tensor:
+        """How much each pooled token (T, n, C) takes of its own region's values (T, n, k * k, C): (T, n, k * k)."""
+        query, keys = self.vlm_query_projector(pooled), self.vlm_key_projector(values)
+        logits = (keys @ query[..., None])[..., 0] * self.dim**-0.5
         # The reference replaces non-finite logits so: NaN by 0, infinities by the largest finite values.
-        logits = torch.nan_to_num(logits * self.dim**-0.5)
+        logits = torch.nan_to_num(logits)
         if present is not None:
             logits = logits.masked_fill(~present, -torch.inf)
-        return (logits.softmax(-1)[:, :, None] @ values)[:, :, 0]
+        return logits.softmax(-1)
 
-    def key_logits(self, query: Tensor, values: Tensor) -> Tensor:
-        """``q . k_j`` for queries (T, n, dim): (T, n, k * k), without making the keys (k * k times as many as queries).
-
-        ``q . (W_k v_j + b_k) = (W_k^T q) . v_j + b_k . q``. Equal to :meth:`plain_key_logits` but for rounding.
-        """
-        folded = query @ self.vlm_key_projector.weight
-        return (values @ folded[..., None])[..., 0] + (query @ self.vlm_key_projector.bias)[..., None]
-
-    def plain_key_logits(self, query: Tensor, values: Tensor) -> Tensor:
-        """The same as the reference computes it: a key for every token of every region. The exact path of tests."""
-        return (self.vlm_key_projector(values) @ query[..., None])[..., 0]
+    def attend(self, pooled: Tensor, values: Tensor, present: Tensor | None) -> Tensor:
+        """What each pooled token takes from its region, (T, n, C): the values by their weights."""
+        return (self.weights(pooled, values, present)[:, :, None] @ values)[:, :, 0]
 
     def forward(self, features: Tensor, grid: Grid | None, side: int) -> tuple[Tensor, Grid]:
         """Compress T maps of one grid.
@@ -91,23 +84,6 @@ class NoCompressor(nn.Module):
         if side != 1:
             raise InputError(f"this model has no compressor: expected side 1, got {side}")
         return features, grid
-
-
-COMPRESSORS: dict[str, Callable[[OryxConfig], nn.Module]] = {"dynamic": DynamicCompressor, "none": NoCompressor}
-"""By name; :mod:`oryx.model.connectors` adds those that the authors' models do not have."""
-
-
-def build_compressor(config: OryxConfig) -> nn.Module:
-    """The compressor that ``config.compressor`` names.
-
-    Raises:
-        SettingsError: an unknown name, with the known ones.
-    """
-    import oryx.model.connectors  # noqa: F401  (registers its own; it builds on this module)
-
-    if config.compressor not in COMPRESSORS:
-        raise SettingsError(f"compressor: expected one of {sorted(COMPRESSORS)}, got {config.compressor!r}")
-    return COMPRESSORS[config.compressor](config)
 
 
 def idle(module: nn.Module) -> Tensor:

@@ -6,9 +6,7 @@ Numbers: reference file ``oryx/model/multimodal_encoder/oryx_vit.py`` (tower) an
 from transformers import AutoConfig, PretrainedConfig, Qwen2Config
 
 from oryx.errors import SettingsError
-
-VISUAL_TOKEN_ID = -200  # marks one visual in ``input_ids`` (reference: IMAGE_TOKEN_INDEX)
-IGNORED_LABEL = -100  # a label that takes no part in the loss (reference: IGNORE_INDEX)
+from oryx.layout import VISUAL_TOKEN_ID
 
 ACTIVATIONS = ("gelu", "gelu_pytorch_tanh")
 
@@ -64,7 +62,7 @@ class OryxConfig(PretrainedConfig):
         vision_config: an :class:`OryxVisionConfig` or its dictionary.
         text_config: the configuration of any transformers causal LM, or its dictionary with ``model_type``
             (Qwen2 if absent).
-        compressor: name of the compressor, see :func:`oryx.model.compressor.build_compressor`.
+        compressor: name of the compressor, see :func:`oryx.model.connectors.build_compressor`.
         compressor_dim: width of its query and key projections (256 in every released model).
         visual_token_id: the id that stands for one visual in ``input_ids``.
         freeze_vision: the tower gets no gradients, as in the public code (where that cannot be changed).

@@ -1,7 +1,8 @@
-"""Connectors to compare the dynamic compressor with: plain pooling, other downsamplers, value and output maps.
+"""Connectors by name: the dynamic compressor, and what it is compared with.
 
-None of them is in the public code (study 3, ``docs/deviations.md``); the names DWConv and Conv-MLP are the paper's. All
-have the interface of :mod:`oryx.model.compressor` and are chosen by ``config.compressor``. Rules shared by all:
+Plain pooling, other downsamplers, value and output maps: none of these is in the public code (study 3,
+``docs/deviations.md``); the names DWConv and Conv-MLP are the paper's. All have the interface of
+:mod:`oryx.model.compressor` and are chosen by ``config.compressor``. Rules shared by all:
 
 * Grids that are no multiple of the side keep their smaller border regions, and the new grid rounds up, as in the
   dynamic compressor. Positions that do not exist take part in nothing.
@@ -11,14 +12,15 @@ have the interface of :mod:`oryx.model.compressor` and are chosen by ``config.co
   sides would have to be resampled, which is one more choice that the comparison would rest on.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oryx.errors import InputError
+from oryx.errors import InputError, SettingsError
 from oryx.grids import Grid, compressed_grid
 from oryx.model.compressor import (
-    COMPRESSORS,
     DynamicCompressor,
     NoCompressor,
     check_features,
@@ -218,16 +220,28 @@ class ValueOutputCompressor(DynamicCompressor):
         return pooled + self.output_projector(taken), new_grid
 
 
-COMPRESSORS.update(
-    {
-        "mlp": NoCompressor,
-        "average": AveragePooling,
-        "average_x2": TwiceAveragePooling,
-        "dynamic_dwconv": DepthwiseCompressor,
-        "dynamic_dwconv_cold": ColdDepthwiseCompressor,
-        "dynamic_convmlp": ConvolutionMLPCompressor,
-        "dynamic_bilinear": BilinearCompressor,
-        "dynamic_max": MaxCompressor,
-        "dynamic_value_output": ValueOutputCompressor,
-    }
-)
+COMPRESSORS: dict[str, Callable[[OryxConfig], nn.Module]] = {
+    "dynamic": DynamicCompressor,
+    "none": NoCompressor,
+    "mlp": NoCompressor,
+    "average": AveragePooling,
+    "average_x2": TwiceAveragePooling,
+    "dynamic_dwconv": DepthwiseCompressor,
+    "dynamic_dwconv_cold": ColdDepthwiseCompressor,
+    "dynamic_convmlp": ConvolutionMLPCompressor,
+    "dynamic_bilinear": BilinearCompressor,
+    "dynamic_max": MaxCompressor,
+    "dynamic_value_output": ValueOutputCompressor,
+}
+"""By the name in ``config.compressor``. The authors' models have "dynamic" and "none"."""
+
+
+def build_compressor(config: OryxConfig) -> nn.Module:
+    """The compressor that ``config.compressor`` names.
+
+    Raises:
+        SettingsError: an unknown name, with the known ones.
+    """
+    if config.compressor not in COMPRESSORS:
+        raise SettingsError(f"compressor: expected one of {sorted(COMPRESSORS)}, got {config.compressor!r}")
+    return COMPRESSORS[config.compressor](config)

@@ -42,12 +42,8 @@ def compressor_attention(connector: DynamicCompressor, tokens: Tensor, grid: Gri
     """
     tokens, (height, width) = tokens.to(next(connector.parameters()).dtype), grid
     values, present = regions(tokens, grid, side)
-    query = connector.vlm_query_projector(region_means(tokens, grid, side))
-    logits = (connector.vlm_key_projector(values) @ query[..., None])[..., 0].float() * connector.dim**-0.5
-    count = torch.full((values.shape[1], 1), side * side, device=tokens.device)
-    if present is not None:
-        logits, count = logits.masked_fill(~present, -torch.inf), present.sum(1, keepdim=True)
-    weights = logits.softmax(-1) * count
+    weights = connector.weights(region_means(tokens, grid, side), values, present)
+    weights = weights * (side * side if present is None else present.sum(1, keepdim=True))
     rows, columns = -(-height // side), -(-width // side)
     maps = weights.view(-1, rows, columns, side, side).transpose(2, 3).reshape(-1, rows * side, columns * side)
     return maps[:, :height, :width].cpu()

@@ -15,9 +15,10 @@ from transformers import AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
 from oryx.errors import CheckpointError, MissingResource
-from oryx.files import read_json
-from oryx.model import OryxConfig, OryxForConditionalGeneration, OryxVisionConfig, OryxViT
-from oryx.model.checkpoint_files import read_pickle, read_safetensors, read_weights
+from oryx.files import read_json, sha256_file
+from oryx.model.checkpoint_files import SINGLE, from_8_bits, read_pickle, read_safetensors, read_weights
+from oryx.model.config import OryxConfig, OryxVisionConfig
+from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.reference import (
     LLAMA_STOP_ID,
     TEXT_CONFIGS,
@@ -26,11 +27,14 @@ from oryx.model.reference import (
     from_reference,
     tower_from_reference,
 )
-from oryx.model.shipped import load_shipped
+from oryx.model.vit import OryxViT
+from oryx.processing.processor import OryxProcessor
+from oryx.processing.tokenizers import byte_tokenizer
 
 logger = logging.get_logger(__name__)
 
 NANO = "nano"
+MANIFEST = "manifest.json"
 TOWER_REPOSITORY, TOWER_FILE = "THUdyh/Oryx-ViT", "oryx_vit.pth"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
 HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", TOWER_FILE)
@@ -46,7 +50,7 @@ def load(
     """Load a model in eval mode, strictly, with its ``processor`` attached if the folder has a tokenizer.
 
     Args:
-        name_or_path: "nano" for the small model in the package (:mod:`oryx.model.shipped`); a folder in our format
+        name_or_path: "nano" for the small model in the package; a folder in our format
             (``save_pretrained``); a folder or Hugging Face repository in the authors' format (``THUdyh/Oryx-7B``,
             ``-34B``, ``-1.5-7B``, ``-1.5-32B``); or the encoder alone (``THUdyh/Oryx-ViT``, a folder with
             ``oryx_vit.pth``, or that file), which gives an :class:`OryxViT`.
@@ -83,6 +87,32 @@ def load(
         model.generation_config.eos_token_id = LLAMA_STOP_ID
     model.processor = _processor(folder, model)
     return model.to(device)
+
+
+def load_shipped(folder: Path, dtype: torch.dtype | None = None) -> OryxForConditionalGeneration:
+    """The small model that ships with the package, in ``folder``: strict in names, shapes and bytes, in eval mode.
+
+    The folder holds everything but the vision tower, in 8 bits, and a manifest with the sha256 of that file and of the
+    tower's, which lies beside the folder because the studies use it too.
+
+    ``dtype``: of all weights; None: float32.
+
+    Raises:
+        CheckpointError: a file that is missing, damaged or not the one that the manifest names.
+    """
+    manifest, encoder = read_json(folder / MANIFEST), folder.parent
+    tensors = from_8_bits(_whole(folder / SINGLE, manifest.get("sha256")))
+    tower = manifest.get("encoder")
+    if not isinstance(tower, dict) or Path(str(tower.get("file"))).name != tower.get("file"):
+        raise CheckpointError(f"{folder / MANIFEST}: expected encoder: {{file, sha256}}, got {tower!r}")
+    for name, tensor in _whole(encoder / tower["file"], tower.get("sha256")).items():
+        tensors[f"vision_tower.{name}"] = tensor
+    config = OryxConfig.from_dict(read_json(folder / "config.json"))
+    with init_empty_weights(include_buffers=False):
+        model = OryxForConditionalGeneration(config)
+    fill(model, {name: tensor.to(dtype or torch.float32) for name, tensor in tensors.items()}, str(folder), copy=False)
+    model.processor = OryxProcessor.from_config(folder, byte_tokenizer())
+    return model.eval()
 
 
 def load_tower(
@@ -198,8 +228,6 @@ def _processor(folder: Path, model: OryxForConditionalGeneration):
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         logger.warning(f"{folder}: no tokenizer files, so the model has no processor")
         return None
-    from oryx.processing.processor import OryxProcessor
-
     if (folder / "processor_config.json").is_file():
         return OryxProcessor.from_pretrained(folder)
     # the language model's configuration: an authors' config.json names a model type that transformers does not know
@@ -210,3 +238,10 @@ def _processor(folder: Path, model: OryxForConditionalGeneration):
             f"{folder}: its tokenizer cannot be loaded (a file missing or damaged?): {error}"
         ) from error
     return OryxProcessor(tokenizer)
+
+
+def _whole(path: Path, sha256: str | None) -> dict[str, Tensor]:
+    tensors = read_safetensors(path)
+    if (found := sha256_file(path)) != sha256:
+        raise CheckpointError(f"{path}: expected sha256 {sha256}, got {found} (truncated or changed?)")
+    return tensors

@@ -14,11 +14,12 @@ from transformers.utils import logging
 
 from oryx.errors import InputError, MissingResource
 from oryx.grids import Grid, cumulative_lengths, token_count
-from oryx.layout import Layout, read_spec
+from oryx.layout import IGNORED_LABEL, Layout, read_spec
 from oryx.model.assembly import Plan, pack, pad, plan_batch
 from oryx.model.attention import Segments
-from oryx.model.compressor import build_compressor, compress_maps
-from oryx.model.config import IGNORED_LABEL, OryxConfig
+from oryx.model.compressor import compress_maps
+from oryx.model.config import OryxConfig
+from oryx.model.connectors import build_compressor
 from oryx.model.packing import allow_packing, can_pack, packed_logits
 from oryx.model.projector import Projector
 from oryx.model.vit import OryxViT

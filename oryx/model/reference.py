@@ -35,21 +35,6 @@ LLAMA_STOP_ID = 7  # <|im_end|> of Yi-1.5, hard-coded in the public Llama class;
 HEAD_KEYS = ("norm.", "fc_norm.", "attn_pool.", "head.")
 # Buffers that older versions of transformers wrote into checkpoints.
 STALE_BUFFERS = (".rotary_emb.inv_freq",)
-# A compact spelling of the same fields, as tests and small checkpoints use it.
-SHORT_NAMES = {
-    "layers": "num_hidden_layers",
-    "attention_heads": "num_attention_heads",
-    "key_value_heads": "num_key_value_heads",
-    "projector": "mm_projector_type",
-    "vision": "vision_config",
-}
-SHORT_TOWER_NAMES = {
-    "width": "hidden_size",
-    "depth": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "mlp_hidden": "intermediate_size",
-    "grid": "position_grid",
-}
 # Fields without which a default would be taken that tensors cannot contradict.
 NEEDED_FIELDS = (
     "hidden_size",
@@ -75,8 +60,7 @@ def from_reference(
 
     Args:
         config: the fields of their ``config.json``. The tower's sizes are read from its tensors; its number of heads
-            is width / 72 unless ``vision_config`` (here or in ``config``) gives ``num_attention_heads``. Also
-            understood: the compact form with ``kind``, ``layers``, ``vision`` and so on.
+            is width / 72 unless ``vision_config`` (here or in ``config``) gives ``num_attention_heads``.
         state_dict: tensors under the authors' full names.
         copy: own copies of the tensors; False shares their memory.
         source: where the tensors come from, for error messages.
@@ -90,7 +74,6 @@ def from_reference(
     """
     state_dict = {name: value for name, value in state_dict.items() if not name.endswith(STALE_BUFFERS)}
     tower = {name[len(TOWER_PREFIX) :]: value for name, value in state_dict.items() if name.startswith(TOWER_PREFIX)}
-    config = {SHORT_NAMES.get(name, name): value for name, value in config.items()}
     stated = {**(config.get("vision_config") or {}), **(vision_config or {})}
     own = {"vision_tower." + name: value for name, value in _tower_tensors(tower, source).items()}
     for name, value in state_dict.items():
@@ -136,7 +119,7 @@ def tower_from_reference(
 
 def tower_config(tower: Mapping[str, Tensor], stated: Mapping, source: str) -> OryxVisionConfig:
     """The tower's configuration: sizes from its tensors, the rest as stated. Raises CheckpointError on a conflict."""
-    fields = {SHORT_TOWER_NAMES.get(name, name): value for name, value in stated.items()}
+    fields = dict(stated)
     patch = _need(tower, "patch_embed.proj.weight", 4, source)
     table = _need(tower, "pos_embed", 3, source)
     hidden = _need(tower, "blocks.0.mlp.fc1.weight", 2, source)
@@ -175,7 +158,7 @@ def reference_config(
     Raises:
         CheckpointError: an unsupported ``model_type``, projector or compressor.
     """
-    kind = config.get("model_type") or "oryx_" + str(config.get("kind"))
+    kind = config.get("model_type")
     if kind not in TEXT_CONFIGS:
         raise CheckpointError(f"{source}: model_type: expected one of {sorted(TEXT_CONFIGS)}, got {kind!r}")
     projector = config.get("mm_projector_type", "simple_mlp_twoview")

@@ -17,40 +17,9 @@ from transformers import initialization as init
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from oryx.errors import InputError
-from oryx.grids import Grid, cumulative_lengths, patch_grid, token_count
+from oryx.grids import Grid, cumulative_lengths, token_count
 from oryx.model.attention import Segments, packed_attention
 from oryx.model.config import OryxVisionConfig
-
-
-def patchify(image: Tensor, patch: int) -> tuple[Tensor, Grid]:
-    """Cut a picture into patches, zero-padding the bottom and right up to whole patches.
-
-    Zero is mid grey in normalised pixels. The reference pads so on its packed path and refuses such sizes on its
-    dense path; here every path pads.
-
-    Args:
-        image: (channels, H, W), normalised.
-        patch: patch side in pixels.
-
-    Returns:
-        patches (h * w, channels * patch * patch), rows first, each patch in the order of a convolution weight;
-        the grid (h, w).
-    """
-    if image.ndim != 3:
-        raise InputError(f"image: expected a tensor (channels, H, W), got shape {tuple(image.shape)}")
-    channels, height, width = image.shape
-    rows, columns = patch_grid((height, width), patch)
-    image = F.pad(image, (0, columns * patch - width, 0, rows * patch - height))
-    image = image.reshape(channels, rows, patch, columns, patch).permute(1, 3, 0, 2, 4)
-    return image.reshape(rows * columns, channels * patch * patch), (rows, columns)
-
-
-def pack_images(images: Sequence[Tensor], patch: int) -> tuple[Tensor, list[Grid]]:
-    """Patches of several (channels, H, W) pictures one after the other, (N, channels * patch * patch), and grids."""
-    parts = [patchify(image, patch) for image in images]
-    if not parts:
-        raise InputError("images: expected at least one picture, got none")
-    return torch.cat([patches for patches, _ in parts]), [grid for _, grid in parts]
 
 
 @dataclass
@@ -190,7 +159,7 @@ class OryxViT(PreTrainedModel):
         """Encode pictures of any sizes in one packed sequence.
 
         Args:
-            patches: (N, channels * patch * patch) as :func:`pack_images` gives them.
+            patches: (N, channels * patch * patch) as :func:`oryx.processing.patches.to_patches` cuts them.
             grids: the (h, w) of every picture, N in total.
             backend: see :func:`oryx.model.attention.packed_attention`.
             output_hidden_states: also return the embedding and every block's output.

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from oryx.errors import InputError
+from oryx.layout import SIDES
 from oryx.processing.chat import stop_ids
-from oryx.processing.processor import SIDES
-from oryx.processing.resolution import Resolution
+from oryx.processing.sizes import Resolution
 from oryx.processing.visuals import Video, Views
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from oryx.errors import InputError
-from oryx.model.config import IGNORED_LABEL, VISUAL_TOKEN_ID
+from oryx.layout import IGNORED_LABEL, VISUAL_TOKEN_ID
 
 MARK = "<image>"
 SYSTEM = "You are a helpful assistant."
@@ -108,25 +108,6 @@ def move_marks_first(conversation: Sequence[Turn], keep_all: bool = True) -> lis
             text = (f"{MARK}\n" * count + text.replace(MARK, "").strip()).strip()
         moved.append({**turn, "value": text})
     return moved
-
-
-def needle_question(record: Mapping, frames: int) -> list[dict]:
-    """The conversation of a long-video needle record (public data format "movienet"), its positions filled in.
-
-    ``record``: question with ``<idx>``, or ``<idx1>`` and ``<idx2>``; idx: one or two frame numbers; answer.
-    """
-    missing = [name for name in ("idx", "question", "answer") if name not in record]
-    if missing or not record["idx"]:
-        raise InputError(f"needle record: expected idx (not empty), question and answer, got {sorted(record)}")
-    places, text = record["idx"], record["question"]
-    marks = ["<idx>"] if len(places) == 1 else [f"<idx{i + 1}>" for i in range(len(places))]
-    for mark, place in zip(marks, places, strict=True):
-        text = text.replace(mark, str(place))
-    opening = (
-        f"This is a extremely long video with a total of {frames} frames sampled from the video. Please carefully read "
-        "every given frame in this video, identifying the detailed contents in every frame. "
-    )
-    return [{"from": "human", "value": f"{MARK}\n{opening}{text}"}, {"from": "gpt", "value": record["answer"]}]
 
 
 def stop_ids(tokenizer: PreTrainedTokenizerBase, form: str) -> list[int]:

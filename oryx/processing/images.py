@@ -1,4 +1,4 @@
-"""Opening pictures of any kind, and the exact pixels the model was trained on."""
+"""Opening pictures of any kind, and the views of them that the model sees, at their sizes."""
 
 import io
 import warnings
@@ -7,18 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from oryx.errors import InputError, SettingsError
 from oryx.grids import Size, SizeRule, enlarged_size
 from oryx.processing.options import PreprocessOptions
 
-DEFAULTS = PreprocessOptions()
 CANVAS = (127, 127, 127)
 """Padding colour of the reference (reference file ``mm_utils.py``)."""
-LEVELS = ((np.arange(256) * (1 / 255)).astype(np.float32) - np.float32(0.5)) / np.float32(0.5)
 
 
 def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> Image.Image:
@@ -122,16 +118,6 @@ def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
-def to_pixels(picture: Image.Image | np.ndarray) -> Tensor:
-    """(3, H, W) float32 in [-1, 1] of an RGB picture or a (H, W, 3) uint8 array, bit for bit as the CLIP processor.
-
-    Its arithmetic with mean = deviation = 0.5: the product with 1/255 in float64, rounded to float32, the rest in
-    float32 (reference file ``train.py`` and transformers 4.39's CLIP processor). 256 levels: a table is exact.
-    """
-    levels = np.asarray(picture)
-    return torch.from_numpy(LEVELS.take(levels.transpose(2, 0, 1)))
-
-
 def resize(picture: Image.Image, rule: SizeRule, max_pixels: int = PreprocessOptions.max_pixels) -> Image.Image:
     """The picture by a size rule: bicubic, or pasted centred on a grey canvas where the rule pads.
 
@@ -165,12 +151,6 @@ def image_views(picture: Image.Image, options: PreprocessOptions) -> tuple[Image
     return (None if options.low is None else resize(high, options.low, options.max_pixels)), high
 
 
-def prepare_image(source: Any, options: PreprocessOptions = DEFAULTS) -> tuple[Tensor | None, Tensor]:
-    """Pixels (3, H, W) of an image's low (or None) and high view; ``source`` as for :func:`open_image`."""
-    low, high = image_views(open_image(source, options.max_pixels), options)
-    return (None if low is None else to_pixels(low)), to_pixels(high)
-
-
 def frame_view(picture: Image.Image, options: PreprocessOptions, long: bool = False) -> Image.Image:
     """One frame at its size; ``long``: by the rule of 16x compressed videos, with twice the stride.
 
@@ -180,8 +160,3 @@ def frame_view(picture: Image.Image, options: PreprocessOptions, long: bool = Fa
     if rule is None:
         raise SettingsError("video: expected a size rule (options.video and options.video_long), none is configured")
     return resize(picture, rule, options.max_pixels)
-
-
-def prepare_frame(source: Any, options: PreprocessOptions = DEFAULTS, long: bool = False) -> Tensor:
-    """Pixels (3, H, W) of one video frame."""
-    return to_pixels(frame_view(open_image(source, options.max_pixels), options, long))

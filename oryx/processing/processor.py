@@ -1,4 +1,4 @@
-"""From text and visuals to the model's inputs: :class:`OryxProcessor`; registered with transformers' AutoProcessor."""
+"""From text and visuals to the model's inputs."""
 
 import json
 from collections.abc import Sequence
@@ -9,23 +9,21 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoProcessor, AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
 
 from oryx.errors import CheckpointError, InputError
 from oryx.files import atomic_write_json
 from oryx.grids import compressed_grid, patch_grid, token_count
-from oryx.layout import Layout, visual_token_count
-from oryx.model.config import OryxConfig
-from oryx.model.vit import patchify
+from oryx.layout import SIDES, Layout, visual_token_count
 from oryx.processing import chat
 from oryx.processing.frames import ChosenFrames, choose_frames
-from oryx.processing.images import frame_view, image_views, open_image, to_pixels
+from oryx.processing.images import frame_view, image_views, open_image
 from oryx.processing.options import PreprocessOptions
-from oryx.processing.resolution import Resolution
+from oryx.processing.patches import to_patches
+from oryx.processing.sizes import Resolution
 from oryx.processing.visuals import Images, Video, Views
 
 CONFIG_FILE = "processor_config.json"
-SIDES = {"image": 1, "video": 2, "video_long": 4}
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ class OryxProcessor:
             patches = torch.empty(token_count(grids), 3 * self.patch**2)
             maps = (one for visual in prepared for one in visual.maps)
             for rows, one in zip(patches.split([token_count([grid]) for grid in grids]), maps, strict=True):
-                rows.copy_(patchify(to_pixels(one), self.patch)[0])
+                rows.copy_(to_patches(one, self.patch)[0])
             data["pixel_patches"], data["image_grids"] = patches, torch.tensor(grids)
             data["visual_spec"] = torch.tensor([[one.layout, len(one.maps), one.side] for one in prepared])
         return BatchFeature(data)
@@ -223,6 +221,3 @@ def _fixed(resolution: str | int | Resolution) -> Resolution | None:
             f"resolution: expected 'native', a side S in pixels (area S²) or a Resolution, got {resolution!r}"
         )
     return Resolution("area", resolution)
-
-
-AutoProcessor.register(OryxConfig, OryxProcessor)

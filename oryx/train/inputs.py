@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Protocol, Self
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -18,8 +17,8 @@ from oryx.grids import Grid, Size, compressed_grid
 from oryx.layout import Layout, visual_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT
-from oryx.processing.partition import Partition
-from oryx.processing.resolution import Resolution
+from oryx.processing.patches import to_patches
+from oryx.processing.sizes import Partition, Resolution
 from oryx.train import device
 from oryx.train.device import Compute
 from oryx.train.text import answer_targets, text_batch
@@ -45,25 +44,6 @@ class PictureItem(Protocol):
     @property
     def fields(self) -> dict:
         """What a row of results says about the item beside its answer."""
-
-
-def normalised(pixels: np.ndarray) -> Tensor:
-    """Pixels of 0 to 255 as the encoders see them: float32 in [-1, 1]."""
-    return torch.from_numpy(pixels).to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
-
-
-def cut_patches(picture: Image.Image, patch: int) -> tuple[np.ndarray, Grid]:
-    """Patches (h·w, 3·patch²), 0 to 255, of a picture whose sides are multiples of ``patch``, and its grid (h, w)."""
-    pixels = np.asarray(picture)
-    rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch
-    cut = pixels.reshape(rows, patch, columns, patch, 3).transpose(0, 2, 4, 1, 3)
-    return cut.reshape(rows * columns, -1), (rows, columns)
-
-
-def to_patches(picture: Image.Image, patch: int) -> tuple[Tensor, Grid]:
-    """Patches (h·w, 3·patch²) of a picture whose sides are multiples of ``patch``, in [-1, 1], and its grid (h, w)."""
-    patches, grid = cut_patches(picture, patch)
-    return normalised(patches), grid
 
 
 @torch.inference_mode()

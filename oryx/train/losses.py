@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oryx.errors import InputError
-from oryx.model.config import IGNORED_LABEL
+from oryx.layout import IGNORED_LABEL
 from oryx.model.modeling import OryxForConditionalGeneration
 
 

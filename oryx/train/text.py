@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from oryx.errors import InputError
-from oryx.model.config import IGNORED_LABEL, VISUAL_TOKEN_ID
+from oryx.layout import IGNORED_LABEL, VISUAL_TOKEN_ID
 
 END = 256
 VOCABULARY = 259

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from oryx.layout import Layout, modality, visual_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.model.vit import pack_images
+from oryx.processing.images import image_views, open_image
+from oryx.processing.options import PreprocessOptions
 
+from ..pixels import pack_images, to_pixels
 from .harness import GoldenCase
 
 
@@ -104,7 +106,4 @@ def dummy_positions(batch: Batch, mark: int, count: int) -> set[int]:
 
 def picture_views(picture: Tensor) -> list[Tensor]:
     """Low and high view of an (H, W, 3) uint8 picture by the preprocessing of the released scripts."""
-    from oryx.processing.images import prepare_image
-    from oryx.processing.options import PreprocessOptions
-
-    return list(prepare_image(picture.numpy(), PreprocessOptions()))
+    return [to_pixels(view) for view in image_views(open_image(picture.numpy()), PreprocessOptions())]

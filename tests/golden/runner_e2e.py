@@ -11,6 +11,7 @@ from oryx.model.reference import authors_name, from_reference
 
 from .golden_inputs import Batch, read_batch
 from .harness import GoldenCase, GoldenFile, assert_close, assert_equal, assert_same
+from .reference_forms import released_config
 
 SECTIONS = ("cases",)
 SETTINGS = ("tokenizer_model_max_length", "tokenizer_padding_side")
@@ -27,7 +28,7 @@ def cases(file: GoldenFile) -> Iterator[tuple[str, dict]]:
 
 @lru_cache(maxsize=2)
 def model_of(file: GoldenFile) -> OryxForConditionalGeneration:
-    model = from_reference(file.document["model"], file.weights(), source=str(file.path))
+    model = from_reference(released_config(file.document["model"]), file.weights(), source=str(file.path))
     assert model.config.freeze_vision, "the reference never trains its tower: goldens need it frozen"
     return model
 

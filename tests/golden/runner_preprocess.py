@@ -8,11 +8,13 @@ import torch
 from PIL import Image
 
 from oryx.errors import OryxError
-from oryx.grids import bounded_indices, image_sizes, uniform_indices
-from oryx.processing.images import frame_view, image_views, to_pixels
-from oryx.processing.options import PreprocessOptions, from_reference_variables
+from oryx.grids import bounded_indices, uniform_indices
+from oryx.processing.images import frame_view, image_views
+from oryx.processing.options import PreprocessOptions
 
+from ..pixels import to_pixels
 from .harness import GoldenCase, GoldenFile, assert_close, assert_equal, assert_same
+from .reference_forms import from_reference_variables
 
 SECTIONS = ("cases", "sizes", "frame_sampling")
 FRAME_FUNCTIONS = {"video": False, "video_long": True}
@@ -77,10 +79,10 @@ def check_sizes(case: GoldenCase) -> None:
 
 def sizes_of(case: GoldenCase, size: tuple[int, int]) -> dict[str, tuple[int, int]]:
     chosen = options(case)
-    if case.fields["function"] == "image":
-        low, high = image_sizes(size, chosen.low, chosen.high)
-        return {"low_wh": low, "high_wh": high}
     picture = Image.new("RGB", (size[1], size[0]))
+    if case.fields["function"] == "image":
+        low, high = image_views(picture, chosen)
+        return {"low_wh": (low.height, low.width), "high_wh": (high.height, high.width)}
     frame = frame_view(picture, chosen, FRAME_FUNCTIONS[case.fields["function"]])
     return {"frame_wh": (frame.height, frame.width)}
 

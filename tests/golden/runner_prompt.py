@@ -8,6 +8,7 @@ from oryx.processing import chat
 from oryx.processing.tokenizers import byte_tokenizer
 
 from .harness import GoldenCase, GoldenFile, assert_same
+from .reference_forms import needle_question
 
 
 def accepts(document: dict) -> bool:
@@ -63,7 +64,7 @@ def training(fields: dict) -> dict:
 
 
 def long_video(fields: dict) -> dict:
-    ours = chat.tokenize(tokenizer(), chat.needle_question(fields["sample"], fields["frames"]), "qwen")
+    ours = chat.tokenize(tokenizer(), needle_question(fields["sample"], fields["frames"]), "qwen")
     text = tokenizer().decode([i for i in ours.input_ids if i >= 0], skip_special_tokens=True)
     return {"input_ids": ours.input_ids, "labels": ours.labels, "readable_text": text}
 

@@ -8,8 +8,9 @@ import torch
 from oryx.errors import OryxError
 from oryx.grids import cumulative_lengths, patch_grid, token_count
 from oryx.model.reference import tower_from_reference
-from oryx.model.vit import OryxViT, pack_images
+from oryx.model.vit import OryxViT
 
+from ..pixels import pack_images
 from .harness import GoldenCase, GoldenFile, assert_close, assert_equal, assert_same, seeded
 
 SECTIONS = ("cases",)

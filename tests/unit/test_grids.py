@@ -83,13 +83,6 @@ def test_a_rule_that_cannot_work_is_refused(fields):
 
 
 @given(SIZES)
-def test_low_view_comes_from_the_finished_high_view(size):
-    low, high = grids.image_sizes(size, LOW, HIGH)
-    assert high == HIGH.target(grids.enlarged_size(size)) and low == LOW.target(high)
-    assert grids.image_sizes(size, None, HIGH) == (None, high)
-
-
-@given(SIZES)
 def test_enlarging_brings_the_short_side_to_64(size):
     enlarged = grids.enlarged_size(size)
     if min(size) >= 32:

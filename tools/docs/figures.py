@@ -56,8 +56,7 @@ def compressor() -> Figure:
     with torch.no_grad():
         values, _ = regions(features, grid, side)
         means = region_means(features, grid, side)
-        logits = module.key_logits(module.vlm_query_projector(means), values) * module.dim**-0.5
-        weights = logits.softmax(-1)
+        weights = module.weights(means, values, None)
         taken = module.attend(means, values, None)
         out, new_grid = module(features, grid, side)
     figure = Figure(figsize=(9.6, 2.5), layout="constrained")

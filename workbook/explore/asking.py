@@ -15,8 +15,7 @@ from oryx.eval.generate import read_prompts
 from oryx.eval.prompts import ChatPrompt
 from oryx.grids import Grid, compressed_grid, patch_grid, token_count
 from oryx.processing.images import open_image
-from oryx.processing.partition import Partition
-from oryx.processing.resolution import Resolution
+from oryx.processing.sizes import Partition, Resolution
 from oryx.train.inputs import picture_inputs
 from workbook.data.items import Item
 

@@ -11,14 +11,14 @@ from oryx.errors import InputError
 from oryx.grids import Grid, patch_grid
 from oryx.model.compressor import DynamicCompressor
 from oryx.model.inspect import compressor_attention, encoder_attention
-from oryx.model.vit import patchify
-from oryx.processing.images import to_pixels
+from oryx.processing.patches import to_patches
 
 
 def _packed(model: Any, view: np.ndarray) -> tuple[Tensor, Grid]:
     patch = model.processor.patch
     weight = next(model.vision_tower.parameters())
-    return patchify(to_pixels(view), patch)[0].to(weight.device, weight.dtype), patch_grid(view.shape[:2], patch)
+    patches, grid = to_patches(view, patch)
+    return patches.to(weight.device, weight.dtype), grid
 
 
 @torch.inference_mode()

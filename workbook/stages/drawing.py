@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from oryx.grids import Grid
-from oryx.train.inputs import cut_patches
+from oryx.processing.patches import cut
 from workbook.data.items import draw_item, generator
 from workbook.stages.recipes import CAPTION_LENGTH, Phase, Recipe
 
@@ -17,7 +17,7 @@ class Sample(NamedTuple):
     """A picture at the size at which it reaches the encoder, with a question and its answer.
 
     ``patches`` (h * w, 3 * patch * patch), 0 to 255, and ``grid`` (h, w) are those of
-    :func:`oryx.train.inputs.cut_patches`.
+    :func:`oryx.processing.patches.cut`.
     """
 
     patches: np.ndarray
@@ -76,6 +76,6 @@ def draw_reader_batch(
     ]
     fitted = [fit(rng, item.picture, phase, r) for item in items]
     return [
-        Sample(*cut_patches(picture, r.patch), item.question, item.answer)
+        Sample(*cut(np.asarray(picture), r.patch), item.question, item.answer)
         for picture, item in zip(fitted, items, strict=True)
     ]

@@ -21,7 +21,7 @@ from transformers import SiglipVisionModel
 from oryx.errors import MissingResource
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.model.vit import OryxViT
-from oryx.processing.resolution import Resolution
+from oryx.processing.sizes import Resolution
 from oryx.train.checkpoints import load_weights
 from oryx.train.device import Compute
 from oryx.train.loop import TrainPlan

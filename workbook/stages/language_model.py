@@ -14,7 +14,7 @@ import torch
 
 from oryx.errors import SettingsError
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.processing.partition import picture_forms
+from oryx.processing.sizes import picture_forms
 from oryx.train.data import StepBatches
 from oryx.train.device import Compute
 from oryx.train.inputs import picture_inputs

@@ -20,8 +20,8 @@ from oryx.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.images import image_views
 from oryx.processing.options import PreprocessOptions
-from oryx.processing.partition import Partition
-from oryx.processing.resolution import Resolution
+from oryx.processing.patches import to_patches
+from oryx.processing.sizes import Partition, Resolution
 from oryx.processing.video import iter_frames, probe
 from oryx.train.device import Compute
 from oryx.train.inputs import PictureInputs, kept, picture_inputs
@@ -34,7 +34,6 @@ from workbook.data.scenes import VIEWS, make_scene
 from workbook.data.story_bank import make_bank as make_video_frames
 from workbook.stages.joint_recipe import JointRecipe
 from workbook.stages.stories import StoryPlan, draw_step
-from workbook.stages.video_reader import frames_to_patches
 
 PATCH = 8
 MOST_SIDE = 96
@@ -267,7 +266,7 @@ def _encoded(model: OryxForConditionalGeneration, frames: np.ndarray, compute: C
     """(N, h·w, C) float16 on the CPU for frames (N, H, W, 3) uint8, sides multiples of the patch's."""
     grid = _grid(frames.shape[1:3])
     with compute.autocast():
-        tokens = model.vision_tower(frames_to_patches(frames, PATCH).to(compute.device), [grid] * len(frames)).tokens
+        tokens = model.vision_tower(to_patches(frames, PATCH)[0].to(compute.device), [grid] * len(frames)).tokens
     return kept(tokens.float().cpu()).view(len(frames), grid[0] * grid[1], -1)
 
 

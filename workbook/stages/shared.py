@@ -23,10 +23,10 @@ from oryx.grids import image_token_count
 from oryx.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
+from oryx.processing.patches import normalised
 from oryx.train import device
 from oryx.train.data import StepBatches
 from oryx.train.device import Compute, process
-from oryx.train.inputs import normalised
 from oryx.train.loop import TrainPlan
 from oryx.train.losses import answer_loss
 from oryx.train.text import END, answer_targets, text_batch

@@ -16,7 +16,7 @@ from oryx.errors import SettingsError
 from oryx.eval.features import FrameTokens
 from oryx.grids import Grid, compressed_grid, uniform_indices, video_token_count
 from oryx.layout import Layout
-from oryx.model.compressor import build_compressor
+from oryx.model.connectors import build_compressor
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.data import StepBatches
 from oryx.train.device import Compute

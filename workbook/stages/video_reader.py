@@ -22,6 +22,7 @@ from oryx.files import sha256_file
 from oryx.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
+from oryx.processing.patches import to_patches
 from oryx.train.checkpoints import load_weights
 from oryx.train.data import StepBatches
 from oryx.train.device import Compute
@@ -90,15 +91,6 @@ def video_recipe(scale: str, **changes) -> VideoRecipe:
     return replace(RECIPES[scale], **changes)
 
 
-def frames_to_patches(frames: np.ndarray, patch: int) -> Tensor:
-    """Patches (N·h·w, 3·patch²) in [-1, 1] of frames (N, H, W, 3) uint8 whose sides are multiples of ``patch``."""
-    count, height, width, _ = frames.shape
-    rows, columns = height // patch, width // patch
-    cut = frames.reshape(count, rows, patch, columns, patch, 3).transpose(0, 1, 3, 5, 2, 4)
-    cut = cut.reshape(count * rows * columns, -1).astype(np.float32)
-    return torch.from_numpy(cut / np.float32(127.5) - np.float32(1))
-
-
 def build_video_reader(r: VideoRecipe) -> OryxForConditionalGeneration:
     """The model in the recipe's shape, with random weights."""
     return build_reader(r.shapes)
@@ -149,7 +141,7 @@ def reader_inputs(frames: np.ndarray, clips: Sequence[Clip], side: int, patch: i
     grid = (shown.shape[1] // patch, shown.shape[2] // patch)
     return {
         **text_batch([clip.question for clip in clips], [clip.answer for clip in clips]),
-        "pixel_patches": frames_to_patches(shown, patch),
+        "pixel_patches": to_patches(shown, patch)[0],
         "image_grids": torch.tensor([grid] * len(shown)),
         "visual_spec": torch.tensor([[Layout.VIDEO, len(clip.frames), side] for clip in clips]),
     }

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from oryx.processing.partition import Partition
-from oryx.processing.resolution import Resolution
+from oryx.processing.sizes import Partition, Resolution
 from workbook.data.item_cache import ItemCache
 from workbook.data.pictures import PictureSizes
 from workbook.stages import shipped

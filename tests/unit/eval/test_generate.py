@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from oryx.eval.generate import read_prompts
-from oryx.processing.resolution import Resolution
+from oryx.processing.sizes import Resolution
 from oryx.train.inputs import PictureInputs
 from oryx.train.text import END
 from workbook.data.items import evaluation_items

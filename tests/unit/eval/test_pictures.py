@@ -8,10 +8,11 @@ import torch
 
 from oryx.errors import InputError
 from oryx.eval.pictures import ask_pictures
-from oryx.model.vit import patchify
-from oryx.processing.resolution import Resolution
-from oryx.train.inputs import PictureInputs, kept, to_patches
+from oryx.processing.patches import to_patches
+from oryx.processing.sizes import Resolution
+from oryx.train.inputs import PictureInputs, kept
 from oryx.train.text import END, decode, encode_prompt, text_batch
+from tests.pixels import patchify
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.stages.models import build_reader, build_siglip, sincos_table

@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from oryx.layout import Layout
-from oryx.model import OryxConfig, OryxForConditionalGeneration, OryxVisionConfig, OryxViT, pack_images
+from oryx.model import OryxConfig, OryxForConditionalGeneration, OryxVisionConfig, OryxViT
 from oryx.model.reference import TOWER_PREFIX, authors_name
+from tests.pixels import pack_images
 
 MARK = -200
 VISION = {

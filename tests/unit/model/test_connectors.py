@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from oryx.errors import InputError
 from oryx.grids import compressed_grid
 from oryx.layout import Layout
-from oryx.model.compressor import build_compressor
-from oryx.model.connectors import LEARNED_SIDES
+from oryx.model.connectors import LEARNED_SIDES, build_compressor
 from oryx.model.modeling import OryxForConditionalGeneration
 
 from .builders import pictures, tiny_config, tiny_model, visual_inputs

@@ -8,9 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AttentionInterface
 
-from oryx.layout import Layout
+from oryx.layout import IGNORED_LABEL, Layout
 from oryx.model import OryxForConditionalGeneration, packing
-from oryx.model.config import IGNORED_LABEL
 from oryx.model.packing import PACKED, can_pack
 
 from .builders import MARK, pictures, tiny_model, visual_inputs

@@ -10,7 +10,7 @@ import oryx
 from oryx import Images, Video, Views
 from oryx.errors import CheckpointError, InputError
 from oryx.model.checkpoint_files import from_8_bits
-from oryx.model.shipped import load_shipped
+from oryx.model.loading import load_shipped
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.data.scenes import make_scene

@@ -13,7 +13,8 @@ from transformers import SiglipConfig, SiglipModel, SiglipVisionConfig, SiglipVi
 from oryx.errors import SettingsError
 from oryx.model.config import OryxVisionConfig
 from oryx.model.siglip import stretch_positions, vit_from_siglip
-from oryx.model.vit import OryxViT, pack_images
+from oryx.model.vit import OryxViT
+from tests.pixels import pack_images
 from workbook.data.corpora import load
 from workbook.stages.models import load_siglip
 from workbook.stages.recipes import recipe

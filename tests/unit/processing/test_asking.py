@@ -13,7 +13,7 @@ from oryx.model import OryxConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import OryxProcessor
-from oryx.processing.resolution import Resolution
+from oryx.processing.sizes import Resolution
 from oryx.processing.tokenizers import byte_tokenizer
 
 from .test_video import write_video

@@ -11,7 +11,6 @@ from oryx.errors import InputError
 from oryx.processing.chat import (
     MARK,
     move_marks_first,
-    needle_question,
     prompt_text,
     question,
     stop_ids,
@@ -136,13 +135,3 @@ def test_ill_formed_conversations_are_refused(conversation, form, message):
 def test_an_opening_that_is_not_the_users_is_dropped():
     with_opening = [{"from": "system", "value": "Hello."}, *turns("a", "b")]
     assert tokenize(BYTES, with_opening, "qwen") == tokenize(BYTES, turns("a", "b"), "qwen")
-
-
-def test_needle_positions_are_filled_in():
-    record = {"idx": [3, 11], "question": "Between <idx1> and <idx2>?", "answer": "Rain."}
-    asked, answer = needle_question(record, 200)
-    assert asked["value"].startswith(f"{MARK}\nThis is a extremely long video with a total of 200 frames")
-    assert asked["value"].endswith("Between 3 and 11?") and answer["value"] == "Rain."
-    for spoiled in ({**record, "idx": []}, {"idx": [1], "question": "?"}):
-        with pytest.raises(InputError, match="needle record"):
-            needle_question(spoiled, 5)

@@ -9,8 +9,10 @@ from PIL import Image
 
 from oryx.errors import InputError, SettingsError
 from oryx.grids import SizeRule
-from oryx.processing.images import open_image, prepare_frame, prepare_image, to_pixels
-from oryx.processing.options import PreprocessOptions, from_reference_variables
+from oryx.processing.images import frame_view, image_views, open_image
+from oryx.processing.options import PreprocessOptions
+from oryx.processing.patches import cut, normalised, to_patches
+from tests.golden.reference_forms import from_reference_variables
 
 
 def gradient(height: int = 40, width: int = 60) -> Image.Image:
@@ -154,35 +156,62 @@ def test_other_arrays_are_refused(array):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1), (31, 500), (2000, 32)])
 def test_extreme_shapes_give_whole_strides(size):
-    low, high = prepare_image(np.zeros((*size, 3), np.uint8))
-    for view in (low, high):
-        assert all(side >= 32 and side % 32 == 0 for side in view.shape[1:])
-    assert all(side % 64 == 0 for side in prepare_frame(np.zeros((*size, 3), np.uint8)).shape[1:])
+    picture = open_image(np.zeros((*size, 3), np.uint8))
+    for view in image_views(picture, PreprocessOptions()):
+        assert all(side >= 32 and side % 32 == 0 for side in view.size)
+    assert all(side % 64 == 0 for side in frame_view(picture, PreprocessOptions()).size)
 
 
 def test_a_line_too_thin_to_enlarge_is_refused_before_it_is():
     with pytest.raises(InputError, match=r"200000 x 1 pixels is too long and thin.* 12800000 x 64 pixels"):
-        prepare_image(np.zeros((1, 200_000, 3), np.uint8))
+        image_views(open_image(np.zeros((1, 200_000, 3), np.uint8)), PreprocessOptions())
     with pytest.raises(InputError, match="too long and thin"):
-        prepare_frame(np.zeros((1, 2000, 3), np.uint8), PreprocessOptions(max_pixels=10_000))
+        frame_view(open_image(np.zeros((1, 2000, 3), np.uint8)), PreprocessOptions(max_pixels=10_000))
 
 
 def test_pixels_are_bit_exact_for_every_level():
     levels = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(3, 2)
     scaled = (levels.astype(np.float64) * (1 / 255)).astype(np.float32)
     expected = (scaled - np.float32(0.5)) / np.float32(0.5)
-    assert np.array_equal(to_pixels(levels)[:, 0].numpy(), expected[0].T)
+    assert np.array_equal(normalised(levels).numpy(), expected)
+    assert np.array_equal(to_patches(levels, 1)[0].numpy(), expected[0])
 
 
 def test_pixels_are_bit_exact_at_the_ends():
-    ends = to_pixels(Image.fromarray(np.array([[[0, 255, 128]]], np.uint8)))
-    assert ends[:, 0, 0].tolist() == [-1.0, 1.0, pytest.approx(128 / 127.5 - 1, abs=1e-7)]
+    ends, grid = to_patches(Image.fromarray(np.array([[[0, 255, 128]]], np.uint8)), 1)
+    assert grid == (1, 1) and ends[0].tolist() == [-1.0, 1.0, pytest.approx(128 / 127.5 - 1, abs=1e-7)]
     assert ends.dtype == torch.float32
 
 
 def test_the_second_view_can_be_switched_off():
-    low, high = prepare_image(gradient(64, 64), PreprocessOptions(low=None))
-    assert low is None and high.shape == (3, 64, 64)
+    low, high = image_views(open_image(gradient(64, 64)), PreprocessOptions(low=None))
+    assert low is None and high.size == (64, 64)
+
+
+def test_patches_of_several_frames_are_those_of_each():
+    frames = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
+    together, grid = to_patches(frames, 8)
+    alone = [to_patches(frame, 8) for frame in frames]
+    assert grid == (3, 3) and all(own == grid for _, own in alone)
+    assert torch.equal(together, torch.cat([patches for patches, _ in alone]))
+    assert not together.view(3, 3, 3, 3, 8, 8)[:, 2, :, :, 4:].any(), "the rows below the picture are mid grey"
+
+
+def test_levels_may_travel_and_are_normalised_later():
+    levels = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    patches, grid = cut(levels, 8)
+    assert patches.dtype == np.uint8 and grid == (2, 3)
+    assert torch.equal(normalised(patches), to_patches(levels, 8)[0])
+    with pytest.raises(InputError, match="multiples of 5, got 16 x 24"):
+        cut(levels, 5)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 4), (0, 8, 3), (1, 2, 8, 8, 3)])
+def test_what_is_no_picture_is_not_cut(shape):
+    with pytest.raises(InputError, match="expected shape"):
+        to_patches(np.zeros(shape, np.uint8), 8)
+    with pytest.raises(InputError, match="expected RGB levels of uint8, got float32"):
+        to_patches(np.zeros((8, 8, 3), np.float32), 8)
 
 
 def test_options_round_trip_and_refuse_nonsense():
@@ -197,4 +226,4 @@ def test_options_round_trip_and_refuse_nonsense():
     with pytest.raises(SettingsError, match="strid"):
         PreprocessOptions.from_dict({"low": {"strid": 32}})
     with pytest.raises(SettingsError, match="none is configured"):
-        prepare_frame(gradient(), from_reference_variables({}))
+        frame_view(open_image(gradient()), from_reference_variables({}))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from oryx.errors import SettingsError
-from oryx.processing.partition import LLAVA_NEXT_TILES, Partition
+from oryx.processing.sizes import LLAVA_NEXT_TILES, Partition
 from oryx.train.inputs import joined
 
 SIDES = st.integers(1, 400)

@@ -11,11 +11,11 @@ from transformers import AutoProcessor
 from oryx import Images, Video, Views
 from oryx.errors import CheckpointError, InputError
 from oryx.grids import SizeRule
-from oryx.model.vit import patchify
 from oryx.processing import frames as frames_module
 from oryx.processing.frames import choose_frames, frame_files
-from oryx.processing.images import image_views, to_pixels
+from oryx.processing.images import image_views
 from oryx.processing.options import PreprocessOptions
+from oryx.processing.patches import to_patches
 from oryx.processing.processor import OryxProcessor
 from oryx.processing.tokenizers import byte_tokenizer
 from oryx.train.text import encode_prompt
@@ -42,7 +42,7 @@ def test_patches_are_those_of_the_views_one_after_the_other(processor):
     noise = np.random.default_rng(0).integers(0, 256, (70, 100, 3), dtype=np.uint8)
     inputs = processor("What?", Images([noise, grey(9)]))
     views = [view for p in (Image.fromarray(noise), grey(9)) for view in image_views(p, OPTIONS)]
-    expected = [patchify(to_pixels(view), 16) for view in views]
+    expected = [to_patches(view, 16) for view in views]
     assert torch.equal(inputs["pixel_patches"], torch.cat([patches for patches, _ in expected]))
     assert inputs["image_grids"].tolist() == [list(grid) for _, grid in expected]
     assert inputs["visual_spec"].tolist() == [[1, 2, 1]] * 2

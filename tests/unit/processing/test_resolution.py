@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from oryx.errors import SettingsError
-from oryx.processing.resolution import GREY, Resolution
+from oryx.processing.sizes import GREY, Resolution
 
 SIDES = st.integers(16, 400)
 

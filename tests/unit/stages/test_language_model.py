@@ -2,7 +2,7 @@
 
 import torch
 
-from oryx.processing.partition import picture_forms
+from oryx.processing.sizes import picture_forms
 from oryx.train.checkpoints import load_weights, module_sha256
 from workbook.stages.language_model import FormsPlan, train_language_model
 from workbook.stages.models import build_reader, load_shared, reader_of_forms

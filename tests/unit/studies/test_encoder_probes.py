@@ -13,9 +13,9 @@ from oryx.grids import cumulative_lengths, token_count
 from oryx.model.attention import Segments
 from oryx.model.inspect import encoder_attention
 from oryx.model.siglip import vit_from_siglip
-from oryx.model.vit import pack_images, patchify
-from oryx.train.inputs import to_patches
+from oryx.processing.patches import to_patches
 from oryx.train.text import END
+from tests.pixels import pack_images, patchify
 from workbook.stages.models import build_siglip
 from workbook.stages.recipes import CAPTION_LENGTH, recipe
 from workbook.stages.shared import caption_ids, square_pixels

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from oryx.eval.features import FrameTokens
-from oryx.model.compressor import build_compressor
 from oryx.model.config import OryxConfig
+from oryx.model.connectors import build_compressor
 from oryx.model.inspect import compressor_attention
 from workbook.studies.compressor.shift import effective_rank, linear_cka, region_of_token, shift
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from oryx.errors import SettingsError
-from oryx.processing.resolution import Resolution
+from oryx.processing.sizes import Resolution
 from oryx.train.data import StepBatches, loader
 from oryx.train.device import compute
 from oryx.train.inputs import PictureInputs

@@ -29,7 +29,7 @@ STORY = 1
 class Arm:
     """One connector and how it is trained, from the start that all arms share.
 
-    ``connector``: its name in :data:`oryx.model.compressor.COMPRESSORS`. ``factor``: what it multiplies tokens by where
+    ``connector``: its name in :data:`oryx.model.connectors.COMPRESSORS`. ``factor``: what it multiplies tokens by where
     it does not compress. ``only``: the one ratio it trains on and is asked at; 0: all of the run. ``cold``: its
     downsampler starts from random weights, all others start as an average or hold none. ``smaller``: it compresses
     nothing and gets a smaller picture instead, of as many tokens. ``varied``: it also trains on several picture sizes

@@ -197,8 +197,8 @@ def twice_at_1x(width: int = 64, tokens: int = 16) -> pd.DataFrame:
     """Connectors with random weights on random tokens at side 1: output over input, smallest and largest ratio."""
     import torch
 
-    from oryx.model.compressor import build_compressor
     from oryx.model.config import OryxConfig
+    from oryx.model.connectors import build_compressor
     from workbook.studies.compressor.arms import ARMS
 
     torch.manual_seed(0)

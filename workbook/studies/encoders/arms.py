@@ -8,8 +8,7 @@ own size; ``oryxvit``, continued in the same way, for the same steps, on the sam
 from dataclasses import dataclass
 from typing import Literal
 
-from oryx.processing.partition import Partition, picture_forms
-from oryx.processing.resolution import Resolution
+from oryx.processing.sizes import Partition, Resolution, picture_forms
 
 BLIND = "blind"
 ENCODERS = ("siglip", "control", "oryxvit")
@@ -19,8 +18,9 @@ INPUTS = ("fixed", "native", "partition")
 @dataclass(frozen=True)
 class Arm:
     """``encoder`` with its input: ``fixed``, squeezed into SigLIP's square; ``native``; ``partition`` into tiles of
-    that square; ``partition_matched``, tiles of half its side, which cost as many tokens as native; ``budget``, SigLIP
-    2 NaFlex's rule: shape kept, every picture scaled to one number of tokens. None: never sees a picture.
+    that square; ``partition_matched``, tiles of half its side, which cost as many tokens as native; ``budget``, equal
+    area: shape kept, every picture scaled to one area (:func:`oryx.processing.sizes.picture_forms` says how near that
+    is to SigLIP 2 NaFlex's rule). None: never sees a picture.
     """
 
     encoder: Literal[ENCODERS]

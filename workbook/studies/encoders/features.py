@@ -11,8 +11,9 @@ from torch import Tensor
 
 from oryx.evidence.stats import contrast
 from oryx.model.vit import OryxViT
+from oryx.processing.patches import to_patches
 from oryx.train.device import Compute
-from oryx.train.inputs import ENCODE_BATCH, encoded, to_patches
+from oryx.train.inputs import ENCODE_BATCH, encoded
 
 PENALTIES = tuple(10.0**power for power in range(-5, 3))
 """Tried, as multiples of the mean variance of the inputs."""

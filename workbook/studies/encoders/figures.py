@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from oryx.processing.partition import Partition
+from oryx.processing.sizes import Partition
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.report import plots

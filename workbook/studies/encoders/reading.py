@@ -15,7 +15,7 @@ from transformers import SiglipModel
 
 from oryx.evidence.stats import wilson
 from oryx.model.vit import OryxViT
-from oryx.processing.resolution import Resolution
+from oryx.processing.sizes import Resolution
 from workbook.data.digit_maps import NO_DIGIT, DigitMap, draw_digits
 from workbook.data.items import draw_item, generator
 from workbook.data.pictures import PictureSizes

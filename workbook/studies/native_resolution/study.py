@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from oryx.errors import MissingResource, SettingsError
-from oryx.processing.resolution import Resolution
+from oryx.processing.sizes import Resolution
 from workbook.data.corpora import data_hash
 from workbook.data.pictures import PictureSizes
 from workbook.runs.settings import StudySettings, setting

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from accelerate import dispatch_model, infer_auto_device_map
 from PIL import Image
-from torch import Tensor
 
 import oryx
 from oryx.errors import InputError, MissingResource
@@ -21,7 +20,7 @@ from oryx.grids import Size
 from oryx.model.loading import resolve
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.context import check_fits, compressed
-from oryx.processing.images import frame_view, to_pixels
+from oryx.processing.images import frame_view
 from oryx.processing.video import probe
 from oryx.train.device import Compute, compute, process
 from workbook.studies.evaluation import evaluate_arm
@@ -97,10 +96,10 @@ def run_arm(settings: Any, arm: str, folder: Path, cache: Path, base: dict, prog
     options = processor.options
     long = side > 2  # as the released scripts: 16x compressed videos have a size rule of their own
 
-    def pixels(frame: Image.Image) -> Tensor:
-        return to_pixels(frame_view(at_size(frame, size), options, long))
+    def view(frame: Image.Image) -> Image.Image:
+        return frame_view(at_size(frame, size), options, long)
 
-    encoder = FrameEncoder(model, pixels, side, CHUNK, next(model.parameters()).dtype)
+    encoder = FrameEncoder(model, view, side, CHUNK, next(model.parameters()).dtype)
     identity = {"weights": base["weights_hash"], "size": list(size), "options": asdict(options)}
     features = FrameCache(cache / "features", encoder, identity)
     files = HaystackFiles(

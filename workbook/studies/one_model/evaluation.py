@@ -21,7 +21,7 @@ from oryx.eval.pictures import picture_answers, picture_batches
 from oryx.evidence.store import RowWriter
 from oryx.grids import compressed_grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.processing.resolution import Resolution
+from oryx.processing.sizes import Resolution
 from oryx.train.device import Compute
 from oryx.train.inputs import PictureInputs
 from workbook.data.items import evaluation_items

@@ -87,8 +87,8 @@ def arms_of(settings: Settings) -> dict[str, Arm]:
 
 
 def resolution_of(text: str) -> Any:
-    """``native`` itself, or the :class:`~oryx.processing.resolution.Resolution` that ``area_448`` stands for."""
-    from oryx.processing.resolution import KINDS, Resolution
+    """``native`` itself, or the :class:`~oryx.processing.sizes.Resolution` that ``area_448`` stands for."""
+    from oryx.processing.sizes import KINDS, Resolution
 
     if text == "native":
         return text

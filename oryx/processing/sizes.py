@@ -1,0 +1,160 @@
+"""At what size a picture enters the model: its own, a fixed area, a fixed square, or by dynamic partition.
+
+The released scripts round each side down to the stride on its own (``oryx.grids.SizeRule``). A study that compares
+sizes at equal tokens cannot use that rule at small sizes, where rounding down costs a fixed-area arm up to a third of
+its tokens; :class:`Resolution` therefore chooses the grid nearest to the wanted area and shape.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+from PIL import Image
+
+from oryx.errors import SettingsError
+from oryx.grids import Grid, Size, check_size
+
+KINDS = ("native", "area", "squash", "pad")
+GREY = (127, 127, 127)
+"""Colour of padding; the reference pads with 127 too (reference file ``mm_utils.py``)."""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """``kind`` is one of
+
+    * ``native``: the picture's own size, each side rounded to the stride (no resampling if it already fits);
+    * ``area``: shape kept as nearly as the stride allows, area as near to ``side``² as it allows, enlarging small
+    pictures;
+    * ``squash``: resized to ``side`` x ``side``, shape lost;
+    * ``pad``: shape kept, scaled to fit into ``side`` x ``side``, the rest grey.
+
+    Raises SettingsError for an unknown kind or a missing or needless ``side``.
+    """
+
+    kind: str = "native"
+    side: int | None = None
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise SettingsError(f"resolution kind {self.kind!r}: expected one of {', '.join(KINDS)}")
+        if (self.kind == "native") != (self.side is None):
+            raise SettingsError(
+                f"resolution {self.kind!r}: side must be {'absent' if self.kind == 'native' else 'given'}"
+            )
+        if self.side is not None and self.side < 1:
+            raise SettingsError(f"resolution side: expected a positive number of pixels, got {self.side}")
+
+    def target(self, size: Size, stride: int) -> Size:
+        """The (height, width) of the model's input for a picture of ``size``; multiples of ``stride``, at least one."""
+        height, width = size
+        if self.kind == "native":
+            return tuple(max(1, round(s / stride)) * stride for s in size)
+        if self.kind in ("squash", "pad"):
+            square = max(1, round(self.side / stride)) * stride
+            return square, square
+        cells = (self.side / stride) ** 2
+        short, long_ = sorted(size)
+        few = max(1, round(sqrt(cells * short / long_)))
+        many = max(1, round(cells / few))
+        rows, columns = (few, many) if height <= width else (many, few)
+        return rows * stride, columns * stride
+
+    def apply(self, picture: Image.Image, stride: int) -> Image.Image:
+        """The picture (RGB) at its target size; bicubic with Pillow's antialiasing, as the reference resizes."""
+        height, width = self.target((picture.height, picture.width), stride)
+        if self.kind != "pad":
+            same = picture.size == (width, height)
+            return picture if same else picture.resize((width, height), Image.Resampling.BICUBIC)
+        scale = min(width / picture.width, height / picture.height)
+        inner = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        canvas = Image.new("RGB", (width, height), GREY)
+        canvas.paste(
+            picture.resize(inner, Image.Resampling.BICUBIC), ((width - inner[0]) // 2, (height - inner[1]) // 2)
+        )
+        return canvas
+
+
+LLAVA_NEXT_TILES: tuple[Grid, ...] = ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))
+"""The (rows, columns) of LLaVA-NeXT's canvases (``image_grid_pinpoints`` of its released configurations)."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Dynamic partition after LLaVA-NeXT (AnyRes): a picture as squares of one size, and the whole squeezed into one.
+
+    For encoders that read one square size only. The picture is scaled, its shape kept, into the best of a few canvases
+    made of whole tiles and padded; each tile is encoded by itself; the tiles' features are put together again, the
+    padding's are cut off, and those of the thumbnail are set before them.
+
+    Attributes:
+        side: of a tile in pixels.
+        tiles: the canvases, each (rows, columns) of tiles.
+    """
+
+    side: int
+    tiles: tuple[Grid, ...] = LLAVA_NEXT_TILES
+
+    def canvas(self, size: Size) -> Grid:
+        """The (rows, columns) of tiles for a picture of ``size``: least loss of pixels first, then least waste.
+
+        The choice of transformers' ``select_best_resolution``, which a test holds it to; that function costs three
+        seconds of imports.
+        """
+        height, width = check_size(size)
+
+        def merit(tiles: Grid) -> tuple[int, int]:
+            rows, columns = (count * self.side for count in tiles)
+            scale = min(columns / width, rows / height)
+            kept = min(int(width * scale) * int(height * scale), width * height)
+            return kept, kept - rows * columns
+
+        return max(self.tiles, key=merit)
+
+    def inner(self, size: Size) -> Size:
+        """The (height, width) of a picture of ``size`` on its canvas, shape kept, at least one pixel."""
+        rows, columns = self.canvas(size)
+        scale = min(rows * self.side / size[0], columns * self.side / size[1])
+        return tuple(max(1, round(s * scale)) for s in size)
+
+    def cells(self, size: Size, patch: int) -> tuple[int, int, int, int]:
+        """(top, left, rows, columns) in patches of what is kept of the canvas: every patch the picture touches.
+
+        Raises SettingsError if a tile is not made of whole patches.
+        """
+        if self.side % patch:
+            raise SettingsError(f"partition side: expected a multiple of the patch side {patch}, got {self.side}")
+        found = []
+        for tiles, inner in zip(self.canvas(size), self.inner(size), strict=True):
+            start = (tiles * self.side - inner) // 2
+            first, last = start // patch, -(-(start + inner) // patch)
+            found.append((first, last - first))
+        (top, rows), (left, columns) = found
+        return top, left, rows, columns
+
+    def squares(self, picture: Image.Image) -> list[Image.Image]:
+        """The thumbnail, then the tiles, rows first, each ``side`` x ``side``."""
+        size = (picture.height, picture.width)
+        (rows, columns), (height, width) = self.canvas(size), self.inner(size)
+        canvas = Image.new("RGB", (columns * self.side, rows * self.side), GREY)
+        place = ((canvas.width - width) // 2, (canvas.height - height) // 2)
+        canvas.paste(picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC), place)
+        corners = [(c * self.side, r * self.side) for r in range(rows) for c in range(columns)]
+        tiles = [canvas.crop((x, y, x + self.side, y + self.side)) for x, y in corners]
+        return [picture.convert("RGB").resize((self.side, self.side), Image.Resampling.BICUBIC), *tiles]
+
+
+def picture_forms(side: int) -> dict[str, Resolution | Partition]:
+    """The forms in which a picture can reach an encoder that knows squares of ``side`` pixels.
+
+    ``partition_matched`` has tiles of half the side: about as many tokens as native. ``budget`` is equal area: shape
+    kept, every picture scaled to one area. That is nearly the rule of SigLIP 2 NaFlex (arXiv 2502.14786; transformers'
+    ``get_image_size_for_max_num_patches``), which rounds both sides up within its budget of tokens and so spends a few
+    percent less (``tests/unit/processing/test_equal_area.py`` counts them).
+    """
+    return {
+        "fixed": Resolution("squash", side),
+        "native": Resolution("native"),
+        "partition": Partition(side),
+        "partition_matched": Partition(side // 2),
+        "budget": Resolution("area", side),
+    }

@@ -1,0 +1,87 @@
+"""The reference's own spellings: its environment variables, its needle records, and the short names of the goldens."""
+
+from collections.abc import Mapping
+
+from oryx.errors import InputError, SettingsError
+from oryx.grids import SizeRule
+from oryx.processing.chat import MARK
+from oryx.processing.options import PreprocessOptions
+
+MODEL_NAMES = {
+    "layers": "num_hidden_layers",
+    "attention_heads": "num_attention_heads",
+    "key_value_heads": "num_key_value_heads",
+    "projector": "mm_projector_type",
+    "vision": "vision_config",
+}
+TOWER_NAMES = {
+    "width": "hidden_size",
+    "depth": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "mlp_hidden": "intermediate_size",
+    "grid": "position_grid",
+}
+
+
+def released_config(stated: Mapping) -> dict:
+    """The fields of a released ``config.json`` that a golden's ``model`` stands for."""
+    config = {MODEL_NAMES.get(name, name): value for name, value in stated.items()}
+    config["model_type"] = f"oryx_{config.pop('kind')}"
+    config["vision_config"] = {TOWER_NAMES.get(name, name): value for name, value in config["vision_config"].items()}
+    return config
+
+
+def from_reference_variables(variables: Mapping[str, str | int]) -> PreprocessOptions:
+    """The options that the public code's environment variables stand for (docs: ``deviations.md``).
+
+    Without ``LOWRES_RESIZE`` the low view is 384 x 384. Without ``VIDEO_RESIZE``, or without ``VIDEO_MINRES`` where
+    frames have no fixed area, video is not configured (the public code crashes there); without ``VIDEO_MINRES``, as
+    there, ``MINRES`` does not count. Sizes that the public code refuses are refused. Other variables are ignored.
+    Raises SettingsError for a ``BASExSTRIDE`` value or a limit that is none.
+    """
+    values = {name: str(value) for name, value in variables.items()}
+    pad = "PAD2STRIDE" in values
+
+    def limit(name: str, default: int) -> int:
+        if not values.get(name, "0").isdigit():
+            raise SettingsError(f"{name}: expected a number of pixels, got {values[name]!r}")
+        return int(values.get(name, default))
+
+    def rule(name: str, most: int | None, least: int | None, factor: int = 1) -> SizeRule:
+        base, times, stride = values[name].partition("x")
+        if not (times and base.isdigit() and stride.isdigit()):
+            raise SettingsError(f"{name}: expected BASExSTRIDE such as 0x32, got {values[name]!r}")
+        return SizeRule(int(stride) * factor, int(base), most, least, pad_to_stride=pad, clamp=False)
+
+    most, least = limit("MAXRES", 1536), limit("MINRES", 0) if "VIDEO_MINRES" in values else 0
+    low = rule("LOWRES_RESIZE", most, least) if "LOWRES_RESIZE" in values else SizeRule(32, exact=(384, 384))
+    if "HIGHRES_BASE" in values:
+        high = rule("HIGHRES_BASE", most, least)
+    else:
+        high = SizeRule(1, max_side=None, min_side=None, clamp=False)  # the size is left as it is, whatever the limits
+    video = video_long = None
+    if "VIDEO_RESIZE" in values:
+        limits = limit("VIDEO_MAXRES", 1536), limit("VIDEO_MINRES", 0)
+        video, video_long = rule("VIDEO_RESIZE", *limits), rule("VIDEO_RESIZE", *limits, factor=2)
+        if not video.base and "VIDEO_MINRES" not in values:
+            video = video_long = None
+    return PreprocessOptions(low, high, video, video_long)
+
+
+def needle_question(record: Mapping, frames: int) -> list[dict]:
+    """The conversation of a long-video needle record (public data format "movienet"), its positions filled in.
+
+    ``record``: question with ``<idx>``, or ``<idx1>`` and ``<idx2>``; idx: one or two frame numbers; answer.
+    """
+    missing = [name for name in ("idx", "question", "answer") if name not in record]
+    if missing or not record["idx"]:
+        raise InputError(f"needle record: expected idx (not empty), question and answer, got {sorted(record)}")
+    places, text = record["idx"], record["question"]
+    marks = ["<idx>"] if len(places) == 1 else [f"<idx{i + 1}>" for i in range(len(places))]
+    for mark, place in zip(marks, places, strict=True):
+        text = text.replace(mark, str(place))
+    opening = (
+        f"This is a extremely long video with a total of {frames} frames sampled from the video. Please carefully read "
+        "every given frame in this video, identifying the detailed contents in every frame. "
+    )
+    return [{"from": "human", "value": f"{MARK}\n{opening}{text}"}, {"from": "gpt", "value": record["answer"]}]

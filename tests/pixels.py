@@ -1,0 +1,27 @@
+"""Patches of normalised pixels (3, H, W), as the tests of the model and the goldens have them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oryx.grids import Grid
+from oryx.processing.patches import cut, normalised
+
+
+def to_pixels(picture) -> Tensor:
+    """(3, H, W) of an RGB picture."""
+    return normalised(np.asarray(picture)).permute(2, 0, 1)
+
+
+def patchify(image: Tensor, patch: int) -> tuple[Tensor, Grid]:
+    """Patches (h * w, 3 * patch * patch) and grid of one picture (3, H, W)."""
+    patches, grid = cut(image.permute(1, 2, 0).numpy(), patch)
+    return torch.from_numpy(patches), grid
+
+
+def pack_images(images: Sequence[Tensor], patch: int) -> tuple[Tensor, list[Grid]]:
+    """Patches of several pictures (3, H, W) one after the other, and their grids."""
+    parts = [patchify(image, patch) for image in images]
+    return torch.cat([patches for patches, _ in parts]), [grid for _, grid in parts]
