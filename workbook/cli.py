@@ -240,9 +240,9 @@ def _report(parsed: argparse.Namespace) -> int:
 
 
 def _diff(parsed: argparse.Namespace) -> int:
-    from workbook.runs.difference import read_side, tell
+    from workbook.runs.difference import described, read_side
 
-    print(tell(read_side(parsed.a), read_side(parsed.b)))
+    print(described(read_side(parsed.a), read_side(parsed.b)))
     return 0
 
 

@@ -4,13 +4,14 @@ Same study, settings and seeds, into ``results/runs``. Where weights, data, vers
 manifest, rows are expected to be identical, timing aside; else scores are expected within the stated tolerance.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from oryx.errors import RunError, SettingsError
+from oryx.evidence.schema import published_rows
 from oryx.files import atomic_write_text
 from workbook.runs import provenance
-from workbook.runs.difference import PACKED, Side, made_from, paired, read_side, rows_told, scores_told, verdicts_told
+from workbook.runs.difference import Side, compared, made_from, read_side, scores, verdicts_compared
 from workbook.runs.seeds import seeds_of
 
 LOCAL = ("results", "jobs", "source", "limit_minutes", "seeds")
@@ -30,58 +31,38 @@ def rerun(study: Any, old: Side, results: str = "results", jobs: int | None = No
         raise RunError(f"{old.folder} would be compared with itself: give another folder (--results)")
     say(f"{study.id}, {settings.variant}, seeds {', '.join(old.manifests)}: again into {folder}")
     today = provenance.describe_run(study, settings, seeds[0].seed, seeds[0].inputs)
-    for line in _differences(old.first, today, settings):
-        say(line)
+    if old.first["settings_hash"] != settings.settings_hash:
+        say(f"settings hash {old.first['settings_hash']} -> {settings.settings_hash}")
+    changed = made_from(old.first, today)
+    say("differs from the manifest (A), today (B):\n" + changed.to_string(index=False) if len(changed) else
+        "settings, weights, data, versions, machine and commit are those of the manifest")  # fmt: skip
     if done := [str(seed.seed) for seed in seeds if seed.finished]:
         say(f"seeds {', '.join(done)} lie there finished and are compared as they are: for a fresh computation give "
             "another folder (--results)")  # fmt: skip
     study.check(settings)
     study.run(settings)
     new = read_side(folder)
-    text, same = _compared(old, new)
-    atomic_write_text(folder / "rerun.txt", text + "\n")
-    say(text)
+    if published_rows(old.folder) is None and not any(old.folder.glob("**/rows.jsonl")):
+        say(f"{old.folder} holds no rows: nothing to compare with")
+        return True
+    lines = ["A  the manifest's rows, B  the rerun's", *compared(old, new)]
+    if set(old.manifests) == set(new.manifests):
+        lines += verdicts_compared(old, new)
+    table = scores(old, new)
+    atomic_write_text(folder / "rerun.csv", table.to_csv(index=False))
+    atomic_write_text(folder / "rerun.txt", "\n".join(lines) + "\n")
+    say("\n".join(lines))
     say(f"kept in {folder / 'rerun.txt'}")
-    return same
+    return bool(len(table) and table["same"].all())
 
 
 def _settings(study: Any, old: Side, results: str, jobs: int | None) -> Any:
-    told = [{n: v for n, v in m["settings"].items() if n not in LOCAL} for m in old.manifests.values()]
-    if any(other != told[0] for other in told):
+    recorded = [{n: v for n, v in m["settings"].items() if n not in LOCAL} for m in old.manifests.values()]
+    if any(other != recorded[0] for other in recorded):
         raise SettingsError(f"{old.folder}: its seeds have different settings; rerun one of them")
     own = {"seeds": [int(seed) for seed in old.manifests], "results": results, "jobs": jobs}
     try:
-        return study.settings({**told[0], **own})
+        return study.settings({**recorded[0], **own})
     except SettingsError as error:
         raise SettingsError(f"{old.folder}: this version of {study.id} does not know its settings ({error}); check out "
                             f"commit {old.first.get('commit')}") from error  # fmt: skip
-
-
-def _differences(old: Mapping[str, Any], today: Mapping[str, Any], settings: Any) -> list[str]:
-    """What is not as it was, in words; the rows can be identical only where nothing but the code's commit differs."""
-    lines = []
-    if old["settings_hash"] != settings.settings_hash:
-        new = sorted(set(today["settings"]) - set(old["settings"]))
-        why = f"settings that are new since, at their defaults: {', '.join(new)}" if new else "the form has changed"
-        lines.append(f"settings hash {old['settings_hash']} -> {settings.settings_hash}: {why}")
-    for title, found in made_from(old, today).items():
-        lines += [f"{title} differ from the manifest: {text}" for text in found]
-    return lines or ["settings, weights, data, versions, machine and commit are those of the manifest"]
-
-
-def _compared(old: Side, new: Side) -> tuple[str, bool]:
-    """The comparison in words, and whether all scores are within tolerance."""
-    from oryx.evidence.compare import compare
-
-    if not old.packed and not any(old.folder.glob("**/rows.jsonl")):
-        return f"{old.folder} holds no rows ({PACKED}): nothing to compare with", True
-    found = paired(old, new)
-    lines = ["A  the manifest's rows, B  the rerun's", *rows_told(found)]
-    if found.same:
-        lines.append("  identical, timing aside")
-    lines += scores_told(old, new)
-    if set(old.manifests) == set(new.manifests):
-        lines += verdicts_told(old.verdicts, new.verdicts)
-    table = compare(new.rows[new.rows["seed"].isin(set(old.rows["seed"]))], old.rows)
-    atomic_write_text(new.folder / "rerun.csv", table.to_csv(index=False))
-    return "\n".join(lines), bool(len(table) and table["same"].all())
