@@ -23,7 +23,6 @@ from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.vit import OryxViT
 from oryx.processing.options import PreprocessOptions
 from workbook.report.plots import COLOURS
-from workbook.runs.pictures import with_palette
 
 PATCH = 16
 DPI = 100
@@ -238,7 +237,11 @@ def drawn(name: str) -> bytes:
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE):
         FIGURES[name]().savefig(buffer, format="png", dpi=DPI, metadata={"Software": None}, facecolor="white")
-    return with_palette(buffer.getvalue())
+    with Image.open(buffer) as image:
+        few = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    out = io.BytesIO()
+    few.save(out, "PNG", optimize=True)
+    return out.getvalue()
 
 
 def differs(kept: Path, now: bytes) -> bool:

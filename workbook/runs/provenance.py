@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import oryx
+from workbook.runs.jobs import cuda_devices
 
 PACKAGES = (
     oryx.DISTRIBUTION,
@@ -46,10 +47,16 @@ def describe_run(study: Any, settings: Any, seed: int, inputs: dict[str, str]) -
         "python": platform.python_version(),
         "packages": versions(),
         "hardware": _hardware(),
+        "precision": precision(settings.precision),
         **inputs,
         **study.describe(settings),
         "start": now(),
     }
+
+
+def precision(asked: str) -> str:
+    """The number format that ``asked`` comes to here: bf16 on a GPU and fp32 on a CPU for ``auto``."""
+    return asked if asked != "auto" else "bf16" if cuda_devices() else "fp32"
 
 
 def after_earlier(manifest: dict, path: Path) -> dict:
@@ -106,27 +113,27 @@ def git_state() -> tuple[str | None, bool | None]:
 
 
 def _hardware() -> dict:
-    found = {
+    return {
         "machine": platform.machine(),
         "system": platform.system(),
         "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "cpu": _cpu_model(),
+        **_gpu(),
     }
-    if gpu := _gpu():
-        found["gpu"] = gpu
-    return found
 
 
-def _gpu() -> str | None:
+def _gpu() -> dict[str, str]:
     # asked of the driver, not of torch: the parent of the workers need not load it
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        names = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=20
-        ).stdout.split("\n")
+        lines = subprocess.run(query, capture_output=True, text=True, timeout=60).stdout.strip().splitlines()
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    return ", ".join(name.strip() for name in names if name.strip()) or None
+        return {}
+    found = [line.rpartition(",") for line in lines if "," in line]
+    if not found:
+        return {}
+    return {"gpu": ", ".join(name.strip() for name, _, _ in found), "driver": found[0][2].strip()}
 
 
 def _cpu_model() -> str:

@@ -19,12 +19,12 @@ from oryx.evidence.rows import write_published
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED
 from oryx.files import atomic_write_json
 from workbook.runs.notebooks import execute, notebook_folder
-from workbook.runs.pictures import with_palette, with_palette_in_notebook
 from workbook.runs.provenance import git_state, now
 from workbook.runs.settings import StudySettings
 from workbook.runs.status import read_status
 
 MOST_ROW_BYTES = 3_000_000
+MOST_SVG_BYTES = 300_000
 LONG_NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d{6,}(?:e[-+]?\d+)?(?![\w.])")
 REPORT_SEEDS = range(5)
 MACHINE = ("pid", "born", "host")
@@ -70,7 +70,9 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
         for name in ("table.csv", "verdicts.json", "curves.csv", *study.tables):
             shutil.copyfile(run.folder / name, staged / name)
         shutil.copytree(run.folder / "figures", staged / "figures")
-        _lighten(staged, notebook)
+        _lighten(staged)
+        if notebook is not None:
+            shutil.copyfile(notebook, staged / notebook.name)
         atomic_write_json(staged / "status.json", states)
         manifest = {
             "study": study.id,
@@ -104,10 +106,12 @@ def redraw(study: Any, settings: StudySettings, allow_dirty: bool = False) -> Pa
         notebook = notebook_folder(study, shown) / "notebook.ipynb"
     with _staged(target) as staged:
         shutil.copytree(target, staged, dirs_exist_ok=True)
-        for drawn in (staged / "figures").glob("*.png"):
+        for drawn in [*(staged / "figures").glob("*.png"), *(staged / "figures").glob("*.svg")]:
             drawn.unlink()
         study.draw(replace(run, folder=staged), shown)
-        _lighten(staged, notebook)
+        _lighten(staged)
+        if notebook is not None:
+            shutil.copyfile(notebook, staged / notebook.name)
         manifest = json.loads((staged / "manifest.json").read_text())
         again = {"at": now(), "commit": commit, "dirty": dirty}
         atomic_write_json(staged / "manifest.json", {**manifest, "redrawn": again})
@@ -129,19 +133,15 @@ def _staged(target: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _lighten(staged: Path, notebook: Path | None) -> None:
-    """Pictures with palettes, here and in the executed notebook, six digits in tables, no figure's data twice."""
+def _lighten(staged: Path) -> None:
+    """Six digits in tables, no figure's data twice, no drawing (svg) of more than MOST_SVG_BYTES."""
     for path in (*staged.glob("*.csv"), *(staged / "figures").glob("*.csv")):
         path.write_text(LONG_NUMBER.sub(lambda number: f"{float(number[0]):.6g}", path.read_text("utf-8")), "utf-8")
     tables = {path.read_bytes() for path in staged.glob("*.csv")}
     for path in (staged / "figures").iterdir():
-        # drawings (svg) stay with the run: they are large, and a figure's csv draws it again
-        if path.suffix == ".svg" or (path.suffix == ".csv" and path.read_bytes() in tables):
+        large = path.suffix == ".svg" and path.stat().st_size > MOST_SVG_BYTES
+        if large or (path.suffix == ".csv" and path.read_bytes() in tables):
             path.unlink()
-        elif path.suffix == ".png":
-            path.write_bytes(with_palette(path.read_bytes()))
-    if notebook is not None:
-        with_palette_in_notebook(notebook, staged / notebook.name)
 
 
 def _of_seeds(folder: Path, settings: StudySettings) -> tuple[dict[str, dict], dict[str, dict]]:

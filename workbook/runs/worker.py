@@ -59,7 +59,8 @@ def work(job: Any) -> None:
         study.run_job(settings, job.arm, job.seed, folder, progress)
         wait_for_others()
         if first:
-            atomic_write_json(folder / "done", {**_cost(began), **_rows(folder / "rows.jsonl")})
+            mark = {**_cost(began), **_gpu(settings.precision), **_rows(folder / "rows.jsonl")}
+            atomic_write_json(folder / "done", mark)
 
 
 def die_with_parent(parent: int, every: float = 0.5) -> None:
@@ -109,15 +110,30 @@ def _rows(path: Path) -> dict[str, int]:
 def _cost(began: float) -> dict:
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     # wall time says as much about what else the machine does as about the job; CPU time says what the job needs
-    found = {
+    return {
         "seconds": round(time.monotonic() - began, 1),
         "cpu_seconds": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 2),
         "peak_memory_mb": round(own.ru_maxrss / 1024),
     }
+
+
+def _gpu(precision: str) -> dict:
+    """What a job that has used a GPU says of it; ``attention`` is the kernel that packed sequences went through."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        found["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
-    return found
+    if torch is None or not torch.cuda.is_initialized():
+        return {}
+    from oryx.model.attention import varlen_supported
+
+    format = torch.float32 if precision == "fp32" else torch.bfloat16
+    variable = varlen_supported(torch.empty(1, 1, 64, dtype=format, device="cuda"))
+    found = {
+        "name": torch.cuda.get_device_name(),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "attention": "varlen" if variable else "exact",
+        "peak_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20),
+    }
+    return {"gpu": found}
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import oryx
 from tests.toy import ToyStudy
+from workbook.runs import provenance
 from workbook.runs.provenance import describe_run, reproduce_command
 from workbook.studies.native_resolution.study import Settings
 
@@ -62,3 +64,24 @@ def test_the_command_names_what_changes_numbers():
         "python -m oryx run native_vs_fixed_resolution --scale smoke --seeds 3,4 "
         """-p arms='["native", "area_1"]' -p encoder=trained -p batch=4 --from-scratch"""
     )
+
+
+def test_a_machine_with_gpus_is_named_with_its_driver_and_number_format(monkeypatch):
+    monkeypatch.setattr(
+        provenance.subprocess,
+        "run",
+        lambda *_, **__: SimpleNamespace(stdout="NVIDIA H200, 570.1\nNVIDIA H200, 570.1\n"),
+    )
+    assert provenance._gpu() == {"gpu": "NVIDIA H200, NVIDIA H200", "driver": "570.1"}
+    monkeypatch.setattr(provenance, "cuda_devices", lambda: ["0", "1"])
+    assert [provenance.precision(asked) for asked in ("auto", "fp32", "bf16")] == ["bf16", "fp32", "bf16"]
+    monkeypatch.setattr(provenance, "cuda_devices", list)
+    assert provenance.precision("auto") == "fp32"
+
+
+def test_without_a_driver_no_gpu_is_named(monkeypatch):
+    def missing(*_, **__):
+        raise FileNotFoundError("nvidia-smi")
+
+    monkeypatch.setattr(provenance.subprocess, "run", missing)
+    assert provenance._gpu() == {}
