@@ -16,6 +16,7 @@ from typing import Any
 
 from oryx.errors import SettingsError
 from workbook.runs.settings import StudySettings
+from workbook.runs.study import RunnableStudy
 
 WORDS = ("study", "scale", "seeds", "results", "jobs", "parameters", "sweep")
 """What a batch may say: the words of the command line, and ``sweep``: setting -> list of values."""
@@ -26,7 +27,7 @@ class BatchRun:
     """One run of a batch: a study by the name it was asked for, and settings with every seed."""
 
     name: str
-    study: Any
+    study: RunnableStudy
     settings: StudySettings
 
     @cached_property

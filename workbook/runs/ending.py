@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from workbook.runs.settings import StudySettings
+from workbook.runs.study import RunnableStudy
 
 
-def print_ending(study: Any, settings: StudySettings) -> int:
+def print_ending(study: RunnableStudy, settings: StudySettings) -> int:
     """Print the verdict table of a finished run; returns how many items failed."""
     folder = study.run_folder(settings)
     verdicts = json.loads((folder / "verdicts.json").read_text())

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from oryx import errors
 from oryx.files import atomic_write_text
@@ -21,6 +20,7 @@ from workbook.runs.seeds import seeds_of
 from workbook.runs.settings import StudySettings
 from workbook.runs.shards import held
 from workbook.runs.status import read_status, start_attempt, write_status
+from workbook.runs.study import RunnableStudy
 from workbook.runs.unchanged import complete, made_from
 
 DONE, NOTEBOOK_ERROR, KILLED = 0, 4, 137
@@ -28,7 +28,7 @@ KILLED_NOTE = "**The kernel was killed while this notebook ran.** Cells after th
 SHOW_SECONDS = 0.5
 
 
-def notebook_path(study: Any) -> Path:
+def notebook_path(study: RunnableStudy) -> Path:
     """The study's notebook in the repository; raises MissingResource, naming the path, if it is not there."""
     path = Path(__file__).parents[2] / "notebooks" / study.notebook
     if not path.is_file():
@@ -38,14 +38,14 @@ def notebook_path(study: Any) -> Path:
     return path
 
 
-def notebook_folder(study: Any, settings: StudySettings) -> Path:
+def notebook_folder(study: RunnableStudy, settings: StudySettings) -> Path:
     """Where the executed notebook and its status lie: the run's folder, never the published one."""
     if settings.source == "published":
         return Path(settings.results) / "runs" / study.id / settings.variant / "published"
     return study.run_folder(settings)
 
 
-def execute(study: Any, settings: StudySettings) -> int:
+def execute(study: RunnableStudy, settings: StudySettings) -> int:
     """Run the notebook with these settings; the executed copy is kept in the run's folder, also after a failure.
 
     A copy that was executed to its end from the same code, settings, rows and publications stays as it is.
@@ -103,7 +103,7 @@ def execute(study: Any, settings: StudySettings) -> int:
     return code
 
 
-def _as_before(study: Any, settings: StudySettings, source: Path, folder: Path) -> bool:
+def _as_before(study: RunnableStudy, settings: StudySettings, source: Path, folder: Path) -> bool:
     status = read_status(folder / "status.json")
     if status["state"] != "done" or not complete(folder):
         return False
@@ -129,7 +129,7 @@ def _code(name: str) -> int:
 
 
 @contextmanager
-def _shown(study: Any, settings: StudySettings) -> Iterator[None]:
+def _shown(study: RunnableStudy, settings: StudySettings) -> Iterator[None]:
     """Show here how far the jobs are that the notebook's kernel runs."""
     seeds = [] if settings.source == "published" else seeds_of(study, settings)
     jobs = [job for seed in seeds for job in seed.all_jobs]

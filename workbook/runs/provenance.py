@@ -14,6 +14,8 @@ from typing import Any
 
 import oryx
 from workbook.runs.jobs import cuda_devices
+from workbook.runs.settings import StudySettings
+from workbook.runs.study import RunnableStudy
 
 PACKAGES = (
     oryx.DISTRIBUTION,
@@ -27,7 +29,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def describe_run(study: Any, settings: Any, seed: int, inputs: dict[str, str]) -> dict:
+def describe_run(study: RunnableStudy, settings: StudySettings, seed: int, inputs: dict[str, str]) -> dict:
     """The manifest of one seed at its start; :func:`finish` completes it.
 
     ``inputs``: sha256 of weights and data. ``dirty`` tells uncommitted changes outside ``results/``; both it and
@@ -69,7 +71,7 @@ def after_earlier(manifest: dict, path: Path) -> dict:
     return {**manifest, "attempts": [*earlier.get("attempts", []), attempt]}
 
 
-def reproduce_command(study: str, settings: Any) -> str:
+def reproduce_command(study: str, settings: StudySettings) -> str:
     """The command line that runs these settings again."""
     counting = set(settings.counting) - {"scale", "from_scratch"}
     flags = [f"--scale {settings.scale}", "--seeds " + ",".join(map(str, settings.seeds))]

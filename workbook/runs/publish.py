@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from oryx.errors import RunError, SettingsError
 from oryx.evidence.rows import write_published
@@ -22,6 +21,7 @@ from workbook.runs.notebooks import execute, notebook_folder
 from workbook.runs.provenance import git_state, now
 from workbook.runs.settings import StudySettings
 from workbook.runs.status import read_status
+from workbook.runs.study import RunnableStudy
 
 MOST_ROW_BYTES = 3_000_000
 MOST_SVG_BYTES = 300_000
@@ -31,7 +31,7 @@ MACHINE = ("pid", "born", "host")
 """Fields of a status that mean something on the machine of the run only."""
 
 
-def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> Path:
+def publish(study: RunnableStudy, settings: StudySettings, allow_dirty: bool = False) -> Path:
     """Publish the run of these settings and seeds; returns the folder. The earlier one is replaced whole or not at all.
 
     The executed notebook is kept of the default run of a scale only: that of another run is the same story with the
@@ -87,7 +87,7 @@ def publish(study: Any, settings: StudySettings, allow_dirty: bool = False) -> P
     return target
 
 
-def redraw(study: Any, settings: StudySettings, allow_dirty: bool = False) -> Path:
+def redraw(study: RunnableStudy, settings: StudySettings, allow_dirty: bool = False) -> Path:
     """Draw a published run's figures and execute its notebook, if it has one, again: from its rows, with today's code.
 
     No row, table or verdict changes, and the manifest says when and from which commit it was redrawn. Raises
@@ -163,7 +163,7 @@ def _dirty(manifests: dict[str, dict]) -> list[str]:
     ]
 
 
-def _notebook(study: Any, settings: StudySettings) -> Path:
+def _notebook(study: RunnableStudy, settings: StudySettings) -> Path:
     folder = notebook_folder(study, settings)
     state = read_status(folder / "status.json")
     if state["state"] != "done" or state["seeds"] != list(settings.seeds):

@@ -13,12 +13,15 @@ from oryx.files import atomic_write_text
 from workbook.runs import provenance
 from workbook.runs.difference import Side, compared, made_from, read_side, scores, verdicts_compared
 from workbook.runs.seeds import seeds_of
+from workbook.runs.study import RunnableStudy
 
 LOCAL = ("results", "jobs", "source", "limit_minutes", "seeds")
 """Settings that a rerun has of its own."""
 
 
-def rerun(study: Any, old: Side, results: str = "results", jobs: int | None = None, say: Callable = print) -> bool:
+def rerun(
+    study: RunnableStudy, old: Side, results: str = "results", jobs: int | None = None, say: Callable = print
+) -> bool:
     """Run ``old`` again below ``results`` and compare; returns whether every score is within tolerance.
 
     ``old``: a published folder, or one seed of a run of ``study``. Raises SettingsError if this version of the study
@@ -56,7 +59,7 @@ def rerun(study: Any, old: Side, results: str = "results", jobs: int | None = No
     return bool(len(table) and table["same"].all())
 
 
-def _settings(study: Any, old: Side, results: str, jobs: int | None) -> Any:
+def _settings(study: RunnableStudy, old: Side, results: str, jobs: int | None) -> Any:
     recorded = [{n: v for n, v in m["settings"].items() if n not in LOCAL} for m in old.manifests.values()]
     if any(other != recorded[0] for other in recorded):
         raise SettingsError(f"{old.folder}: its seeds have different settings; rerun one of them")

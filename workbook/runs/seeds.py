@@ -5,20 +5,21 @@ import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from oryx.errors import RunError
 from oryx.files import atomic_write_json
 from workbook.runs import provenance
 from workbook.runs.jobs import Failure, Job, run_jobs
+from workbook.runs.settings import StudySettings
 from workbook.runs.shards import held, shard_folder
 from workbook.runs.status import read_status, start_attempt, write_status
+from workbook.runs.study import RunnableStudy
 
 
 class Seed:
     """One seed of a run: its folder, its jobs, and what is written about it."""
 
-    def __init__(self, study: Any, settings: Any, seed: int, inputs: dict[str, str]):
+    def __init__(self, study: RunnableStudy, settings: StudySettings, seed: int, inputs: dict[str, str]):
         self.study, self.settings, self.seed, self.inputs = study, settings, seed, inputs
         self.folder = shard_folder(study.run_folder(settings), seed)
         levels = study.prepare(settings, seed)
@@ -81,13 +82,13 @@ class Seed:
         write_status(self.folder / "status.json", state, message)
 
 
-def seeds_of(study: Any, settings: Any) -> list[Seed]:
+def seeds_of(study: RunnableStudy, settings: StudySettings) -> list[Seed]:
     """The seeds of a run with their jobs; nothing is started or written."""
     inputs = study.hashes(settings)
     return [Seed(study, settings, seed, inputs) for seed in settings.seeds]
 
 
-def run_seeds(study: Any, settings: Any) -> list[Failure]:
+def run_seeds(study: RunnableStudy, settings: StudySettings) -> list[Failure]:
     """Do what is missing of every seed of ``settings``; returns the jobs that failed, whose seeds read ``failed``.
 
     Raises RunError if another process holds one of the seeds, a folder cannot be written, or ``limit_minutes`` are

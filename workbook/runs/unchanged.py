@@ -4,19 +4,19 @@ import hashlib
 import inspect
 import json
 from pathlib import Path
-from typing import Any
 
 import oryx
 import workbook
 from workbook.runs import provenance
 from workbook.runs.seeds import seeds_of
 from workbook.runs.settings import StudySettings
+from workbook.runs.study import RunnableStudy
 
 CODE = (".py", ".toml", ".csv")
 NEEDED = ("notebook.ipynb", "table.csv", "curves.csv", "verdicts.json")
 
 
-def made_from(study: Any, settings: StudySettings, notebook: Path) -> str:
+def made_from(study: RunnableStudy, settings: StudySettings, notebook: Path) -> str:
     """sha256 over the notebook, the package's code and data tables, versions, settings, every job's mark and what is
     published of the study; in hex. A job that is done again changes it, for its mark tells the seconds it took."""
     packages = (Path(oryx.__path__[0]), Path(workbook.__path__[0]))
