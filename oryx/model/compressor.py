@@ -36,6 +36,14 @@ class DynamicCompressor(nn.Module):
         self.vlm_query_projector = nn.Linear(width, self.dim)
         self.vlm_key_projector = nn.Linear(width, self.dim)
 
+    def pool(self, features: Tensor, grid: Grid, side: int, values: Tensor, present: Tensor | None) -> Tensor:
+        """The token (T, n, C) that asks for each region and that what it takes is added to: the region's mean."""
+        return region_means(features, grid, side)
+
+    def project(self, taken: Tensor) -> Tensor:
+        """What is taken from a region (T, n, C) as it is added: unchanged."""
+        return taken
+
     def weights(self, pooled: Tensor, values: Tensor, present: Tensor | None) -> Tensor:
         """How much each pooled token (T, n, C) takes of its own region's values (T, n, k * k, C): (T, n, k * k)."""
         query, keys = self.vlm_query_projector(pooled), self.vlm_key_projector(values)
@@ -67,10 +75,10 @@ class DynamicCompressor(nn.Module):
         grid = check_features(features, grid)
         new_grid = compressed_grid(grid, side)
         if side == 1:
-            return features + features + idle(self), new_grid
+            return features + self.project(features) + idle(self), new_grid
         values, present = regions(features, grid, side)
-        pooled = region_means(features, grid, side)
-        return pooled + self.attend(pooled, values, present), new_grid
+        pooled = self.pool(features, grid, side, values, present)
+        return pooled + self.project(self.attend(pooled, values, present)), new_grid
 
 
 class NoCompressor(nn.Module):

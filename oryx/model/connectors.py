@@ -13,6 +13,7 @@ Plain pooling, other downsamplers, value and output maps: none of these is in th
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -20,14 +21,7 @@ from torch import Tensor, nn
 
 from oryx.errors import InputError, SettingsError
 from oryx.grids import Grid, compressed_grid
-from oryx.model.compressor import (
-    DynamicCompressor,
-    NoCompressor,
-    check_features,
-    idle,
-    region_means,
-    regions,
-)
+from oryx.model.compressor import DynamicCompressor, NoCompressor, check_features, region_means
 from oryx.model.config import OryxConfig
 
 LEARNED_SIDES = (2, 3, 4, 5)
@@ -106,85 +100,61 @@ class ConvolutionMLP(nn.Module):
         return self.outputs[str(side)](hidden)
 
 
-class MaxPooling(nn.Module):
-    """The largest value of each channel; no parameters, but not the features' distribution."""
-
-    def forward(self, values: Tensor, present: Tensor | None, side: int) -> Tensor:
-        if present is not None:
-            values = values.masked_fill(~present[None, :, :, None], -torch.inf)
-        return values.amax(2)
-
-
 class DownsampledCompressor(DynamicCompressor):
     """The dynamic compressor with another downsampler in the place of the average: query and residual are its output.
 
-    The attention is the same; so is everything at side 1.
+    The attention is the same; so is everything at side 1. ``make_downsampler`` gives, for the features' width, the
+    module that maps (values, present, side) to pooled tokens.
     """
 
-    def make_downsampler(self, width: int) -> nn.Module:
-        """The module that maps (values, present, side) to pooled tokens."""
-        raise NotImplementedError
+    make_downsampler: Callable[[int], nn.Module]
 
     def __init__(self, config: OryxConfig):
         super().__init__(config)
-        self.downsampler = self.make_downsampler(config.vision_config.hidden_size)
+        self.downsampler = type(self).make_downsampler(config.vision_config.hidden_size)
 
-    def downsample(self, features: Tensor, grid: Grid, side: int, values: Tensor, present: Tensor | None) -> Tensor:
+    def pool(self, features: Tensor, grid: Grid, side: int, values: Tensor, present: Tensor | None) -> Tensor:
         """Pooled tokens (T, n, C); raises InputError for a side that a learned downsampler has no kernel for."""
         if side not in LEARNED_SIDES and any(True for _ in self.downsampler.parameters()):
             raise InputError(f"this learned downsampler has kernels for sides 1 to {LEARNED_SIDES[-1]}, got {side}")
         return self.downsampler(values, present, side)
 
-    def forward(self, features: Tensor, grid: Grid | None, side: int) -> tuple[Tensor, Grid]:
-        """As the dynamic compressor's."""
-        grid = check_features(features, grid)
-        new_grid = compressed_grid(grid, side)
-        if side == 1:
-            return features + features + idle(self), new_grid
-        values, present = regions(features, grid, side)
-        pooled = self.downsample(features, grid, side, values, present)
-        return pooled + self.attend(pooled, values, present), new_grid
-
 
 class DepthwiseCompressor(DownsampledCompressor):
     """Downsampled by a depth-wise convolution that starts as the mean: at its start the paper's compressor exactly."""
 
-    def make_downsampler(self, width: int) -> nn.Module:
-        return DepthwiseConvolution(width, warm=True)
+    make_downsampler = partial(DepthwiseConvolution, warm=True)
 
 
 class ColdDepthwiseCompressor(DownsampledCompressor):
     """Downsampled by a depth-wise convolution with torch's own first weights."""
 
-    def make_downsampler(self, width: int) -> nn.Module:
-        return DepthwiseConvolution(width, warm=False)
+    make_downsampler = partial(DepthwiseConvolution, warm=False)
 
 
 class ConvolutionMLPCompressor(DownsampledCompressor):
     """Downsampled by a convolution and an MLP."""
 
-    def make_downsampler(self, width: int) -> nn.Module:
-        return ConvolutionMLP(width)
+    make_downsampler = ConvolutionMLP
 
 
-class MaxCompressor(DownsampledCompressor):
-    """Downsampled by the maximum."""
+class MaxCompressor(DynamicCompressor):
+    """Downsampled by the largest value of each channel: no parameters, but not the features' distribution."""
 
-    def make_downsampler(self, width: int) -> nn.Module:
-        return MaxPooling()
+    def pool(self, features: Tensor, grid: Grid, side: int, values: Tensor, present: Tensor | None) -> Tensor:
+        if present is not None:
+            values = values.masked_fill(~present[None, :, :, None], -torch.inf)
+        return values.amax(2)
 
 
-class BilinearCompressor(DownsampledCompressor):
+class BilinearCompressor(DynamicCompressor):
     """Downsampled by bilinear resampling to the new grid (corners not aligned, no antialiasing).
 
     It reads the four tokens around each new centre and no others: at side 2 that is the average itself, at larger sides
     a part of the region.
     """
 
-    def make_downsampler(self, width: int) -> nn.Module:
-        return nn.Module()
-
-    def downsample(self, features: Tensor, grid: Grid, side: int, values: Tensor, present: Tensor | None) -> Tensor:
+    def pool(self, features: Tensor, grid: Grid, side: int, values: Tensor, present: Tensor | None) -> Tensor:
         maps = features.transpose(1, 2).reshape(len(features), -1, *grid)
         size = compressed_grid(grid, side)
         return F.interpolate(maps, size=size, mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
@@ -206,18 +176,9 @@ class ValueOutputCompressor(DynamicCompressor):
         width = config.vision_config.hidden_size
         self.value_projector, self.output_projector = Identity(width, width), Identity(width, width)
 
-    def forward(self, features: Tensor, grid: Grid | None, side: int) -> tuple[Tensor, Grid]:
-        """As the dynamic compressor's, but for side 1: see the top of this file."""
-        grid = check_features(features, grid)
-        new_grid = compressed_grid(grid, side)
-        if side == 1:
-            taken = self.value_projector(features) + idle(self)
-            return features + self.output_projector(taken), new_grid
-        values, present = regions(features, grid, side)
-        pooled = region_means(features, grid, side)
-        # the value map is linear and the weights sum to 1, so it may come after the sum: one token instead of k * k
-        taken = self.value_projector(self.attend(pooled, values, present))
-        return pooled + self.output_projector(taken), new_grid
+    def project(self, taken: Tensor) -> Tensor:
+        """Both maps. They are linear and the weights sum to 1, so they may come after the sum: one token, not k * k."""
+        return self.output_projector(self.value_projector(taken))
 
 
 COMPRESSORS: dict[str, Callable[[OryxConfig], nn.Module]] = {

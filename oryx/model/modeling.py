@@ -27,6 +27,10 @@ from oryx.model.vit import OryxViT
 logger = logging.get_logger(__name__)
 
 
+VISUAL_INPUTS = ("pixel_patches", "image_grids", "visual_spec", "vision_features", "compressed_features")
+"""See :class:`OryxForConditionalGeneration`."""
+
+
 @dataclass
 class Expanded:
     """A batch ready for the language model: visuals in place of their marks, padded to one length L.
@@ -118,9 +122,9 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def encode_visuals(
         self,
-        pixel_patches: Tensor | None,
-        image_grids: Tensor | Sequence[Grid],
-        visual_spec: Tensor | Sequence[Sequence[int]],
+        pixel_patches: Tensor | None = None,
+        image_grids: Tensor | Sequence[Grid] | None = None,
+        visual_spec: Tensor | Sequence[Sequence[int]] | None = None,
         vision_features: Tensor | None = None,
         compressed_features: Tensor | None = None,
     ) -> list[Tensor]:
@@ -160,20 +164,16 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
-        pixel_patches: Tensor | None = None,
-        image_grids: Tensor | None = None,
-        visual_spec: Tensor | None = None,
-        vision_features: Tensor | None = None,
-        compressed_features: Tensor | None = None,
         padding_side: str | None = None,
+        **visual: Tensor | None,
     ) -> Expanded:
         """Embed the text and put every visual's tokens in its place; see :func:`oryx.model.assembly.plan_batch`.
 
         Args:
             input_ids, attention_mask, labels: (B, L0).
             padding_side: "right" or "left"; ``config.tokenizer_padding_side`` by default.
+            visual: the visual inputs, see :class:`OryxForConditionalGeneration`.
         """
-        visual = (pixel_patches, image_grids, visual_spec, vision_features, compressed_features)
         table, plan = self._sources(input_ids, attention_mask, labels, visual)
         padded, device = pad(plan, padding_side or self.config.tokenizer_padding_side), input_ids.device
         embeds = table.index_select(0, _tensor(padded.index.ravel(), device)).view(*padded.index.shape, -1)
@@ -185,21 +185,13 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         )
 
     def _sources(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None,
-        labels: Tensor | None,
-        visual: tuple[Tensor | None, ...],
+        self, input_ids: Tensor, attention_mask: Tensor | None, labels: Tensor | None, visual: dict[str, Tensor | None]
     ) -> tuple[Tensor, Plan]:
-        """All embedded text, all visual tokens and a zero row, (rows, width), and the plan of which goes where.
-
-        ``visual``: pixel_patches, image_grids, visual_spec, vision_features, compressed_features.
-        """
-        sequences, encoded = [], []
-        pixel_patches, image_grids, visual_spec, *features = visual
-        if visual_spec is not None and len(visual_spec):
-            encoded = self.encode_visuals(pixel_patches, image_grids, visual_spec, *features)
-            layouts = [visual.layout for visual in read_spec(_rows(visual_spec))]
+        """All embedded text, all visual tokens and a zero row, (rows, width), and the plan of which goes where."""
+        sequences, encoded, spec = [], [], visual.get("visual_spec")
+        if spec is not None and len(spec):
+            encoded = self.encode_visuals(**visual)
+            layouts = [one.layout for one in read_spec(_rows(spec))]
             sequences = [out for out, layout in zip(encoded, layouts, strict=True) if layout != Layout.TEXT]
         plan = plan_batch(
             _numpy(input_ids),
@@ -247,13 +239,19 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         vocabulary), in the order of the batch; and where nothing but loss and logits is asked for and
         :func:`oryx.model.packing.can_pack`, the batch is read without its padding, with the same result.
         """
-        visual = (pixel_patches, image_grids, visual_spec, vision_features, compressed_features)
+        visual = {
+            "pixel_patches": pixel_patches,
+            "image_grids": image_grids,
+            "visual_spec": visual_spec,
+            "vision_features": vision_features,
+            "compressed_features": compressed_features,
+        }
         beside = (inputs_embeds, position_ids, past_key_values, use_cache or None, kwargs or None)
         plain = labels is not None and all(one is None for one in beside)
         if loss_only and plain and can_pack(self.language_model):
             return self._packed_loss(*self._sources(input_ids, attention_mask, labels, visual), num_items_in_batch)
         if inputs_embeds is None and self._needs_expansion(input_ids, past_key_values, visual_spec):
-            expanded = self.expand(input_ids, attention_mask, labels, *visual)
+            expanded = self.expand(input_ids, attention_mask, labels, **visual)
             input_ids, inputs_embeds, labels = None, expanded.inputs_embeds, expanded.labels
             attention_mask, position_ids = expanded.attention_mask, expanded.position_ids
         elif position_ids is None and past_key_values is None and attention_mask is not None:
@@ -308,33 +306,14 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         )
 
     @torch.no_grad()
-    def generate(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        pixel_patches: Tensor | None = None,
-        image_grids: Tensor | None = None,
-        visual_spec: Tensor | None = None,
-        vision_features: Tensor | None = None,
-        compressed_features: Tensor | None = None,
-        **kwargs,
-    ):
-        """New tokens only, (B, new). Keyword arguments are those of transformers' ``generate``.
+    def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs):
+        """New tokens only, (B, new). Keyword arguments: the visual inputs, and those of transformers' ``generate``.
 
         The prompt enters as embeddings, as in the public code: a repetition penalty acts on generated tokens only.
         Samples of different lengths are padded on the left, whatever ``config.tokenizer_padding_side`` says.
         """
-        expanded = self.expand(
-            input_ids,
-            attention_mask,
-            None,
-            pixel_patches,
-            image_grids,
-            visual_spec,
-            vision_features,
-            compressed_features,
-            padding_side="left",
-        )
+        visual = {name: kwargs.pop(name) for name in VISUAL_INPUTS if name in kwargs}
+        expanded = self.expand(input_ids, attention_mask, padding_side="left", **visual)
         return super().generate(inputs_embeds=expanded.inputs_embeds, attention_mask=expanded.attention_mask, **kwargs)
 
     def ask(self, visual, question: str, **options):

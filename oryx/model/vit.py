@@ -122,8 +122,8 @@ class OryxViT(PreTrainedModel):
     def positions(self, grids: Sequence[Grid]) -> Tensor:
         """Position embeddings of all pictures at once, (N, C): a weighted sum of four table rows per token.
 
-        Equals :meth:`resampled_table` for every grid (bilinear, corners not aligned, no antialiasing; a grid of the
-        table's own size gets the table unchanged). Computed in float32, returned in the table's dtype.
+        Equals torch's own interpolation of the table to every grid (bilinear, corners not aligned, no antialiasing; a
+        grid of the table's own size gets the table unchanged). Computed in float32, returned in the table's dtype.
         """
         device, side = self.pos_embed.device, self.config.position_grid
         shapes = torch.tensor(list(grids), device=device)
@@ -138,15 +138,6 @@ class OryxViT(PreTrainedModel):
         weights = torch.stack([a * b for a in y[1] for b in x[1]], 1)
         table = self.pos_embed[0].float()
         return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights).to(self.pos_embed.dtype)
-
-    def resampled_table(self, grid: Grid) -> Tensor:
-        """The position table resampled to one grid by torch's own interpolation, (h * w, C)."""
-        side = self.config.position_grid
-        if tuple(grid) == (side, side):
-            return self.pos_embed[0]
-        table = self.pos_embed.transpose(1, 2).reshape(1, -1, side, side)
-        table = F.interpolate(table, size=tuple(grid), mode="bilinear", align_corners=False, antialias=False)
-        return table[0].flatten(1).T
 
     def forward(
         self,

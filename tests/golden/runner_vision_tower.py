@@ -10,7 +10,7 @@ from oryx.grids import cumulative_lengths, patch_grid, token_count
 from oryx.model.reference import tower_from_reference
 from oryx.model.vit import OryxViT
 
-from ..pixels import pack_images
+from ..pixels import pack_images, resampled_table
 from .harness import GoldenCase, GoldenFile, assert_close, assert_equal, assert_same, seeded
 
 SECTIONS = ("cases",)
@@ -50,7 +50,7 @@ def run(case: GoldenCase):
     for rows, columns in case.fields.get("grids_hw", []):
         expected = case.tensor(f"{rows}x{columns}")[0]
         assert_close(model.positions([(rows, columns)]), expected, f"positions {rows}x{columns}", **tolerance)
-        assert_close(model.resampled_table((rows, columns)), expected, f"table {rows}x{columns}", **tolerance)
+        assert_close(resampled_table(model, (rows, columns)), expected, f"table {rows}x{columns}", **tolerance)
         checked += 1
     if "images" in case.fields:
         check_packed_list(case, model, tolerance)
