@@ -1,4 +1,4 @@
-"""What regional attention costs: against plain pooling, against its plain form, and beside the encoder.
+"""What regional attention costs: against plain pooling, and beside the encoder.
 
     python -m benchmarks.connectors [--rounds 7] [--json FILE] [--docs docs/benchmarks.md]
 

@@ -188,7 +188,7 @@ def test_the_benchmark_of_connectors_runs_and_renews_its_block(tmp_path, monkeyp
     found = connectors.main(["--rounds", "1", "--frames", "2", "--docs", str(docs)], config)
     text = docs.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert len(found["pooling"]) == 12 and "| 16x | 1.00 | 1.0000 | 100.00% | <= 10% | no |" in text
+    assert len(found["pooling"]) == 8 and "| 16x | 1.00 | 1.0000 | 100.00% | <= 10% | no |" in text
 
 
 def test_the_benchmark_of_the_language_model_compares_equals():
