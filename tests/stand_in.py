@@ -54,7 +54,7 @@ _to, _numpy, _new_tensor = Tensor.to, Tensor.numpy, Tensor.new_tensor
 class StandIn:
     """What was asked of the device: calls of the variable-length kernel, of autocast, and tensors that were pinned.
 
-    ``products_on_cpu``: line of the project -> matrix products that it left to the CPU.
+    ``products_on_cpu``: line of the project -> matrix products of modules called there that were left to the CPU.
     """
 
     varlen_calls: int = 0
@@ -104,8 +104,8 @@ class _Account(TorchDispatchMode):
         if name not in COPIES:
             _check_devices(name, inputs, there)
         _check_generator(name, kwargs.get("generator"), asked or any(there))
-        if name in PRODUCTS and not any(there):
-            self.seen.products_on_cpu[_caller()] += 1
+        if name in PRODUCTS and not any(there) and (line := _module_call()):
+            self.seen.products_on_cpu[line] += 1
         result = func(*args, **kwargs)
         if name in COPIES:
             return result
@@ -125,12 +125,15 @@ def _tensors(values: Any) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-def _caller() -> str:
-    """The line of this project that an operation comes from."""
-    frame = sys._getframe(2)
-    while frame and "site-packages" in frame.f_code.co_filename:
+def _module_call() -> str | None:
+    """The line of this project that called the module whose forward pass an operation is part of; None: of no module."""
+    frame, inside = sys._getframe(2), False
+    while frame:
+        inside = inside or frame.f_code.co_name == "_call_impl"
+        if inside and "site-packages" not in frame.f_code.co_filename:
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "unknown"
+    return None
 
 
 def _storage(tensor: Tensor) -> int | None:
@@ -206,6 +209,17 @@ def made(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if not is_cuda(device):
             return function(data, *args, device=device, **kwargs)
         return mark(function(data, *args, device="cpu", **kwargs).clone(), True)
+
+    return call
+
+
+def joined(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """In the place of ``torch.cat`` and ``torch.stack``: autocast of CUDA leaves tensors of the CPU alone."""
+
+    @functools.wraps(function)
+    def call(tensors: Any, *args: Any, **kwargs: Any) -> Tensor:
+        with torch.autocast("cpu", enabled=False) if not any(map(on_device, tensors)) else nullcontext():
+            return function(tensors, *args, **kwargs)
 
     return call
 
@@ -312,6 +326,7 @@ def stand_in_gpu() -> Iterator[StandIn]:
     changed = [(torch.cuda, _answers()), (Tensor, tensor), (torch.autocast, {"__init__": autocast})]
     changed += [
         (torch, {name: made(getattr(torch, name)) for name in ("tensor", "as_tensor", "asarray")}),
+        (torch, {name: joined(getattr(torch, name)) for name in ("cat", "stack")}),
         (torch, {name: _of_cpu(function) for name, function in named.items()} | {"Generator": generator}),
         (varlen, {"varlen_attn": functools.wraps(varlen_attn)(kernel)}),
         (DataLoader, {"__init__": loader}),

@@ -105,6 +105,22 @@ def test_the_variable_length_kernel_is_taken_in_bfloat16(gpu):
     assert (half.float() - exact).square().mean() < 1e-3 * exact.square().mean()
 
 
+def test_autocast_is_that_of_the_device(gpu):
+    with torch.autocast("cuda", torch.bfloat16):
+        assert torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") == torch.bfloat16
+        assert nn.Linear(2, 2).cuda()(torch.ones(1, 2, device="cuda")).dtype == torch.bfloat16
+        assert torch.cat([torch.ones(2).half(), torch.ones(1).half()]).dtype == torch.float16
+
+
+def test_a_model_that_computes_on_the_cpu_is_named(gpu):
+    here = nn.Linear(2, 2)
+    here(torch.ones(1, 2))
+    torch.ones(2, 2) @ torch.ones(2, 2)
+    nn.Linear(2, 2).cuda()(torch.ones(1, 2, device="cuda"))
+    assert [line.rpartition("/")[2].partition(":")[0] for line in gpu.products_on_cpu] == ["test_stand_in.py"]
+    assert gpu.products_on_cpu.total() == 1
+
+
 def test_nothing_is_left_when_the_context_ends():
     with stand_in_gpu():
         x = torch.zeros(2, device="cuda")
