@@ -126,7 +126,7 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 
 
 def _module_call() -> str | None:
-    """The line of this project that called the module whose forward pass an operation is part of; None: of no module."""
+    """The line of this project that called the module that an operation is part of; None: it is part of no module."""
     frame, inside = sys._getframe(2), False
     while frame:
         inside = inside or frame.f_code.co_name == "_call_impl"
