@@ -160,7 +160,8 @@ def _values(parsed: argparse.Namespace) -> dict:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from workbook.runs.ending import print_ending, print_report
+    from workbook.report.page import build
+    from workbook.runs.ending import print_ending
 
     chosen = [(study, study.settings(_values(parsed))) for study in find_studies(parsed.study).values()]
     for study, settings in chosen:
@@ -181,7 +182,7 @@ def _run(parsed: argparse.Namespace) -> int:
             code = error.exit_code
         worst = max(worst, code)
     if not parsed.no_merge:
-        print_report(parsed.results)
+        print(f"report: {build(Path(parsed.results), Path(parsed.results) / 'runs' / 'report.html')}")
     return worst
 
 

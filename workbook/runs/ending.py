@@ -1,7 +1,6 @@
 """The last lines of a run: verdicts, how it compares with the published rows, and where everything lies."""
 
 import json
-from pathlib import Path
 
 import pandas as pd
 
@@ -28,10 +27,3 @@ def print_ending(study: RunnableStudy, settings: StudySettings) -> int:
         print(comparison.read_text().rstrip())
     print(f"rows, tables and figures: {folder}")
     return failed
-
-
-def print_report(results: str) -> None:
-    """Write the report over the results folder and print where it is."""
-    from workbook.report.page import build
-
-    print(f"report: {build(Path(results), Path(results) / 'runs' / 'report.html')}")

@@ -9,9 +9,8 @@ from oryx.layout import Layout, visual_token_count
 from oryx.processing.sizes import Partition
 from workbook.data.items import evaluation_items
 from workbook.stages.recipes import MATCHED_PICTURES
-from workbook.studies.encoders.arms import ARMS, BLIND, ENCODERS, INPUTS, arm_view
+from workbook.studies.encoders.arms import ARMS, BLIND, ENCODER_JOBS, ENCODERS, INPUTS, arm_view
 from workbook.studies.encoders.study import (
-    ENCODER_JOBS,
     LOOKS,
     MIXTURE,
     OBJECT_TASKS,

@@ -6,13 +6,16 @@ own size; ``oryxvit``, continued in the same way, for the same steps, on the sam
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from oryx.processing.sizes import Partition, Resolution, picture_forms
 
 BLIND = "blind"
 ENCODERS = ("siglip", "control", "oryxvit")
 INPUTS = ("fixed", "native", "partition")
+ENCODER_JOBS = ("encoder_siglip", "encoder_control", "encoder_oryxvit")
+SHIPPED_SEED = 0
+"""The seed whose encoders ship with the package."""
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,8 @@ def arm_view(arm: str, side: int) -> Resolution | Partition | None:
     """What an arm does to a picture, for squares of ``side`` pixels; None for the arm that never sees one."""
     name = ARMS[arm].input
     return None if name is None else picture_forms(side)[name]
+
+
+def trains_encoders(settings: Any, seed: int) -> bool:
+    """Whether a seed of a run trains its encoders itself instead of using the shipped ones."""
+    return settings.from_scratch or bool(settings.siglip) or settings.scale != "nano" or seed != SHIPPED_SEED

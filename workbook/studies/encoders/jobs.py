@@ -17,9 +17,8 @@ from oryx.train.device import compute
 from workbook.stages.encoders import ENCODERS, encoder_file, load_encoder, train_encoder
 from workbook.stages.models import load_siglip, reader_of_forms
 from workbook.stages.recipes import Recipe, encoder_recipe
-from workbook.studies.encoders.arms import ARMS
+from workbook.studies.encoders.arms import ARMS, ENCODER_JOBS, trains_encoders
 from workbook.studies.encoders.probes import probe_encoders
-from workbook.studies.encoders.study import ENCODER_JOBS, trains_encoders
 from workbook.studies.picture_training import run_arm as run_picture_arm
 from workbook.studies.pictures import WEIGHTS, PictureStudy
 

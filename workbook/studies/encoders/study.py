@@ -20,7 +20,7 @@ other seeds train their own.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from oryx.errors import MissingResource, SettingsError
 from oryx.files import atomic_write_text, sha256_file
@@ -28,7 +28,7 @@ from workbook.data.corpora import data_hash
 from workbook.runs.settings import StudySettings, setting
 from workbook.stages.recipes import encoder_recipe
 from workbook.studies.base import Run
-from workbook.studies.encoders.arms import ARMS, BLIND, ENCODERS, arm_view
+from workbook.studies.encoders.arms import ARMS, BLIND, ENCODER_JOBS, ENCODERS, arm_view, trains_encoders
 from workbook.studies.pictures import ITEM_JOBS, WEIGHTS, Evaluation, PictureArm, PictureStudy
 
 TEXT_TASKS = ("number", "word", "page", "chart")
@@ -44,10 +44,8 @@ QUESTIONS = {
 }
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
 SHIPPED = ("siglip.safetensors", "continued_fixed.safetensors", "continued_native.safetensors")
-SHIPPED_SEED = 0
 USUAL = tuple(arm for arm in ARMS if arm != "control_partition")
 """The arms of a default run: eight minutes hold no more."""
-ENCODER_JOBS = ("encoder_siglip", "encoder_control", "encoder_oryxvit")
 LOOKS = "looks"
 SECONDS_A_STEP, SECONDS_AN_ENCODER, SECONDS_A_PICTURE = 0.12, 600, 0.006
 """Measured on the machine that the published run was made on; for ``plan`` alone."""
@@ -212,8 +210,3 @@ class OryxViTvsSigLIP(PictureStudy[Settings]):
         else:
             base = self.base_row(settings, arm, seed, self.hashes(settings))
             encoder_jobs.run_arm(self, settings, arm, seed, folder, base, progress)
-
-
-def trains_encoders(settings: Any, seed: int) -> bool:
-    """Whether a seed of a run trains its encoders itself instead of using the shipped ones."""
-    return settings.from_scratch or bool(settings.siglip) or settings.scale != "nano" or seed != SHIPPED_SEED
