@@ -14,15 +14,6 @@ from tests.stand_in import stand_in_gpu
 from workbook.stages.registry import STAGES
 from workbook.stages.registry import main as train_stage
 from workbook.studies.base import study_at
-from workbook.studies.compressor.arms import ARMS as CONNECTORS
-from workbook.studies.encoders.arms import ARMS as ENCODER_ARMS
-from workbook.studies.needle.arms import TRAINED
-
-ALL_ARMS = {
-    "pooling_vs_dynamic_compression": {"arms": list(CONNECTORS)},
-    "oryxvit_vs_siglip": {"arms": list(ENCODER_ARMS)},
-    "needle_in_a_haystack": {"arms": list(TRAINED)},
-}
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +32,7 @@ def gpu():
 
 def opened(name, folder):
     study = study_at(PLACES[name])
-    values = {"scale": "smoke", "results": str(folder), **FEW.get(name, {}), **ALL_ARMS.get(name, {})}
+    values = {"scale": "smoke", "results": str(folder), **FEW.get(name, {})}
     return study, study.settings(values)
 
 
