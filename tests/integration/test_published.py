@@ -12,6 +12,7 @@ from oryx.evidence.verdicts import judge
 from workbook.report import readme
 from workbook.report.published import all_hypotheses
 from workbook.studies.one_model import comparison
+from workbook.studies.one_model.study import OneModel
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,15 @@ def test_the_price_of_one_model_is_that_of_the_rows():
     """Fails when a study is published anew: ``python -m workbook.studies.one_model.comparison`` writes the table."""
     made, kept = comparison.comparison(comparison.rows(), ROOT / "results"), comparison.table()
     pd.testing.assert_frame_equal(made, kept, atol=1e-4, check_dtype=False)
+
+
+def test_the_one_model_is_judged_on_its_shipped_rows_and_on_published_ones():
+    study = OneModel()
+    settings = study.settings({"results": str(ROOT / "results"), "source": "published"})
+    run = study.run(settings)
+    judged = judge(study.evidence(settings, run.rows), study.id, settings.scale, study.hypotheses(settings))
+    assert [verdict["verdict"] for verdict in judged] == [verdict["verdict"] for verdict in run.verdicts]
+    assert all(verdict["verdict"].startswith("direction only") for verdict in judged)
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/*/verdicts.json")), ids=lambda p: p.parent.name)
