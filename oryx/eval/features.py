@@ -65,6 +65,13 @@ class FrameEncoder:
     ):
         self.model, self.view, self.side, self.chunk, self.dtype = model, view, side, chunk, dtype
 
+    @property
+    def number_formats(self) -> str:
+        """The format of the tokens, and that of autocast if the model is run under it: tokens differ by both."""
+        device = self.model.device.type
+        autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        return str(self.dtype) if autocast is None else f"{self.dtype} under autocast to {autocast}"
+
     @torch.inference_mode()
     def encode(self, path: str | Path, indices: Sequence[int] | None = None, backend: str = "auto") -> FrameTokens:
         """Tokens of the frames ``indices`` (all by default); errors as for :class:`oryx.processing.video.VideoFile`."""
@@ -92,9 +99,9 @@ class FrameEncoder:
 class FrameCache:
     """Frame tokens on disk, found again by what they depend on.
 
-    The key is a sha256 over the file's content, the frames, ``side`` and ``identity`` (whatever tells the encoder's
-    weights and the size rule: hashes and settings that JSON can hold). A file that is damaged or half written is not
-    found; it is encoded anew.
+    The key is a sha256 over the file's content, the frames, ``side``, the number formats and ``identity`` (whatever
+    tells the encoder's weights and the size rule: hashes and settings that JSON can hold). A file that is damaged or
+    half written is not found; it is encoded anew.
     """
 
     def __init__(self, folder: Path, encoder: FrameEncoder, identity: dict):
@@ -123,7 +130,7 @@ class FrameCache:
         with Path(path).open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         frames = None if indices is None else list(indices)
-        key = [content, frames, self.encoder.side, str(self.encoder.dtype), self.identity]
+        key = [content, frames, self.encoder.side, self.encoder.number_formats, self.identity]
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return self.folder / digest[:2] / f"{digest}.safetensors"
 

@@ -73,7 +73,10 @@ def test_the_cache_is_found_by_content_and_settings(model, video, tmp_path):
     for number, other in enumerate(others):
         other.encode(video)
         assert count(tmp_path) == 2 + number, "other weights or another ratio are another entry"
-    assert len(cache.encode(video, [1, 2])) == 2 and count(tmp_path) == 4
+    with torch.autocast("cpu", torch.bfloat16):
+        cache.encode(video)
+    assert count(tmp_path) == 4, "tokens made under autocast are another entry"
+    assert len(cache.encode(video, [1, 2])) == 2 and count(tmp_path) == 5
     for file in (tmp_path / "cache").glob("*/*.safetensors"):
         file.write_bytes(file.read_bytes()[:20])
     assert torch.equal(cache.encode(video).tokens, first.tokens), "damaged: encoded anew"
