@@ -37,7 +37,7 @@ def rows_file(results):
 def test_a_killed_grid_goes_on_to_the_same_rows(tmp_path):
     """The arm alone is done again and killed: files and reader are those of the undisturbed run."""
     done, path = start(tmp_path), rows_file(tmp_path)
-    out, _ = done.communicate(timeout=240)
+    out, _ = done.communicate(timeout=900)
     assert done.returncode == 0, out[-2000:]
     expected = read_rows([path])
     shutil.rmtree(path.parent)
@@ -52,7 +52,7 @@ def test_a_killed_grid_goes_on_to_the_same_rows(tmp_path):
     kept = path.read_bytes()
     assert 20 <= kept.count(b"\n") < len(expected), "the kill must come in the middle"
     again = start(tmp_path)
-    out, _ = again.communicate(timeout=240)
+    out, _ = again.communicate(timeout=900)
     assert again.returncode == 0, out[-2000:]
     assert path.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1]), "finished rows are not asked again"
     assert same_rows(read_rows([path]), expected) == []
