@@ -9,7 +9,7 @@ from PIL import Image
 
 from oryx.errors import InputError, SettingsError
 from oryx.grids import SizeRule
-from oryx.processing.images import frame_view, image_views, open_image
+from oryx.processing.images import frame_view, image_views, open_image, resize
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.patches import cut, normalised, to_patches
 from tests.golden.reference_forms import from_reference_variables
@@ -227,3 +227,10 @@ def test_options_round_trip_and_refuse_nonsense():
         PreprocessOptions.from_dict({"low": {"strid": 32}})
     with pytest.raises(SettingsError, match="none is configured"):
         frame_view(open_image(gradient()), from_reference_variables({}))
+
+
+def test_low_view_comes_from_the_finished_high_view():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (544, 544, 3), dtype=np.uint8))
+    low, high = image_views(picture, PreprocessOptions())
+    assert low.size == (352, 352), "rounding of the high view's area decides, as in the reference"
+    assert np.array_equal(np.asarray(low), np.asarray(resize(high, PreprocessOptions().low)))
