@@ -88,7 +88,7 @@ def train(
         start, curve = load_checkpoint(checkpoint, model, optimizer)
     model.train()
     saved, window = time.monotonic(), []
-    for step, batch in zip(range(start, plan.steps), loader(batches, start, compute), strict=False):
+    for step, batch in zip(range(start, plan.steps), loader(batches, start, compute), strict=True):
         for group in optimizer.param_groups:
             group["lr"] = plan.rate(step)
         of_step = objective(send(batch, compute.device))
