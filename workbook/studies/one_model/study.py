@@ -1,7 +1,7 @@
 """What one small model for everything can do, and what it costs beside models that were trained for one purpose.
 
     python -m oryx run one_model --no-notebook                      # a few minutes on one core: asks the shipped model
-    python -m oryx run one_model --no-notebook --from-scratch       # an hour or more of training first
+    python -m oryx run one_model --no-notebook --from-scratch       # trains it first
 
 Hardware: one CPU core, or a GPU. Expected: the scores of ``oryx/weights/nano/one/scores.csv``; pictures and videos near
 the single-purpose models at 1x and 4x, needles well below them. One training seed ships, so intervals cover items alone
