@@ -113,6 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
             verb.add_argument("b", metavar="B", help="another one of the same study")
         if name == "rerun":
             verb.add_argument("manifest", metavar="MANIFEST", help="results/<study>/<variant>/manifest.json")
+            verb.add_argument("--seeds", help="comma-separated; all of the manifest unless given")
         if name in ("run", "plan", "status", "report", "publish", "rerun"):
             verb.add_argument("--results", default="results", help="results folder (default: results)")
         if name in ("run", "plan", "rerun"):
@@ -138,13 +139,17 @@ def find_studies(name: str) -> dict[str, Study]:
     return {each: find_study(each) for each in (STUDIES if name == "all" else [name])}
 
 
+def _seeds(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.lstrip("-").isdigit() for word in words):
+        raise SettingsError(f"--seeds: expected whole numbers separated by commas, got {text!r}")
+    return [int(word) for word in words]
+
+
 def _values(parsed: argparse.Namespace) -> dict:
     values: dict = {"scale": parsed.scale, "results": parsed.results}
     if parsed.seeds is not None:
-        values["seeds"] = [s.strip() for s in parsed.seeds.split(",")]
-        if not all(s.lstrip("-").isdigit() for s in values["seeds"]):
-            raise SettingsError(f"--seeds: expected whole numbers separated by commas, got {parsed.seeds!r}")
-        values["seeds"] = [int(s) for s in values["seeds"]]
+        values["seeds"] = _seeds(parsed.seeds)
     if parsed.from_scratch:
         values["from_scratch"] = True
     if getattr(parsed, "jobs", None) is not None:
@@ -251,7 +256,7 @@ def _rerun(parsed: argparse.Namespace) -> int:
     from workbook.runs.difference import read_side
     from workbook.runs.rerun import rerun
 
-    published = read_side(parsed.manifest)
+    published = read_side(parsed.manifest, _seeds(parsed.seeds) if parsed.seeds else None)
     return 0 if rerun(find_study(published.first["study"]), published, parsed.results, parsed.jobs) else 3
 
 

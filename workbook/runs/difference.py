@@ -4,7 +4,7 @@ A and B are folders: published ones (``results/<study>/<variant>``), runs (``res
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: its folder, and the manifest of every seed."""
+    """One of the two: its folder, and the manifest of every seed; rows of other seeds are passed over."""
 
     folder: Path
     manifests: dict[str, dict]
@@ -42,7 +42,8 @@ class Side:
     def rows(self) -> pd.DataFrame:
         """All rows; raises RunError if they are unreadable or the run has none yet."""
         if file := published_rows(self.folder):
-            return read_published(file)
+            rows = read_published(file)
+            return rows[rows["seed"].astype(str).isin(self.manifests)]
         files = sorted([*self.folder.glob("seed-*/arms/*/rows.jsonl"), *self.folder.glob("arms/*/rows.jsonl")])
         if not files:
             raise RunError(f"{self.folder}: no rows yet")
@@ -55,8 +56,11 @@ class Side:
         return {v["id"]: v for v in json.loads(path.read_text())} if path.exists() else {}
 
 
-def read_side(path: str | Path) -> Side:
-    """The run in a folder (or beside a ``manifest.json``); raises SettingsError, saying what was expected, if none."""
+def read_side(path: str | Path, seeds: Sequence[int] | None = None) -> Side:
+    """The run in a folder (or beside a ``manifest.json``), or some ``seeds`` of it.
+
+    Raises SettingsError, saying what was expected, if there is none, or if it has not these seeds.
+    """
     folder = Path(path)
     folder = folder.parent if folder.name == "manifest.json" else folder
     own = folder / "manifest.json"
@@ -72,7 +76,10 @@ def read_side(path: str | Path) -> Side:
             manifests |= content["seeds"] if "seeds" in content else {str(content["seed"]): content}
         except (OSError, ValueError, KeyError) as error:
             raise RunError(f"{file}: not a manifest ({type(error).__name__}: {error})") from error
-    return Side(folder, manifests)
+    if lacking := [seed for seed in seeds or () if str(seed) not in manifests]:
+        raise SettingsError(f"{path}: expected some of the seeds {', '.join(manifests)}, got {lacking[0]}")
+    chosen = map(str, seeds) if seeds else manifests
+    return Side(folder, {seed: manifests[seed] for seed in chosen})
 
 
 def described(a: Side, b: Side) -> str:
@@ -85,7 +92,7 @@ def described(a: Side, b: Side) -> str:
     ]
     changed = made_from(a.first, b.first)
     same = [] if len(changed) else ["settings, inputs, versions, machine and code: the same"]
-    return "\n".join([*heads, *same, *_table(changed), *compared(a, b), *verdicts_compared(a, b)])
+    return "\n".join([*heads, *same, *_table(changed), *compared(a, b), *verdicts_compared(a.verdicts, b.verdicts)])
 
 
 def made_from(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
@@ -154,9 +161,8 @@ def scores(a: Side, b: Side) -> pd.DataFrame:
     return compare(b.rows[b.rows["seed"].isin(seeds)], a.rows[a.rows["seed"].isin(seeds)])
 
 
-def verdicts_compared(a: Side, b: Side) -> Iterator[str]:
-    """How many verdicts are the same, and those that differ."""
-    ours, theirs = a.verdicts, b.verdicts
+def verdicts_compared(ours: Mapping[str, Mapping], theirs: Mapping[str, Mapping]) -> Iterator[str]:
+    """How many verdicts (by hypothesis) are the same, and those that differ."""
     if not (ours and theirs):
         yield "verdicts: not both runs have any"
         return

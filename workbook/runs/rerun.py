@@ -5,14 +5,17 @@ manifest, rows are expected to be identical, timing aside; else scores are expec
 """
 
 from collections.abc import Callable
-from typing import Any
+
+import pandas as pd
 
 from oryx.errors import RunError, SettingsError
 from oryx.evidence.schema import published_rows
-from oryx.files import atomic_write_text
+from oryx.evidence.verdicts import judge
+from oryx.files import atomic_write_json, atomic_write_text
 from workbook.runs import provenance
 from workbook.runs.difference import Side, compared, made_from, read_side, scores, verdicts_compared
 from workbook.runs.seeds import seeds_of
+from workbook.runs.settings import StudySettings
 from workbook.runs.study import RunnableStudy
 
 LOCAL = ("results", "jobs", "source", "limit_minutes", "seeds")
@@ -24,8 +27,8 @@ def rerun(
 ) -> bool:
     """Run ``old`` again below ``results`` and compare; returns whether every score is within tolerance.
 
-    ``old``: a published folder, or one seed of a run of ``study``. Raises SettingsError if this version of the study
-    does not know its settings, RunError if the rerun would only compare rows with themselves.
+    ``old``: a published folder, a run of ``study`` or some of its seeds. Raises SettingsError if this version of the
+    study does not know its settings, RunError if the rerun would only compare rows with themselves.
     """
     settings = _settings(study, old, results, jobs)
     seeds = seeds_of(study, settings)
@@ -49,17 +52,24 @@ def rerun(
         say(f"{old.folder} holds no rows: nothing to compare with")
         return True
     lines = ["A  the manifest's rows, B  the rerun's", *compared(old, new)]
-    if set(old.manifests) == set(new.manifests):
-        lines += verdicts_compared(old, new)
+    judged = [_verdicts(study, settings, side.rows) for side in (old, new)]
+    lines += verdicts_compared(*judged)
     table = scores(old, new)
     atomic_write_text(folder / "rerun.csv", table.to_csv(index=False))
+    atomic_write_json(folder / "rerun_verdicts.json", dict(zip("AB", judged, strict=True)))
     atomic_write_text(folder / "rerun.txt", "\n".join(lines) + "\n")
     say("\n".join(lines))
     say(f"kept in {folder / 'rerun.txt'}")
     return bool(len(table) and table["same"].all())
 
 
-def _settings(study: RunnableStudy, old: Side, results: str, jobs: int | None) -> Any:
+def _verdicts(study: RunnableStudy, settings: StudySettings, rows: pd.DataFrame) -> dict[str, dict]:
+    """Hypothesis -> verdict on these rows: those of the manifest are judged anew, on the same seeds as the rerun's."""
+    found = judge(study.evidence(settings, rows), study.id, settings.scale, study.hypotheses(settings))
+    return {verdict["id"]: verdict for verdict in found}
+
+
+def _settings(study: RunnableStudy, old: Side, results: str, jobs: int | None) -> StudySettings:
     recorded = [{n: v for n, v in m["settings"].items() if n not in LOCAL} for m in old.manifests.values()]
     if any(other != recorded[0] for other in recorded):
         raise SettingsError(f"{old.folder}: its seeds have different settings; rerun one of them")

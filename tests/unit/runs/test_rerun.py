@@ -31,11 +31,8 @@ def committed(three_seeds, tmp_path, monkeypatch):
 
 def test_the_same_seed_gives_the_same_rows(committed, tmp_path, capsys):
     """Same machine, same seed: identical rows, timing aside, in another folder and by other processes."""
-    manifest = json.loads((committed / "manifest.json").read_text())
-    manifest["seeds"] = {"0": manifest["seeds"]["0"]}
-    (committed / "manifest.json").write_text(json.dumps(manifest))
     results = tmp_path / "again"
-    arguments = ["rerun", str(committed / "manifest.json"), "--results", str(results), "--jobs", "2"]
+    arguments = ["rerun", str(committed / "manifest.json"), "--results", str(results), "--jobs", "2", "--seeds", "0"]
     assert cli.main(arguments) == 0
     out = capsys.readouterr().out
     assert "12 pairs" in out and "12 the same but for timing, 0 differ" in out and "identical, timing aside" in out
@@ -45,6 +42,10 @@ def test_the_same_seed_gives_the_same_rows(committed, tmp_path, capsys):
     assert same_rows(rows, read_published(published)[lambda frame: frame["seed"] == 0]) == []
     assert "identical" in next(results.glob("runs/*/*/*/rerun.txt")).read_text()
     assert len(next(results.glob("runs/*/*/*/rerun.csv")).read_text().splitlines()) == 3
+    judged = json.loads(next(results.glob("runs/*/*/*/rerun_verdicts.json")).read_text())
+    assert judged["A"] == judged["B"] and all(
+        v["seeds"] == 1 for v in judged["A"].values() if v["estimate"] is not None
+    )
     assert cli.main(arguments) == 0
     assert "seeds 0 lie there finished and are compared as they are" in capsys.readouterr().out
 
@@ -71,6 +72,8 @@ def test_what_is_not_as_it_was_is_said(committed, finished, capsys):
 def test_what_cannot_be_run_again_is_refused(committed, tmp_path):
     with pytest.raises(SettingsError, match=r"no manifest\.json there"):
         read_side(tmp_path)
+    with pytest.raises(SettingsError, match="expected some of the seeds 0, 1, 2, got 5"):
+        read_side(committed, [0, 5])
     manifest = json.loads((committed / "manifest.json").read_text())
     manifest["seeds"]["0"]["settings"]["gone"] = 1
     (committed / "manifest.json").write_text(json.dumps(manifest))
