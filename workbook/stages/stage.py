@@ -64,13 +64,14 @@ class Training:
     def carry_out(self, folder: Path, progress: Progress = silent, compute: Compute | None = None) -> list[dict]:
         """Train in place and write the parts into ``folder``; goes on from its checkpoint there. Returns the curve.
 
-        Several processes (accelerate) share every batch; the first of them writes.
+        Several processes (accelerate) share every batch; the first of them writes, and none goes on before it has.
         """
         checkpoint = folder / f"{self.name}.pt"
         curve = train(self.model, self.batches, self.loss, self.plan, checkpoint, progress, compute)
         if process().is_main_process:
             for file, part in self.saved.items():
                 save_weights(folder / f"{file}.safetensors", part, self.dtype)
+        process().wait_for_everyone()
         return curve
 
 
