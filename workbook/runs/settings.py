@@ -149,6 +149,21 @@ class StudySettings(Checked):
         return seeds
 
     @property
+    def trains_shared(self) -> bool:
+        """Whether a run trains the weights that its arms start from itself instead of using the shipped ones."""
+        return self.from_scratch or self.scale == "smoke"
+
+    @property
+    def recipe_scale(self) -> str:
+        """The scale whose weights the arms start from."""
+        return self.scale if self.trains_shared else "nano"
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where files that all runs of a results folder read are kept."""
+        return Path(self.results) / "runs" / "cache"
+
+    @property
     def counting(self) -> dict[str, Any]:
         """The settings that change numbers, as plain JSON data."""
         plain, found = self.to_dict(), {}

@@ -10,20 +10,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from oryx.errors import MissingResource, RunError, SettingsError
 from oryx.evidence.schema import published_rows
-from oryx.files import atomic_write_json, atomic_write_text
+from oryx.files import atomic_write_json, atomic_write_text, read_json, sha256_file
+from workbook.data.corpora import data_hash
 from workbook.runs.jobs import Job
 from workbook.runs.seeds import run_seeds, seeds_of
 from workbook.runs.settings import StudySettings
 from workbook.runs.shards import run_folder
+from workbook.stages import shipped
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from oryx.evidence.verdicts import Hypothesis
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done and how much there is."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,10 @@ class Study(ABC, Generic[S]):
     ``hypotheses_file`` states what a run is judged by, before any report run. ``arm_order`` fixes colours and the order
     of tables, ``baseline`` is what arms are compared with, ``long_arms`` are started first, ``tables`` are files of its
     own in the run's folder that are published too.
+
+    ``weight_files`` are what all arms start from: in ``weights``, which ships with the package, or trained by the job
+    ``weights_job`` of each seed. ``corpora``: the shipped data that items are made of. ``facts``: what the manifest
+    says beyond settings and hashes: dtype, attention and decoder backend, prompts in full.
     """
 
     id: ClassVar[str]
@@ -68,26 +78,33 @@ class Study(ABC, Generic[S]):
     long_arms: ClassVar[tuple[str, ...]] = ()
     tables: ClassVar[tuple[str, ...]] = ()
     hypotheses_file: ClassVar[Path | None] = None
+    weights: ClassVar[Path] = shipped.WEIGHTS / "nano"
+    weight_files: ClassVar[tuple[str, ...]] = ()
+    weights_job: ClassVar[str] = ""
+    corpora: ClassVar[tuple[str, ...]] = ()
+    facts: ClassVar[dict[str, Any]] = {}
 
-    @abstractmethod
     def arms(self, settings: S) -> list[str]:
-        """The arms of a run."""
+        """The arms of a run, in the order of all tables and figures; by default those that the settings name."""
+        return [arm for arm in self.arm_order if arm in settings.arms]
 
     @abstractmethod
-    def run_job(
-        self, settings: S, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
-    ) -> None:
+    def run_job(self, settings: S, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train and ask one arm, writing ``rows.jsonl`` (and ``curve.json``) in ``folder``; must be able to go on."""
 
     def check(self, settings: S) -> None:
-        """Raise, before any work, what would make this run fail later (missing weights, benchmarks, a GPU)."""
+        """Raise, before any work, what would make this run fail later; by default missing or changed weights."""
+        if self.weight_files and settings.scale == "small" and not settings.from_scratch:
+            raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
+        if self.weight_files and not settings.trains_shared:
+            shipped.check(self.weights, self.weight_files)
 
     def prepare(self, settings: S, seed: int) -> list[list[str]]:
         """Jobs of a seed that must be done before its arms start (shared weights trained from scratch).
 
         A list of levels: the jobs of a level may run at the same time, each level waits for the one before it.
         """
-        return []
+        return [[self.weights_job]] if self.weights_job and settings.trains_shared else []
 
     def further_jobs(self, settings: S) -> list[str]:
         """Jobs of a seed that are no arms, that no arm waits for, and that write no rows."""
@@ -100,11 +117,28 @@ class Study(ABC, Generic[S]):
     def hashes(self, settings: S) -> dict[str, str]:
         """``weights_hash`` and ``data_hash``: sha256 of what jobs read beside the settings. Jobs done from others are
         laid aside and done anew."""
-        return {}
+        if not self.corpora:
+            return {}
+        weights = "trained by this run" if settings.trains_shared else self.weights_hash(self.weights)
+        return {"weights_hash": weights, "data_hash": data_hash(self.corpora)}
+
+    def weights_hash(self, folder: Path) -> str:
+        """One identification of the weights in ``folder``: the beginnings of their files' sha256."""
+        return "+".join(sha256_file(folder / f"{name}.safetensors")[:16] for name in self.weight_files)
+
+    def weights_of(self, settings: S, folder: Path) -> Path:
+        """Where the weights that a job (in ``folder``) starts from lie: shipped, or trained by another job."""
+        return folder.parent / self.weights_job if settings.trains_shared else self.weights
+
+    def base_row(self, settings: S, arm: str, seed: int, weights: Path | None = None) -> dict[str, Any]:
+        """The fields that all rows of an arm share; ``weights``: the folder of those that it starts from."""
+        row = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
+        hashes = self.hashes(settings)
+        return row | (hashes if weights is None else {**hashes, "weights_hash": self.weights_hash(weights)})
 
     def describe(self, settings: S) -> dict[str, Any]:
-        """What the manifest says beyond settings and hashes: dtype, attention and decoder backend, prompts in full."""
-        return {}
+        """What the manifest says beyond settings and hashes."""
+        return self.facts
 
     def hypotheses(self, settings: S) -> "Sequence[Hypothesis]":
         """What a run is judged by: what ``hypotheses_file`` states."""
@@ -119,11 +153,32 @@ class Study(ABC, Generic[S]):
         return rows
 
     def plan(self, settings: S) -> dict[str, Any]:
-        """What a run would do, for people to read."""
-        arms, seeds = self.arms(settings), list(settings.seeds)
-        jobs = [job for seed in seeds_of(self, settings) for job in seed.jobs]
+        """What a run would do, for people to read, and what that took when it was published."""
+        jobs = [job for seed in seeds_of(self, settings) for job in seed.all_jobs]
         done = sum(job.done and not job.outdated for job in jobs)
-        return {"arms": ", ".join(arms), "seeds": seeds, "jobs": f"{len(jobs)}, of which {done} are done"}
+        steps = {"train_steps": settings.train_steps} if hasattr(settings, "train_steps") else {}
+        return {
+            "arms": ", ".join(self.arms(settings)),
+            "seeds": list(settings.seeds),
+            "jobs": f"{len(jobs)}, of which {done} are done",
+            **steps,
+            **self._measured(settings, jobs),
+        }
+
+    def _measured(self, settings: S, jobs: list[Job]) -> dict[str, Any]:
+        """What the published run of these settings needed for ``jobs``; early runs noted no CPU time but wall time."""
+        manifest = self.published_folder(settings) / "manifest.json"
+        seeds = read_json(manifest).get("seeds", {}) if manifest.is_file() else {}
+        marks = [[seed["arms"][job.arm] for seed in seeds.values() if job.arm in seed["arms"]] for job in jobs]
+        known = [mark for mark in marks if mark]
+        if not known:
+            return {"CPU minutes, memory": "not measured with these settings"}
+        seconds = sum(mean(one.get("cpu_seconds", one["seconds"]) for one in mark) for mark in known)
+        lacking = sorted({job.arm for job, mark in zip(jobs, marks, strict=True) if not mark})
+        return {
+            "CPU minutes, as published": f"{seconds / 60:.0f}" + f", without {', '.join(lacking)}" * bool(lacking),
+            "memory of a worker, MB, as published": max(one["peak_memory_mb"] for mark in known for one in mark),
+        }
 
     def settings(self, values: Mapping[str, Any] | None = None, **overrides: Any) -> S:
         """Settings from a mapping or a notebook's ``globals()``; strict, see :mod:`workbook.runs.settings`."""
@@ -214,19 +269,26 @@ class Study(ABC, Generic[S]):
             save_figure(figure, frame, run.folder / "figures", name)
 
     def figures(self, run: Run, settings: S) -> dict[str, tuple]:
-        """Name -> (matplotlib Figure, the DataFrame behind it)."""
+        """Name -> (matplotlib Figure, the DataFrame behind it): the study's own, verdicts and training curves."""
         from workbook.report import plots
 
-        arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
-        found = {
-            "score_by_task": plots.score_by_task(run.rows, arms, self.arm_order),
-            "score_against_tokens": plots.score_against_tokens(run.rows, arms, self.task_groups, self.arm_order),
-            "verdicts": plots.difference_forest(run.verdicts),
-        }
-        if "size_bin" in run.rows:
-            found["score_by_size"] = plots.score_by_size(run.rows, arms, self.task_groups, self.arm_order)
+        arms = [arm for arm in self.arm_order or self.arms(settings) if arm in set(run.rows["arm"])]
+        found = {**self.own_figures(run, settings, arms), "verdicts": plots.difference_forest(run.verdicts)}
         if len(run.curves):
             found["training_curves"] = plots.training_curves(run.curves, self.arm_order)
+        return found
+
+    def own_figures(self, run: Run, settings: S, arms: list[str]) -> dict[str, tuple]:
+        """The figures of the rows, of ``arms`` in order; by default scores by task, tokens and, of pictures, size."""
+        from workbook.report import plots
+
+        order, groups = self.arm_order or arms, self.task_groups or {"all": tuple(dict.fromkeys(run.rows["task"]))}
+        found = {
+            "score_by_task": plots.score_by_task(run.rows, arms, order),
+            "score_against_tokens": plots.score_against_tokens(run.rows, arms, groups, order),
+        }
+        if "size_bin" in run.rows:
+            found["score_by_size"] = plots.score_by_size(run.rows, arms, groups, order)
         return found
 
     def _published(self, settings: S) -> Run:

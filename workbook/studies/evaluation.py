@@ -6,7 +6,7 @@ from operator import call
 from oryx.eval.evaluate import Batch, evaluate
 from oryx.evidence.store import RowWriter
 from oryx.train.device import Compute
-from workbook.studies.videos import Progress
+from workbook.studies.base import Progress
 
 
 def evaluate_arm(

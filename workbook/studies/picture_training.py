@@ -16,7 +16,8 @@ from oryx.train.inputs import picture_inputs
 from oryx.train.loop import TrainPlan, train
 from oryx.train.losses import answer_loss
 from workbook.data.items import generator
-from workbook.studies.pictures import PictureArm, PictureStudy, Progress, items_of
+from workbook.studies.base import Progress
+from workbook.studies.pictures import PictureArm, PictureStudy, items_of
 
 
 def train_arm(

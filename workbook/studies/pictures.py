@@ -1,22 +1,19 @@
-"""What the studies on pictures share: items drawn once a seed, counts, rows, plans. No torch."""
+"""What the studies on pictures share: arms, and items drawn once a seed. No torch."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
 from oryx.processing.sizes import Partition, Resolution
 from workbook.data.item_cache import ItemCache
 from workbook.data.pictures import PictureSizes
-from workbook.stages import shipped
-from workbook.studies.base import S, Study
+from workbook.studies.base import Progress, S, Study
 
-WEIGHTS = shipped.WEIGHTS / "nano"
 ITEM_JOBS = ("items_training", "items_evaluation")
 """Jobs that draw the items that all arms of a seed read."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -49,17 +46,22 @@ class PictureStudy(Study[S]):
 
     text_tasks: ClassVar[tuple[str, ...]]
     object_tasks: ClassVar[tuple[str, ...]]
-    questions: ClassVar[dict[str, str]]
     usual_arm: ClassVar[str]
     """An arm whose training items most arms share."""
+    facts: ClassVar[dict[str, Any]] = {
+        "dtype": "as precision says",
+        "attention": "one picture at a time (exact path); the variable-length kernel on a GPU",
+        "decoder": "none: stills",
+        "prompt": "<visual>QUESTION\\n",
+    }
 
     @abstractmethod
     def picture_arm(self, settings: Any, arm: str) -> PictureArm:
         """What an arm is trained on and asked."""
 
     def prepare(self, settings: Any, seed: int) -> list[list[str]]:
-        """The items that all arms of a seed read."""
-        return [list(ITEM_JOBS)]
+        """The items that all arms of a seed read, and beside them the shared weights."""
+        return [[*chain(*super().prepare(settings, seed)), *ITEM_JOBS]]
 
     def count(self, settings: Any, task: str) -> int:
         """Held-out items of a task."""
@@ -76,31 +78,6 @@ class PictureStudy(Study[S]):
         for done, (task, sizes) in enumerate(sorted(asked, key=str), 1):
             cache.evaluation(task, settings.split, self.count(settings, task), sizes)
             progress("draw", done, len(asked))
-
-    def base_row(self, settings: Any, arm: str, seed: int, hashes: dict[str, str]) -> dict[str, Any]:
-        """The fields that all rows of an arm share."""
-        row = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
-        return {**row, **hashes}
-
-    def describe(self, settings: Any) -> dict:
-        """Precision, attention, decoding and the prompts in full."""
-        return {
-            "dtype": {"auto": "float32; bfloat16 on a GPU", "fp32": "float32", "bf16": "bfloat16"}[settings.precision],
-            "attention": "one picture at a time (exact path); the variable-length kernel on a GPU",
-            "decoder": "none: stills",
-            "prompt": "<visual>QUESTION\\n",
-            "questions": self.questions,
-        }
-
-    def plan(self, settings: Any) -> dict:
-        """Arms, steps and disk; studies add what they cost."""
-        arms, seeds = len(self.arms(settings)), len(settings.seeds)
-        return {
-            **super().plan(settings),
-            "training steps": settings.train_steps * arms * seeds,
-            "training pictures": settings.train_items * arms * seeds,
-            "disk, MB, about": round((20 * arms + settings.train_items / 80) * seeds),
-        }
 
 
 def items_of(job_folder: Path) -> ItemCache:

@@ -7,7 +7,7 @@ import pytest
 from oryx.errors import SettingsError
 from oryx.files import sha256_file
 from workbook.stages.registry import STAGES, main
-from workbook.stages.shipped import check_shared
+from workbook.stages.shipped import check
 
 
 def test_a_stage_writes_weights_and_a_manifest_that_names_them(tmp_path, capsys):
@@ -20,7 +20,7 @@ def test_a_stage_writes_weights_and_a_manifest_that_names_them(tmp_path, capsys)
     assert manifest["sha256"] == {
         file: sha256_file(tmp_path / f"{file}.safetensors") for file in ("siglip", "oryxvit", "reader")
     }
-    check_shared(tmp_path)
+    check(tmp_path)
 
 
 def test_what_is_no_stage_or_no_change_is_refused(tmp_path):

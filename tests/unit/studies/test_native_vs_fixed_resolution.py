@@ -7,7 +7,6 @@ from oryx.errors import CheckpointError, MissingResource, SettingsError
 from oryx.grids import image_token_count
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
-from workbook.studies.native_resolution import study as native_vs_fixed_resolution
 from workbook.studies.native_resolution.study import (
     ARMS,
     BLIND,
@@ -15,7 +14,6 @@ from workbook.studies.native_resolution.study import (
     OBJECT_TASKS,
     QUESTIONS,
     TEXT_TASKS,
-    WEIGHTS,
     NativeVsFixedResolution,
     Settings,
     arm_resolution,
@@ -91,11 +89,12 @@ def test_settings_that_contradict_each_other_are_refused_before_any_work(values,
 def test_shared_weights_that_are_not_the_shipped_ones_are_named_before_any_work(tmp_path, monkeypatch):
     study = NativeVsFixedResolution()
     study.check(study.settings())
-    monkeypatch.setattr(native_vs_fixed_resolution, "WEIGHTS", tmp_path)
+    shipped = NativeVsFixedResolution.weights
+    monkeypatch.setattr(NativeVsFixedResolution, "weights", tmp_path)
     with pytest.raises(MissingResource, match=r"are not in .*--from-scratch"):
         study.check(study.settings())
     for name in ("manifest.json", "oryxvit.safetensors", "reader.safetensors"):
-        (tmp_path / name).write_bytes((WEIGHTS / name).read_bytes())
+        (tmp_path / name).write_bytes((shipped / name).read_bytes())
     study.check(study.settings())
     with (tmp_path / "reader.safetensors").open("r+b") as file:
         file.truncate(1000)

@@ -29,8 +29,7 @@ from workbook.studies.compressor.arms import (
 )
 from workbook.studies.compressor.features import Features, stories
 from workbook.studies.compressor.shift import shift
-from workbook.studies.frames import compressed, on_device
-from workbook.studies.videos import MOST_TOKENS
+from workbook.studies.frames import MOST_TOKENS, compressed, on_device
 
 LONGEST = 2048
 """Visual tokens of the longest video that is asked about on demand; twice what is trained on."""

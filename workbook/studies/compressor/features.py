@@ -13,8 +13,7 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data.stories import Story, make_story
 from workbook.data.story_bank import BankSizes, StoryBank, bank_parts, make_bank, write_part
 from workbook.studies.compressor.arms import sides_of, stories_asked
-from workbook.studies.frames import frame_cache
-from workbook.studies.videos import cache_folder, write_in_parallel
+from workbook.studies.frames import frame_cache, write_in_parallel
 
 
 def bank_sizes(settings: Any) -> BankSizes:
@@ -24,19 +23,19 @@ def bank_sizes(settings: Any) -> BankSizes:
 
 def write_files(settings: Any, seed: int) -> None:
     """Write the bank of a seed and all held-out stories, a file on each core; what is there stays."""
-    folder, sizes = cache_folder(settings) / "stories", bank_sizes(settings)
+    folder, sizes = settings.cache_folder / "stories", bank_sizes(settings)
     parts = [partial(write_part, folder, seed, sizes, part) for part in bank_parts(sizes)]
     write_in_parallel([*parts, *(partial(stories, settings, length) for length in stories_asked(settings))])
 
 
 def bank_of(settings: Any, seed: int) -> StoryBank:
     """The bank of training frames of a seed."""
-    return make_bank(cache_folder(settings) / "stories", seed, bank_sizes(settings))
+    return make_bank(settings.cache_folder / "stories", seed, bank_sizes(settings))
 
 
 def stories(settings: Any, length: str, count: int | None = None) -> list[Story]:
     """The held-out stories of a length that are asked about, or the first ``count``."""
-    folder = cache_folder(settings) / "stories"
+    folder = settings.cache_folder / "stories"
     count = stories_asked(settings)[length] if count is None else count
     return [make_story(folder, settings.split, length, index) for index in range(count)]
 
@@ -55,7 +54,7 @@ class Features:
         """The cache for square pictures of ``side`` pixels."""
         if side not in self.caches:
             self.caches[side] = frame_cache(
-                cache_folder(self.settings), _Tower(self.model), 1, (side, side), self.weights
+                self.settings.cache_folder, _Tower(self.model), 1, (side, side), self.weights
             )
         return self.caches[side]
 

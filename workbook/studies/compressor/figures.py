@@ -18,7 +18,6 @@ from workbook.data.stories import SIZE, make_story
 from workbook.report import plots
 from workbook.studies.compressor.arms import CLIP_FRAMES, STORY
 from workbook.studies.compressor.tables import COSTS, KINDS, cells, frontier, on_demand_rows, shifts
-from workbook.studies.videos import cache_folder
 
 MEASURES = {
     "shift_cka": ("CKA with the tokens at 1x", 1.0),
@@ -121,7 +120,7 @@ def on_demand_figure(rows: pd.DataFrame, kinds: Sequence[str] = KINDS) -> tuple[
 
 def gallery(settings: Any, stories: int = 3) -> Figure:
     """Frames of held-out files, decoded, with what is asked about them; last some frames of a long one."""
-    folder = cache_folder(settings) / "stories"
+    folder = settings.cache_folder / "stories"
     with mpl.rc_context(plots.STYLE):
         figure = Figure(figsize=(10, 1.6 * (stories + 1)), layout="constrained")
         for index, row in enumerate(figure.subfigures(stories + 1, 1)):
@@ -140,7 +139,7 @@ def gallery(settings: Any, stories: int = 3) -> Figure:
 def film_frames(settings: Any, name: str) -> np.ndarray:
     """The frames behind the attention maps of a video: ``story`` or the id of a real clip; (T, H, W, 3)."""
     if name == "story":
-        story = make_story(cache_folder(settings) / "stories", settings.split, "short", STORY)
+        story = make_story(settings.cache_folder / "stories", settings.split, "short", STORY)
         return read_frames(story.path, range(story.frames))
     clip = next(clip for clip in corpora.clips() if clip.id == name)
     return read_frames(clip.path, uniform_indices(clip.frames, CLIP_FRAMES), SIZE)

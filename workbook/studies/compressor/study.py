@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oryx.errors import InputError, MissingResource
-from workbook.data.corpora import data_hash
 from workbook.data.stories import COARSE, FINE, LENGTHS, QUESTIONS
 from workbook.runs.settings import StudySettings, setting
-from workbook.stages import shipped
-from workbook.studies.base import Run, Study
+from workbook.stages.shipped import SHARED as SHARED_FILES
+from workbook.studies.base import Progress, Run, Study
 from workbook.studies.compressor.arms import (
     ARMS,
     PANELS,
@@ -30,15 +29,11 @@ from workbook.studies.compressor.arms import (
     region_side,
     tasks,
 )
-from workbook.studies.videos import WEIGHTS, Progress, base_row, trains_shared
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHARED = "shared"
-CORPORA = ("fonts", "icons", "photos", "clipart")
-SECONDS_A_STEP, SECONDS_TO_ASK, SECONDS_TO_PREPARE = 0.12, 25, 60
-"""Measured on the machine that the published run was made on; for ``plan`` alone."""
 
 
 class Settings(StudySettings):
@@ -93,8 +88,16 @@ class PoolingVsDynamicCompression(Study[Settings]):
     hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = tuple(ARMS)
     baseline = "dynamic"
+    weight_files, weights_job, corpora = SHARED_FILES, SHARED, ("fonts", "icons", "photos", "clipart")
     long_arms: ClassVar[tuple[str, ...]] = ("mlp", "on_demand")
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"fine": FINE, "coarse": COARSE}
+    facts: ClassVar[dict] = {
+        "dtype": "float32, frame features kept in float16",
+        "attention": "sdpa",
+        "decoder": "auto: decord, PyAV where decord reads wrongly",
+        "prompt": "<visual>QUESTION\\n",
+        "questions": QUESTIONS,
+    }
 
     def arms(self, settings: Settings) -> list[str]:
         """The arms of a run, in the order of all tables and figures."""
@@ -115,57 +118,21 @@ class PoolingVsDynamicCompression(Study[Settings]):
                 "scale 'paper': no released weights hold another connector than the dynamic compressor, so there is "
                 "nothing to compare without training; use scale small or nano"
             )
-        if settings.scale == "small" and not settings.from_scratch:
-            raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
-        if not trains_shared(settings):
-            shipped.check_shared(WEIGHTS)
+        super().check(settings)
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes and encodes its films and trains the start that its arms share."""
         return [[SHARED]]
 
-    def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
-        """What the numbers rest on beside the settings: the encoder and reader, and the shipped data."""
-        if trains_shared(settings) and shared is None:
-            return {"weights_hash": "trained by this run", "data_hash": data_hash(CORPORA)}
-        return {"weights_hash": shipped.shared_hash(shared or WEIGHTS), "data_hash": data_hash(CORPORA)}
-
-    def describe(self, settings: Settings) -> dict:
-        """Precision, attention, decoding and the prompts in full."""
-        return {
-            "dtype": "float32, frame features kept in float16",
-            "attention": "sdpa",
-            "decoder": "auto: decord, PyAV where decord reads wrongly",
-            "prompt": "<visual>QUESTION\\n",
-            "questions": QUESTIONS,
-        }
-
-    def plan(self, settings: Settings) -> dict:
-        """Arms, steps and what they cost; minutes are those of the machine that the published run was made on."""
-        arms = self.arms(settings)
-        steps = settings.start_steps + len(arms) * settings.train_steps
-        seconds = steps * SECONDS_A_STEP + len(arms) * SECONDS_TO_ASK + SECONDS_TO_PREPARE
-        return {
-            **super().plan(settings),
-            "ratios": ", ".join(f"{ratio}x" for ratio in ratios_of(settings)),
-            "training steps": steps * len(settings.seeds),
-            "CPU minutes, about": round(seconds * len(settings.seeds) / 60, 1),
-            "disk, MB, about": 250 + (220 + 25 * len(arms)) * len(settings.seeds),
-        }
-
-    def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
-        """Scores by task and ratio, the shift of features, where attention looks, tokens and cost, verdicts."""
-        from workbook.report import plots
+    def own_figures(self, run: Run, settings: Settings, arms: list[str]) -> dict[str, tuple]:
+        """Scores by task and ratio, the shift of features, where attention looks, tokens and cost."""
         from workbook.studies.compressor import figures
 
-        arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
         ratios = [ratio for ratio in ratios_of(settings) if ratio in set(run.rows["ratio"])]
         found = {
             "score_by_ratio": figures.score_by_ratio(run.rows, arms, ratios, self.task_groups, self.arm_order),
             "score_by_task": figures.score_by_kind(run.rows, arms, ratios, self.arm_order),
             "shift": figures.shift_figure(run.rows, arms, self.arm_order),
-            "training_curves": plots.training_curves(run.curves, self.arm_order),
-            "verdicts": plots.difference_forest(run.verdicts),
         }
         maps = probes_of(run)["maps"]
         if len(maps):
@@ -188,10 +155,10 @@ class PoolingVsDynamicCompression(Study[Settings]):
         from workbook.studies.compressor import training
 
         shared = folder.parent / SHARED
-        encoder = shared if trains_shared(settings) else WEIGHTS
+        encoder = self.weights_of(settings, folder)
         if arm == SHARED:
             return training.prepare(settings, seed, folder, encoder, progress)
-        base = base_row(self.id, settings, arm, seed, self.hashes(settings, encoder))
+        base = self.base_row(settings, arm, seed, encoder)
         return training.run_arm(settings, arm, seed, folder, shared, encoder, base, progress)
 
 

@@ -17,6 +17,7 @@ from workbook.stages.models import load_shared
 from workbook.stages.recipes import recipe
 from workbook.stages.shared import train_shared
 from workbook.stages.stories import StoryPlan, train_stories, with_connector
+from workbook.studies.base import Progress
 from workbook.studies.compressor.arms import (
     ARMS,
     FRAMES,
@@ -30,7 +31,6 @@ from workbook.studies.compressor.evaluation import Evaluation
 from workbook.studies.compressor.features import Features, bank_of, write_files
 from workbook.studies.compressor.probes import probes
 from workbook.studies.evaluation import evaluate_arm
-from workbook.studies.videos import Progress, recipe_scale, trains_shared
 
 START = "start.safetensors"
 
@@ -40,11 +40,11 @@ def prepare(settings: Any, seed: int, folder: Path, encoder: Path, progress: Pro
 
     ``encoder``: folder of OryxViT and reader; from scratch (and at smoke) they are trained there first.
     """
-    if trains_shared(settings) and not (encoder / "manifest.json").is_file():
-        train_shared(recipe(recipe_scale(settings)), seed, encoder, lambda done, total: progress("train", done, total))
+    if settings.trains_shared and not (encoder / "manifest.json").is_file():
+        train_shared(recipe(settings.recipe_scale), seed, encoder, lambda done, total: progress("train", done, total))
     write_files(settings, seed)
     machine = compute(settings.precision)
-    model = machine.place(load_shared(recipe(recipe_scale(settings)), encoder))
+    model = machine.place(load_shared(recipe(settings.recipe_scale), encoder))
     features = Features(settings, model, _tower_hash(encoder))
     features.prepare(seed, lambda done, total: progress("encode", done, total))
     side, bank = picture_side(settings), bank_of(settings, seed)
@@ -63,7 +63,7 @@ def run_arm(
 ) -> None:
     """Train one arm from the start in ``shared`` and ask it; an interrupted run resumes from ``folder``."""
     spec, machine = ARMS[arm], compute(settings.precision)
-    model = machine.place(load_shared(recipe(recipe_scale(settings)), encoder))
+    model = machine.place(load_shared(recipe(settings.recipe_scale), encoder))
     features = Features(settings, model, _tower_hash(encoder), spec.blind)
     with_connector(model, "average_x2", seed)
     load_weights(shared / START, model)

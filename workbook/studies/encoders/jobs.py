@@ -5,7 +5,6 @@ See :mod:`workbook.studies.encoders.study`, which says what is compared.
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,11 @@ from oryx.train.device import compute
 from workbook.stages.encoders import ENCODERS, encoder_file, load_encoder, train_encoder
 from workbook.stages.models import load_siglip, reader_of_forms
 from workbook.stages.recipes import Recipe, encoder_recipe
+from workbook.studies.base import Progress, Study
 from workbook.studies.encoders.arms import ARMS, ENCODER_JOBS, trains_encoders
 from workbook.studies.encoders.probes import probe_encoders
 from workbook.studies.picture_training import run_arm as run_picture_arm
-from workbook.studies.pictures import WEIGHTS, PictureStudy
-
-Progress = Callable[[str, int, int], None]
+from workbook.studies.pictures import PictureStudy
 
 
 def recipe_of(settings: Any) -> Recipe:
@@ -48,7 +46,7 @@ def train(settings: Any, name: str, seed: int, folder: Path, progress: Progress)
 
 def encoder_folder(settings: Any, name: str, seed: int, arms: Path) -> Path:
     """Where the weights of an encoder of a seed lie: in its job's folder among ``arms``, or the shipped ones."""
-    return arms / ENCODER_JOBS[ENCODERS.index(name)] if trains_encoders(settings, seed) else WEIGHTS
+    return arms / ENCODER_JOBS[ENCODERS.index(name)] if trains_encoders(settings, seed) else Study.weights
 
 
 def load_tower(settings: Any, name: str, seed: int, arms: Path) -> OryxViT:

@@ -18,18 +18,16 @@ steps. That language model has read pictures in every form before, with an encod
 other seeds train their own.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from oryx.errors import MissingResource, SettingsError
 from oryx.files import atomic_write_text, sha256_file
-from workbook.data.corpora import data_hash
 from workbook.runs.settings import StudySettings, setting
 from workbook.stages.recipes import encoder_recipe
-from workbook.studies.base import Run
-from workbook.studies.encoders.arms import ARMS, BLIND, ENCODER_JOBS, ENCODERS, arm_view, trains_encoders
-from workbook.studies.pictures import ITEM_JOBS, WEIGHTS, Evaluation, PictureArm, PictureStudy
+from workbook.studies.base import Progress, Run
+from workbook.studies.encoders.arms import ARMS, BLIND, ENCODER_JOBS, ENCODERS, SHIPPED_SEED, arm_view, trains_encoders
+from workbook.studies.pictures import ITEM_JOBS, Evaluation, PictureArm, PictureStudy
 
 TEXT_TASKS = ("number", "word", "page", "chart")
 OBJECT_TASKS = ("icon", "clipart", "photo")
@@ -42,13 +40,10 @@ QUESTIONS = {
     "icon": "name",
     **dict.fromkeys(("clipart", "photo"), "kind"),
 }
-CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
-SHIPPED = ("siglip.safetensors", "continued_fixed.safetensors", "continued_native.safetensors")
+SHIPPED = ("siglip", "continued_fixed", "continued_native")
 USUAL = tuple(arm for arm in ARMS if arm != "control_partition")
 """The arms of a default run: eight minutes hold no more."""
 LOOKS = "looks"
-SECONDS_A_STEP, SECONDS_AN_ENCODER, SECONDS_A_PICTURE = 0.12, 600, 0.006
-"""Measured on the machine that the published run was made on; for ``plan`` alone."""
 
 
 class Settings(StudySettings):
@@ -94,14 +89,15 @@ class OryxViTvsSigLIP(PictureStudy[Settings]):
     hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = tuple(ARMS)
     baseline = usual_arm = "oryxvit_native"
-    text_tasks, object_tasks, questions = TEXT_TASKS, OBJECT_TASKS, QUESTIONS
+    text_tasks, object_tasks = TEXT_TASKS, OBJECT_TASKS
+    corpora = ("fonts", "words", "icons", "clipart", "photos", "tables")
+    facts: ClassVar[dict] = PictureStudy.facts | {
+        "dtype": "as precision says; encoders stored in 8 bits, their features in float16",
+        "questions": QUESTIONS,
+    }
     long_arms: ClassVar[tuple[str, ...]] = tuple(arm for arm in ARMS if arm.endswith("_partition"))
     tables: ClassVar[tuple[str, ...]] = ("looks.csv",)
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": OBJECT_TASKS}
-
-    def arms(self, settings: Settings) -> list[str]:
-        """The arms of a run, in the order of all tables and figures."""
-        return [arm for arm in ARMS if arm in settings.arms]
 
     def check(self, settings: Settings) -> None:
         """Raises MissingResource or SettingsError before any work if this run cannot be done."""
@@ -118,8 +114,11 @@ class OryxViTvsSigLIP(PictureStudy[Settings]):
             from workbook.stages.encoders import public_siglip
 
             public_siglip(settings.siglip)
-        elif lacking := [f for f in SHIPPED if settings.scale == "nano" and not (WEIGHTS / f).is_file()]:
-            raise MissingResource(f"{WEIGHTS} lacks {', '.join(lacking)}: add --from-scratch to train the encoders")
+        lacking = [name for name in SHIPPED if not (self.weights / f"{name}.safetensors").is_file()]
+        if lacking and not trains_encoders(settings, SHIPPED_SEED):
+            raise MissingResource(
+                f"{self.weights} lacks {', '.join(lacking)}: add --from-scratch to train the encoders"
+            )
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """The items; SigLIP, then the two continued encoders, unless shipped."""
@@ -135,27 +134,10 @@ class OryxViTvsSigLIP(PictureStudy[Settings]):
 
     def hashes(self, settings: Settings) -> dict[str, str]:
         """The shipped encoders (or that a run trains its own) and the shipped data; rows name their seed's encoders."""
-        data = data_hash(CORPORA)
-        if settings.scale != "nano" or settings.from_scratch or settings.siglip:
-            return {"weights_hash": f"trained by this run {settings.siglip}".strip(), "data_hash": data}
-        return {"weights_hash": "+".join(sha256_file(WEIGHTS / file)[:8] for file in SHIPPED), "data_hash": data}
-
-    def describe(self, settings: Settings) -> dict:
-        """Precision, attention, decoding and the prompts in full."""
-        found = super().describe(settings)
-        return {**found, "dtype": f"{found['dtype']}; encoders stored in 8 bits, their features in float16"}
-
-    def plan(self, settings: Settings) -> dict:
-        """Arms, steps and what they cost; minutes are those of the machine that the published run was made on."""
-        found, encoders = super().plan(settings), sum(3 * trains_encoders(settings, seed) for seed in settings.seeds)
-        steps, pictures = found["training steps"], found["training pictures"]
-        minutes = (encoders * SECONDS_AN_ENCODER + steps * SECONDS_A_STEP + pictures * SECONDS_A_PICTURE) / 60
-        return {
-            **found,
-            "encoders to train": encoders,
-            "CPU minutes, about": round(minutes, 1),
-            "disk, MB, about": found["disk, MB, about"] + 15 * encoders,
-        }
+        weights = "+".join(sha256_file(self.weights / f"{name}.safetensors")[:8] for name in SHIPPED)
+        if trains_encoders(settings, SHIPPED_SEED):
+            weights = f"trained by this run {settings.siglip}".strip()
+        return super().hashes(settings) | {"weights_hash": weights}
 
     def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
         """What an arm is trained on and asked."""
@@ -180,23 +162,20 @@ class OryxViTvsSigLIP(PictureStudy[Settings]):
             atomic_write_text(self.run_folder(settings) / "looks.csv", text)
         return super().collect(settings)
 
-    def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
-        """Scores by task, tokens, size and aspect ratio, probes, verdicts and training curves."""
+    def own_figures(self, run: Run, settings: Settings, arms: list[str]) -> dict[str, tuple]:
+        """Scores by task, tokens, size and aspect ratio, and probes."""
         import pandas as pd
 
         from workbook.studies.encoders import figures
 
-        arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
         return {
-            **super().figures(run, settings),
+            **super().own_figures(run, settings, arms),
             "score_by_aspect": figures.score_by_aspect(run.rows, arms, self.task_groups, self.arm_order),
             "looks": figures.probes_figure(pd.read_csv(run.folder / "looks.csv"), ENCODERS),
             "crossed_scores": figures.crossed_scores(run.rows, self.task_groups),
         }
 
-    def run_job(
-        self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
-    ) -> None:
+    def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train an encoder, look at all of them, or train one arm and write its rows; goes on after a kill."""
         if arm in ITEM_JOBS:
             self.write_items(settings, arm, seed, folder, progress)
@@ -208,5 +187,5 @@ class OryxViTvsSigLIP(PictureStudy[Settings]):
         elif arm == LOOKS:
             encoder_jobs.probe(settings, seed, folder, progress)
         else:
-            base = self.base_row(settings, arm, seed, self.hashes(settings))
+            base = self.base_row(settings, arm, seed)
             encoder_jobs.run_arm(self, settings, arm, seed, folder, base, progress)

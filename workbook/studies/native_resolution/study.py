@@ -16,17 +16,16 @@ steps. Arms differ only in the size at which pictures reach the encoder. The low
 arms.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from oryx.errors import MissingResource, SettingsError
 from oryx.processing.sizes import Resolution
-from workbook.data.corpora import data_hash
 from workbook.data.pictures import PictureSizes
 from workbook.runs.settings import StudySettings, setting
-from workbook.stages import shipped
-from workbook.studies.pictures import ITEM_JOBS, WEIGHTS, Evaluation, PictureArm, PictureStudy
+from workbook.stages.shipped import SHARED as SHARED_FILES
+from workbook.studies.base import Progress
+from workbook.studies.pictures import ITEM_JOBS, Evaluation, PictureArm, PictureStudy
 
 TEXT_TASKS = ("number", "word", "list", "page")
 OBJECT_TASKS = ("icon", "clipart", "photo")
@@ -43,9 +42,6 @@ QUESTIONS = {
     "icon": "name",
     **dict.fromkeys(("clipart", "photo"), "kind"),
 }
-CORPORA = ("fonts", "words", "icons", "clipart", "photos")
-SECONDS_A_STEP = {"frozen": 0.1, "trained": 0.5}
-SECONDS_A_PICTURE = 0.0055
 
 
 def arm_resolution(arm: str, side: int) -> Resolution | None:
@@ -108,13 +104,11 @@ class NativeVsFixedResolution(PictureStudy[Settings]):
     hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = ARMS
     baseline = usual_arm = "native"
-    text_tasks, object_tasks, questions = TEXT_TASKS, OBJECT_TASKS, QUESTIONS
+    text_tasks, object_tasks = TEXT_TASKS, OBJECT_TASKS
+    weight_files, weights_job, corpora = SHARED_FILES, SHARED, ("fonts", "words", "icons", "clipart", "photos")
+    facts: ClassVar[dict] = PictureStudy.facts | {"questions": QUESTIONS}
     long_arms: ClassVar[tuple[str, ...]] = ("native", "area_4")
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": OBJECT_TASKS}
-
-    def arms(self, settings: Settings) -> list[str]:
-        """The arms of a run, in the order of all tables and figures."""
-        return [arm for arm in ARMS if arm in settings.arms]
 
     def check(self, settings: Settings) -> None:
         """Raises, before any work, for a scale that cannot run here, settings that contradict each other or shared
@@ -125,8 +119,6 @@ class NativeVsFixedResolution(PictureStudy[Settings]):
                 f"({', '.join(settings.benchmarks)}) and released weights "
                 f"(checkpoint={settings.checkpoint!r}); this study's benchmark adapter is not part of this version"
             )
-        if settings.scale == "small" and not settings.from_scratch:
-            raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
         if settings.batch > settings.train_items:
             raise SettingsError(f"batch: expected at most train_items, {settings.train_items}, got {settings.batch}")
         if settings.learning_rate <= 0:
@@ -136,30 +128,7 @@ class NativeVsFixedResolution(PictureStudy[Settings]):
                 f"side: expected at most {most} (4 S² are too many patches beyond), got {settings.side}"
             )
         PictureSizes(settings.side)  # raises for a side that is too small
-        if not trains_shared(settings):
-            shipped.check_shared(WEIGHTS)
-
-    def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
-        """The items; from scratch (always at smoke, barely trained) each seed trains its own shared weights too."""
-        [items] = super().prepare(settings, seed)
-        return [[SHARED, *items]] if trains_shared(settings) else [items]
-
-    def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
-        """What the numbers rest on beside the settings: the shared weights and the shipped data."""
-        if trains_shared(settings) and shared is None:
-            return {"weights_hash": "trained by this run", "data_hash": data_hash(CORPORA)}
-        return {"weights_hash": shipped.shared_hash(shared or WEIGHTS), "data_hash": data_hash(CORPORA)}
-
-    def plan(self, settings: Settings) -> dict:
-        """Arms, steps and what they cost; minutes are those of the machine that the published run was made on."""
-        found = super().plan(settings)
-        steps, pictures = found["training steps"], found["training pictures"]
-        minutes = (steps * SECONDS_A_STEP[settings.encoder] + pictures * SECONDS_A_PICTURE) / 60
-        return {
-            **found,
-            "CPU minutes, about": round(minutes, 1),
-            "memory a worker, GB, about": round(0.8 + settings.train_items * 64 * 192 * 4 / 1e9, 1),
-        }
+        super().check(settings)
 
     def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
         """What an arm is trained on and asked."""
@@ -173,9 +142,7 @@ class NativeVsFixedResolution(PictureStudy[Settings]):
             frozen=settings.encoder == "frozen",
         )
 
-    def run_job(
-        self, settings: Settings, arm: str, seed: int, folder: Path, progress: Callable[[str, int, int], None]
-    ) -> None:
+    def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
         if arm in ITEM_JOBS:
             self.write_items(settings, arm, seed, folder, progress)
@@ -185,19 +152,14 @@ class NativeVsFixedResolution(PictureStudy[Settings]):
         from workbook.stages.shared import train_shared
         from workbook.studies.picture_training import compute, run_arm
 
-        r = recipe(settings.scale if trains_shared(settings) else "nano")
+        r = recipe(settings.recipe_scale)
         if arm == SHARED:
             machine = compute(settings.precision)
             train_shared(r, seed, folder, lambda done, total: progress("train", done, total), machine)
             return
-        shared = folder.parent / SHARED if trains_shared(settings) else WEIGHTS
-        base = self.base_row(settings, arm, seed, self.hashes(settings, shared))
+        shared = self.weights_of(settings, folder)
+        base = self.base_row(settings, arm, seed, shared)
         run_arm(self, settings, arm, load_shared(r, shared), seed, folder, base, progress)
-
-
-def trains_shared(settings: Settings) -> bool:
-    """Whether a run trains its shared encoder and reader itself instead of using the shipped ones."""
-    return settings.from_scratch or settings.scale == "smoke"
 
 
 def evaluations(arm: str, side: int) -> list[Evaluation]:

@@ -14,9 +14,9 @@ from oryx.grids import Grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data.frame_bank import NAMES
 from workbook.data.needles import Trial, make_trial
+from workbook.studies.frames import MOST_TOKENS
 from workbook.studies.needle.arms import OTHER_QUESTION_ARMS, Cell
 from workbook.studies.needle.videos import TrialVideos
-from workbook.studies.videos import MOST_TOKENS
 
 OTHER_QUESTION = "colour"
 """Asked about the same video: the colour of the card. Retrieval training lacks this question, the shared reader knew

@@ -23,12 +23,12 @@ from oryx.processing.context import check_fits, compressed
 from oryx.processing.images import frame_view
 from oryx.processing.video import probe
 from oryx.train.device import Compute, compute, process
+from workbook.studies.base import Progress
 from workbook.studies.evaluation import evaluate_arm
 from workbook.studies.frames import at_size
 from workbook.studies.needle.arms import ARMS, arm_cells, audit_cells
 from workbook.studies.needle.evaluation import Evaluation
 from workbook.studies.needle.videos import HaystackFiles, TrialVideos
-from workbook.studies.videos import Progress
 
 CARD = (
     "One frame of this video shows a card with a number inside a {} frame. What is the number? Answer with digits only."

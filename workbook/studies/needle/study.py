@@ -12,31 +12,24 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oryx.errors import InputError, MissingResource
+from oryx.errors import InputError
 from oryx.files import atomic_write_text, sha256_file
-from workbook.data.corpora import data_hash
 from workbook.data.haystacks import CORPORA as HAYSTACKS
 from workbook.runs.settings import StudySettings, setting
-from workbook.stages import shipped
-from workbook.studies.base import Run, Study
+from workbook.studies.base import Progress, Run, Study
 from workbook.studies.needle.arms import (
     ARMS,
     RELEASED,
     TRAINED,
-    arm_cells,
     at_16x,
     ratio_arms,
     whole_grid,
 )
-from workbook.studies.videos import WEIGHTS, Progress, base_row, cache_folder, trains_shared
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHARED, READER_JOB = "shared", "video_reader"
-CORPORA = (*HAYSTACKS, "icons")
-SECONDS_A_STEP, SECONDS_A_THOUSAND_TOKENS = 0.08, 0.05
-"""Measured on the machine that the published run was made on; for ``plan`` alone."""
 
 
 class Settings(StudySettings):
@@ -106,11 +99,8 @@ class NeedleInAHaystack(Study[Settings]):
     hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = tuple(ARMS)
     baseline = "retrieval"
+    weight_files, weights_job, corpora = ("video_reader",), READER_JOB, (*HAYSTACKS, "icons")
     long_arms: ClassVar[tuple[str, ...]] = ("retrieval", "short_tokens", "short_full_1e4")
-
-    def arms(self, settings: Settings) -> list[str]:
-        """The arms of a run, in the order of all tables and figures."""
-        return [arm for arm in ARMS if arm in settings.arms]
 
     def check(self, settings: Settings) -> None:
         """Raises MissingResource, CheckpointError or InputError before any work if this run cannot be done."""
@@ -133,31 +123,26 @@ class NeedleInAHaystack(Study[Settings]):
             raise InputError(f"processes: only scale 'paper' shares its questions, got {settings.processes}")
         if settings.frame_side != 32:
             raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
-        if settings.scale == "small" and not settings.from_scratch:
-            raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
-        if not trains_shared(settings):
-            shipped.check_video_reader(WEIGHTS)
+        super().check(settings)
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes its files, then (from scratch, or at smoke) trains its reader of frames."""
-        if settings.scale == "paper":
-            return []
-        return [[SHARED], [READER_JOB]] if trains_shared(settings) else [[SHARED]]
+        return [] if settings.scale == "paper" else [[SHARED], *super().prepare(settings, seed)]
 
     def processes(self, settings: Settings, arm: str) -> int:
         """Released weights are asked by as many as the settings say."""
         return 1 if arm == READER_JOB else settings.processes
 
-    def hashes(self, settings: Settings, shared: Path | None = None) -> dict[str, str]:
+    def hashes(self, settings: Settings) -> dict[str, str]:
         """What the numbers rest on beside the settings: the reader of frames, the shipped data, one's own video."""
-        data = data_hash(CORPORA) + (f"+{sha256_file(Path(settings.video))[:16]}" if settings.video else "")
+        found = super().hashes(settings)
+        if settings.video:
+            found["data_hash"] += f"+{sha256_file(Path(settings.video))[:16]}"
         if settings.scale == "paper":
             from workbook.studies.needle.released import checkpoint_hash
 
-            return {"weights_hash": checkpoint_hash(settings.checkpoint), "data_hash": data}
-        if trains_shared(settings) and shared is None:
-            return {"weights_hash": "trained by this run", "data_hash": data}
-        return {"weights_hash": sha256_file((shared or WEIGHTS) / "video_reader.safetensors")[:16], "data_hash": data}
+            found["weights_hash"] = checkpoint_hash(settings.checkpoint)
+        return found
 
     def describe(self, settings: Settings) -> dict:
         """Precision, attention, decoding and the prompts in full."""
@@ -174,32 +159,15 @@ class NeedleInAHaystack(Study[Settings]):
             "questions": {"number": "the colour of a card's frame", "picture": "name", "change": "change"},
         }
 
-    def plan(self, settings: Settings) -> dict:
-        """Arms, steps and what they cost; minutes are those of the machine that the published run was made on."""
-        asked = sum(cell.frames * cell.trials for arm in self.arms(settings) for cell in arm_cells(settings, arm))
-        steps = settings.train_steps * len(self.arms(settings))
-        minutes = (steps * SECONDS_A_STEP + asked * 3 / 1000 * SECONDS_A_THOUSAND_TOKENS) * len(settings.seeds) / 60
-        return {
-            **super().plan(settings),
-            "training steps, at least": steps * len(settings.seeds),
-            "frames asked about": asked * len(settings.seeds),
-            "CPU minutes, about": round(minutes, 1),
-            "disk, MB, about": 60 + 40 * len(settings.seeds),
-        }
-
-    def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
-        """Heat map, lengths, tokens, variants, verdicts and training curves."""
-        from workbook.report import plots
+    def own_figures(self, run: Run, settings: Settings, arms: list[str]) -> dict[str, tuple]:
+        """Heat map, lengths, tokens and variants."""
         from workbook.studies.needle import figures
 
-        arms = [arm for arm in self.arm_order if arm in set(run.rows["arm"])]
         return {
             "heat_map": figures.heat_map(run.rows, whole_grid(arms), self.arm_order),
             "score_by_length": figures.score_by_length(run.rows, at_16x(arms), self.arm_order),
             "score_by_context": figures.score_by_context(run.rows, ratio_arms(arms), self.arm_order),
             "score_by_variant": figures.score_by_variant(run.rows, arms[0]),
-            "verdicts": plots.difference_forest(run.verdicts),
-            "training_curves": plots.training_curves(run.curves, self.arm_order),
         }
 
     def draw(self, run: Run, settings: Settings) -> None:
@@ -216,10 +184,11 @@ class NeedleInAHaystack(Study[Settings]):
             return training.prepare(settings, seed)
         if arm == READER_JOB:
             return training.train_reader(settings, seed, folder, progress)
-        shared = folder.parent / READER_JOB if trains_shared(settings) else WEIGHTS
-        base = base_row(self.id, settings, arm, seed, self.hashes(settings, shared))
         if settings.scale == "paper":
-            return released.run_arm(settings, arm, folder, cache_folder(settings), base, progress)
+            base = self.base_row(settings, arm, seed)
+            return released.run_arm(settings, arm, folder, settings.cache_folder, base, progress)
+        shared = self.weights_of(settings, folder)
+        base = self.base_row(settings, arm, seed, shared)
         return training.run_arm(settings, arm, seed, folder, shared, base, progress)
 
 
@@ -229,7 +198,7 @@ def haystack_table(settings: Settings) -> "pd.DataFrame":
 
     from workbook.data.haystacks import KINDS, make_haystack
 
-    folder, size = cache_folder(settings) / "haystacks", (settings.frame_side, settings.frame_side)
+    folder, size = settings.cache_folder / "haystacks", (settings.frame_side, settings.frame_side)
     lines = []
     for number in range(settings.haystacks):
         made = make_haystack(folder, settings.split, number, settings.haystack_frames, size)

@@ -17,17 +17,17 @@ from oryx.train.loop import TrainPlan
 from workbook.data.frame_bank import make_bank
 from workbook.stages.retrieval import RetrievalPlan, steps_for_tokens, tokens_trained_on, train_retrieval
 from workbook.stages.video_reader import VideoRecipe, load_video_reader, train_video_reader, video_recipe
+from workbook.studies.base import Progress
 from workbook.studies.evaluation import evaluate_arm
-from workbook.studies.frames import frame_cache
+from workbook.studies.frames import frame_cache, write_in_parallel
 from workbook.studies.needle.arms import ARMS, arm_cells, audit_cells
 from workbook.studies.needle.evaluation import Evaluation
 from workbook.studies.needle.videos import HaystackFiles, NeedleCodes, TrialVideos
-from workbook.studies.videos import Progress, cache_folder, recipe_scale, write_in_parallel
 
 
 def prepare(settings: Any, seed: int) -> None:
     """Write the haystacks and the bank of training frames."""
-    recipe = video_recipe(recipe_scale(settings))
+    recipe = video_recipe(settings.recipe_scale)
     files = _files(settings, recipe)
     haystacks = [] if files.own else [partial(files.path, number) for number in range(files.count)]
     write_in_parallel([partial(make_bank, **_bank(settings, recipe, seed)), *haystacks])
@@ -35,18 +35,18 @@ def prepare(settings: Any, seed: int) -> None:
 
 def train_reader(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
     """Train the reader of frames that all arms start from; its frames must lie in the cache."""
-    recipe = video_recipe(recipe_scale(settings))
+    recipe = video_recipe(settings.recipe_scale)
     frames = make_bank(**_bank(settings, recipe, seed))
     train_video_reader(recipe, seed, folder, frames, lambda done, total: progress("train", done, total))
 
 
 def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base: dict, progress: Progress) -> None:
     """Train one arm from the reader in ``shared`` and ask it; an interrupted run resumes from ``folder``."""
-    recipe, spec, machine = video_recipe(recipe_scale(settings)), ARMS[arm], compute(settings.precision)
+    recipe, spec, machine = video_recipe(settings.recipe_scale), ARMS[arm], compute(settings.precision)
     model = machine.place(load_video_reader(recipe, shared))
     set_positions(model, spec.positions)
     frames = make_bank(**_bank(settings, recipe, seed))
-    features = frame_cache(cache_folder(settings), model, spec.side, recipe.size, base["weights_hash"])
+    features = frame_cache(settings.cache_folder, model, spec.side, recipe.size, base["weights_hash"])
     tokens = features.joined(frames.files)
     codes = NeedleCodes(tokens) if spec.oracle else None
     curve, longest = [], recipe.longest
@@ -89,10 +89,10 @@ SHORT = 16
 
 
 def _files(settings: Any, recipe: VideoRecipe) -> HaystackFiles:
-    folder, size = cache_folder(settings) / "haystacks", recipe.size
+    folder, size = settings.cache_folder / "haystacks", recipe.size
     return HaystackFiles(folder, settings.split, settings.haystacks, settings.haystack_frames, size, settings.video)
 
 
 def _bank(settings: Any, recipe: VideoRecipe, seed: int) -> dict:
     size = {"size": recipe.size, "shots": recipe.shots, "pages": recipe.pages}
-    return {"folder": cache_folder(settings) / "bank", "seed": seed, **size}
+    return {"folder": settings.cache_folder / "bank", "seed": seed, **size}

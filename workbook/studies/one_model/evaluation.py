@@ -33,9 +33,9 @@ from workbook.data.stories import LENGTHS, QUESTIONS, chance, make_story
 from workbook.data.text_tasks import TEXT_TASKS
 from workbook.stages.mixture import CLIP_SIZE, PATCH, encoded_frames, encoded_pictures
 from workbook.stages.one_model import load_one_model
+from workbook.studies.base import Progress
 from workbook.studies.evaluation import evaluate_arm
 from workbook.studies.frames import compressed
-from workbook.studies.videos import Progress, cache_folder
 
 AT_ONCE = 24
 """Videos that are read together."""
@@ -76,7 +76,7 @@ class Evaluation:
 
     def __init__(self, settings: Any, model: OryxForConditionalGeneration, base: dict, compute: Compute):
         self.settings, self.model, self.base, self.compute = settings, model, base, compute
-        self.folder, self.split = cache_folder(settings), settings.split
+        self.folder, self.split = settings.cache_folder, settings.split
         counts = {"short": settings.short_stories, "long": settings.long_stories}
         self.stories = {
             length: [make_story(self.folder / "stories", self.split, length, i) for i in range(count)]

@@ -11,20 +11,16 @@ and every verdict is a direction only; its rows therefore stay beside the weight
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oryx.errors import MissingResource, SettingsError
-from oryx.files import sha256_file
-from workbook.data.corpora import data_hash
+from oryx.errors import SettingsError
 from workbook.runs.settings import StudySettings, setting
 from workbook.stages import shipped
-from workbook.studies.base import Run, Study
+from workbook.studies.base import Progress, Run, Study
 from workbook.studies.one_model import comparison
-from workbook.studies.videos import Progress, base_row, trains_shared
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ARM, TRAINING = "nano", "one_model"
-CORPORA = ("fonts", "words", "icons", "clipart", "photos", "clips", "glosses", "tables")
 
 
 class Settings(StudySettings):
@@ -74,44 +70,30 @@ class OneModel(Study[Settings]):
     hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = (ARM,)
     baseline = ARM
+    weights, weight_files, weights_job = comparison.FOLDER, ("model",), TRAINING
+    corpora = ("fonts", "words", "icons", "clipart", "photos", "clips", "glosses", "tables")
+    facts: ClassVar[dict] = {
+        "dtype": "as precision says; frame features kept in float16, weights in 8 bits",
+        "attention": "sdpa",
+        "decoder": "auto: decord, PyAV where decord reads wrongly",
+        "prompt": "<visual>QUESTION\\n",
+    }
 
     def arms(self, settings: Settings) -> list[str]:
         """The one model; what it is compared with are published rows of the other studies."""
         return [ARM]
 
     def check(self, settings: Settings) -> None:
-        """Raises MissingResource or SettingsError before any work if this run cannot be done."""
+        """Raises MissingResource, CheckpointError or SettingsError before any work if this run cannot be done."""
         if settings.scale not in ("smoke", "nano"):
             raise SettingsError(f"scale {settings.scale!r}: the one model exists at smoke and nano")
-        if trains_shared(settings):
-            return
-        if settings.seeds != (0,):
+        if not settings.trains_shared and settings.seeds != (0,):
             raise SettingsError(
                 f"seeds: one training ships, with seed 0, got {list(settings.seeds)}; add --from-scratch"
             )
-        if not (comparison.FOLDER / "model.safetensors").is_file():
-            raise MissingResource(f"the one model is not in {comparison.FOLDER}: add --from-scratch to train it first")
-        shipped.check_shared(shipped.WEIGHTS / "nano")
-
-    def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
-        """From scratch, and at smoke, each seed first trains its model."""
-        return [[TRAINING]] if trains_shared(settings) else []
-
-    def hashes(self, settings: Settings, folder: Path | None = None) -> dict[str, str]:
-        """What the numbers rest on beside the settings: the model, and the shipped data."""
-        if trains_shared(settings) and folder is None:
-            return {"weights_hash": "trained by this run", "data_hash": data_hash(CORPORA)}
-        weights = (folder or comparison.FOLDER) / "model.safetensors"
-        return {"weights_hash": sha256_file(weights)[:16], "data_hash": data_hash(CORPORA)}
-
-    def describe(self, settings: Settings) -> dict:
-        """Precision, attention, decoding and the form of the prompts."""
-        return {
-            "dtype": "as precision says; frame features kept in float16, weights in 8 bits",
-            "attention": "sdpa",
-            "decoder": "auto: decord, PyAV where decord reads wrongly",
-            "prompt": "<visual>QUESTION\\n",
-        }
+        super().check(settings)
+        if not settings.trains_shared:
+            shipped.check(shipped.WEIGHTS / "nano")
 
     def published_folder(self, settings: Settings) -> Path:
         """The shipped model's folder, where its rows lie, for its own settings."""
@@ -122,17 +104,12 @@ class OneModel(Study[Settings]):
         """The rows of the run, and of the single-purpose models on the same items."""
         return comparison.with_specialists(rows, settings.results)
 
-    def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
-        """The difference to the single-purpose models, task by task; the training curve; verdicts."""
-        from workbook.report import plots
+    def own_figures(self, run: Run, settings: Settings, arms: list[str]) -> dict[str, tuple]:
+        """The difference to the single-purpose models, task by task."""
         from workbook.studies.one_model.figures import comparison_figure
 
         found = comparison.comparison(run.rows, settings.results)
-        return {
-            "comparison": (comparison_figure(found), found),
-            "training_curves": plots.training_curves(run.curves, self.arm_order),
-            "verdicts": plots.difference_forest(run.verdicts),
-        }
+        return {"comparison": (comparison_figure(found), found)}
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train the model, or ask it; an interrupted run resumes from ``folder``."""
@@ -147,7 +124,7 @@ class OneModel(Study[Settings]):
             return
         from workbook.studies.one_model.evaluation import run_arm
 
-        weights = folder.parent / TRAINING if trains_shared(settings) else comparison.FOLDER
+        weights = self.weights_of(settings, folder)
         atomic_write_json(folder / "curve.json", read_json(weights / "manifest.json")["curve"], indent=None)
-        base = base_row(self.id, settings, arm, seed, self.hashes(settings, weights))
+        base = self.base_row(settings, arm, seed, weights)
         run_arm(settings, folder, weights, base, machine, progress)

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from oryx.errors import SettingsError
 from workbook.data.own_data import OwnItem, data_hash, read_table
 from workbook.runs.settings import StudySettings, setting
-from workbook.studies.base import Run, Study
-from workbook.studies.videos import Progress, base_row
+from workbook.studies.base import Progress, Study
 
 if TYPE_CHECKING:
     from oryx.evidence.verdicts import Hypothesis
@@ -116,6 +115,12 @@ class OwnData(Study[Settings]):
     settings_class = Settings
     arm_order = ()
     baseline = ""
+    facts: ClassVar[dict] = {
+        "dtype": "bfloat16 on a GPU, float32 elsewhere",
+        "attention": "auto (packed encoder)",
+        "decoder": "decord, PyAV where decord is known to be wrong",
+        "prompts": "the model's own form around each question; every question of the table is in the rows",
+    }
 
     def table(self, settings: Settings) -> Path:
         """The table of a run; the example is drawn when it is asked for first."""
@@ -166,16 +171,6 @@ class OwnData(Study[Settings]):
         one = weights[0] if len(weights) == 1 else hashlib.sha256(" ".join(weights).encode()).hexdigest()[:16]
         return {"weights_hash": one, "data_hash": data_hash(self.table(settings), self.items(settings))}
 
-    def describe(self, settings: Settings) -> dict[str, Any]:
-        """Precision, attention, decoding and how answers are scored."""
-        return {
-            "dtype": "bfloat16 on a GPU, float32 elsewhere",
-            "attention": "auto (packed encoder)",
-            "decoder": "decord, PyAV where decord is known to be wrong",
-            "prompts": "the model's own form around each question; every question of the table is in the rows",
-            "score": settings.score,
-        }
-
     def hypotheses(self, settings: Settings) -> "list[Hypothesis]":
         """Those of the file; without one: the first arm is above chance, and above every other arm."""
         from oryx.evidence.verdicts import Hypothesis, load_hypotheses
@@ -212,18 +207,6 @@ class OwnData(Study[Settings]):
             "questions": f"{len(items) * len(arms)} with the visual, as many without it",
         }
 
-    def figures(self, run: Run, settings: Settings) -> dict[str, tuple]:
-        """Score by task, score against tokens, verdicts."""
-        from workbook.report import plots
-
-        arms = self.arms(settings)
-        groups = {"all": tuple(dict.fromkeys(run.rows["task"]))}
-        return {
-            "score_by_task": plots.score_by_task(run.rows, arms, arms),
-            "score_against_tokens": plots.score_against_tokens(run.rows, arms, groups, arms),
-            "verdicts": plots.difference_forest(run.verdicts),
-        }
-
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Ask one arm every item, with the visual and without; an interrupted run resumes from ``folder``."""
         from oryx.evidence.store import RowWriter
@@ -232,7 +215,7 @@ class OwnData(Study[Settings]):
         from workbook.studies.own_data.evaluation import Evaluation
 
         chosen = arms_of(settings)[arm]
-        base = base_row(self.id, settings, arm, seed, self.hashes(settings))
+        base = self.base_row(settings, arm, seed)
         base |= {"split": settings.split, **asdict(chosen), "model": chosen.model.replace(SEED, str(seed))}
         machine = compute(settings.precision)
         evaluation = Evaluation(settings, chosen.options(), base, machine)
