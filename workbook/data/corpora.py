@@ -12,11 +12,11 @@ import json
 import lzma
 import zipfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from types import MappingProxyType
 
 from PIL import Image
 
@@ -52,13 +52,14 @@ class Item:
 class Font:
     """One face; ``style`` is serif, sans, mono, script or hand, ``weight`` regular or bold.
 
-    ``file`` is its name in the assets folder; :func:`font_bytes` reads it.
+    ``id`` is its name in the assets folder; :func:`read` gives the file, TrueType or OpenType.
     """
 
+    id: str
     family: str
-    file: str
     style: str
     weight: str
+    package: str
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,20 @@ class Table:
 
     id: str
     title: str
+    file: str
+    licence: str
+    author: str
+    source: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    licence: str
-    source: str
+
+    def numbers(self, rows: int | None = None) -> list[tuple[float, ...]]:
+        """The columns that hold nothing but numbers in their first ``rows``."""
+        found = []
+        for column in zip(*self.rows[:rows], strict=True):
+            with suppress(ValueError):
+                found.append(tuple(map(float, column)))
+        return found
 
 
 @dataclass(frozen=True)
@@ -88,12 +99,17 @@ class Clip:
 
     id: str
     title: str
-    path: str
+    file: str
     frames: int
     rate: float
     size: tuple[int, int]
     licence: str
     author: str
+
+    @property
+    def path(self) -> str:
+        """Where it lies on disk."""
+        return str(assets_folder() / self.file)
 
 
 class Corpus:
@@ -111,7 +127,7 @@ class Corpus:
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile:
-        return zipfile.ZipFile(io.BytesIO(_read(f"{self.name}.zip")))
+        return zipfile.ZipFile(io.BytesIO(read(f"{self.name}.zip")))
 
     @cached_property
     def _by_id(self) -> dict[str, Item]:
@@ -147,13 +163,7 @@ def load(name: str) -> Corpus:
 @cache
 def fonts() -> tuple[Font, ...]:
     """All faces."""
-    return tuple(Font(e["family"], e["id"], e["style"], e["weight"]) for e in _index("fonts"))
-
-
-@cache
-def font_bytes(file: str) -> bytes:
-    """Content of a face's file, TrueType or OpenType."""
-    return _read(file)
+    return tuple(Font(**entry) for entry in _index("fonts"))
 
 
 @cache
@@ -165,46 +175,23 @@ def words() -> tuple[Word, ...]:
 @cache
 def glosses() -> tuple[Word, ...]:
     """Words and two-word terms with a definition of 15 to 120 characters, in alphabetical order."""
-    return _word_table("glosses.tsv.xz")
+    return _word_table("glosses.tsv")
 
 
 @cache
 def tables() -> tuple[Table, ...]:
     """Small tables of real data."""
-    archive = zipfile.ZipFile(io.BytesIO(_read("tables.zip")))
-    found = []
+    archive, found = zipfile.ZipFile(io.BytesIO(read("tables.zip"))), []
     for entry in _index("tables"):
         header, *rows = csv.reader(io.StringIO(archive.read(entry["file"]).decode("utf-8")))
-        found.append(
-            Table(
-                entry["id"],
-                entry["title"],
-                tuple(header),
-                tuple(map(tuple, rows)),
-                entry["licence"],
-                entry["source"],
-            )
-        )
+        found.append(Table(**entry, columns=tuple(header), rows=tuple(map(tuple, rows))))
     return tuple(found)
 
 
 @cache
 def clips() -> tuple[Clip, ...]:
-    """Real video clips (H.264 in MP4, no sound) with their paths on disk."""
-    folder = assets_folder()
-    return tuple(
-        Clip(
-            e["id"],
-            e["title"],
-            str(folder / e["file"]),
-            e["frames"],
-            e["rate"],
-            tuple(e["size"]),
-            e["licence"],
-            e["author"],
-        )
-        for e in _index("clips")
-    )
+    """Real video clips (H.264 in MP4, no sound)."""
+    return tuple(Clip(**{**entry, "size": tuple(entry["size"])}) for entry in _index("clips"))
 
 
 @cache
@@ -220,13 +207,12 @@ def assets_folder() -> Path:
 
 
 @cache
-def checksums() -> Mapping[str, str]:
+def checksums() -> dict[str, str]:
     """File of the assets folder -> sha256, as ``SHA256SUMS`` states it.
 
     Of a file that lies packed its own name and content are stated, so that packing changes no hash of the data.
     """
-    lines = _read("SHA256SUMS").decode("utf-8").splitlines()
-    return MappingProxyType({name: digest for digest, name in (line.split("  ", 1) for line in lines)})
+    return {name: digest for digest, name in (line.split("  ", 1) for line in read("SHA256SUMS").decode().splitlines())}
 
 
 def data_hash(names: Iterable[str] = NAMES) -> str:
@@ -242,26 +228,20 @@ def data_hash(names: Iterable[str] = NAMES) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _read(name: str) -> bytes:
-    """Content of a file of the assets folder, which may lie packed as ``NAME.xz``."""
-    folder = files("workbook.data").joinpath("assets")
-    try:
-        return folder.joinpath(name).read_bytes()
-    except FileNotFoundError:
-        pass
-    try:
-        return lzma.decompress(folder.joinpath(f"{name}.xz").read_bytes())
-    except FileNotFoundError:
-        raise MissingResource(
-            f"the shipped file workbook/data/assets/{name} is missing: reinstall the package"
-        ) from None
+def read(name: str) -> bytes:
+    """Content of a file of the assets folder, which may lie packed as ``NAME.xz``; raises MissingResource."""
+    path = assets_folder() / name
+    packed = path.with_name(f"{path.name}.xz")
+    if path.is_file():
+        return path.read_bytes()
+    if packed.is_file():
+        return lzma.decompress(packed.read_bytes())
+    raise MissingResource(f"the shipped file workbook/data/assets/{name} is missing: reinstall the package")
 
 
 def _index(name: str) -> list[dict]:
-    return [json.loads(line) for line in _read(f"{name}.jsonl").decode("utf-8").splitlines()]
+    return [json.loads(line) for line in read(f"{name}.jsonl").decode("utf-8").splitlines()]
 
 
 def _word_table(name: str) -> tuple[Word, ...]:
-    content = _read(name)
-    text = (lzma.decompress(content) if name.endswith(".xz") else content).decode("utf-8")
-    return tuple(Word(*line.split("\t")) for line in text.splitlines())
+    return tuple(Word(*line.split("\t")) for line in read(name).decode("utf-8").splitlines())

@@ -1,12 +1,13 @@
 """Numbers drawn with a record of which digit's ink lies where, for reading what single patches hold. No torch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from workbook.data.pictures import PictureSizes, font_face, paper, place, text_extent
+from workbook.data.pictures import PictureSizes, paper, place, text_extent
+from workbook.data.text_tasks import draw_face
 
 LEAST_INK = 0.1
 """A patch shows a digit if at least this share of it is that digit's ink."""
@@ -36,30 +37,24 @@ class DigitMap:
             / 255
             for ink in self.ink
         ]
-        most = np.argmax(shares, axis=0)
-        found = np.array(self.digits)[most]
+        found = np.array(self.digits)[np.argmax(shares, axis=0)]
         return np.where(np.max(shares, axis=0) >= LEAST_INK, found, NO_DIGIT)
 
 
-def draw_digits(rng: np.random.Generator, sizes: PictureSizes, fonts: Sequence[str]) -> DigitMap:
+def draw_digits(rng: np.random.Generator, sizes: PictureSizes, split: str) -> DigitMap:
     """One to four digits somewhere on a page, as the number task draws them; sizes are drawn until they fit."""
     while True:
-        height, width = sizes.draw(rng)
-        face = font_face(fonts[int(rng.integers(len(fonts)))], int(rng.integers(13, 21)))
-        digits = tuple(int(d) for d in rng.integers(0, 10, int(rng.integers(1, 5))))
-        text = "".join(map(str, digits))
-        _, _, wide, high = text_extent(face, text)
-        if wide + 2 > width or high + 2 > height:
+        size = sizes.draw(rng)
+        face = draw_face(rng, split, 13, 20)
+        text = "".join(map(str, rng.integers(0, 10, int(rng.integers(1, 5)))))
+        left, top, width, height = text_extent(face, text)
+        if width + 2 > size[1] or height + 2 > size[0]:
             continue
-        page, colour = paper(rng, (height, width))
-        x, y = place(rng, (height, width), (high, wide))
-        layers = [Image.new("L", page.size) for _ in digits]
-        left, top, _, _ = text_extent(face, text)
+        page, colour = paper(rng, size)
+        x, y = place(rng, size, (height, width))
+        layers = [Image.new("L", page.size) for _ in text]
         for i, layer in enumerate(layers):
             pen = (x - left + face.getlength(text[:i]), y - top)
             ImageDraw.Draw(layer).text(pen, text[i], font=face, fill=255)
-        ink = layers[0]
-        for layer in layers[1:]:
-            ink = ImageChops.lighter(ink, layer)
-        page.paste(colour, mask=ink)
-        return DigitMap(page, digits, tuple(layers))
+        page.paste(colour, mask=reduce(ImageChops.lighter, layers))
+        return DigitMap(page, tuple(map(int, text)), tuple(layers))

@@ -12,12 +12,13 @@ import numpy as np
 from PIL import Image
 
 from oryx.errors import InputError
-from workbook.data.chart_tasks import CHART_TASKS
-from workbook.data.object_tasks import OBJECT_TASKS, TITLE_TASKS, draw_object
+from workbook.data.object_tasks import CORPORA, OBJECT_TASKS, draw_object
 from workbook.data.pictures import PictureSizes, size_bin
-from workbook.data.text_tasks import TEXT_TASKS, TRAINING_TASKS, split_fonts
+from workbook.data.text_tasks import TEXT_TASKS, chart, digit
 
-TASKS = (*TEXT_TASKS, *CHART_TASKS, *OBJECT_TASKS)
+TASKS = (*TEXT_TASKS, "chart", *OBJECT_TASKS)
+DRAW = {**TEXT_TASKS, "chart": chart, "digit": digit}
+"""Task -> what draws it; the other tasks are objects."""
 LEGIBLE_SUFFIX = "_legible"
 """Task names with this suffix draw text that grows with the picture: the "pixels lost or not learned" control."""
 
@@ -78,22 +79,19 @@ def draw_item(rng: np.random.Generator, task: str, split: str, sizes: PictureSiz
     """
     legible = task.endswith(LEGIBLE_SUFFIX)
     base = task.removesuffix(LEGIBLE_SUFFIX)
-    if base not in (*TASKS, *TITLE_TASKS, *TRAINING_TASKS) or (legible and base not in TEXT_TASKS):
+    if base not in (*DRAW, *CORPORA) or (legible and base not in TEXT_TASKS):
         raise InputError(
             f"task {task!r} is unknown; known: {', '.join(TASKS)}, text tasks also with {LEGIBLE_SUFFIX!r}"
         )
     while True:
         size = sizes.draw(rng)
         ratio = size[0] * size[1] / sizes.side**2
-        if draw := {**TEXT_TASKS, **TRAINING_TASKS}.get(base):
-            scale = max(1.0, ratio**0.5) if legible else 1.0
-            drawn = draw(rng, size, split_fonts(split), scale)
-            cluster = name
-        elif draw := CHART_TASKS.get(base):
-            drawn, cluster = draw(rng, size, split_fonts(split), split), name
+        if base in CORPORA:
+            drawn = draw_object(rng, base, size, split)
         else:
-            drawn, cluster = draw_object(rng, base, size, split)
+            drawn = DRAW[base](rng, size, split, *([max(1.0, ratio**0.5)] if legible else []))
         if drawn is not None:
+            cluster = drawn.concept or name
             return Item(name, task, split, drawn.picture, drawn.question, drawn.answer, cluster, drawn.chance, ratio)
 
 

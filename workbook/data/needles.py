@@ -102,8 +102,8 @@ def draw_needle(rng: np.random.Generator, variant: str, split: str, size: tuple[
     if variant not in VARIANTS:
         raise InputError(f"needle variant {variant!r}: expected one of {', '.join(VARIANTS)}")
     if variant == "picture":
-        drawn, concept = draw_object(rng, "icon", size, split)
-        return Needle(variant, drawn.question, drawn.answer, (drawn.picture,), (), drawn.chance, concept)
+        drawn = draw_object(rng, "icon", size, split)
+        return Needle(variant, drawn.question, drawn.answer, (drawn.picture,), (), drawn.chance, drawn.concept)
     colours = [str(colour) for colour in rng.permutation(list(COLOURS))]
     numbers = [int(n) for n in 10 + rng.choice(NUMBERS, len(COLOURS), replace=False)]
     if variant == "change":

@@ -15,19 +15,14 @@ from workbook.data import corpora, splits
 from workbook.data.pictures import paste_object
 from workbook.data.text_tasks import Drawn
 
-OBJECT_TASKS = ("icon", "clipart", "photo")
-TITLE_TASKS = ("icon-title", "clipart-title", "icon-restyled")
+OBJECT_TASKS = {"icon": "icons", "clipart": "clipart", "photo": "photos"}
+"""Task -> corpus."""
+
+TITLE_TASKS = {"icon-title": "icons", "clipart-title": "clipart", "icon-restyled": "icons"}
 """Captions for encoders: the title itself. The first two train them; in a held-out split their titles are new too.
 ``icon-restyled``: titles of the training part in the drawing style that training does not see."""
 
-CORPORA = {
-    "icon": "icons",
-    "clipart": "clipart",
-    "photo": "photos",
-    "icon-title": "icons",
-    "clipart-title": "clipart",
-    "icon-restyled": "icons",
-}
+CORPORA = {**OBJECT_TASKS, **TITLE_TASKS}
 
 ENOUGH = {"clipart": 45, "photo": 25}
 
@@ -60,28 +55,26 @@ def _pool(task: str, split: str) -> tuple[tuple[corpora.Item, str], ...]:
     Icons: training sees two drawing styles, the held-out splits the third, each with its own half of the names.
     Clip art and photographs: the pictures themselves are split. Raises InputError for restyled icons to train on.
     """
+    if task == "icon-restyled" and split == "train":
+        raise InputError("task 'icon-restyled' is for held-out splits: training does not see its style")
+    items = corpora.load(CORPORA[task]).items
+    new_style = {i for i in items if i.style and splits.split_of("style", i.style) != "train"}
+
+    def half(title: str) -> bool:
+        """Whether a held-out split draws a name in the new style."""
+        return int(_digest(title), 16) % 2 == ("dev", "report").index(split)
+
     if task == "icon-restyled":
-        if split == "train":
-            raise InputError("task 'icon-restyled' is for held-out splits: training does not see its style")
-        half = ("dev", "report").index(split)
         taught = {answer for _, answer in _pool("icon-title", "train")}
-        icons = [
-            (i, i.title.lower()) for i in corpora.load("icons").items if splits.split_of("style", i.style) != "train"
-        ]
-        return tuple((i, title) for i, title in icons if title in taught and int(_digest(title), 16) % 2 == half)
+        titles = ((i, i.title.lower()) for i in items if i in new_style)
+        return tuple((i, title) for i, title in titles if title in taught and half(title))
     if task == "icon":
-        names = set(icon_names())
-        icons = [i for i in corpora.load("icons").items if i.title in names]
-        seen = [i for i in icons if splits.split_of("style", i.style) == "train"]
-        unseen = [i for i in icons if splits.split_of("style", i.style) != "train"]
-        half = ("dev", "report").index(split) if split != "train" else 0
-        chosen = seen if split == "train" else [i for i in unseen if int(_digest(i.title), 16) % 2 == half]
+        named = [i for i in items if i.title in icon_names()]
+        chosen = (i for i in named if (i not in new_style if split == "train" else i in new_style and half(i.title)))
         return tuple((i, i.title) for i in chosen)
-    chosen = [i for i in corpora.load(CORPORA[task]).items if splits.split_of("concept", i.title) == split]
+    chosen = [i for i in items if splits.split_of("concept", i.title) == split]
     if task in TITLE_TASKS:
-        return tuple(
-            (i, i.title.lower()) for i in chosen if not i.style or splits.split_of("style", i.style) == "train"
-        )
+        return tuple((i, i.title.lower()) for i in chosen if i not in new_style)
     return tuple((i, i.category) for i in chosen if i.category in kinds(task))
 
 
@@ -101,9 +94,8 @@ def pick_object(rng: np.random.Generator, task: str, split: str) -> tuple[corpor
     return groups[answer][int(rng.integers(len(groups[answer])))], answer, len(answers)
 
 
-def draw_object(rng: np.random.Generator, task: str, size: tuple[int, int], split: str) -> tuple[Drawn, str]:
-    """One picture of an object, and the concept it shows; answers are evenly drawn: chance is one over their number."""
+def draw_object(rng: np.random.Generator, task: str, size: tuple[int, int], split: str) -> Drawn:
+    """One picture of an object; answers are evenly drawn: chance is one over their number."""
     item, answer, answers = pick_object(rng, task, split)
     picture = paste_object(rng, size, corpora.load(CORPORA[task]).image(item), rng.uniform(0.75, 1.0))
-    question = "name" if task == "icon" else "kind"
-    return Drawn(picture, question, answer, 1.0 / answers, item.title), f"{task}/{item.title}"
+    return Drawn(picture, "name" if task == "icon" else "kind", answer, 1.0 / answers, f"{task}/{item.title}")

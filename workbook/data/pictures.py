@@ -8,7 +8,6 @@ import io
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log, sqrt
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -74,39 +73,19 @@ def size_bin(area_ratio: float) -> str:
 @lru_cache(maxsize=512)
 def font_face(file: str, pixels: int) -> ImageFont.FreeTypeFont:
     """The shipped face ``file`` (:class:`workbook.data.corpora.Font`) at ``pixels`` per em."""
-    return ImageFont.truetype(io.BytesIO(corpora.font_bytes(file)), pixels)
-
-
-class TextInk(NamedTuple):
-    """The ink of a text drawn at the origin: the top left corner of its box, and the box as a mask (mode "L")."""
-
-    left: int
-    top: int
-    mask: Image.Image
-
-
-@lru_cache(maxsize=131_072)  # pages and lists draw the same short numbers again and again; a mask is some hundred bytes
-def text_ink(face: ImageFont.FreeTypeFont, text: str) -> TextInk:
-    """What Pillow would draw, laid out and rendered once for measuring and any number of drawings."""
-    mask, (left, top) = face.getmask2(text, "L")
-    return TextInk(left, top, Image.frombytes("L", mask.size, bytes(mask)))
+    return ImageFont.truetype(io.BytesIO(corpora.read(file)), pixels)
 
 
 def text_extent(face: ImageFont.FreeTypeFont, text: str) -> tuple[int, int, int, int]:
     """(left, top, width, height) of the ink of ``text`` drawn at the origin."""
-    left, top, mask = text_ink(face, text)
-    return left, top, mask.width, mask.height
+    left, top, right, bottom = face.getbbox(text)
+    return left, top, right - left, bottom - top
 
 
 def draw_text(draw: ImageDraw.ImageDraw, xy: tuple[int, int], text: str, face, colour) -> None:
     """Draw ``text`` with the top left corner of its ink at ``xy`` = (x, y)."""
-    draw.bitmap(xy, text_ink(face, text).mask, fill=colour)
-
-
-def draw_text_at_origin(draw: ImageDraw.ImageDraw, xy: tuple[int, int], text: str, face, colour) -> None:
-    """Draw ``text`` with its origin at ``xy`` = (x, y), so that texts at one y share a baseline."""
-    ink = text_ink(face, text)
-    draw.bitmap((xy[0] + ink.left, xy[1] + ink.top), ink.mask, fill=colour)
+    left, top, _, _ = face.getbbox(text)
+    draw.text((xy[0] - left, xy[1] - top), text, font=face, fill=colour)
 
 
 def paper(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int, int]]:

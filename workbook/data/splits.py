@@ -1,12 +1,14 @@
 """Which part of the data a thing belongs to: ``train``, ``dev`` or ``report``, fixed in code and never by chance.
 
-Designs are tuned on ``dev``; ``report`` is used once per settings. Small sets are divided by name below; large ones by
-the sha256 of their key, so adding or removing one thing moves no other. No torch.
+Designs are tuned on ``dev``; ``report`` is used once per settings. Small sets are divided by name (``splits.toml``),
+large ones by the sha256 of their key, so adding or removing one thing moves no other. No torch.
 """
 
 import hashlib
 import re
+import tomllib
 from collections.abc import Callable, Iterable
+from importlib.resources import files
 
 from oryx.errors import SettingsError
 
@@ -15,61 +17,14 @@ PARTS = ("train", "dev", "report")
 DEV_SHARE, REPORT_SHARE = 0.10, 0.20
 """Shares of the hashed kinds; the rest is for training. Report is the larger: intervals are computed there."""
 
-FONTS = {
-    "Cabin": "dev",
-    "Caladea": "report",
-    "Cantarell": "report",
-    "Comic Neue": "report",
-    "Courier Prime": "report",
-    "Dancing Script": "train",
-    "DejaVu Sans": "train",
-    "DejaVu Sans Mono": "train",
-    "DejaVu Serif": "train",
-    "Go Mono": "dev",
-    "Liberation Mono": "train",
-    "Liberation Sans": "train",
-    "Liberation Serif": "train",
-    "Lobster Two": "train",
-    "Open Sans": "train",
-    "Oxygen": "train",
-    "Quicksand": "train",
-    "Roboto Slab": "dev",
-}
-"""Font families. Families drawn from one another (DejaVu, Liberation) stay together."""
+_DATA = tomllib.loads(files("workbook.data").joinpath("splits.toml").read_text("utf-8"))
+_QUALIFIERS = frozenset(_DATA["qualifiers"].split())
 
-STYLES = {"noto": "train", "twemoji": "train", "fluent": "report"}
-"""Drawing styles of the icons. Designs of style studies are tuned on held-out concepts of the training styles."""
+BY_NAME: dict[str, dict[str, str]] = _DATA["parts"]
+"""Kind (``font``: a family, ``style`` of icons, ``table``: its id) -> name -> part."""
 
-TABLES = {
-    "co2_concentration": "train",
-    "gapminder": "train",
-    "gapminder_health_income": "report",
-    "global_temp": "report",
-    "iowa_electricity": "dev",
-    "penguins": "train",
-    "population_engineers_hurricanes": "report",
-    "seattle_weather": "train",
-    "us_employment": "train",
-    "us_state_capitals": "train",
-    "wheat": "dev",
-}
-"""Tables by id."""
-
-_FIXED = {"font": FONTS, "style": STYLES, "table": TABLES}
-
-_QUALIFIERS = frozenset(
-    re.findall(
-        r"\S+",
-        """
-        a an the of with in on at and my very little small big large old new open opened closed empty full simple basic
-        plain colour color coloured colored red orange yellow green blue purple pink brown black white grey gray golden
-        gold silver dark light bright left right up down upper lower front back face head smiling happy sad cute cartoon
-        icon clipart picture image drawing outline silhouette style sign button symbol
-        """,
-    )
-)
-_IRREGULAR = {"mice": "mouse", "leaves": "leaf", "knives": "knife", "men": "man", "women": "woman", "people": "person"}
-_INVARIANT = ("ss", "us", "is", "news", "series", "species", "glasses", "scissors", "pants", "jeans", "trousers")
+BY_HASH = ("concept", "document", "photo", "word")
+"""Kinds that are divided by the sha256 of their key."""
 
 
 def concept_key(title: str) -> str:
@@ -85,9 +40,9 @@ def concept_key(title: str) -> str:
 
 def singular(word: str) -> str:
     """The singular of a lower-case English noun by rule, good enough to bring "apple" and "apples" together."""
-    if word in _IRREGULAR:
-        return _IRREGULAR[word]
-    if len(word) < 4 or not word.endswith("s") or word.endswith(_INVARIANT):
+    if word in _DATA["irregular"]:
+        return _DATA["irregular"][word]
+    if len(word) < 4 or not word.endswith("s") or word.endswith(tuple(_DATA["invariant"])):
         return word
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
@@ -101,38 +56,23 @@ CONCEPT_SALT = 4310
 ``report``; chosen by counting titles, without looking at any result."""
 
 
-def _hashed(kind: str, key: str) -> str:
-    salt = f"-{CONCEPT_SALT}" if kind == "concept" else ""
-    digest = hashlib.sha256(f"oryx-workbook/{kind}{salt}/{key}".encode()).digest()
-    share = int.from_bytes(digest[:8], "big") / 2**64
-    if share < DEV_SHARE:
-        return "dev"
-    return "report" if share < DEV_SHARE + REPORT_SHARE else "train"
-
-
-_HASHED: dict[str, Callable[[str], str]] = {
-    "concept": concept_key,
-    "document": str,
-    "photo": str,
-    "word": str,
-}
-"""Kinds divided by hash -> what of the key counts."""
-
-
 def split_of(kind: str, key: str) -> str:
     """The part that ``key`` belongs to.
 
-    ``kind`` is ``concept`` (a title; pictures of all corpora that share it fall together), ``photo`` (an item id),
-    ``document`` (the text of a page or the id of a haystack), ``word``, or one of the sets divided by name: ``font`` (a
-    family), ``style`` (an icon style), ``table`` (a table id). Raises SettingsError for an unknown kind or name.
+    ``kind`` is one of BY_NAME, ``concept`` (a title; pictures of all corpora that share it fall together), ``photo``
+    (an item id), ``document`` (the text of a page or the id of a haystack) or ``word``. Raises SettingsError for an
+    unknown kind or name.
     """
-    if kind in _FIXED:
-        if key not in _FIXED[kind]:
-            raise SettingsError(f"{kind} {key!r}: expected one of {', '.join(sorted(_FIXED[kind]))}")
-        return _FIXED[kind][key]
-    if kind not in _HASHED:
-        raise SettingsError(f"kind {kind!r}: expected one of {', '.join(sorted({*_FIXED, *_HASHED}))}")
-    return _hashed(kind, _HASHED[kind](key))
+    if kind in BY_NAME:
+        if key not in BY_NAME[kind]:
+            raise SettingsError(f"{kind} {key!r}: expected one of {', '.join(sorted(BY_NAME[kind]))}")
+        return BY_NAME[kind][key]
+    if kind not in BY_HASH:
+        raise SettingsError(f"kind {kind!r}: expected one of {', '.join(sorted({*BY_NAME, *BY_HASH}))}")
+    salted = f"{kind}-{CONCEPT_SALT}/{concept_key(key)}" if kind == "concept" else f"{kind}/{key}"
+    digest = hashlib.sha256(f"oryx-workbook/{salted}".encode()).digest()
+    share = int.from_bytes(digest[:8], "big") / 2**64
+    return "dev" if share < DEV_SHARE else "report" if share < DEV_SHARE + REPORT_SHARE else "train"
 
 
 def choose(kind: str, part: str, things: Iterable, key: Callable = str) -> list:

@@ -102,7 +102,7 @@ def single_frame(rng: np.random.Generator, size: tuple[int, int], digits: int) -
     With two digits, one in five is a picture instead and one in seven cards is asked for its colour.
     """
     if digits == 2 and rng.random() < 1 / 5:
-        drawn, _ = draw_object(rng, "icon", size, "train")
+        drawn = draw_object(rng, "icon", size, "train")
         return np.asarray(drawn.picture.convert("RGB")), "name", drawn.answer
     colour = list(COLOURS)[int(rng.integers(len(COLOURS)))]
     number = int(rng.integers(10)) if digits == 1 else 10 + int(rng.integers(NUMBERS))

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from workbook.data.chart_tasks import LEAD, numeric_columns
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
+from workbook.data.text_tasks import LEAD, numeric_columns
 
 ITEMS = evaluation_items("chart", "dev", 40, PictureSizes())
 

@@ -24,7 +24,7 @@ def test_files_are_those_of_the_checksum_list():
     stated = corpora.checksums()
     assert {name if name in stated else name.removesuffix(".xz") for name in files()} == {"SHA256SUMS", *stated}
     for name, digest in stated.items():
-        assert hashlib.sha256(corpora._read(name)).hexdigest() == digest, name
+        assert hashlib.sha256(corpora.read(name)).hexdigest() == digest, name
 
 
 def test_the_set_is_at_most_20_mebibytes():
@@ -82,9 +82,9 @@ def test_fonts_can_draw_letters_and_digits():
     fonts = corpora.fonts()
     assert len({font.family for font in fonts}) >= 10
     for font in fonts:
-        face = ImageFont.truetype(io.BytesIO(corpora.font_bytes(font.file)), 20)
+        face = ImageFont.truetype(io.BytesIO(corpora.read(font.id)), 20)
         shapes = {face.getmask(letter).getbbox() and bytes(face.getmask(letter)) for letter in "AQgs0389é"}
-        assert len(shapes) == 9, f"{font.file} draws two of the letters alike"
+        assert len(shapes) == 9, f"{font.id} draws two of the letters alike"
 
 
 def test_words_are_short_lower_case_and_defined():

@@ -7,11 +7,10 @@ from PIL import Image
 from workbook.data.digit_maps import NO_DIGIT, DigitMap, draw_digits
 from workbook.data.items import generator
 from workbook.data.pictures import PictureSizes
-from workbook.data.text_tasks import split_fonts
 
 
 def drawn(i: int) -> DigitMap:
-    return draw_digits(generator("test", i), PictureSizes(), split_fonts("dev"))
+    return draw_digits(generator("test", i), PictureSizes(), "dev")
 
 
 @pytest.mark.parametrize("i", range(12))

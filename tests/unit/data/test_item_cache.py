@@ -46,7 +46,7 @@ def test_other_data_are_drawn_anew(tmp_path, monkeypatch):
 def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
     """A job that is killed while it draws leaves nothing that others would read."""
 
-    def killed(*_):
+    def killed(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(item_cache, "training_item", killed)

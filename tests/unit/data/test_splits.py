@@ -79,16 +79,16 @@ def test_no_title_is_in_two_parts_over_all_corpora():
 
 def test_fonts_are_divided_by_family_and_each_part_has_variety():
     fonts = corpora.fonts()
-    assert {font.family for font in fonts} == set(splits.FONTS)
+    assert {font.family for font in fonts} == set(splits.BY_NAME["font"])
     for part in splits.PARTS:
         styles = {font.style for font in splits.choose("font", part, fonts, key=lambda font: font.family)}
         assert {"serif", "sans"} < styles, f"{part} has only {styles}"
 
 
 def test_styles_and_tables_are_the_shipped_ones():
-    assert {item.style for item in corpora.load("icons").items} == set(splits.STYLES)
-    assert {table.id for table in corpora.tables()} == set(splits.TABLES)
-    assert set(splits.TABLES.values()) == set(splits.PARTS)
+    assert {item.style for item in corpora.load("icons").items} == set(splits.BY_NAME["style"])
+    assert {table.id for table in corpora.tables()} == set(splits.BY_NAME["table"])
+    assert set(splits.BY_NAME["table"].values()) == set(splits.PARTS)
 
 
 def test_choose_divides_without_overlap_or_loss():

@@ -19,7 +19,6 @@ from oryx.processing.sizes import Resolution
 from workbook.data.digit_maps import NO_DIGIT, DigitMap, draw_digits
 from workbook.data.items import draw_item, generator
 from workbook.data.pictures import PictureSizes
-from workbook.data.text_tasks import split_fonts
 from workbook.stages.recipes import CAPTION_LENGTH, Recipe
 from workbook.stages.shared import caption_ids, square_pixels
 from workbook.studies.encoders.features import ENCODE_BATCH, feature_maps, fit_ridge, mean_of, pooled
@@ -129,7 +128,7 @@ def patch_reading(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: i
     """
     sizes = PictureSizes(side=r.side, patch=r.patch, max_tokens=4 * (r.side // r.patch) ** 2)
     drawn = {
-        part: [draw_digits(generator("digit map", part, i), sizes, split_fonts(part)) for i in range(count)]
+        part: [draw_digits(generator("digit map", part, i), sizes, part) for i in range(count)]
         for part, count in (("train", 4 * items), (split, items))
     }
     records = []

@@ -33,8 +33,8 @@ def object_pictures(r: Recipe, split: str, draws: int) -> list[Image.Image]:
     """Squares of 2S x 2S, from ``draws`` draws: objects of different titles, so there may be fewer."""
     found: dict[str, Image.Image] = {}
     for i in range(draws):
-        drawn, title = draw_object(generator("look", split, "object", i), TASKS[i % 3], (2 * r.side, 2 * r.side), split)
-        found.setdefault(title, drawn.picture)
+        drawn = draw_object(generator("look", split, "object", i), TASKS[i % 3], (2 * r.side, 2 * r.side), split)
+        found.setdefault(drawn.concept, drawn.picture)
     return list(found.values())
 
 
