@@ -53,6 +53,31 @@ def panels(rows: int, columns: int, width: float, height: float, **shared: Any) 
     return figure, list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
 
 
+def strips(shown: Sequence[tuple[str, Sequence]], width: float, height: float, columns: int = 1, **look: Any) -> Figure:
+    """A panel of ``height`` inches for each title and its pictures of one height, which stand side by side, if any.
+
+    Pictures are arrays of colours, or of numbers, which ``look`` tells how to draw as for ``imshow``.
+    """
+    rows = -(-len(shown) // columns)
+    with mpl.rc_context(STYLE):
+        figure, axes = panels(rows, columns, width, height * rows)
+        for axis in axes:
+            axis.set_axis_off()
+        for axis, (title, pictures) in zip(axes, shown, strict=False):
+            axis.set_title(title, loc="left", fontsize=8)
+            if len(pictures):
+                axis.imshow(np.concatenate([_spaced(np.asarray(picture)) for picture in pictures], 1), **look,
+                            interpolation="none")  # fmt: skip
+    return figure
+
+
+def _spaced(picture: np.ndarray) -> np.ndarray:
+    """The picture with a white edge on its right: colours, or numbers."""
+    white = 255 if picture.ndim == 3 else np.nan
+    gap = [(0, 0), (0, max(1, picture.shape[1] // 16)), (0, 0)][: picture.ndim]
+    return np.pad(picture, gap, constant_values=white)
+
+
 def legend(figure: Figure, arms: Iterable[str], order: Sequence[str], **others: Mapping) -> None:
     """Name the arms right of the panels, below them ``others``: name (underscores are spaces) -> style of a line."""
     entries = {arm: style_of(arm, order) | {"ls": ""} for arm in arms} | others

@@ -98,9 +98,7 @@ def verdict_table(verdicts: Sequence[Mapping]) -> pd.DataFrame:
                 "hypothesis": v["id"],
                 "statement": v["statement"],
                 "verdict": v["verdict"],
-                "estimate": ""
-                if v["estimate"] is None
-                else _with_interval(v["estimate"], v["low"], v["high"], sign=True),
+                "estimate": "" if v["estimate"] is None else _with_interval(v["estimate"], v["low"], v["high"], "+.3f"),
                 "items": v["n_items"],
                 "seeds": v["seeds"],
                 "scale": v["scale"],
@@ -141,8 +139,12 @@ def to_markdown(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
-def _with_interval(value: float, low, high, sign: bool = False) -> str:
-    form = "+.3f" if sign else ".2f"
+def with_intervals(frame: pd.DataFrame, form: str = ".2f") -> list[str]:
+    """Each line's ``score`` in words, with its interval from ``low`` to ``high`` where it has one."""
+    return [_with_interval(*line, form) for line in frame[["score", "low", "high"]].itertuples(index=False)]
+
+
+def _with_interval(value: float, low, high, form: str = ".2f") -> str:
     return format(value, form) if pd.isna(low) or pd.isna(high) else f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 
@@ -157,9 +159,7 @@ def _difference(rows: pd.DataFrame, arm: str, baseline: str, task: str) -> str:
         found: Estimate = paired_difference(rows[rows["task"] == task], arm, baseline)
     except InputError:
         return ""
-    return _with_interval(found.value, found.low, found.high, sign=True) + (
-        "*" if found.low > 0 or found.high < 0 else ""
-    )
+    return _with_interval(found.value, found.low, found.high, "+.3f") + ("*" if found.low > 0 or found.high < 0 else "")
 
 
 def _mean(rows: pd.DataFrame, arm: str, task: str) -> str:

@@ -55,14 +55,14 @@ def test_the_heat_map_hatches_what_was_not_asked(rows):
 
 
 def test_the_break_is_where_half_of_the_easy_score_is_lost(rows):
-    table = tables.break_table(rows, 16).set_index("arm")
+    table = tables.break_table(rows).set_index("arm")
     assert table.loc["retrieval", "keeps half to, frames"] == 400
     assert table.loc["retrieval", "below half from, frames"] == 1600
     assert table.loc["short_tokens", "below half from, frames"] == 50
     assert table.loc["retrieval", "1,600 frames are"] == "4 times that"
-    easy = tables.break_table(rows[rows["length"] == 16], 16)
+    easy = tables.break_table(rows[rows["length"] == 16])
     assert set(easy["below half from, frames"]) == {"not reached"}
-    never = tables.break_table(rows.assign(score=0.0), 16)
+    never = tables.break_table(rows.assign(score=0.0))
     assert set(never["keeps half to, frames"]) == {"none"} and set(never["below half from, frames"]) == {16}
 
 
@@ -83,8 +83,8 @@ def test_training_lengths_of_several_runs_stand_side_by_side_and_count_once(rows
 def test_the_audit_pairs_spliced_and_complete_videos(rows):
     whole = [row("retrieval", 50, 0.0, i, "complete_file", float(i > 0)) for i in range(4)]
     table = tables.audit_table(pd.concat([rows, pd.DataFrame(whole)]))
-    assert table.iloc[0]["trials"] == 4 and table.iloc[0]["same answer"] == "0.75"
-    assert (table.iloc[0]["right, spliced"], table.iloc[0]["right, complete file"]) == ("1.00", "0.75")
+    assert table.iloc[0]["trials"] == 4 and table.iloc[0]["same answer"] == 0.75
+    assert (table.iloc[0]["right, spliced"], table.iloc[0]["right, complete file"]) == (1.0, 0.75)
 
 
 def test_other_questions_tell_right_from_sensible(rows):

@@ -49,8 +49,8 @@ def test_figures_draw_every_arm(rows):
     arms = ORDER[:3]
     for figure, frame in (
         figures.score_by_ratio(rows, arms, (4, 16), {"fine": ("sign",), "coarse": ("move",)}, ORDER),
-        figures.score_by_kind(rows, arms, (4, 16), ORDER, KINDS),
-        figures.shift_figure(rows, arms, ORDER),
+        figures.score_by_kind(rows, arms, (4, 16), ORDER),
+        figures.shift_figure(rows, arms),
     ):
         assert set(frame["arm"]) == set(arms) and figure.axes
 
@@ -60,21 +60,21 @@ def test_shifts_tell_the_start_from_the_end(rows):
     assert frame.loc[("average", 4, "start"), "shift_cka"] == pytest.approx(0.9)
     assert frame.loc[("average", 4, "trained"), "shift_cka"] == pytest.approx(0.6)
     assert (frame["shift_rank_share"] == 0.5).all()
-    table = tables.reason_table(rows, ORDER, (4, 16), KINDS).set_index(["arm", "ratio"])
+    table = tables.reason_table(rows, ORDER).set_index(["arm", "ratio"])
     assert (
         table.loc[("dynamic", "4x"), "CKA trained"] == "0.800" and table.loc[("dynamic", "4x"), "score"][:5] == "0.750"
     )
 
 
 def test_sharing_is_the_gap_to_the_model_of_one_ratio(rows):
-    table = tables.sharing_table(rows, KINDS)
+    table = tables.sharing_table(rows)
     assert len(table) == 1 and table.iloc[0]["sharing costs"] == "+0.500" and table.iloc[0]["ratio"] == "4x"
-    assert tables.sharing_table(rows[rows["arm"] != "average_only_4x"], KINDS).empty
+    assert tables.sharing_table(rows[rows["arm"] != "average_only_4x"]).empty
 
 
 def test_lengths_stand_side_by_side(rows):
     long = rows[rows["condition"] == "visual"].assign(length="long", score=1.0)
-    table = tables.length_table(pd.concat([rows, long]), ("dynamic",), KINDS).set_index("ratio")
+    table = tables.length_table(pd.concat([rows, long]), ("dynamic",)).set_index("ratio")
     assert table.loc["4x", "short"].startswith("0.750") and table.loc["4x", "long"].startswith("1.000")
 
 
@@ -100,40 +100,40 @@ def demanded():
 
 
 def test_cells_are_compared_on_the_same_films(demanded):
-    frame = tables.cells(tables.on_demand_rows(demanded), KINDS).set_index(tables.CELL)
+    frame = tables.cells(tables.on_demand_rows(demanded)).set_index(tables.CELL)
     assert len(frame) == len(CELLS) and frame.loc[(4, 64, 24), "score"] == 7 / 8
     assert frame.loc[(1, 64, 4), "seconds_a_film"] == pytest.approx(0.1 + 0.04)
     assert frame.loc[(16, 64, 24), "held_mb"] == pytest.approx(8 * 170 / 1024)
 
 
 def test_the_frontier_holds_what_no_cheaper_cell_reaches(demanded):
-    frame = tables.cells(tables.on_demand_rows(demanded), KINDS)
+    frame = tables.cells(tables.on_demand_rows(demanded))
     best = tables.frontier(frame, "visual_tokens")
     assert best["visual_tokens"].tolist() == [14, 170, 506, 1754] and best["score"].is_monotonic_increasing
-    figure, drawn = figures.on_demand_figure(demanded, KINDS)
+    figure, drawn = figures.on_demand_figure(demanded)
     assert len(figure.axes) == 3 and len(drawn) == len(CELLS)
 
 
 def test_the_recommendation_is_the_best_that_fits_and_is_scored_on_other_films(demanded):
-    table = tables.recommendation(demanded, KINDS, (64, 512, 2048)).set_index(["question", "tokens at most"])
-    assert table.loc[("all", 64), ["ratio", "picture", "frames"]].tolist() == ["16x", "32 px", 4]
-    assert table.loc[("sign", 512), ["ratio", "picture", "frames"]].tolist() == ["4x", "64 px", 24]
+    table = tables.recommendation(demanded).set_index(["question", "tokens at most"])
+    assert table.loc[("all", 64), "recommended"] == "16x, 32 px, 4 frames"
+    assert table.loc[("sign", 512), "recommended"] == "4x, 64 px, 24 frames"
     assert table.loc[("all", 2048), "videos"] == 4, "half of those asked everywhere"
     auto = table["auto"].unstack("question")["all"]
     assert auto[2048] == "1x, 64 px, 24 frames" and auto[512] == "4x, 64 px, 24 frames"
 
 
 def test_the_regret_of_compressing_least(demanded):
-    table = tables.ratio_regret(demanded, KINDS, (170, 2048)).set_index("tokens at most")
+    table = tables.ratio_regret(demanded).set_index("tokens at most")
     assert table.loc[2048, "largest loss"] == 0
     worse = demanded.assign(score=demanded["score"].where(demanded["ratio"] > 1, 0.0))
-    assert tables.ratio_regret(worse, KINDS, (2048,)).iloc[0]["largest loss"] == pytest.approx(7 / 8)
+    assert tables.ratio_regret(worse).set_index("tokens at most").loc[2048, "largest loss"] == pytest.approx(7 / 8)
 
 
-def test_a_run_without_the_panel_gives_empty_tables_and_a_figure_that_says_so(rows):
-    figure, frame = figures.on_demand_figure(rows, KINDS)
-    assert frame.empty and "nothing to draw" in figure.texts[0].get_text()
-    assert tables.recommendation(rows, KINDS).empty
+def test_a_run_without_the_panel_gives_empty_tables(rows):
+    rows = rows.assign(input_side=32, frames=8, held_kb=1.0)
+    assert tables.recommendation(rows).empty and tables.ratio_regret(rows).empty
+    assert figures.on_demand_figure(rows)[1].empty
 
 
 def test_a_run_without_the_panel_shows_published_rows(rows, demanded):

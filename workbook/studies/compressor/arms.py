@@ -10,7 +10,7 @@ from typing import Any
 
 from oryx.errors import InputError
 from oryx.grids import Grid, compressed_grid, video_token_count
-from workbook.data.stories import LENGTHS, QUESTIONS
+from workbook.data.stories import LENGTHS, QUESTIONS, Story, make_story
 
 PATCH = 8
 """Side of a patch of the small encoders in pixels."""
@@ -158,6 +158,11 @@ def task(kind: str, ratio: int) -> str:
 def tasks(ratio: int, kinds: Sequence[str] = tuple(QUESTIONS)) -> list[str]:
     """The tasks of a ratio."""
     return [task(kind, ratio) for kind in kinds]
+
+
+def story(settings: Any, length: str, index: int) -> Story:
+    """A held-out story of a run, its file written if need be."""
+    return make_story(settings.cache_folder / "stories", settings.split, length, index)
 
 
 def stories_asked(settings: Any) -> dict[str, int]:

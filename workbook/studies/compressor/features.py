@@ -10,9 +10,9 @@ import torch
 from oryx.eval.features import FrameCache, FrameTokens
 from oryx.model.compressor import NoCompressor
 from oryx.model.modeling import OryxForConditionalGeneration
-from workbook.data.stories import Story, make_story
+from workbook.data.stories import Story
 from workbook.data.story_bank import BankSizes, StoryBank, bank_parts, make_bank, write_part
-from workbook.studies.compressor.arms import sides_of, stories_asked
+from workbook.studies.compressor.arms import sides_of, stories_asked, story
 from workbook.studies.frames import frame_cache, write_in_parallel
 
 
@@ -33,11 +33,9 @@ def bank_of(settings: Any, seed: int) -> StoryBank:
     return make_bank(settings.cache_folder / "stories", seed, bank_sizes(settings))
 
 
-def stories(settings: Any, length: str, count: int | None = None) -> list[Story]:
-    """The held-out stories of a length that are asked about, or the first ``count``."""
-    folder = settings.cache_folder / "stories"
-    count = stories_asked(settings)[length] if count is None else count
-    return [make_story(folder, settings.split, length, index) for index in range(count)]
+def stories(settings: Any, length: str) -> list[Story]:
+    """The held-out stories of a length that are asked about."""
+    return [story(settings, length, index) for index in range(stories_asked(settings)[length])]
 
 
 class Features:

@@ -21,8 +21,9 @@ from workbook.studies.compressor.arms import (
     picture_side,
     ratios_of,
     region_side,
+    story,
 )
-from workbook.studies.compressor.features import Features, stories
+from workbook.studies.compressor.features import Features
 from workbook.studies.frames import compressed, on_device
 
 LONGEST_ANSWER = 12
@@ -32,31 +33,25 @@ LONGEST_ANSWER = 12
 def probes(settings: Any, arm: str, model: OryxForConditionalGeneration, features: Features) -> dict:
     """What an arm's weights and answers show.
 
-    ``maps``: one line per token of the videos shown, with its weight over the uniform one. ``answers``: to all
-    questions about the real clips, which have no known truth.
+    ``maps``: one line per row of a map of a video shown, the weight of each of its tokens over the uniform one under
+    the number of its column. ``answers``: to all questions about the real clips, which have no known truth.
     """
-    videos = {"story": features.story(stories(settings, "short")[STORY].path, picture_side(settings))}
+    videos = {"story": features.story(story(settings, "short", STORY).path, picture_side(settings))}
     videos |= {clip.id: clip_tokens(features, clip, picture_side(settings)) for clip in corpora.clips()}
     maps = []
-    if isinstance(model.compressor, DynamicCompressor):
-        for name, video in videos.items():
-            for ratio in compressed_ratios(settings, arm):
-                own = on_device(model, video)
-                weights = compressor_attention(model.compressor, own.tokens, own.grid, region_side(ratio))
-                for (frame, row, column), weight in _cells(weights):
-                    place = {"film": name, "ratio": ratio, "frame": frame, "row": row, "column": column}
-                    maps.append({**place, "weight": round(weight, 4)})
+    for name, video in videos.items() if isinstance(model.compressor, DynamicCompressor) else ():
+        own = on_device(model, video)
+        for ratio in compressed_ratios(settings, arm):
+            weights = compressor_attention(model.compressor, own.tokens, own.grid, region_side(ratio))
+            for frame, grid in enumerate(weights.double().numpy().round(4)):
+                place = {"film": name, "ratio": ratio, "frame": frame}
+                maps += [{**place, "row": i, **dict(enumerate(row.tolist()))} for i, row in enumerate(grid)]
     return {"maps": maps, "answers": list(_answers(settings, arm, model, features))}
 
 
 def clip_tokens(features: Features, clip: corpora.Clip, side: int) -> FrameTokens:
     """Uncompressed tokens of the frames shown of a real clip."""
     return features.cache(side).encode(clip.path, uniform_indices(clip.frames, CLIP_FRAMES))
-
-
-def _cells(weights: torch.Tensor):
-    for index in torch.cartesian_prod(*(torch.arange(n) for n in weights.shape)).tolist():
-        yield index, float(weights[tuple(index)])
 
 
 @torch.inference_mode()

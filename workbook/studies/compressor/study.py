@@ -132,7 +132,7 @@ class PoolingVsDynamicCompression(Study[Settings]):
         found = {
             "score_by_ratio": figures.score_by_ratio(run.rows, arms, ratios, self.task_groups, self.arm_order),
             "score_by_task": figures.score_by_kind(run.rows, arms, ratios, self.arm_order),
-            "shift": figures.shift_figure(run.rows, arms, self.arm_order),
+            "shift": figures.shift_figure(run.rows, arms),
         }
         maps = probes_of(run)["maps"]
         if len(maps):
@@ -170,13 +170,10 @@ def probes_of(run: Run) -> "dict[str, pd.DataFrame]":
     """
     import pandas as pd  # here, not above: workers need no frames
 
-    from workbook.studies.compressor.figures import long_maps
-
     if not (folders := sorted(run.folder.glob("seed-*/arms/*/probes.json"))):
         names = {"maps": "attention", "answers": "answers", "connectors": "connectors"}
         files = {name: run.folder / "figures" / f"{file}.csv" for name, file in names.items()}
-        found = {name: pd.read_csv(file) if file.is_file() else pd.DataFrame() for name, file in files.items()}
-        return {**found, "maps": long_maps(found["maps"]) if len(found["maps"]) else found["maps"]}
+        return {name: pd.read_csv(file) if file.is_file() else pd.DataFrame() for name, file in files.items()}
     first = min(int(path.parts[-4].removeprefix("seed-")) for path in folders)
     maps, answers, connectors = [], [], []
     for path in (p for p in folders if p.parts[-4] == f"seed-{first}"):

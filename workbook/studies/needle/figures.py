@@ -9,9 +9,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
+from PIL.ImageOps import expand
 
 from oryx.processing.video import read_frames
-from workbook.data.needles import VARIANTS, Trial, make_trial
+from workbook.data.needles import VARIANTS, make_trial
 from workbook.report import plots
 from workbook.studies.needle.tables import shares
 
@@ -22,8 +24,8 @@ NO_VIDEO = {"no_video_(best_arm)": plots.CROSS, "chance": plots.CHANCE}
 
 SHOWN, SIZE = 12, (32, 32)
 """Frames of a gallery's video; height and width of the frames that the small readers see."""
-BORDER, GAP = 2, 2
-"""Pixels of a frame's coloured edge, and of the white between edges."""
+BORDER = 2
+"""Pixels of a frame's coloured edge."""
 
 
 def heat_map(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
@@ -79,19 +81,14 @@ def score_by_context(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[st
         figure, (left, right) = plots.panels(1, 2, 9.5, 3.6)
         plots.lines(left, named, "visual_tokens", order)
         plots.lines(right, named.drop(columns=["low", "high"]), "visual_tokens", order, y="seconds")
-        for arm, mine in named.groupby("arm"):
-            place = {"xytext": LABELS[order.index(arm) % len(LABELS)], "textcoords": "offset points", "fontsize": 6.5}
-            for line in mine.itertuples():
-                left.annotate(f"{line.length:,}", (line.visual_tokens, line.score), **place)
+        for line in named.itertuples():
+            place = {"xytext": (4, 5), "textcoords": "offset points", "fontsize": 6.5}
+            left.annotate(f"{line.length:,}", (line.visual_tokens, line.score), **place)
         left.set(xscale="log", xlabel="video tokens (numbers: frames)", ylim=(-0.03, 1.03))
         left.set_ylabel("share of right answers")
         right.set(xscale="log", yscale="log", xlabel="video tokens", ylabel="seconds a video (encoding not counted)")
         plots.legend(figure, [names[arm] for arm in arms if arm in names], order)
     return figure, frame
-
-
-LABELS = ((4, 5), (4, -10), (-16, 5))
-"""Where the numbers at the points of one arm stand, in points, so that those of three arms do not meet."""
 
 
 def score_by_variant(rows: pd.DataFrame, arm: str) -> tuple[Figure, pd.DataFrame]:
@@ -112,31 +109,14 @@ def score_by_variant(rows: pd.DataFrame, arm: str) -> tuple[Figure, pd.DataFrame
 
 def gallery(settings: Any) -> Figure:
     """A row per variant: frames of a complete file, decoded; needle frames marked orange, distractors blue."""
-    trials = [make_trial(settings.split, variant, SHOWN, 0.5, 0, SIZE) for variant in VARIANTS]
-    with mpl.rc_context(plots.STYLE), tempfile.TemporaryDirectory() as folder:
-        figure, axes = plots.panels(len(trials), 1, 10, 1.1 * len(trials))
-        for axis, trial in zip(axes, trials, strict=True):
+    shown = []
+    with tempfile.TemporaryDirectory() as folder:
+        for trial in [make_trial(settings.split, variant, SHOWN, 0.5, 0, SIZE) for variant in VARIANTS]:
             frames = read_frames(trial.file(Path(folder)).path, range(SHOWN))
-            marked = [_edged(frame, _mark(trial, place)) for place, frame in enumerate(frames)]
-            axis.imshow(np.concatenate(marked, 1), interpolation="nearest")
-            axis.set_axis_off()
-            text = f"{trial.needle.variant}: “{trial.needle.question}” → “{trial.needle.answer}”"
-            axis.set_title(text, loc="left", fontsize=8.5)
-    return figure
-
-
-def _mark(trial: Trial, place: int) -> tuple[int, int, int]:
-    if place in trial.needles:
-        return (230, 159, 0)
-    return (0, 114, 178) if place in trial.others else (255, 255, 255)
-
-
-def _edged(frame: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """The frame (H, W, 3) with an edge of that colour, and white around."""
-    height, width, _ = frame.shape
-    edged = np.full((height + 2 * BORDER, width + 2 * BORDER, 3), colour, np.uint8)
-    edged[BORDER:-BORDER, BORDER:-BORDER] = frame
-    return np.pad(edged, ((0, 0), (0, 2 * GAP), (0, 0)), constant_values=255)
+            edges = dict.fromkeys(trial.others, plots.COLOURS[0]) | dict.fromkeys(trial.needles, plots.COLOURS[1])
+            edged = [expand(Image.fromarray(one), BORDER, edges.get(i, "white")) for i, one in enumerate(frames)]
+            shown.append((f"{trial.needle.variant}: “{trial.needle.question}” → “{trial.needle.answer}”", edged))
+    return plots.strips(shown, 10, 1.1)
 
 
 def _trials(frame: pd.DataFrame) -> str:

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from oryx.evidence.stats import wilson
+from workbook.report.tables import with_intervals
+from workbook.studies.needle.arms import EASY
 
 
 def shares(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -12,42 +15,41 @@ def shares(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
     ``items``: different trials; the seeds of a trial are averaged first and do not make the interval narrower.
     """
-    answered = rows[rows["error"].isna()]
-    found = []
-    for names, part in answered[answered["condition"] == "visual"].groupby(list(by), sort=False):
-        items = part.groupby("item")["score"].mean()
-        low, high = wilson(float(items.sum()), len(items))
-        found.append(
-            {**dict(zip(by, names, strict=True)), "score": items.mean(), "low": low, "high": high, "items": len(items)}
-            | {"seeds": part["seed"].nunique(), "chance": part["chance"].mean(), "seconds": part["seconds"].mean()}
-            | {"visual_tokens": part["visual_tokens"].mean(), "longest_trained": part["longest_trained"].max()}
-        )
-    frame = pd.DataFrame(found)
-    blind = answered[answered["condition"] == "no_visual"].groupby(list(by))["score"].mean().rename("no_video")
-    return frame.merge(blind.reset_index(), on=list(by), how="left")
+    by, answered = list(by), rows[rows["error"].isna()]
+    seen, blind = (answered[answered["condition"] == condition] for condition in ("visual", "no_visual"))
+    trials = seen.groupby([*by, "item"], sort=False)["score"].mean()
+    found = (
+        trials.groupby(by, sort=False).agg(["mean", "sum", "size"]).rename(columns={"mean": "score", "size": "items"})
+    )
+    bounds = [wilson(float(right), n) for right, n in zip(found.pop("sum"), found["items"], strict=True)]
+    found[["low", "high"]] = np.reshape(bounds, (-1, 2))
+    means = ("chance", "seconds", "visual_tokens")
+    about = {"seeds": ("seed", "nunique"), **{name: (name, "mean") for name in means}}
+    about["longest_trained"] = ("longest_trained", "max")
+    found = found.join(seen.groupby(by).agg(**about)).join(blind.groupby(by)["score"].mean().rename("no_video"))
+    return found.reset_index()
 
 
-def break_table(rows: pd.DataFrame, easy: int) -> pd.DataFrame:
-    """Where does it break? For each arm the longest videos that keep at least half of its score at ``easy`` frames.
+def break_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Where does it break? For each arm the longest videos that keep at least half of its score at EASY frames.
 
     An arm that is no better than chance there has nothing to keep.
     """
     frame = shares(rows[rows["variant"] == "number"], ("arm", "length"))
     lines = []
     for arm, mine in frame.groupby("arm", sort=False):
-        mine = mine.sort_values("length")
-        start = mine.loc[mine["length"] == easy, "score"].mean()
-        below = mine.loc[mine["score"] < start / 2, "length"]
-        kept = mine["length"] if below.empty else mine.loc[mine["length"] < below.min(), "length"]
-        learned = start > mine["chance"].mean()
+        scores, trained = mine.set_index("length")["score"].sort_index(), int(mine["longest_trained"].max())
+        broken = scores.index[scores < scores[EASY] / 2]
+        kept = scores.index[scores.index < min(broken, default=np.inf)].max()
+        learned = scores[EASY] > mine["chance"].mean()
         lines.append(
             {
                 "arm": arm,
-                "trained to, frames": (trained := int(mine["longest_trained"].max())),
-                "1,600 frames are": f"{1600 / trained:.0f} times that" if trained else "",
-                f"score at {easy} frames": f"{start:.2f}",
-                "keeps half to, frames": int(kept.max()) if len(kept) and learned else "none",
-                "below half from, frames": ("not reached" if below.empty else int(below.min())) if learned else easy,
+                "trained to, frames": trained,
+                "1,600 frames are": _times(trained),
+                f"score at {EASY} frames": f"{scores[EASY]:.2f}",
+                "keeps half to, frames": kept if learned else "none",
+                "below half from, frames": min(broken, default="not reached") if learned else EASY,
             }
         )
     return pd.DataFrame(lines)
@@ -58,19 +60,16 @@ def training_length_table(runs: Sequence[pd.DataFrame], arms: Sequence[str]) -> 
 
     An arm that several runs trained alike counts once; of its lengths each comes from the first run that asked it.
     """
-    by, found = ["arm", "longest_trained", "length"], []
-    for rows in runs:
-        asked = rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))]
-        found += [shares(asked, ("arm", "length"))] if len(asked) else []
+    asked = [rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))] for rows in runs]
+    found = [shares(rows, ("arm", "length")) for rows in asked if len(rows)]
     if not found:
         return pd.DataFrame([{"published runs": "none at this scale"}])
-    frame = pd.concat(found).drop_duplicates(by)
-    frame["text"] = [f"{line.score:.2f} [{line.low:.2f}, {line.high:.2f}]" for line in frame.itertuples()]
-    wide = frame.pivot(index=["longest_trained", "arm"], columns="length", values="text").fillna("")
-    wide = wide.rename(columns=lambda length: f"{length:,} frames").reset_index()
-    wide = wide.rename(columns={"longest_trained": "trained to, frames"}).rename_axis(columns=None)
-    wide.insert(2, "1,600 frames are", [f"{1600 / trained:.0f} times that" for trained in wide["trained to, frames"]])
-    return wide
+    frame = pd.concat(found).drop_duplicates(["arm", "longest_trained", "length"])
+    frame = frame.assign(text=with_intervals(frame), times=frame["longest_trained"].map(_times))
+    frame = frame.rename(columns={"longest_trained": "trained to, frames", "times": "1,600 frames are"})
+    index = ["trained to, frames", "arm", "1,600 frames are"]
+    wide = frame.pivot(index=index, columns="length", values="text").fillna("")
+    return wide.rename(columns="{:,} frames".format).rename_axis(columns=None).reset_index()
 
 
 def other_question_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -79,42 +78,34 @@ def other_question_table(rows: pd.DataFrame) -> pd.DataFrame:
     ``sensible``: the answer is the name of a colour, right or not.
     """
     asked = rows[(rows["condition"] == "other_question") & rows["error"].isna()]
-    colours = set(asked["truth"])
-    lines = []
-    for (arm, length), part in asked.groupby(["arm", "length"], sort=False):
-        low, high = wilson(float(part.groupby("item")["score"].mean().sum()), part["item"].nunique())
-        lines.append(
-            {
-                "arm": arm,
-                "frames": length,
-                "right": f"{part['score'].mean():.2f} [{low:.2f}, {high:.2f}]",
-                "sensible": f"{part['answer'].isin(colours).mean():.2f}",
-                "chance": round(part["chance"].mean(), 2),
-                "most frequent answer": part["answer"].mode().iloc[0],
-                "items": part["item"].nunique(),
-                "seeds": part["seed"].nunique(),
-            }
-        )
-    return pd.DataFrame(lines)
+    asked = asked.assign(sensible=asked["answer"].isin(asked["truth"].unique()))
+    by = ["arm", "length"]
+    found = shares(asked.assign(condition="visual"), by)
+    more = asked.groupby(by).agg(sensible=("sensible", "mean"), given=("answer", lambda given: given.mode().iloc[0]))
+    found = found.assign(right=with_intervals(found), chance=found["chance"].round(2)).join(more, on=by)
+    found["sensible"] = found["sensible"].map("{:.2f}".format)
+    names = {"arm": "arm", "length": "frames", "right": "right", "sensible": "sensible", "chance": "chance"}
+    names |= {"given": "most frequent answer", "items": "items", "seeds": "seeds"}
+    return found[list(names)].rename(columns=names)
 
 
 def audit_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Spliced needles against complete files: the same trials, needle inside the file, encoded as a whole."""
-    names = ["arm", "seed", "item"]
     whole = rows[(rows["condition"] == "complete_file") & rows["error"].isna()]
-    pairs = whole.merge(rows[rows["condition"] == "visual"], on=names, suffixes=("", "_spliced"))
-    lines = []
-    for (arm, length), part in pairs.groupby(["arm", "length"], sort=False):
-        same = (part["answer"] == part["answer_spliced"]).mean()
-        lines.append(
-            {
-                "arm": arm,
-                "frames": length,
-                "trials": len(part),
-                "same answer": f"{same:.2f}",
-                "right, spliced": f"{part['score_spliced'].mean():.2f}",
-                "right, complete file": f"{part['score'].mean():.2f}",
-                "largest change of log-likelihood": f"{(part['logprob'] - part['logprob_spliced']).abs().max():.4f}",
-            }
-        )
-    return pd.DataFrame(lines)
+    pairs = whole.merge(rows[rows["condition"] == "visual"], on=["arm", "seed", "item"], suffixes=("", "_spliced"))
+    pairs = pairs.assign(same=pairs["answer"] == pairs["answer_spliced"])
+    pairs["change"] = (pairs["logprob"] - pairs["logprob_spliced"]).abs()
+    columns = {
+        "trials": ("item", "size"),
+        "same answer": ("same", "mean"),
+        "right, spliced": ("score_spliced", "mean"),
+        "right, complete file": ("score", "mean"),
+        "largest change of log-likelihood": ("change", "max"),
+    }
+    digits = {name: 2 for name in columns} | {"largest change of log-likelihood": 4}
+    found = pairs.groupby(["arm", "length"], sort=False).agg(**columns).round(digits)
+    return found.reset_index().rename(columns={"length": "frames"})
+
+
+def _times(trained: int) -> str:
+    return f"{1600 / trained:.0f} times that" if trained else ""

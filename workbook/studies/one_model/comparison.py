@@ -2,12 +2,10 @@
 
     python -m workbook.studies.one_model.comparison
 
-writes ``unification.csv`` beside the shipped scores, from the rows there and the published ones; ``tests/integration``
-hold it to them. The one model has one training seed, so intervals cover items alone and every difference is a
-direction.
+writes ``scores.csv`` and ``unification.csv`` beside the shipped rows, from these and the published ones; tests hold
+them to both. The one model has one training seed, so intervals cover items alone and every difference is a direction.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,46 +16,36 @@ import oryx
 from oryx.errors import InputError, MissingResource
 from oryx.evidence.rows import read_published
 from oryx.evidence.stats import paired_difference, summary
-from oryx.files import atomic_write_text
+from oryx.files import atomic_write_text, read_json
 
 FOLDER = Path(oryx.__path__[0]) / "weights" / "nano" / "one"
 ROWS = "rows.parquet"
 SPECIALIST = "for one purpose"
-SIZED = r"(/\d+px)?/\d+x$"
-"""Size and ratio, in which item ids of some studies end."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """Tasks of the one model that a study's arm was asked too: ``mine`` -> ``theirs`` (task), and what differs."""
+    """Items that an arm of a study's default run was asked too, and what differs between the two models.
+
+    ``tasks``: pattern of their tasks here; ``more``: pattern of what item ids have here and lack there.
+    """
 
     study: str
-    variant: str
     arm: str
-    tasks: dict[str, str]
+    tasks: str
+    more: str
     differs: str
 
 
-def matches() -> list[Match]:
-    """Every comparison on equal items."""
-    found = [
-        Match(
-            "native_vs_fixed_resolution", "nano", "native",
-            {f"{task}_1x": task for task in ("number", "word", "list", "page", "icon", "clipart", "photo")},
-            "both go on from the shared reader with its encoder frozen; the other saw pictures at native size alone",
-        )
-    ]  # fmt: skip
-    for arm, ratio in (("retrieval", 16), ("retrieval_4x", 4)):
-        tasks = {f"needle_{frames}_{ratio}x": f"number_{frames}" for frames in (16, 50)}
-        how = "the other has an encoder of its own, trained on small frames, and positions made for length"
-        found.append(Match("needle_in_a_haystack", "nano", arm, tasks, how))
-    kinds = ("what", "when", "order", "move", "colour", "sign", "count")
-    for ratio in (4, 16):
-        for length in ("short", "long"):
-            tasks = {f"{length}_32px_{kind}_{ratio}x": f"{kind}_{ratio}x" for kind in kinds}
-            how = "same encoder and frames; the other saw synthetic videos alone"
-            found.append(Match("pooling_vs_dynamic_compression", "nano", "dynamic", tasks, how))
-    return found
+READER = "both go on from the shared reader with its encoder frozen; the other saw pictures at native size alone"
+NEEDLE = "the other has an encoder of its own, trained on small frames, and positions made for length"
+STORIES = "same encoder and frames; the other saw synthetic videos alone"
+MATCHES = (
+    Match("native_vs_fixed_resolution", "native", r"[a-z]+_1x", r"/1x$", READER),
+    Match("needle_in_a_haystack", "retrieval", r"needle_\d+_16x", r"/16x$", NEEDLE),
+    Match("needle_in_a_haystack", "retrieval_4x", r"needle_\d+_4x", r"/4x$", NEEDLE),
+    Match("pooling_vs_dynamic_compression", "dynamic", r"(short|long)_32px_[a-z]+_(4|16)x", r"/32px", STORIES),
+)
 
 
 def with_specialists(rows: pd.DataFrame, results: str | Path = "results") -> pd.DataFrame:
@@ -65,57 +53,48 @@ def with_specialists(rows: pd.DataFrame, results: str | Path = "results") -> pd.
 
     Such a row carries the arm's mean score over its seeds. Studies that are not published yet are passed over.
     """
-    return pd.concat([rows, *(theirs for _, _, theirs in _specialists(rows, results))], ignore_index=True)
+    return pd.concat([rows, *(theirs for _, theirs in _specialists(rows, results))], ignore_index=True)
 
 
 def comparison(rows: pd.DataFrame, results: str | Path = "results") -> pd.DataFrame:
     """One line per task that was asked on the same items: both scores, the difference with its interval over items."""
-    lines = []
-    for match, mine, theirs in _specialists(rows, results):
-        own = rows[rows["condition"] == "visual"].merge(theirs[["item", "task", "seed"]], on=["item", "task", "seed"])
-        if len(theirs) < 2:
-            continue
-        try:
-            found = paired_difference(pd.concat([own, theirs]), own["arm"].iloc[0], match.arm)
-        except InputError:  # all items in one cluster: no interval
-            continue
-        line = {"study": match.study, "task": mine, "n": len(theirs), "one model": own["score"].mean()}
-        line |= {SPECIALIST: theirs["score"].mean(), "difference": found.value, "low": found.low, "high": found.high}
-        lines.append({**line, "arm": match.arm, "differs": match.differs})
+    seen, lines = rows[rows["condition"] == "visual"], []
+    for match, found in _specialists(rows, results):
+        for task, theirs in found.groupby("task", sort=False):
+            own = seen[(seen["task"] == task) & seen["item"].isin(theirs["item"])]
+            try:
+                gap = paired_difference(pd.concat([own, theirs]), own["arm"].iloc[0], match.arm)
+            except InputError:  # all items in one cluster: no interval
+                continue
+            line = {"study": match.study, "task": task, "n": len(theirs), "one model": own["score"].mean()}
+            line |= {SPECIALIST: theirs["score"].mean(), "difference": gap.value, "low": gap.low, "high": gap.high}
+            lines.append({**line, "arm": match.arm, "differs": match.differs})
     columns = ["study", "task", "n", "one model", SPECIALIST, "difference", "low", "high", "arm", "differs"]
     return pd.DataFrame(lines, columns=columns)
 
 
-def _specialists(rows: pd.DataFrame, results: str | Path) -> Iterator[tuple[Match, str, pd.DataFrame]]:
-    seen = rows[rows["condition"] == "visual"]
-    for match in matches():
-        path = Path(results) / match.study / match.variant / ROWS
+def _specialists(rows: pd.DataFrame, results: str | Path) -> Iterator[tuple[Match, pd.DataFrame]]:
+    for match in MATCHES:
+        path = Path(results) / match.study / "nano" / ROWS
         if not path.is_file():
             continue
         other = read_published(path)
         other = other[(other["arm"] == match.arm) & (other["condition"] == "visual") & other["error"].isna()]
-        for mine, theirs in match.tasks.items():
-            of_task, own = other[other["task"] == theirs], seen[seen["task"] == mine]
-            scores = of_task.groupby(_unsized(of_task["item"]))["score"].mean()
-            own = own.assign(arm=match.arm, score=_unsized(own["item"]).map(scores))
-            if len(own := own[own["score"].notna()]):
-                yield match, mine, own
-
-
-def _unsized(items: pd.Series) -> pd.Series:
-    return items.str.replace(SIZED, "", regex=True)
+        own = rows[(rows["condition"] == "visual") & rows["task"].str.fullmatch(match.tasks)]
+        named = own["item"].str.replace(match.more, "", regex=True)
+        own = own.assign(arm=match.arm, score=named.map(other.groupby("item")["score"].mean()))
+        yield match, own[own["score"].notna()]
 
 
 def score_lines(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per task: score with interval, n, chance, the most frequent truth's share, the blind control."""
-    found = summary(rows)
-    seen = found[found["condition"] == "visual"].set_index("task")
-    blind = rows[rows["condition"] == "no_visual"].groupby(["group", "kind"])["score"].mean().rename("blind")
-    about = rows.drop_duplicates("task").set_index("task")[["group", "kind", "ratio"]]
-    tokens = rows[rows["condition"] == "visual"].groupby("task")["visual_tokens"].mean().rename("visual_tokens")
-    kept = seen[["score", "low", "high", "n_items", "chance", "majority"]].rename(columns={"n_items": "n"})
-    lines = about.join(kept).join(tokens).reset_index().join(blind, on=["group", "kind"])
-    return lines.sort_values(["group", "kind", "ratio"], kind="stable")
+    by, found = ["group", "kind"], summary(rows).rename(columns={"n_items": "n"})
+    seen = rows[rows["condition"] == "visual"]
+    about = seen.groupby("task").agg({**dict.fromkeys([*by, "ratio"], "first"), "visual_tokens": "mean"})
+    blind = rows[rows["condition"] == "no_visual"].groupby(by)["score"].mean().rename("blind")
+    lines = found[found["condition"] == "visual"].join(about, on="task").join(blind, on=by)
+    columns = ["task", *by, "ratio", "score", "low", "high", "n", "chance", "majority", "visual_tokens", "blind"]
+    return lines[columns].sort_values([*by, "ratio"], kind="stable")
 
 
 def rows(folder: Path = FOLDER) -> pd.DataFrame:
@@ -125,24 +104,25 @@ def rows(folder: Path = FOLDER) -> pd.DataFrame:
     return read_published(folder / ROWS)
 
 
-def scores(folder: Path = FOLDER) -> pd.DataFrame:
+def scores() -> pd.DataFrame:
     """:func:`score_lines` of the shipped model as it was last written."""
-    return pd.read_csv(folder / "scores.csv")
+    return pd.read_csv(FOLDER / "scores.csv")
 
 
-def manifest(folder: Path = FOLDER) -> dict:
+def manifest() -> dict:
     """Recipe, command, hashes and curve of the shipped model."""
-    return json.loads((folder / "manifest.json").read_text())
+    return read_json(FOLDER / "manifest.json")
 
 
-def table(folder: Path = FOLDER) -> pd.DataFrame:
+def table() -> pd.DataFrame:
     """:func:`comparison` of the shipped model as it was last written."""
-    return pd.read_csv(folder / "unification.csv")
+    return pd.read_csv(FOLDER / "unification.csv")
 
 
 def main() -> None:
-    """Write ``unification.csv`` from the shipped rows and those in ``results``."""
-    atomic_write_text(FOLDER / "unification.csv", comparison(rows()).to_csv(index=False, float_format="%.4f"))
+    """Write ``scores.csv`` and ``unification.csv`` from the shipped rows and those in ``results``."""
+    for name, made in (("scores", score_lines(rows())), ("unification", comparison(rows()))):
+        atomic_write_text(FOLDER / f"{name}.csv", made.to_csv(index=False, float_format="%.4f"))
 
 
 if __name__ == "__main__":

@@ -5,16 +5,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from workbook.report import plots
+from workbook.report.tables import with_intervals
 from workbook.studies.one_model.comparison import scores
 
 
 def score_table() -> pd.DataFrame:
     """A line per group and kind of question, ratios side by side, with n, chance, majority and the blind control."""
     found = scores()
-    found["score"] = [
-        f"{line.score:.2f} [{line.low:.2f}, {line.high:.2f}]" if line.low == line.low else f"{line.score:.2f}"
-        for line in found.itertuples()
-    ]
+    found["score"] = with_intervals(found)
     wide = found.pivot_table(index=["group", "kind"], columns="ratio", values="score", aggfunc="first", sort=False)
     wide.columns = [f"{ratio}x" for ratio in wide.columns]
     beside = found.groupby(["group", "kind"], sort=False)[["n", "chance", "majority", "blind"]].mean().round(2)
