@@ -234,14 +234,13 @@ def _report(parsed: argparse.Namespace) -> int:
 
     print(build(Path(parsed.results), Path(parsed.results) / "runs" / "report.html"))
     if parsed.notebook:
-        from workbook.report.page import PaperVsOurs
+        from workbook.report.page import Settings
         from workbook.runs.notebooks import execute, notebook_folder
 
-        page = PaperVsOurs()
-        settings = page.settings({"results": parsed.results})
-        if code := execute(page, settings):
+        settings = Settings.from_mapping({"results": parsed.results})
+        if code := execute(Settings, settings):
             return code
-        print(notebook_folder(page, settings) / "notebook.ipynb")
+        print(notebook_folder(Settings, settings) / "notebook.ipynb")
     return 0
 
 

@@ -5,8 +5,9 @@ numbers; ``not consistent``: it does not; ``in part``: in some of the cells it s
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
 
 from oryx.errors import SettingsError
 from oryx.evidence.paper import Claim, select
@@ -23,16 +24,11 @@ Found = tuple[str, dict]
 """A verdict and the values that the template of the check names."""
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What a check found: ``verdict`` (consistent, in part, not consistent) and the numbers, in words."""
+def check(claim: Claim) -> tuple[str, str]:
+    """The verdict of a claim's check (consistent, in part, not consistent) and what it found, in words.
 
-    verdict: str
-    found: str
-
-
-def check(claim: Claim) -> Checked:
-    """Carry out a claim's check; raises SettingsError for an unknown kind or a field that it does not know."""
+    Raises SettingsError for an unknown kind or a field that it does not know.
+    """
     settings = dict(claim.check)
     kind = settings.pop("kind", None)
     if kind not in _KINDS:
@@ -41,7 +37,7 @@ def check(claim: Claim) -> Checked:
         verdict, values = _KINDS[kind](claim, **settings)
     except TypeError as error:
         raise SettingsError(f"{claim.id}, field check: {error}") from error
-    return Checked(verdict, render("check.md.j2", kind=kind, **values).replace("\n", ""))
+    return verdict, render("check.md.j2", kind=kind, **settings, **values).replace("\n", "")
 
 
 def _graded(good: int, total: int) -> str:
@@ -54,46 +50,37 @@ def _claimed(claim: Claim) -> float:
 
 def _difference(claim: Claim, study: str, benchmark: str, model: str, other: str) -> Found:
     """The claimed gain against the difference of two cells of a table."""
-    (one,), (two,) = (select({"study": study, "benchmark": benchmark, "model": name}) for name in (model, other))
-    claimed, found = _claimed(claim), float(one["value"]) - float(two["value"])
-    away = abs(found - claimed)
-    values = {"one": one["value"], "two": two["value"], "other": other, "found": found, "claimed": claimed}
-    return (CONSISTENT if away < ROUNDING else NOT), {**values, "away": away, "agrees": away < ROUNDING}
+    one, two = (select({"study": study, "benchmark": benchmark, "model": name})[0]["value"] for name in (model, other))
+    found, claimed = float(one) - float(two), _claimed(claim)
+    agrees = abs(found - claimed) < ROUNDING
+    values = {"one": one, "two": two, "found": found, "claimed": claimed, "agrees": agrees}
+    return (CONSISTENT if agrees else NOT), values
 
 
 def _leads(
     claim: Claim,
-    studies: list[str],
+    studies: Sequence[str],
     model: str,
     on: str,
-    against: list[str] | None = None,
+    against: Sequence[str] = (),
     up_to_billion: int = 0,
     questions: Mapping[str, int] | None = None,
 ) -> Found:
     """In which cells of the tables is ``model`` above all it is compared with?"""
-    rows = [row for study in studies for row in select({"study": study}) if row["value"]]
-    rivals = against or sorted({r["model"] for r in rows if _billions(r["model"]) <= up_to_billion} - {model})
-    cells: dict[tuple, dict[str, float]] = {}
-    for row in rows:
-        cells.setdefault((row["benchmark"], row["metric"], row["variant"]), {})[row["model"]] = float(row["value"])
-    won, lost, near = 0, [], []
-    for (benchmark, metric, variant), scores in cells.items():
-        others = {name: scores[name] for name in rivals if name in scores}
-        if model not in scores or not others:
-            continue
-        score, rival = scores[model], max(others, key=others.get)
-        lead = score - others[rival]
-        name = f"{benchmark} {variant or (metric if benchmark == 'ScanQA' else '')}".strip()
-        cell = {"name": name, "score": score, "best": others[rival], "rival": rival, "lead": lead}
-        if lead > 0:
-            won += 1
-        else:
-            lost.append(cell)
-        if (n := (questions or {}).get(benchmark)) and 0 < lead < (half := _half_width(score, n)):
-            near.append({**cell, "questions": n, "half": half})
-    total = won + len(lost)
-    verdict = _graded(won, total) if on == "all" or not won else CONSISTENT
-    return verdict, {"won": won, "total": total, "lost": lost, "near": near}
+    rows = pd.DataFrame([row for study in studies for row in select({"study": study}) if row["value"]])
+    wide = rows.astype({"value": float}).pivot_table("value", ["benchmark", "metric", "variant"], "model", sort=False)
+    smaller = [name for name in sorted(set(wide) - {model}) if _billions(name) <= up_to_billion]
+    others = wide.loc[wide[model].notna(), list(against) or smaller].dropna(how="all")
+    cells = pd.DataFrame({"score": wide[model], "best": others.max(axis=1), "rival": others.idxmax(axis=1)}).dropna()
+    cells = cells.assign(lead=cells["score"] - cells["best"]).reset_index()
+    which = cells["variant"].mask(cells["benchmark"] == "ScanQA", cells["metric"])
+    share, asked = cells["score"] / 100, cells["benchmark"].map(questions or {}).astype(float)
+    half = 196 * (share * (1 - share) / asked) ** 0.5  # of the 95 % interval of a share over independent questions
+    cells = cells.assign(name=(cells["benchmark"] + " " + which).str.strip(), questions=asked, half=half)
+    ahead = cells["lead"] > 0
+    verdict = _graded(ahead.sum(), len(cells)) if on == "all" or not ahead.any() else CONSISTENT
+    lost, near = (part.to_dict("records") for part in (cells[~ahead], cells[ahead & (cells["lead"] < cells["half"])]))
+    return verdict, {"won": ahead.sum(), "total": len(cells), "lost": lost, "near": near}
 
 
 def _billions(model: str) -> float:
@@ -101,13 +88,7 @@ def _billions(model: str) -> float:
     return float(size[1]) if size else float("inf")
 
 
-def _half_width(percent: float, n: int) -> float:
-    """Half of the 95 % interval of a share in percent over ``n`` independent questions."""
-    share = percent / 100
-    return 100 * 1.96 * (share * (1 - share) / n) ** 0.5
-
-
-def _image_tokens(claim: Claim, size: list[int]) -> Found:
+def _image_tokens(claim: Claim, size: Sequence[int]) -> Found:
     """Tokens of one image view: whole patches of it, and after the released rounding of its sizes."""
     patches = (size[0] // PATCH) * (size[1] // PATCH)
     height, width = PreprocessOptions().high.target((size[0], size[1]))
@@ -120,32 +101,27 @@ def _frame_tokens(claim: Claim, ratio: int) -> Found:
     """Tokens of a frame: the bounds of its area divided by patches and ratio, and what the released rounding gives."""
     rule = PreprocessOptions().video
     nominal = {size: size * size // (PATCH * PATCH * ratio) for size in (rule.min_side, rule.max_side)}
-    grids = {name: compressed(size, ratio) for name, size in SIZES.items()}
-    counts = {name: rows * columns for name, (rows, columns) in grids.items()}
+    counts = {name: token_count([compressed(size, ratio)]) for name, size in SIZES.items()}
     claimed = _claimed(claim)
     verdict = CONSISTENT if claimed in counts.values() else PARTLY if claimed in nominal.values() else NOT
-    return verdict, {"ratio": ratio, "nominal": nominal, "counts": counts}
+    return verdict, {"nominal": nominal, "counts": counts}
 
 
 def _sequence(claim: Claim, frames: int, ratio: int) -> Found:
     """Do so many frames fit the claimed length at all?"""
     counts = {name: video_token_count(frames, compressed(size, ratio)) for name, size in SIZES.items()}
     fitting = sum(tokens <= _claimed(claim) for tokens in counts.values())
-    return _graded(fitting, len(counts)), {"frames": frames, "ratio": ratio, "counts": counts}
+    return _graded(fitting, len(counts)), {"counts": counts}
 
 
 def _context(claim: Claim, frames: int, context: int) -> Found:
     """Which frame sizes leave so many frames in the context at 16x?"""
     fits = {name: frames_that_fit(context, compressed(size, 16)) for name, size in SIZES.items()}
     good = sum(most >= frames for most in fits.values())
-    return _graded(good, len(fits)), {"context": context, "fits": fits, "contexts": CONTEXTS}
+    return _graded(good, len(fits)), {"fits": fits, "contexts": CONTEXTS}
 
 
 _KINDS = {
-    "difference": _difference,
-    "leads": _leads,
-    "image_tokens": _image_tokens,
-    "frame_tokens": _frame_tokens,
-    "sequence": _sequence,
-    "context": _context,
+    function.__name__.removeprefix("_"): function
+    for function in (_difference, _leads, _image_tokens, _frame_tokens, _sequence, _context)
 }

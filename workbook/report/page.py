@@ -9,7 +9,6 @@ runner, with the same strict parameters. No torch.
 import base64
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +19,10 @@ import mistune
 
 from oryx.evidence.paper import PARTS
 from oryx.files import atomic_write_text
-from workbook.report import benchmark_tables
 from workbook.report.claims import Answered, answered_claims, counts
 from workbook.report.findings import findings
 from workbook.report.published import NOT_TESTED, Published, disagreements, published
-from workbook.report.questions import questions
+from workbook.report.questions import Question, questions
 from workbook.report.templating import TEMPLATES, as_table, render
 from workbook.runs.settings import SCALES, Checked, setting
 
@@ -38,14 +36,15 @@ SHADES = {
 
 
 class Settings(Checked):
-    """What the notebook may be given."""
+    """What the notebook may be given, and all that the notebook runner needs to know of it."""
+
+    id: ClassVar[str] = "paper_vs_ours"
+    notebook: ClassVar[str] = "90_paper_vs_ours.ipynb"
+    source: ClassVar[str] = "published"
+    seeds: ClassVar[tuple[int, ...]] = ()
 
     scale: Literal[("all", *SCALES)] = setting("all", "all, or show the published runs of one scale alone")
     results: str = setting("results", "results folder")
-
-    source: ClassVar[str] = "published"
-    seeds: ClassVar[tuple[int, ...]] = ()
-    jobs: ClassVar[int | None] = None
 
     @property
     def variant(self) -> str:
@@ -57,30 +56,22 @@ class Settings(Checked):
         return self.to_dict()
 
 
-class PaperVsOurs:
-    """What the notebook runner needs to know of the page."""
-
-    id = "paper_vs_ours"
-    title = "The paper against ours"
-    notebook = "90_paper_vs_ours.ipynb"
-
-    def settings(self, values: Mapping[str, Any]) -> Settings:
-        """Strict settings from a mapping or a notebook's ``globals()``."""
-        return Settings.from_notebook(values) if "__name__" in values else Settings.from_mapping(values)
-
-
 @dataclass(frozen=True)
 class Page:
     """Every section of the page as Markdown. ``folder``: where the page lies that links are followed from."""
 
     runs: list[Published]
     folder: Path = Path()
-    benchmarks: str = ""
 
     @cached_property
     def answered(self) -> list[Answered]:
         """The paper's claims with what answers them."""
         return answered_claims(self.runs)
+
+    @cached_property
+    def asked(self) -> list[Question]:
+        """The questions of reviewers and users with their answers."""
+        return questions(self.runs)
 
     def summary(self) -> str:
         """How many hypotheses or claims of every part of the paper have which verdict."""
@@ -97,11 +88,6 @@ class Page:
 
         run = next((run for run in self.runs if run.study == study and "," not in run.variant), None)
         return difference_forest(run.verdicts)[0] if run else f"Nothing is published for {study}."
-
-    @cached_property
-    def asked(self) -> list:
-        """The questions of reviewers and users with their answers."""
-        return questions(self.runs, self.benchmarks or benchmark_tables.read())
 
     def questions(self) -> str:
         """What reviewers and users asked, with the answers."""
@@ -130,13 +116,14 @@ def read(settings: Settings) -> Page:
     return Page([run for run in runs if settings.scale in ("all", run.scale)])
 
 
-def build(results: Path, out: Path, benchmarks: Path | None = None) -> Path:
+def build(results: Path, out: Path) -> Path:
     """Write the report over ``results`` to ``out`` and return it; it says so where nothing is published.
 
-    ``benchmarks``: the page of benchmarks, the repository's ``docs/benchmarks.md`` unless given. Links to rows and
-    notebooks are relative to ``out``; all else is inside the file. Raises RunError for a damaged published folder.
+    Links to rows and notebooks are relative to ``out``; all else is inside the file. Raises RunError for a damaged
+    published folder.
     """
-    page = Page(published(results), out.parent, benchmark_tables.read(benchmarks))
+    out.parent.mkdir(parents=True, exist_ok=True)  # relative paths of pictures go through it
+    page = Page(published(results), out.parent)
     text = render("report.md.j2", page=page, parts=PARTS)
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     return atomic_write_text(out, render("report.html.j2", style=style, body=to_html(text, out.parent)) + "\n")

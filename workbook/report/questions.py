@@ -4,27 +4,28 @@ Every number is looked up when the page is made; where nothing was measured the 
 review forum of ICLR 2025 (openreview.net/forum?id=ODiY6pbHZQ). Users: public threads about reproducing results.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from oryx.evidence.paper import numbers, select, sources
-from oryx.grids import video_token_count
-from oryx.processing.context import CONTEXTS, SIZES, compressed, frames_that_fit
+from oryx.processing.context import context_table
 from oryx.processing.options import PreprocessOptions
-from workbook.report.benchmark_tables import block, table_with, tables
-from workbook.report.published import NOT_TESTED, Published, estimate_text
+from workbook.report.published import Published
+from workbook.report.tables import estimate_text
 from workbook.report.templating import render
 
-MEASURED, PARTLY, NOT_MEASURED = "measured", "measured in part", "not measured"
-CONNECTORS = "pooling_vs_dynamic_compression"
-Values = tuple[str, dict]
-"""How far a question is measured, and the values that its template names."""
+BENCHMARKS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+NAMES = ("throughput", "architecture_or_data", "why_these_ratios", "short_or_long", "several_scores")
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """One question with its answer as Markdown, and how far the answer was measured."""
 
     id: str
@@ -34,173 +35,117 @@ class Question:
     text: str
 
 
-def questions(runs: Sequence[Published], benchmarks: str) -> list[Question]:
-    """All questions with their answers from the published ``runs`` and the text of ``docs/benchmarks.md``."""
-    made = {
-        "throughput": throughput(runs, benchmarks),
-        "architecture_or_data": architecture_or_data(runs),
-        "why_these_ratios": why_these_ratios(runs),
-        "short_or_long": short_or_long(runs),
-        "several_scores": several_scores(),
-    }
-    found = []
-    for name, (status, values) in made.items():
-        title, asked_by, text = render(f"question_{name}.md.j2", **values).split("\n", 2)
-        found.append(Question(name, title, asked_by, status, text.strip()))
-    return found
+def questions(runs: Sequence[Published], benchmarks: str | None = None) -> list[Question]:
+    """All questions with their answers from the published ``runs`` and the text of ``docs/benchmarks.md``.
 
-
-def throughput(runs: Sequence[Published], benchmarks: str) -> Values:
-    """Speed of the packed encoder, of the compressor, and of whole answers."""
-    padding = {row["mix"]: float(row["padding ratio"]) for row in table_with("padding ratio", benchmarks)}
-    speeds = [row for row in table_with("speed ratio", benchmarks) if row["mix"] in padding]
-    native = tables(block("native-encoding", benchmarks))
-    against = [row for lines in native for row in lines if "against" in row]
-    shares = [row for row in tables(block("connectors", benchmarks)) if "share" in row[0]]
-    default = [run for run in runs if run.study == "native_vs_fixed_resolution" and "," not in run.variant]
+    That page is missing, and taken as empty, where the package is installed without its repository.
+    """
+    if benchmarks is None:
+        benchmarks = BENCHMARKS.read_text(encoding="utf-8") if BENCHMARKS.is_file() else ""
+    default = {run.place: run for run in runs if run.study == "native_vs_fixed_resolution" and "," not in run.variant}
+    connectors = {run.place: run for run in runs if run.study == "pooling_vs_dynamic_compression"}
+    contexts = context_table()
     values = {
-        "one_size": [float(row["speed ratio"]) for row in speeds if padding[row["mix"]] == 1],
-        "unequal": [float(row["speed ratio"]) for row in speeds if padding[row["mix"]] != 1],
-        "native": native,
+        **speeds(benchmarks),
+        "answers": {place: answer_costs(run) for place, run in default.items()},
+        "by_ratio": {place: found for place, run in connectors.items() if len(found := mean_scores(run, "ratio"))},
+        "by_length": {
+            place: found for place, run in connectors.items() if len(found := mean_scores(run, "ratio", "length"))
+        },
+        "in_between": any("panel=ratios" in run.variant for run in connectors.values()),
+        "tested": partial(verdict_lines, runs),
+        "select": select,
+        "costs": contexts.query("model == 'Oryx-7B' and frame == '640x360'"),
+        "fits": contexts.pivot_table("frames that fit", ["model", "frame"], "compression", sort=False),
+        "short_frames": PreprocessOptions().short_video_frames,
+        "scores": several_scores(),
+    }
+    texts = [render(f"question_{name}.md.j2", **values).split("\n", 3) for name in NAMES]
+    return [Question(name, *map(str.strip, parts)) for name, parts in zip(NAMES, texts, strict=True)]
+
+
+def tables(text: str) -> list[pd.DataFrame]:
+    """Every Markdown table of a text, its cells as text."""
+    parts = re.findall(r"(?:^\|.*\|\n?)+", text, re.MULTILINE)
+    form = {"sep": r"\s*\|\s*", "engine": "python", "dtype": str, "quoting": csv.QUOTE_NONE}
+    return [pd.read_csv(StringIO(part), **form).iloc[1:, 1:-1] for part in parts]
+
+
+def speeds(benchmarks: str) -> dict[str, Any]:
+    """Speed of the packed encoder and of the compressor, from the tables of ``docs/benchmarks.md``."""
+
+    def first_with(*names: str, block: str = "") -> pd.DataFrame:
+        wanted = (table for table in tables(_block(block, benchmarks)) if set(names) <= set(table))
+        return next(wanted, pd.DataFrame(columns=names))
+
+    packed = first_with("mix", "speed ratio").merge(first_with("mix", "padding ratio"), on="mix")
+    equal, ratios = packed["padding ratio"].astype(float) == 1, packed["speed ratio"].astype(float)
+    squares = first_with("against", "pictures/s", block="native-encoding")
+    shares = first_with("share", block="connectors")
+    native = _block("native-encoding", benchmarks)
+    return {
+        "one_size": list(ratios[equal]),
+        "unequal": list(ratios[~equal]),
+        "native": tables(native),
         "squares": {
-            case: [float(row["pictures/s"]) for row in against if row["against"].endswith(case)]
+            case: list(squares.loc[squares["against"].str.endswith(case), "pictures/s"].astype(float))
             for case in ("equal tokens", "equal pixels")
         },
-        "shares": {next(iter(row.values())): row["share"] for row in (shares[0] if shares else [])},
-        "answers": {run.place: means for run in default if len(means := _seconds(run))},
-        "on_gpu": any("FLOP" in " ".join(row) for lines in native for row in lines),
+        "shares": dict(zip(shares.iloc[:, 0], shares["share"], strict=True)),
+        "on_gpu": "FLOP" in native,
     }
-    return (NOT_MEASURED if not speeds else MEASURED if native else PARTLY), values
 
 
-def _seconds(run: Published) -> pd.DataFrame:
-    """Mean tokens and milliseconds of one answer, an arm a line; empty where rows have no times."""
+def _block(name: str, text: str) -> str:
+    """What stands between ``<!-- NAME -->`` and ``<!-- end -->``; the whole text without a name."""
+    return "".join(re.findall(rf"<!-- {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)) if name else text
+
+
+def answer_costs(run: Published) -> pd.DataFrame:
+    """Mean tokens and milliseconds of one answer, an arm a line."""
     rows = run.rows("arm", "condition", "seconds", "visual_tokens")
-    if "seconds" not in rows:
-        return pd.DataFrame()
     rows = rows[(rows["condition"] == "visual") & rows["arm"].isin(["native", "area_matched", "area_4", "pad"])]
-    means = rows.groupby("arm", sort=False)[["visual_tokens", "seconds"]].mean()
+    means = rows.groupby("arm")[["visual_tokens", "seconds"]].mean()
     return pd.DataFrame({"visual tokens": means["visual_tokens"], "ms": 1000 * means["seconds"]}).round(1)
 
 
-def architecture_or_data(runs: Sequence[Published]) -> Values:
-    """What more training does, what native resolution does, what retrieval data do."""
-    lines = verdict_lines(
-        runs,
-        {
-            "H2a.training": "more training alone, on squares",
-            "H2a.resolution": "equal training, native against squares",
-            "H2a.crossed": "native training gains more at native input",
-            "H4b.tokens": "retrieval data, at equal tokens",
-            "H4b.steps": "retrieval data, at equal steps",
-            "H4b.positions_alone": "positions alone, without retrieval data",
-        },
-    )
-    data = select({"study": "method", "benchmark": "OryxViT pre-training data"})
-    return (PARTLY if lines else NOT_MEASURED), {"lines": lines, "data": data}
-
-
-def verdict_lines(runs: Sequence[Published], wanted: dict[str, str]) -> list[dict[str, str]]:
+def verdict_lines(runs: Sequence[Published], wanted: Mapping[str, str]) -> list[dict[str, str]]:
     """One line per hypothesis (named without its scale, with what it compares) and run that tests it."""
     return [
-        {
-            "what": what,
-            "hypothesis": verdict["id"],
-            "verdict": verdict["verdict"],
-            "estimate": estimate_text(verdict),
-            "run": run.place,
-        }
+        {"what": what, "hypothesis": v["id"], "verdict": v["verdict"], "estimate": estimate_text(v), "run": run.place}
         for name, what in wanted.items()
         for run in runs
-        if (verdict := run.verdict(f"{name}.{run.scale}")) and verdict["verdict"] != NOT_TESTED
+        if (v := run.verdict(f"{name}.{run.scale}"))
     ]
 
 
-def why_these_ratios(runs: Sequence[Published]) -> Values:
-    """What other ratios would cost in tokens, and what was measured between them."""
-    model, context = next(iter(CONTEXTS.items()))
-    size, costs = "640x360", []
-    for ratio in (1, 4, 16):
-        grid = compressed(SIZES[size], ratio)
-        each = video_token_count(2, grid) - video_token_count(1, grid)
-        fits = f"{frames_that_fit(context, grid):,}"
-        costs.append({"ratio": f"{ratio}x", "tokens a frame": str(each), f"frames in {context:,} tokens": fits})
-    connectors = [run for run in runs if run.study == CONNECTORS]
-    values = {
-        "model": model,
-        "size": size,
-        "costs": costs,
-        "needle": verdict_lines(runs, {"H4c.ratio": "4x against 16x on a needle among 50 frames"}),
-        "by_ratio": {run.place: table for run in connectors if len(table := _by_ratio(run))},
-        "in_between": any("panel=ratios" in run.variant for run in connectors),
-    }
-    measured = values["needle"] or values["by_ratio"]
-    return (MEASURED if values["in_between"] else PARTLY if measured else NOT_MEASURED), values
+def mean_scores(run: Published, *by: str) -> pd.DataFrame:
+    """Mean score over kinds of question, an arm a line (and the first fields of ``by``), the last of ``by`` a column.
 
-
-def _by_ratio(run: Published) -> pd.DataFrame:
-    """Mean score over questions, an arm a line, a ratio a column. At 1x short videos alone were asked: left out."""
-    table = pd.read_csv(run.folder / "table.csv")
-    seen = table[(table["condition"] == "visual") & table["task"].str.fullmatch(r"[a-z]+_\d+x")]
-    seen = seen.assign(ratio=seen["task"].str.extract(r"_(\d+)x")[0].astype(float))
-    wide = seen[seen["ratio"] > 1].pivot_table(index="arm", columns="ratio", values="score", sort=False)
-    return wide.sort_index(axis=1).rename(columns=lambda ratio: f"{ratio:.0f}x").round(2)
-
-
-def short_or_long(runs: Sequence[Published]) -> Values:
-    """Where 4x ends and 16x begins: what the released code does, what fits, what was measured."""
-    (long,) = select({"study": "method", "benchmark": "long-video training frames"})
-    lines = []
-    for model, context in CONTEXTS.items():
-        for name, size in SIZES.items():
-            fits = {ratio: frames_that_fit(context, compressed(size, ratio)) for ratio in (4, 16)}
-            ends = {f"{ratio}x ends at": f"{most:,}" for ratio, most in fits.items()}
-            lines.append({"model": model, "frames of": name, **ends})
-    needle = {"H4c.ratio": "4x against 16x at 50 frames", "H4a.length": "1,600 frames as well as 50"}
-    values = {
-        "long": long["value"],
-        "bound": PreprocessOptions().short_video_frames,
-        "fits": lines,
-        "needle": verdict_lines(runs, needle),
-        "by_length": {run.place: table for run in runs if run.study == CONNECTORS and len(table := _by_length(run))},
-    }
-    return (PARTLY if values["needle"] or values["by_length"] else NOT_MEASURED), values
-
-
-def _by_length(run: Published) -> pd.DataFrame:
-    """Mean score over questions of short and of long videos, a line an arm and ratio; empty where rows lack lengths."""
+    At 1x short videos alone were asked: left out.
+    """
     rows = run.rows("arm", "condition", "error", "score", "ratio", "length", "kind")
-    if not {"ratio", "length", "kind"} <= set(rows):
-        return pd.DataFrame()
     rows = rows[(rows["condition"] == "visual") & rows["error"].isna() & (rows["ratio"] > 1)]
-    means = rows.groupby(["arm", "ratio", "length", "kind"], sort=False)["score"].mean()
-    wide = means.groupby(["arm", "ratio", "length"], sort=False).mean().unstack("length")
-    wide = wide.rename(index=lambda ratio: f"{ratio:.0f}x", level="ratio")
-    return wide.sort_index(axis=1, ascending=False).round(2)
+    means = rows.groupby(["arm", *by, "kind"])["score"].mean().groupby(["arm", *by]).mean().round(2)
+    return means.rename("{:.0f}x".format, level="ratio").unstack(by[-1], sort=False)
 
 
-def several_scores() -> Values:
-    """One checkpoint, several published scores: from the paper, leaderboards and other papers."""
-    groups: dict[tuple, list[dict[str, str]]] = {}
-    for row in numbers():
-        released = row["model"].startswith("Oryx") and "+" not in row["model"] and "family" not in row["model"]
-        scored = row["study"].startswith("main-") or row["study"] == "re-evaluation"
-        if released and scored and row["study"] != "main-claims" and row["unit"] == "%" and row["value"]:
-            groups.setdefault((row["model"], row["benchmark"], _kind(row["variant"])), []).append(row)
-    lines = []
-    for (model, benchmark, kind), rows in groups.items():
-        if len({row["source"] for row in rows}) > 1:
-            values = [float(row["value"]) for row in rows]
-            places = [sources()[row["source"]].split(" ")[0].removeprefix("https://") for row in rows]
-            published = "; ".join(f"{row['value']} ({place})" for row, place in zip(rows, places, strict=True))
-            spread = f"{max(values) - min(values):.1f}"
-            name = f"{benchmark} {kind}".strip()
-            lines.append({"model": model, "benchmark": name, "published": published, "spread": spread})
-    return NOT_MEASURED, {"lines": sorted(lines, key=lambda line: -float(line["spread"]))}
-
-
-def _kind(variant: str) -> str:
-    """What is scored, without how: ``w/ subtitles`` or a sub-task; frames, dates and 'overall' are how."""
-    part = variant.split(",")[0].strip()
-    plain = part in ("", "w/o subtitles", "overall", "M-Avg") or part.endswith("frames") or part.startswith("according")
-    return "" if plain else part
+def several_scores() -> pd.DataFrame:
+    """One checkpoint, several published scores: from the paper, leaderboards and other papers; the widest first."""
+    frame = pd.DataFrame(numbers())
+    ours = frame["model"].str.startswith("Oryx") & ~frame["model"].str.contains(r"\+|family")
+    scored = frame["study"].str.match("main-(?!claims)|re-evaluation") & frame["unit"].eq("%") & frame["value"].ne("")
+    # what is scored, without how: ``w/ subtitles`` or a sub-task; frames, dates and 'overall' are how
+    how = r"(?:|w/o subtitles|overall|M-Avg|.*frames|according.*)"
+    kind = frame["variant"].str.split(",").str[0].str.strip().str.replace(rf"^{how}$", "", regex=True)
+    place = frame["source"].map(sources()).str.split(" ").str[0].str.removeprefix("https://")
+    frame = frame.assign(
+        benchmark=(frame["benchmark"] + " " + kind).str.strip(),
+        published=frame["value"] + " (" + place + ")",
+        value=pd.to_numeric(frame["value"], "coerce"),
+    )[ours & scored]
+    several = frame.groupby(["model", "benchmark"], sort=False).filter(lambda rows: rows["source"].nunique() > 1)
+    groups = several.groupby(["model", "benchmark"], sort=False)
+    spread = (groups["value"].max() - groups["value"].min()).round(1)
+    found = pd.DataFrame({"published": groups["published"].agg("; ".join), "spread": spread})
+    return found.sort_values("spread", ascending=False, kind="stable").reset_index()

@@ -1,11 +1,13 @@
 """Tables for notebooks, the README and the report: numbers with intervals, and what judges them. No torch."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
+import numpy as np
 import pandas as pd
 
 from oryx.errors import InputError
-from oryx.evidence.stats import Estimate, mean_score, paired_difference, summary
+from oryx.evidence.stats import mean_score, paired_difference, summary
 
 
 def score_table(rows: pd.DataFrame, arms: Sequence[str], baseline: str) -> pd.DataFrame:
@@ -15,38 +17,23 @@ def score_table(rows: pd.DataFrame, arms: Sequence[str], baseline: str) -> pd.Da
 
     A difference is marked with * only if its 95 % interval (uncorrected) excludes zero; verdicts use corrected ones.
     """
-    found = summary(rows)
-    blind = found[found["condition"] == "no_visual"].set_index(["arm", "task"])["score"]
-    unseeing = trained_blind(found)
-    seen = found[(found["condition"] == "visual") & found["arm"].isin(list(arms))]
-    visual = rows[rows["condition"] == "visual"]
-    costs = visual.groupby(["arm", "task"])[["visual_tokens", "seconds"]].mean()
-    lines = []
-    for line in seen.itertuples():
-        lines.append(
-            {
-                "task": line.task,
-                "arm": line.arm,
-                "score": _with_interval(line.score, line.low, line.high),
-                f"minus {baseline}": _difference(visual, line.arm, baseline, line.task),
-                "tokens": round(costs.loc[(line.arm, line.task), "visual_tokens"], 1),
-                "ms": round(1000 * costs.loc[(line.arm, line.task), "seconds"], 1),
-                "chance": round(line.chance, 2),
-                "majority": round(line.majority, 2),
-                "no picture": _number(blind.get((line.arm, line.task))),
-                "trained blind": _number(unseeing.get(line.task)),
-                "items": line.n_items,
-                "seeds": line.seeds,
-                "empty": line.empty,
-                "failed": line.failed,
-            }
-        )
-    table = pd.DataFrame(lines)
-    order = {arm: i for i, arm in enumerate(arms)}
-    tasks = {task: i for i, task in enumerate(dict.fromkeys(table["task"]))} if len(table) else {}
-    return table.sort_values(
-        ["task", "arm"], key=lambda c: c.map(order if c.name == "arm" else tasks), ignore_index=True
-    )
+    found, visual, keys = summary(rows), rows[rows["condition"] == "visual"], ["task", "arm"]
+    seen, blind = (found[found["condition"] == name].set_index(keys) for name in ("visual", "no_visual"))
+    order = [key for key in product(dict.fromkeys(seen.index.get_level_values("task")), arms) if key in seen.index]
+    seen = seen.loc[order].join(visual.groupby(keys)[["visual_tokens", "seconds"]].mean())
+    unseeing = seen.index.get_level_values("task").to_series(seen.index).map(trained_blind(found))
+    table = {
+        "score": with_intervals(seen),
+        f"minus {baseline}": [_difference(visual[visual["task"] == task], arm, baseline) for task, arm in seen.index],
+        "tokens": seen["visual_tokens"].round(1),
+        "ms": (1000 * seen["seconds"]).round(1),
+        **seen[["chance", "majority"]].round(2),
+        "no picture": blind["score"].reindex(seen.index).map(_number),
+        "trained blind": unseeing.map(_number),
+        "items": seen["n_items"],
+        **seen[["seeds", "empty", "failed"]],
+    }
+    return pd.DataFrame(table, index=seen.index).reset_index()
 
 
 def match_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -54,21 +41,14 @@ def match_table(rows: pd.DataFrame) -> pd.DataFrame:
 
     One line per task and arm: asked there, asked as it was trained, and the arm that was trained there.
     """
-    asked, visual = rows[rows["condition"].str.startswith("at_")], rows[rows["condition"] == "visual"]
-    lines = []
-    for task, arm, condition in asked[["task", "arm", "condition"]].drop_duplicates().itertuples(index=False):
-        other = condition.removeprefix("at_")
-        lines.append(
-            {
-                "task": task,
-                "trained at": arm,
-                "asked at": other,
-                "score": _mean(asked[asked["condition"] == condition], arm, task),
-                "asked as trained": _mean(visual, arm, task),
-                "the arm trained there": _mean(visual, other, task),
-            }
-        )
-    return pd.DataFrame(lines)
+    visual, lines = rows[rows["condition"] == "visual"], []
+    for (task, arm, condition), asked in rows.groupby(["task", "arm", "condition"], sort=False):
+        if condition.startswith("at_"):
+            other = condition.removeprefix("at_")
+            cells = [_mean(asked, arm, task), _mean(visual, arm, task), _mean(visual, other, task)]
+            lines.append([task, arm, other, *cells])
+    names = ["task", "trained at", "asked at", "score", "asked as trained", "the arm trained there"]
+    return pd.DataFrame(lines, columns=names)
 
 
 def control_table(rows: pd.DataFrame, fixed: str, control: str, native: str = "native") -> pd.DataFrame:
@@ -78,36 +58,22 @@ def control_table(rows: pd.DataFrame, fixed: str, control: str, native: str = "n
     was not run says so.
     """
     large = rows[(rows["size_bin"] == "larger") & (rows["condition"] == "visual")]
-    lines = []
-    for task in [t for t in dict.fromkeys(large["task"]) if t.endswith("_legible")]:
-        plain = task.removesuffix("_legible")
-        cells = {
-            f"{native}, plain text": (native, plain),
-            f"{fixed}, plain text": (fixed, plain),
-            f"{control}, legible text": (control, task),
-        }
-        lines.append({"task": plain, **{name: _mean(large, *cell) for name, cell in cells.items()}})
-    return pd.DataFrame(lines)
+    legible = [task for task in dict.fromkeys(large["task"]) if task.endswith("_legible")]
+    plain = [task.removesuffix("_legible") for task in legible]
+    columns = {"task": plain}
+    for arm, text, tasks in ((native, "plain", plain), (fixed, "plain", plain), (control, "legible", legible)):
+        columns[f"{arm}, {text} text"] = [_mean(large, arm, task) for task in tasks]
+    return pd.DataFrame(columns)
 
 
 def verdict_table(verdicts: Sequence[Mapping]) -> pd.DataFrame:
     """One line per hypothesis: what it says, the verdict, the estimate, n, and the paper's number or "not found"."""
-    return pd.DataFrame(
-        [
-            {
-                "hypothesis": v["id"],
-                "statement": v["statement"],
-                "verdict": v["verdict"],
-                "estimate": "" if v["estimate"] is None else _with_interval(v["estimate"], v["low"], v["high"], "+.3f"),
-                "items": v["n_items"],
-                "seeds": v["seeds"],
-                "scale": v["scale"],
-                "paper": v["paper_value"],
-                "note": v["reason"],
-            }
-            for v in verdicts
-        ]
-    )
+    names = {
+        "id": "hypothesis", "statement": "statement", "verdict": "verdict", "estimate": "estimate", "n_items": "items",
+        "seeds": "seeds", "scale": "scale", "paper_value": "paper", "reason": "note",
+    }  # fmt: skip
+    frame = pd.DataFrame(verdicts).assign(estimate=[estimate_text(v) for v in verdicts])
+    return frame.reindex(columns=list(names)).rename(columns=names)
 
 
 def answer_table(rows: pd.DataFrame, arms: Sequence[str], only_wrong: bool = False) -> pd.DataFrame:
@@ -133,41 +99,54 @@ def trained_blind(found: pd.DataFrame) -> pd.Series:
     return found[~found["arm"].isin(sees)].groupby("task")["score"].max()
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """A GitHub table; pipes in cells are escaped."""
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).values.tolist()]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+def score_of(part: pd.DataFrame) -> dict[str, float]:
+    """Mean score of one arm with its 95 % interval and number of items; no interval where there are too few items."""
+    try:
+        found = mean_score(part)
+    except InputError:
+        answered = part[part["error"].isna()]
+        mean = answered.groupby("task")["score"].mean().mean()
+        return {"score": mean, "low": np.nan, "high": np.nan, "n": answered["item"].nunique()}
+    return {"score": found.value, "low": found.low, "high": found.high, "n": found.n_items}
 
 
 def with_intervals(frame: pd.DataFrame, form: str = ".2f") -> list[str]:
     """Each line's ``score`` in words, with its interval from ``low`` to ``high`` where it has one."""
-    return [_with_interval(*line, form) for line in frame[["score", "low", "high"]].itertuples(index=False)]
+    return [interval_text(*line, form) for line in frame[["score", "low", "high"]].itertuples(index=False)]
 
 
-def _with_interval(value: float, low, high, form: str = ".2f") -> str:
+def interval_text(value: float, low: float, high: float, form: str = ".2f") -> str:
+    """``0.31 [0.26, 0.36]``, or the value alone where there is no interval."""
     return format(value, form) if pd.isna(low) or pd.isna(high) else f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 
-def _number(value) -> str:
-    return "" if value is None or pd.isna(value) else f"{value:.2f}"
+def estimate_text(verdict: Mapping) -> str:
+    """``+0.313 [+0.265, +0.362]`` (a level without signs), or nothing where there is no estimate."""
+    if verdict["estimate"] is None:
+        return ""
+    form = ".3f" if verdict.get("kind") == "level" else "+.3f"
+    return interval_text(verdict["estimate"], verdict["low"], verdict["high"], form)
 
 
-def _difference(rows: pd.DataFrame, arm: str, baseline: str, task: str) -> str:
+def _number(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.2f}"
+
+
+def _difference(rows: pd.DataFrame, arm: str, baseline: str) -> str:
     if arm == baseline:
         return ""
     try:
-        found: Estimate = paired_difference(rows[rows["task"] == task], arm, baseline)
+        found = paired_difference(rows, arm, baseline)
     except InputError:
         return ""
-    return _with_interval(found.value, found.low, found.high, "+.3f") + ("*" if found.low > 0 or found.high < 0 else "")
+    mark = "*" if found.low > 0 or found.high < 0 else ""
+    return interval_text(found.value, found.low, found.high, "+.3f") + mark
 
 
 def _mean(rows: pd.DataFrame, arm: str, task: str) -> str:
-    if not (rows["arm"] == arm).any():
+    own = rows[rows["arm"] == arm]
+    if own.empty:
         return "not run"
-    part = rows[(rows["arm"] == arm) & (rows["task"] == task)]
-    try:
-        found = mean_score(part, arm)
-    except InputError:
-        return "" if part.empty else f"{part['score'].mean():.2f}"
-    return f"{_with_interval(found.value, found.low, found.high)} (n={found.n_items})"
+    part = own[own["task"] == task]
+    found = score_of(part)
+    return f"{interval_text(found['score'], found['low'], found['high'])} (n={found['n']})" if len(part) else ""

@@ -6,10 +6,10 @@ import pytest
 
 from oryx.errors import SettingsError
 from tests.unit.report.pages import STUDY, answers, publish
-from workbook.report.benchmark_tables import block, read, table_with, tables
 from workbook.report.findings import FILE, findings
 from workbook.report.page import Page
 from workbook.report.published import published
+from workbook.report.questions import BENCHMARKS, speeds, tables
 from workbook.report.questions import questions as asked
 from workbook.report.readme import filled
 
@@ -40,7 +40,7 @@ def test_numbers_are_filled_in_while_the_verdict_holds(runs, tmp_path):
     assert [ground.name for ground in found.grounds] == [f"H1a.equal.nano in {STUDY}/nano", "claim T.perception"]
     path.write_text(ENTRY.replace("VERDICT", "contradicted"))
     (found,) = findings(runs, path)
-    assert [ground.verdict for ground in found.changed] == ["supported"] and "Lead" not in found.text
+    assert [ground.verdict for ground in found.changed] == ["supported"]
     assert findings([], path) == [], "nothing published, nothing interpreted"
 
 
@@ -90,7 +90,7 @@ def test_answers_come_from_results_and_benchmarks_or_say_that_nothing_was_measur
     bare = {question.id: question for question in asked([], "")}
     assert bare["throughput"].status == "not measured" and bare["architecture_or_data"].status == "not measured"
     assert not re.search(r"\d times", bare["throughput"].text) and "not measured yet" in bare["throughput"].text
-    full = {question.id: question for question in asked(runs, read())}
+    full = {question.id: question for question in asked(runs)}
     assert full["throughput"].status != "not measured"
     lines = (
         "| mix | against | pictures/s |\n| --- | --- | --- |\n| A | fixed, equal tokens | 0.75 |\n| A | padded | 3 |\n"
@@ -104,8 +104,9 @@ def test_answers_come_from_results_and_benchmarks_or_say_that_nothing_was_measur
 
 
 def test_benchmark_tables_are_read_back():
-    text = "<!-- a -->\n| x | y |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |\n<!-- end -->\n\n| z |\n| --- |\n| 5 |\n"
-    assert tables(text) == [[{"x": "1", "y": "2"}, {"x": "3", "y": "4"}], [{"z": "5"}]]
-    assert block("a", text).startswith("| x") and block("b", text) == "" and table_with("z", text) == [{"z": "5"}]
-    mixes = {row["mix"] for row in table_with("padding ratio", read())}
-    assert mixes == {row["mix"] for row in table_with("speed ratio", read())}
+    text = "| x | y |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |\n\n| z |\n| --- |\n| 5 |\n"
+    lines = [table.to_dict("records") for table in tables(text)]
+    assert lines == [[{"x": "1", "y": "2"}, {"x": "3", "y": "4"}], [{"z": "5"}]]
+    measured = speeds(BENCHMARKS.read_text(encoding="utf-8"))
+    assert len(measured["one_size"]) == 2 and len(measured["unequal"]) == 8, "every mix has its padding ratio"
+    assert len(measured["squares"]["equal tokens"]) == 8 and measured["shares"]["4x"].endswith("%")

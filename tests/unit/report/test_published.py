@@ -6,8 +6,8 @@ import pytest
 
 from oryx.evidence.verdicts import judge
 from tests.unit.report.pages import STUDY, answers, publish
-from workbook.report import published as module
 from workbook.report.claims import answered_claims, counts
+from workbook.report.page import Page
 from workbook.report.published import all_hypotheses, disagreements, published
 
 APART = {
@@ -37,29 +37,25 @@ def test_verdicts_of_a_seed_are_those_of_its_rows(results):
     assert run.by_seed["H1a.equal.nano"][0]["verdict"] == "direction only: as claimed"
 
 
-def test_verdicts_of_seeds_are_kept_and_found_by_content(results, tmp_path, monkeypatch):
-    first = [run.by_seed for run in published(results)]
-    assert len(list((results / "runs" / "cache").glob("verdicts-by-seed-*.json"))) == 2
-    asked = []
-    monkeypatch.setattr(module, "judge_seeds", lambda *_: asked.append(1) or {})
-    assert [run.by_seed for run in published(results)] == first and not asked
+def test_without_rows_or_hypotheses_there_is_nothing_to_judge(tmp_path):
     folder = publish(tmp_path, answers({seed: {"native": 20} for seed in range(3)}))
-    assert published(tmp_path)[0].by_seed == {} and asked == [1], "other rows are judged anew"
     (folder / "rows.parquet").unlink()
-    assert published(tmp_path)[0].by_seed == {} and asked == [1], "without rows there is nothing to judge"
+    assert published(tmp_path)[0].by_seed == {}
+    publish(tmp_path, answers({0: {"native": 20}}))
+    folder.parent.rename(tmp_path / "a_study_of_ones_own")
+    assert published(tmp_path)[0].by_seed == {}
 
 
 def test_seeds_on_different_sides_are_a_finding_and_runs_with_other_verdicts_too(results):
-    found = {(one.id, one.between): one for one in disagreements(published(results))}
-    seeds = found["H1a.equal.nano", f"seeds of {STUDY}/nano"]
-    assert [who for who, _ in seeds.said] == ["seed 0", "seed 1", "seed 2"] and "seed 1: -0.150" in seeds.text
-    runs = found["H1a.equal.nano", f"runs of {STUDY}"]
-    assert "nano: inconclusive" in runs.text and "nano,encoder=trained: supported" in runs.text
+    found = {one["between"]: one["what they say"] for one in disagreements(published(results))}
+    seeds, runs = found[f"seeds of {STUDY}/nano"], found[f"runs of {STUDY}"]
+    assert [part[:6] for part in seeds.split("; ")] == ["seed 0", "seed 1", "seed 2"] and "seed 1: -0.150" in seeds
+    assert "nano: inconclusive" in runs and "nano,encoder=trained: supported" in runs
     assert len(found) == 2, "what a run does not test is no disagreement"
 
 
 def test_seeds_nearer_than_the_margin_do_not_disagree():
-    told = {"kind": "difference", "verdict": "direction only: unclear", "low": -1.0, "high": 1.0, "statement": "s"}
+    told = {"id": "H", "verdict": "direction only: unclear", "low": -1.0, "high": 1.0, "statement": "s"}
 
     def run(*estimates):
         seeds = {seed: {**told, "estimate": value} for seed, value in enumerate(estimates)}
@@ -72,9 +68,8 @@ def test_seeds_nearer_than_the_margin_do_not_disagree():
 def test_each_hypothesis_counts_once_and_each_run_has_a_line(results):
     runs = published(results)
     assert [run.variant for run in runs] == ["nano", "nano,encoder=trained"]
-    assert "encoder trained" in runs[1].weights and runs[0].scale == "nano"
+    assert runs[0].scale == "nano" and "encoder trained" in Page(runs).commands()
     claims = answered_claims(runs)
-    assert sum(answer.hypothesis.id == "H1a.equal.nano" for one in claims for answer in one.answers) == 2
-    own = counts(claims)[0]
-    assert own.pop("part") == "Native against fixed resolution"
+    assert sum("H1a.equal.nano" in line["hypothesis"] for one in claims for line in one.answers) == 2
+    own = counts(claims).set_index("part").loc["Native against fixed resolution"].dropna().to_dict()
     assert own == {"inconclusive": 1, "not tested": 8}, "settings beside the default run do not count twice"
