@@ -3,6 +3,11 @@
 ``exit_code`` is what ``python -m oryx`` returns when the error reaches the command line.
 """
 
+import difflib
+import re
+from collections.abc import Collection, Iterable
+from typing import Any
+
 
 class OryxError(Exception):
     """Base of every error raised on purpose by this package."""
@@ -34,3 +39,28 @@ class MissingResource(OryxError, RuntimeError):
     """Something that this machine lacks: weights, a benchmark, a GPU, an optional package."""
 
     exit_code = 2
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``did you mean 'nearest'? ``, or nothing where no known word is near."""
+    near = difflib.get_close_matches(word, known, 1, 0.5)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def check_known(words: Iterable[str], known: Collection[str], what: str) -> None:
+    """Raises SettingsError for the first of ``words`` that is not known, with the nearest one; ``what`` they name."""
+    for word in words:
+        if word not in known:
+            raise SettingsError(f"unknown {what} {word!r}; {did_you_mean(word, known)}known: {', '.join(known)}")
+
+
+def first_fault(error: Any) -> str:
+    """What pydantic's ValidationError found wrong first: the field, what was expected, what came."""
+    first = error.errors()[0]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).removeprefix(".")
+    said = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected").replace("tuple", "list")
+    if first["type"] not in ("value_error", "missing", "extra_forbidden"):
+        said += f", got {first['input']!r}"
+    if first["type"] == "literal_error":
+        said += "; " + did_you_mean(str(first["input"]), re.findall("'([^']*)'", first["ctx"]["expected"]))
+    return ": ".join(filter(None, (field, said.rstrip("; "))))

@@ -16,21 +16,12 @@ def compare(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     less than LEAST, which is what a cell without an interval (a single cluster) has. It is generous where a run has one
     seed, since one seed's interval covers items only.
     """
-    ours, theirs = summary(rows), summary(published)
-    both = ours.merge(theirs, on=KEYS, suffixes=("", "_published"))
-    halves = [(both[f"high{s}"] - both[f"low{s}"]) / 2 for s in ("", "_published")]
-    tolerance = ((halves[0] ** 2 + halves[1] ** 2) ** 0.5).fillna(0).clip(lower=LEAST)
-    difference = both["score"] - both["score_published"]
-    return pd.DataFrame(
-        {
-            **{key: both[key] for key in KEYS},
-            "ours": both["score"],
-            "published": both["score_published"],
-            "difference": difference,
-            "tolerance": tolerance,
-            "same": difference.abs() <= tolerance,
-        }
-    )
+    both = summary(rows).merge(summary(published), on=KEYS, suffixes=("", "_published"))
+    half, half_published = ((both[f"high{which}"] - both[f"low{which}"]) / 2 for which in ("", "_published"))
+    found = both[KEYS].assign(ours=both["score"], published=both["score_published"])
+    found["difference"] = found["ours"] - found["published"]
+    found["tolerance"] = ((half**2 + half_published**2) ** 0.5).fillna(0).clip(lower=LEAST)
+    return found.assign(same=found["difference"].abs() <= found["tolerance"])
 
 
 def say(comparison: pd.DataFrame) -> str:

@@ -32,6 +32,7 @@ steps, reports the step with the smallest estimate, and is contradicted by any s
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,7 +41,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from oryx.errors import InputError, RunError, SettingsError
 from oryx.evidence.entries import Entry, Listed, Names, Text, read_entries
-from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED, Estimate, contrast, equivalence, failed_share, mean_score
+from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED, Estimate, contrast, failed_share, mean_score
 
 ALPHA = 0.05
 KINDS = {
@@ -130,14 +131,11 @@ def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypot
     Seeds may differ in their weights (each trains its own from scratch); the rows of one seed may not.
     Raises RunError for rows of several splits, studies or runs, SettingsError for a study without hypotheses.
     """
-    chosen = chosen_for(study, scale, hypotheses)
     for name in ("study", "split", "settings_hash", "data_hash"):
         _check_same(rows, name, "")
     for seed, own in rows.groupby("seed"):
         _check_same(own, "weights_hash", f" in seed {seed}")
-    split = rows["split"].iloc[0] if len(rows) else None
-    rows = _read_by(chosen, rows)
-    return [_told(entry, scale, split, _verdict(rows, entry, ALPHA / len(chosen))) for entry in chosen]
+    return _judged(rows, study, scale, hypotheses)
 
 
 def judge_seeds(
@@ -145,51 +143,27 @@ def judge_seeds(
 ) -> dict[str, dict[int, dict]]:
     """Hypothesis -> seed -> its verdict on the rows of that seed alone (a direction only), corrected as in a run.
 
-    Each hypothesis sees the rows of its own arms and tasks, which is quick; an item that no arm of the comparison has
-    is not missed. Raises SettingsError for a study without hypotheses.
+    Raises SettingsError for a study without hypotheses.
     """
-    chosen = chosen_for(study, scale, hypotheses)
-    found: dict[str, dict[int, dict]] = {entry.id: {} for entry in chosen}
-    split = rows["split"].iloc[0] if len(rows) else None
-    rows = _read_by(chosen, rows)
-    for seed, all_own in rows.groupby("seed"):
-        by_arm = dict(iter(all_own.groupby("arm", sort=False)))
-        for entry in chosen:
-            gate_arms, gate_tasks = (entry.gate.arms, entry.gate.tasks) if entry.gate else ((), ())
-            parts = [by_arm[arm] for arm in dict.fromkeys([*entry.arms, *gate_arms]) if arm in by_arm]
-            own = pd.concat(parts or [all_own.iloc[:0]])
-            own = own[own["task"].isin([*entry.tasks, *entry.other_tasks, *gate_tasks])]
-            found[entry.id][int(seed)] = _told(entry, scale, split, _verdict(own, entry, ALPHA / len(chosen)))
+    found: dict[str, dict[int, dict]] = {}
+    for seed, own in rows.groupby("seed"):
+        for verdict in _judged(own, study, scale, hypotheses):
+            found.setdefault(verdict["id"], {})[int(seed)] = verdict
     return found
 
 
-def _read_by(chosen: Sequence[Hypothesis], rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns that hypotheses read: every filtering copies all there are, and compares names as numbers here."""
-    filters = {name for entry in chosen for name in (*entry.where, *(entry.gate.where if entry.gate else ()))}
-    read = {"arm", "condition", "task", "item", "seed", "score", "chance", "error", *filters}
-    read |= {entry.cluster for entry in chosen}
-    repeated = {name: "category" for name in ("arm", "condition", "task") if name in rows}
-    return rows[[name for name in rows if name in read]].astype(repeated)
-
-
-def chosen_for(study: str, scale: str, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-    """The hypotheses that a run of this study and scale is judged by; raises SettingsError if the study has none."""
+def _judged(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis]) -> list[dict]:
     of_study = [entry for entry in hypotheses if entry.study == study]
     if not of_study:
         raise SettingsError(f"study {study!r} has no hypotheses")
-    return [entry for entry in of_study if entry.id.endswith(f".{scale}")] or of_study
-
-
-def _told(entry: Hypothesis, scale: str, split: str | None, verdict: dict) -> dict:
-    named = {"id": entry.id, "paper": entry.paper, "statement": entry.statement, "scale": scale, "split": split}
-    return named | {"kind": entry.kind, **verdict, "paper_value": entry.paper_value}
-
-
-def verdict_frame(verdicts: Sequence[Mapping]) -> pd.DataFrame:
-    """Verdicts as a frame, one line each, numbers numeric (NaN where there is none)."""
-    frame = pd.DataFrame(list(verdicts))
-    numbers = [name for name in ("estimate", "low", "high") if name in frame]
-    return frame.astype(dict.fromkeys(numbers, float))
+    chosen = [entry for entry in of_study if entry.id.endswith(f".{scale}")] or of_study
+    same = {"scale": scale, "split": rows["split"].iloc[0] if len(rows) else None}
+    return [
+        {"id": entry.id, "paper": entry.paper, "statement": entry.statement, **same, "kind": entry.kind}
+        | _verdict(rows, entry, ALPHA / len(chosen))
+        | {"paper_value": entry.paper_value}
+        for entry in chosen
+    ]
 
 
 def _check_same(rows: pd.DataFrame, name: str, where: str) -> None:
@@ -200,19 +174,17 @@ def _check_same(rows: pd.DataFrame, name: str, where: str) -> None:
 
 
 def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> dict:
-    result = {"verdict": "not tested", "estimate": None, "low": None, "high": None, "alpha": alpha, "n_items": 0}
-    result |= {"n_clusters": 0, "seeds": 0, "direction_only": False, "gate": "not reached", "reason": ""}
     # All seeds of the run, not of the filtered rows: a seed that an arm lacks is missing, never dropped.
     seeds = sorted(rows["seed"].unique().tolist())
-    result |= {"seeds": len(seeds), "direction_only": 0 < len(seeds) < LEAST_SEEDS}
+    result = {"verdict": "not tested", "estimate": None, "low": None, "high": None, "alpha": alpha, "n_items": 0}
+    result |= {"n_clusters": 0, "seeds": len(seeds), "direction_only": 0 < len(seeds) < LEAST_SEEDS}
+    result |= {"gate": "not reached", "reason": ""}
     try:
         used = _filtered(rows, entry.where)
-        tasks = (*entry.tasks, *entry.other_tasks)
-        _check_complete(used, entry.arms, tasks, seeds)
-        passed, text = _gate(rows, entry.gate, seeds)
-        result["gate"] = text
+        _check_complete(used, entry.arms, (*entry.tasks, *entry.other_tasks), seeds)
+        passed, result["gate"] = _gate(rows, entry.gate, seeds)
         if not passed:
-            return result | {"verdict": "not learned", "reason": f"gate {text}"}
+            return result | {"verdict": "not learned", "reason": f"gate {result['gate']}"}
         found, side, reason = _tested(used, entry, alpha)
     except InputError as error:
         return result | {"reason": str(error)}
@@ -229,29 +201,27 @@ def _tested(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> tuple[Estima
     if entry.kind == "level":
         found = mean_score(rows, entry.arms[0], entry.cluster, alpha, entry.tasks)
         return found, _side(found, entry.level), ""
-    if entry.kind == "retention":
-        arm = entry.arms[0]
-        found = contrast(rows, [(arm, entry.tasks, 1.0), (arm, entry.other_tasks, -1.0)], entry.cluster, alpha)
-        return found, _side(found, -entry.margin), f"may be lower by {entry.margin:g}"
-    weights = [(arm, entry.tasks, w) for arm, w in zip(entry.arms, entry.weights or (1.0, -1.0), strict=True)]
-    if entry.kind == "interaction":
+    weights = [(arm, entry.tasks, w) for arm, w in zip(entry.arms, entry.weights or (1.0, -1.0), strict=False)]
+    if entry.other_tasks:
         weights += [(arm, entry.other_tasks, -w) for arm, _, w in weights]
     found = contrast(rows, weights, entry.cluster, alpha)
-    place = equivalence(found, entry.margin)
+    if entry.kind == "retention":
+        return found, _side(found, -entry.margin), f"may be lower by {entry.margin:g}"
+    inside = -entry.margin < found.low and found.high < entry.margin
     if entry.kind == "equivalence":
-        return found, {"inside": CLAIMED, "outside": AGAINST, "across": UNCLEAR}[place], ""
-    remark = f"smaller than the margin of {entry.margin:g} either way" if place == "inside" else ""
-    return found, _side(found), remark
+        outside = found.low > entry.margin or found.high < -entry.margin
+        return found, CLAIMED if inside else AGAINST if outside else UNCLEAR, ""
+    return found, _side(found), f"smaller than the margin of {entry.margin:g} either way" if inside else ""
 
 
 def _order(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> tuple[Estimate, str, str]:
-    pairs = list(zip(entry.arms[:-1], entry.arms[1:], strict=True))
+    pairs = list(pairwise(entry.arms))
     steps = [
         contrast(rows, [(high, entry.tasks, 1.0), (low, entry.tasks, -1.0)], entry.cluster, alpha / len(pairs))
         for low, high in pairs
     ]
-    sides = [_side(step) for step in steps]
-    side = AGAINST if AGAINST in sides else CLAIMED if set(sides) == {CLAIMED} else UNCLEAR
+    sides = {_side(step) for step in steps}
+    side = AGAINST if AGAINST in sides else CLAIMED if sides == {CLAIMED} else UNCLEAR
     texts = [
         f"{low} to {high} {step.value:+.3f} [{step.low:+.3f}, {step.high:+.3f}]"
         for (low, high), step in zip(pairs, steps, strict=True)
@@ -283,14 +253,13 @@ def _gate(rows: pd.DataFrame, gate: Gate | None, seeds: Sequence[int]) -> tuple[
     """Whether every arm of the gate is above chance by more than asked in its best seed, and that in words."""
     if gate is None:
         return True, "none"
-    used, best = _filtered(rows, gate.where), {}
+    used = _filtered(rows, gate.where)
     _check_complete(used, gate.arms, gate.tasks, seeds)
-    for arm in gate.arms:
-        own = used[(used["arm"] == arm) & used["task"].isin(gate.tasks) & used["error"].isna()]
-        by_task = (own["score"] - own["chance"]).groupby([own["seed"], own["task"]]).mean()
-        best[arm] = float(by_task.groupby("seed").mean().max())
-    passed = all(value > gate.above_chance for value in best.values())
-    texts = ", ".join(f"{arm} {value:+.3f}" for arm, value in best.items())
+    used = used[used["arm"].isin(gate.arms) & used["task"].isin(gate.tasks) & used["error"].isna()]
+    by_task = (used["score"] - used["chance"]).groupby([used["arm"], used["seed"], used["task"]]).mean()
+    best = by_task.groupby(["arm", "seed"]).mean().groupby("arm").max()
+    passed = bool((best > gate.above_chance).all())
+    texts = ", ".join(f"{arm} {best[arm]:+.3f}" for arm in gate.arms)
     word = "passed" if passed else "failed"
     return passed, f"{word}: above chance in the best seed {texts}; asked more than {gate.above_chance:g}"
 

@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from oryx.evidence.rows import same_rows
+from tests.rows import same_rows
 from tests.toy import ToyStudy
 from workbook.runs.status import read_status
 

@@ -10,7 +10,8 @@ import time
 import psutil
 import pytest
 
-from oryx.evidence.rows import read_rows, same_rows
+from oryx.evidence.rows import read_rows
+from tests.rows import same_rows
 from workbook.studies.needle.study import NeedleInAHaystack
 
 pytestmark = pytest.mark.integration

@@ -2,8 +2,8 @@
 
 import pytest
 
-from oryx.evidence.rows import same_rows
 from tests.integration.workflow_runs import ITEMS, ROOT, ToyWorkflow, undisturbed_rows, wait_for
+from tests.rows import same_rows
 from tools.slurm.node import OneNode
 
 pytestmark = [pytest.mark.integration, pytest.mark.slurm]

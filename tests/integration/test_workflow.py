@@ -10,8 +10,8 @@ import nbformat
 import psutil
 import pytest
 
-from oryx.evidence.rows import same_rows
 from tests.integration.workflow_runs import ITEMS, ROOT, ToyWorkflow, undisturbed_rows, wait_for
+from tests.rows import same_rows
 from workbook.runs.status import read_status
 
 pytestmark = [pytest.mark.integration, pytest.mark.workflow]

@@ -10,7 +10,8 @@ import papermill
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
-from oryx.evidence.rows import read_rows, same_rows
+from oryx.evidence.rows import read_rows
+from tests.rows import same_rows
 from tests.unit.report.pages import answers, publish
 from workbook import cli
 from workbook.runs.status import read_status

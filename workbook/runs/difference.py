@@ -14,8 +14,8 @@ import pandas as pd
 
 from oryx.errors import RunError, SettingsError
 from oryx.evidence.compare import TOLERANCE, compare
-from oryx.evidence.rows import ROUNDED, TIMING, read_published, read_rows
-from oryx.evidence.schema import published_rows
+from oryx.evidence.rows import ROUNDED, read_published, read_rows
+from oryx.evidence.schema import TIMING, published_rows
 
 PAIR = ["arm", "condition", "item", "seed"]
 """What names an answer in both runs; the hashes in a row's identity differ by design."""
@@ -126,7 +126,7 @@ def differing_rows(a: Side, b: Side) -> tuple[pd.DataFrame, int, list[int]]:
     for side in (a, b):
         rows = side.rows[side.rows["seed"].isin(seeds)].set_index(PAIR)
         rows = rows[[n for n in rows if n not in (*TIMING, *HASHES) and "seconds" not in n]]
-        rows = rows.round({name: 4 for name in ROUNDED if name in rows})  # as published rows keep them
+        rows = rows.round(ROUNDED)  # as published rows keep them
         frames.append(rows.map(lambda value: json.dumps(value) if isinstance(value, list) else value))
     both = frames[0].index.intersection(frames[1].index)
     names = list(dict.fromkeys([*frames[0], *frames[1]]))

@@ -14,18 +14,10 @@ import pytest
 
 from oryx.errors import RunError
 from oryx.evidence import store
-from oryx.evidence.rows import (
-    IDENTITY,
-    TIMING,
-    identity,
-    read_published,
-    read_rows,
-    rows_of,
-    same_rows,
-    write_published,
-)
-from oryx.evidence.schema import FIELDS, published_rows
+from oryx.evidence.rows import read_published, read_rows, write_published
+from oryx.evidence.schema import FIELDS, IDENTITY, identity, published_rows
 from oryx.evidence.store import RowWriter, gather_parts, part_writer
+from tests.rows import same_rows
 from tests.unit.evidence.builders import failed, row
 
 DICTIONARY = Path(__file__).parents[3] / "docs" / "data-dictionary.md"
@@ -41,14 +33,14 @@ def test_rows_come_back_as_written_sorted_by_identity(tmp_path):
     assert frame["error"].tolist() == [None, None, "RunError: broken"]
     assert frame["visual_tokens"].tolist() == [3, 21, 21] and frame["sizes"][1] == [[64, 48]]
     assert frame["area_ratio"].isna().tolist() == [True, False, True]
-    assert frame.columns.tolist() == [*(field.name for field in FIELDS), "area_ratio"]
+    assert frame.columns.tolist() == [*FIELDS, "area_ratio"]
 
 
 def test_reopening_knows_what_is_there_and_refuses_it_twice(tmp_path):
     path = tmp_path / "deep" / "rows.jsonl"
     RowWriter(path).write([row("a")])
     writer = RowWriter(path)
-    assert writer.repaired == 0 and writer.seen == {identity(row("a"))}
+    assert writer.seen == {identity(row("a"))}
     assert writer.has({name: row("a")[name] for name in IDENTITY}) and not writer.has(row("a", seed=1))
     with pytest.raises(RunError, match="item a, seed 0 is already there"):
         writer.write([row("b"), row("a")])
@@ -73,7 +65,7 @@ def test_parts_of_several_processes_become_one_file_and_a_kill_between_doubles_n
 
 
 @pytest.mark.parametrize("torn", [b'{"schema": 1, "stu', b"\0\0\0", b"{}"])
-def test_a_torn_last_line_is_dropped_and_resume_equals_an_undisturbed_run(tmp_path, torn):
+def test_a_torn_last_line_is_dropped_and_resume_equals_an_undisturbed_run(tmp_path, capsys, torn):
     path, whole = tmp_path / "rows.jsonl", tmp_path / "whole.jsonl"
     items = [row(f"i{n}", score=float(n % 2)) for n in range(4)]
     RowWriter(whole).write(items)
@@ -82,7 +74,7 @@ def test_a_torn_last_line_is_dropped_and_resume_equals_an_undisturbed_run(tmp_pa
     assert len(read_rows(path)) == 2  # reading passes over the torn line and leaves the file alone
     assert path.read_bytes().endswith(torn)
     writer = RowWriter(path)
-    assert writer.repaired == len(torn)
+    assert f"dropped a torn last line of {len(torn)} bytes" in capsys.readouterr().err
     writer.write([{**r, "seconds": 9.0} for r in items if not writer.has(r)])
     assert same_rows(read_rows(path), read_rows(whole)) == []
 
@@ -98,8 +90,7 @@ def test_kill_in_the_middle_of_writing_loses_at_most_one_batch(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[3], check=False)
     assert done.returncode == -9
-    writer = RowWriter(path)
-    assert len(writer.seen) == 15 and writer.repaired == len('{"schema": 1, ')
+    assert len(RowWriter(path).seen) == 15 and path.read_bytes().endswith(b"}\n")
 
 
 def test_a_full_disk_keeps_whole_batches_only(tmp_path, monkeypatch):
@@ -124,14 +115,14 @@ def test_a_full_disk_keeps_whole_batches_only(tmp_path, monkeypatch):
     ("change", "message"),
     [
         ({"schema": 0}, "rows of schema 0, expected 1"),
-        ({"seed": "0"}, "'seed': expected integer, got '0'"),
-        ({"seed": True}, "'seed': expected integer"),
-        ({"score": 1.5}, "'score': expected 0 to 1, got 1.5"),
-        ({"score": float("nan")}, "'score': expected number"),
+        ({"seed": "0"}, "seed: expected a valid integer, got '0'"),
+        ({"seed": True}, "seed: expected a valid integer"),
+        ({"score": 1.5}, "score: expected 0 to 1, got 1.5"),
+        ({"score": float("nan")}, "not a JSON value: Out of range float"),
         ({"score": None}, "without an error a row has an answer and a score"),
         ({"error": "broken"}, "an item with an error has no score"),
-        ({"cluster": None}, "'cluster' is null"),
-        ({"sizes": [64, 48]}, "'sizes': expected sizes"),
+        ({"cluster": None}, "cluster: expected a valid string, got None"),
+        ({"sizes": [64, 48]}, "sizes[0]: expected a valid array, got 64"),
         ({"extra": {1, 2}}, "not a JSON value: set"),
     ],
 )
@@ -142,7 +133,9 @@ def test_invalid_rows_are_refused_by_field_before_anything_is_written(tmp_path, 
     assert (tmp_path / "rows.jsonl").read_bytes() == b""
 
 
-@pytest.mark.parametrize("name", [field.name for field in FIELDS if field.required and field.name != "schema"])
+@pytest.mark.parametrize(
+    "name", [name for name, field in FIELDS.items() if field["required"] == "yes" and name != "schema"]
+)
 def test_every_required_field_is_asked_for(tmp_path, name):
     incomplete = row("a")
     del incomplete[name]
@@ -164,47 +157,46 @@ def test_unreadable_lines_and_missing_files_are_named(tmp_path):
     path.write_text(json.dumps(row("a")) + "\n{broken\n")
     with pytest.raises(RunError, match="line 2: not a JSON object"):
         read_rows(path)
-    with pytest.raises(RunError, match=r"other\.jsonl: no such file"):
+    with pytest.raises(RunError, match=r"other\.jsonl: cannot be read \(No such file"):
         read_rows(tmp_path / "other.jsonl")
 
 
-def test_one_identity_in_two_files(tmp_path):
+def test_one_identity_in_two_files_is_refused(tmp_path):
     first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
-    RowWriter(first).write([row("a"), row("b")])
-    RowWriter(second).write([row("b", **dict.fromkeys(TIMING, 99.0)), row("c")])
+    RowWriter(first).write([row("b"), row("c")])
+    RowWriter(second).write([row("a")])
     assert read_rows([first, second])["item"].tolist() == ["a", "b", "c"]
-    RowWriter(second).write([row("a", answer="8")])
-    with pytest.raises(RunError, match=r"two different rows of .*item a, seed 0: answer '7' and '8'"):
+    RowWriter(second).write([row("b", answer="8")])
+    with pytest.raises(RunError, match=r"2\.jsonl: two rows of .*item b, seed 0"):
         read_rows([first, second])
 
 
-def test_published_rows_are_the_same_for_the_same_rows_in_any_order_and_form(tmp_path):
+def test_published_rows_are_the_same_for_the_same_rows_in_any_order(tmp_path):
     rows = [row(f"i{n}", size_bin="large" if n % 2 else None, steps=n if n else None) for n in range(6)] + [failed("z")]
     RowWriter(tmp_path / "rows.jsonl").write(rows)
     frame = read_rows(tmp_path / "rows.jsonl")
-    one = write_published(rows[::-1], tmp_path / "1.parquet").read_bytes()
-    assert one == write_published(frame, tmp_path / "2.parquet").read_bytes()
+    one = write_published(frame, tmp_path / "1.parquet").read_bytes()
+    assert one == write_published(frame[::-1], tmp_path / "2.parquet").read_bytes()
     assert one == write_published(read_published(tmp_path / "1.parquet"), tmp_path / "3.parquet").read_bytes()
     pd.testing.assert_frame_equal(read_published(tmp_path / "1.parquet"), frame)
-    assert same_rows(read_published(tmp_path / "1.parquet"), rows) == []
 
 
 def test_any_reader_of_parquet_finds_types_lists_and_nulls(tmp_path):
     rows = [row("a", sizes=[[64, 48], [8, 8]], picture_size=None, logprob=-0.123456), failed("b")]
-    plain = pd.read_parquet(write_published(rows, tmp_path / "rows.parquet"))
+    plain = pd.read_parquet(write_published(pd.DataFrame(rows), tmp_path / "rows.parquet"))
     assert plain["seed"].dtype == "int64" and plain["score"].dtype == float and plain["logprob"][0] == -0.1235
     assert [list(size) for size in plain["sizes"][0]] == [[64, 48], [8, 8]]
     assert plain["picture_size"][0] is None and plain["error"].isna().tolist() == [True, False]
 
 
 def test_few_fields_are_read_as_they_are(tmp_path):
-    path = write_published([row("a"), row("b", score=0.5)], tmp_path / "rows.parquet")
+    path = write_published(pd.DataFrame([row("a"), row("b", score=0.5)]), tmp_path / "rows.parquet")
     found = read_published(path, ("score", "arm", "absent"))
     assert list(found) == ["score", "arm"] and found["score"].tolist() == [1.0, 0.5]
 
 
 def _published(path, **columns):
-    names = {field.name: row("a").get(field.name) for field in FIELDS} | columns
+    names = {name: row("a").get(name) for name in FIELDS} | columns
     pd.DataFrame({name: [value] for name, value in names.items() if value != "left out"}).to_parquet(path)
     return path
 
@@ -232,27 +224,12 @@ def test_files_that_are_no_published_rows_are_named(tmp_path):
         with pytest.raises(RunError, match=rf"{wrong.name}: cannot be read as parquet"):
             read_published(wrong)
     with pytest.raises(RunError, match="field 'own': values of one type expected"):
-        write_published([row("a", own=1), row("b", own="x")], path)
+        write_published(pd.DataFrame([row("a", own=1), row("b", own="x")]), path)
     path.unlink()
     assert published_rows(tmp_path) is None
-    older = tmp_path / "rows.columns.jsonl.xz"
-    older.write_bytes(b"")
-    with pytest.raises(RunError, match=rf"{older}: rows of an older format, expected rows.parquet"):
-        published_rows(tmp_path)
-
-
-def test_differences_are_told_one_by_one_and_timing_is_not_among_them():
-    a = [row("a"), row("b"), row("c", note="x")]
-    b = [row("a", seconds=5.0), row("b", answer="9", logprob=-0.25), row("d")]
-    found = same_rows(a, b)
-    assert found[0].startswith("only in the first") and "item c" in found[0]
-    assert found[1].startswith("only in the second") and "item d" in found[1]
-    assert [text.split(": ")[1] for text in found[2:]] == ["answer '7' and '9'", "logprob -0.5 and -0.25"]
-    assert same_rows(a, rows_of(a)) == []
 
 
 def test_the_data_dictionary_lists_the_schema_field_by_field():
     cells = [line.split("|") for line in DICTIONARY.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
-    listed = [(c[1].strip().strip("`"), c[2].strip(), c[3].strip(), c[4].strip(), c[5].strip()) for c in cells]
-    expected = [(f.name, f.kind, "yes" if f.required else "no", "yes" if f.null else "no", f.meaning) for f in FIELDS]
-    assert listed == expected
+    listed = [tuple(cell.strip().strip("`") for cell in c[1:6]) for c in cells]
+    assert listed == [tuple(field.values()) for field in FIELDS.values()]

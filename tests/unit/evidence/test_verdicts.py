@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from oryx.errors import RunError, SettingsError
-from oryx.evidence.verdicts import Gate, Hypothesis, judge, load_hypotheses, verdict_frame
+from oryx.evidence.verdicts import Gate, Hypothesis, judge, load_hypotheses
 from tests.unit.evidence.builders import failed, row
 
 ITEMS = 60
@@ -206,13 +206,11 @@ def test_seeds_may_have_weights_of_their_own_but_one_seed_may_not():
         judge(mixed, "demo", "nano", [hypothesis()])
 
 
-def test_verdicts_are_json_and_a_frame():
+def test_verdicts_are_json():
     rows = pd.DataFrame(rows_of({("a", "text"): 0.8, ("b", "text"): 0.3}))
     verdicts = judge(rows, "demo", "nano", [hypothesis(), hypothesis(arms=("a", "c"))])
     assert json.loads(json.dumps(verdicts, allow_nan=False)) == verdicts
-    frame = verdict_frame(verdicts)
-    assert frame["verdict"].tolist() == ["supported", "not tested"]
-    assert frame["estimate"].dtype == float and frame["low"].isna().tolist() == [False, True]
+    assert [verdict["verdict"] for verdict in verdicts] == ["supported", "not tested"]
 
 
 GOOD = {
@@ -245,12 +243,12 @@ def test_a_hypothesis_is_read_with_its_defaults(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"statement": None}, "H1.nano, field statement: is missing"),
-        ({"arm": '["a"]'}, "H1.nano, field arm: unknown"),
+        ({"statement": None}, "H1.nano, field statement: Field required"),
+        ({"arm": '["a"]'}, "H1.nano, field arm: Extra inputs are not permitted"),
         ({"kind": '"ratio"'}, "H1.nano, field kind: expected 'difference'"),
         ({"arms": '["a"]'}, "H1.nano, field arms: difference needs 2"),
         ({"arms": '["a", "a"]'}, "H1.nano, field arms: expected a list of different names"),
-        ({"tasks": '"text"'}, "H1.nano, field tasks: expected a list"),
+        ({"tasks": '"text"'}, "H1.nano, field tasks: expected a valid list, got 'text'"),
         ({"kind": '"order"', "arms": '["a"]'}, "field arms: order needs two or more"),
         ({"kind": '"interaction"'}, "field other_tasks: interaction needs this field"),
         ({"other_tasks": '["x"]'}, "field other_tasks: difference does not have it"),
@@ -258,12 +256,12 @@ def test_a_hypothesis_is_read_with_its_defaults(tmp_path):
         ({"kind": '"level"', "arms": '["a"]'}, "field level: level needs this field"),
         ({"margin": "0"}, "H1.nano, field margin: expected greater than 0"),
         ({"margin": '"0.05"'}, "H1.nano, field margin: expected a valid number"),
-        ({"where": '"visual"'}, "H1.nano, field where: expected a table"),
+        ({"where": '"visual"'}, "H1.nano, field where: expected a valid dictionary"),
         ({"where": "{ size_bin = [] }"}, "H1.nano, field where.size_bin"),
-        ({"gate": "0.1"}, "H1.nano, field gate: expected a table"),
-        ({"gate": '{ arms = ["a"] }'}, "H1.nano, field gate.tasks: is missing"),
+        ({"gate": "0.1"}, "H1.nano, field gate: expected a valid dictionary"),
+        ({"gate": '{ arms = ["a"] }'}, "H1.nano, field gate.tasks: Field required"),
         ({"gate": '{ arms = ["a"], tasks = ["t"], above_chance = true }'}, "H1.nano, field gate.above_chance"),
-        ({"id": '""'}, "field id: expected text"),
+        ({"id": '""'}, "field id: String should have at least 1 character, got ''"),
     ],
 )
 def test_what_is_wrong_is_named_by_id_and_field(tmp_path, changes, message):

@@ -9,7 +9,8 @@ import pytest
 from oryx import files
 from oryx.errors import RunError
 from oryx.evidence import store
-from oryx.evidence.rows import read_rows, same_rows
+from oryx.evidence.rows import read_rows
+from tests.rows import same_rows
 from tests.toy import ToyStudy
 from workbook import cli
 

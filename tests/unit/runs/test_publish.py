@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from oryx.errors import RunError, SettingsError
-from oryx.evidence.rows import same_rows
+from tests.rows import same_rows
 from workbook.runs import publish as publishing
 from workbook.runs.ending import print_ending
 from workbook.runs.publish import publish

@@ -7,8 +7,9 @@ import shutil
 import pytest
 
 from oryx.errors import RunError, SettingsError
-from oryx.evidence.rows import read_published, read_rows, same_rows, write_published
+from oryx.evidence.rows import read_published, read_rows, write_published
 from oryx.evidence.schema import PUBLISHED
+from tests.rows import same_rows
 from tests.toy import ToyStudy
 from workbook import cli
 from workbook.runs.difference import read_side

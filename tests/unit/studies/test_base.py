@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from oryx.errors import MissingResource, RunError
-from oryx.evidence.rows import same_rows, write_published
+from oryx.evidence.rows import write_published
+from tests.rows import same_rows
 from tests.toy import ChangedToyStudy, ToyStudy
 from workbook.runs.shards import held
 from workbook.runs.status import read_status

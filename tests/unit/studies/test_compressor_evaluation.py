@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from oryx.eval.generate import read_videos
-from oryx.evidence.rows import RowWriter, read_rows, same_rows
+from oryx.evidence.rows import read_rows
+from oryx.evidence.store import RowWriter
 from oryx.layout import Layout
 from oryx.train.device import compute
 from oryx.train.text import END, decode, text_batch
+from tests.rows import same_rows
 from workbook.data.stories import QUESTIONS
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from oryx.errors import CheckpointError, InputError, SettingsError
-from oryx.evidence.rows import read_rows, same_rows
+from oryx.evidence.rows import read_rows
 from oryx.evidence.verdicts import judge
+from tests.rows import same_rows
 from tests.tiny import save_tiny_model
 from workbook import cli
 from workbook.data.own_example import write_example
