@@ -42,7 +42,7 @@ def read_rows(paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
 
 
 def write_published(rows: pd.DataFrame, path: str | Path) -> Path:
-    """Write rows as parquet (zstd), sorted by identity; raises RunError if the values of a field have no common type."""
+    """Write rows as parquet (zstd), sorted by identity; RunError if values of a field have no common type."""
     columns = {}
     for name, values in rows.sort_values(list(IDENTITY)).round(ROUNDED).items():
         kind = COLUMN_TYPES[FIELDS[name]["kind"]] if name in FIELDS else None
@@ -71,9 +71,9 @@ def read_published(path: str | Path, names: Iterable[str] | None = None) -> pd.D
     for name, field in FIELDS.items():
         if name not in there and names is None and field["required"] == "yes":
             raise RunError(f"{path}: field {name!r} is missing (expected {field['kind']}: {field['meaning']})")
-        if name in table.column_names and field["kind"] in ("integer", "number"):
-            if (found := table[name].type) not in (COLUMN_TYPES[field["kind"]], pa.null()):
-                raise RunError(f"{path}: field {name!r}: expected {field['kind']}, got {found}")
+        found = table[name].type if name in table.column_names else pa.null()
+        if field["kind"] in ("integer", "number") and found not in (COLUMN_TYPES[field["kind"]], pa.null()):
+            raise RunError(f"{path}: field {name!r}: expected {field['kind']}, got {found}")
     return pd.DataFrame({name: _column(name, table[name].to_pylist()) for name in wanted})
 
 
