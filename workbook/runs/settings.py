@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_origin
@@ -36,6 +37,11 @@ def setting(default: Any, help: str, counts: bool = True, least: float | None = 
     """
     extra = {"counts": counts, "least": least, "added_later": added_later}
     return Field(default=default, description=help, json_schema_extra=extra)
+
+
+def presets_beside(module: str) -> dict[str, dict]:
+    """The presets in ``presets.toml`` beside a module (its ``__file__``): {scale: {field: value}}."""
+    return tomllib.loads(Path(module).with_name("presets.toml").read_text("utf-8"))
 
 
 class Checked(BaseModel):

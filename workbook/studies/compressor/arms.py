@@ -3,14 +3,13 @@
 ``settings`` are those of :mod:`workbook.studies.compressor.study`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
 from oryx.errors import InputError
 from oryx.grids import Grid, compressed_grid, video_token_count
-from workbook.data.stories import LENGTHS, QUESTIONS, Story, make_story
+from workbook.data.stories import LENGTHS, Story, make_story
 
 PATCH = 8
 """Side of a patch of the small encoders in pixels."""
@@ -153,11 +152,6 @@ def story_tokens(frames: int, side: int, region: int) -> int:
 def task(kind: str, ratio: int) -> str:
     """Name of the row field ``task``."""
     return f"{kind}_{ratio}x"
-
-
-def tasks(ratio: int, kinds: Sequence[str] = tuple(QUESTIONS)) -> list[str]:
-    """The tasks of a ratio."""
-    return [task(kind, ratio) for kind in kinds]
 
 
 def story(settings: Any, length: str, index: int) -> Story:

@@ -1,5 +1,12 @@
 """Study 3: does the dynamic compressor beat a plain connector, is average pooling best inside it, and for its reason?
 
+    python -m oryx run pooling_vs_dynamic_compression                    # nano: 2 cores, four arms
+    python -m oryx run pooling_vs_dynamic_compression -p panel=arms      # every connector; also ratios, on_demand
+    python -m oryx run pooling_vs_dynamic_compression --scale small --from-scratch     # one GPU
+
+Expected at nano: no connector is clearly better than plain average pooling, the arms lie within a few points of each
+other, and learned downsamplers that start cold move the features most.
+
 Paper claim (H3a, H3b): on video the dynamic compressor beats an MLP; inside it average pooling beats learned
 downsampling, "because having no parameters keeps the feature distribution". Benchmarks, data and sizes of the paper's
 ablation are not public ("not found"), and there is no code for any other arm; ours are in
@@ -10,25 +17,16 @@ that learned the films uncompressed; then each trains connector, projector and l
 mixed ratios. Arms differ in the connector alone.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oryx.errors import InputError, MissingResource
-from workbook.data.stories import COARSE, FINE, LENGTHS, QUESTIONS
-from workbook.runs.settings import StudySettings, setting
+from oryx.files import atomic_write_text, read_json
+from workbook.data.stories import COARSE, FINE, QUESTIONS
+from workbook.runs.settings import StudySettings, presets_beside, setting
 from workbook.stages.shipped import SHARED as SHARED_FILES
 from workbook.studies.base import Progress, Run, Study
-from workbook.studies.compressor.arms import (
-    ARMS,
-    PANELS,
-    PATCH,
-    arms_of,
-    picture_side,
-    ratios_of,
-    region_side,
-    tasks,
-)
+from workbook.studies.compressor.arms import ARMS, PANELS, PATCH, arms_of, picture_side, ratios_of, region_side
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,22 +58,7 @@ class Settings(StudySettings):
     bank_paths: int = setting(150, "moving icons of each direction to train on", least=1)
     bank_photos: int = setting(170, "photographs to train on", least=1)
 
-    presets: ClassVar[dict[str, dict]] = {
-        "smoke": {
-            "arms": ("average", "dynamic", "dynamic_dwconv", "mlp_smaller"),
-            "short_stories": 3,
-            "long_stories": 2,
-            "on_demand_stories": 2,
-            "start_steps": 2,
-            "train_steps": 3,
-            "tokens": 300,
-            "bank_signs": 4,
-            "bank_cards": 2,
-            "bank_paths": 2,
-            "bank_photos": 3,
-        },
-        "small": {"tokens": 16384, "train_steps": 10000, "start_steps": 3000},
-    }
+    presets = presets_beside(__file__)
 
 
 class PoolingVsDynamicCompression(Study[Settings]):
@@ -134,17 +117,14 @@ class PoolingVsDynamicCompression(Study[Settings]):
             "score_by_task": figures.score_by_kind(run.rows, arms, ratios, self.arm_order),
             "shift": figures.shift_figure(run.rows, arms),
         }
-        maps = probes_of(run)["maps"]
-        if len(maps):
+        if len(maps := probes_of(run)["attention"]):
             found["attention"] = figures.attention_figure(settings, maps)
         if "on_demand" in arms:
             found["on_demand"] = figures.on_demand_figure(run.rows)
         return found
 
     def draw(self, run: Run, settings: Settings) -> None:
-        """Also writes ``clip_answers.csv`` and ``connectors.csv``: what the figures do not show."""
-        from oryx.files import atomic_write_text
-
+        """Also writes ``answers.csv`` and ``connectors.csv``: what the figures do not show."""
         super().draw(run, settings)
         found = probes_of(run)
         for name in ("answers", "connectors"):
@@ -163,32 +143,26 @@ class PoolingVsDynamicCompression(Study[Settings]):
 
 
 def probes_of(run: Run) -> "dict[str, pd.DataFrame]":
-    """What arms left beside their rows, in a run's folders or its published files.
+    """What the arms of the first seed left beside their rows, in a run's folders or its published files.
 
-    Attention ``maps`` (arm dynamic, first seed), ``answers`` about the real clips (first seed), and ``connectors``:
-    what each arm's connector is, starts from, and how many parameters it has.
+    ``attention`` (arm dynamic): maps; ``answers`` about the real clips; ``connectors``: what each arm's connector is,
+    starts from, and how many parameters it has.
     """
     import pandas as pd  # here, not above: workers need no frames
 
-    if not (folders := sorted(run.folder.glob("seed-*/arms/*/probes.json"))):
-        names = {"maps": "attention", "answers": "answers", "connectors": "connectors"}
-        files = {name: run.folder / "figures" / f"{file}.csv" for name, file in names.items()}
+    found = {"attention": [], "answers": [], "connectors": []}
+    if not (folders := list(run.folder.glob("seed-*/arms/*/probes.json"))):
+        files = {name: run.folder / "figures" / f"{name}.csv" for name in found}
         return {name: pd.read_csv(file) if file.is_file() else pd.DataFrame() for name, file in files.items()}
-    first = min(int(path.parts[-4].removeprefix("seed-")) for path in folders)
-    maps, answers, connectors = [], [], []
-    for path in (p for p in folders if p.parts[-4] == f"seed-{first}"):
-        arm, found = path.parts[-2], json.loads(path.read_text())
-        spec = ARMS[arm]
+    first = min((path.parents[2] for path in folders), key=lambda seed: int(seed.name.removeprefix("seed-")))
+    for path in sorted(first.glob("arms/*/probes.json")):
+        arm, probes = path.parent.name, read_json(path)
+        spec, curve = ARMS[arm], run.curves[run.curves["arm"] == arm]
         start = "random" if spec.cold else "average" if "dwconv" in arm else "no weights, or as the paper's"
+        loss = curve.loc[curve["step"] == curve["step"].min(), "loss"].mean()
         facts = {"connector": spec.connector, "downsampler starts from": start, "projector scaled by": 2 / spec.factor}
-        own = run.curves[run.curves["arm"] == arm]
-        first_loss = own.loc[own["step"] == own["step"].min(), "loss"].mean()
-        facts |= {"parameters": found["connector_parameters"], "loss of the first steps": round(first_loss, 3)}
-        connectors.append({"arm": arm, **facts})
-        answers += [{"arm": arm, **line} for line in found["answers"]]
-        if arm in ("dynamic", "on_demand"):
-            maps += found["maps"]
-    return {"maps": pd.DataFrame(maps), "answers": pd.DataFrame(answers), "connectors": pd.DataFrame(connectors)}
-
-
-__all__ = ["COARSE", "FINE", "LENGTHS", "PoolingVsDynamicCompression", "Settings", "probes_of", "tasks"]
+        facts |= {"parameters": probes["connector_parameters"], "loss of the first steps": round(loss, 3)}
+        found["connectors"].append({"arm": arm, **facts})
+        found["answers"] += [{"arm": arm, **line} for line in probes["answers"]]
+        found["attention"] += probes["maps"] if arm in ("dynamic", "on_demand") else []
+    return {name: pd.DataFrame(lines) for name, lines in found.items()}

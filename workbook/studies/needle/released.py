@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tomllib
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -30,16 +31,8 @@ from workbook.studies.needle.arms import ARMS, arm_cells, audit_cells
 from workbook.studies.needle.evaluation import Evaluation
 from workbook.studies.needle.videos import HaystackFiles, TrialVideos
 
-CARD = (
-    "One frame of this video shows a card with a number inside a {} frame. What is the number? Answer with digits only."
-)
-PHRASES = {
-    **{colour: CARD.format(colour) for colour in ("red", "green", "blue", "black")},
-    "name": "One frame of this video is a single drawn symbol. What does it show? Answer with one word.",
-    "change": "A card with a number is shown twice in this video, framed in two colours. Which colour comes first and "
-    "which second? Answer with two words.",
-    "colour": "One frame of this video shows a card with a number. What colour is the frame around it? One word.",
-}
+PHRASES = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text("utf-8"))
+"""Short form of a question -> how released models are asked."""
 CHUNK = 16
 
 

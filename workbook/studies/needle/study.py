@@ -1,5 +1,13 @@
 """Study 4: does the model find one frame among 1,600, whatever its depth, and is it the training data that decides?
 
+    python -m oryx run needle_in_a_haystack                              # nano: 2 cores
+    python -m oryx run needle_in_a_haystack -p video=my_video.mp4        # needles hidden in a video of one's own
+    python -m oryx run needle_in_a_haystack --scale small --from-scratch                         # one GPU
+    python -m oryx run needle_in_a_haystack --scale paper -p checkpoint=FOLDER -p processes=4    # a GPU each, days
+
+Expected at nano: the arm with retrieval data keeps what it scores on short videos up to 1,600 frames and loses it
+beyond; arms trained on short clips lose it within a few hundred; with perfect features most needles are found.
+
 Paper claim (H4a, H4b): trained with long-context retrieval data, Oryx finds a needle at every depth in videos of up to
 1,600 frames, where other models fail long before. Haystack, needles, grid and values are not public ("not found");
 ours are real MP4 files (``workbook/data/haystacks.py``, ``workbook/data/needles.py``), fixed before any report run.
@@ -15,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from oryx.errors import InputError
 from oryx.files import atomic_write_text, sha256_file
 from workbook.data.haystacks import CORPORA as HAYSTACKS
-from workbook.runs.settings import StudySettings, setting
+from workbook.runs.settings import StudySettings, presets_beside, setting
 from workbook.studies.base import Progress, Run, Study
 from workbook.studies.needle.arms import (
     ARMS,
@@ -64,29 +72,7 @@ class Settings(StudySettings):
         1, "scale paper: processes that share the questions, each on a GPU of its own", counts=False, least=1
     )
 
-    presets: ClassVar[dict[str, dict]] = {
-        "smoke": {
-            "arms": ("retrieval", "short_tokens", "oracle", "retrieval_4x"),
-            "lengths": (16, 24, 32),
-            "beyond": (48,),
-            "depths": (0.0, 1.0),
-            "trials": 2,
-            "haystacks": 2,
-            "haystack_frames": 40,
-            "audit": 1,
-            "train_steps": 3,
-            "train_tokens": 200,
-            "longest": 20,
-            "most_clips": 4,
-        },
-        "small": {"beyond": (3200, 6400, 12800), "train_steps": 4000, "train_tokens": 16384, "most_clips": 256},
-        "paper": {
-            "arms": RELEASED[:1],
-            "lengths": (50, 100, 200, 400, 800, 1500),
-            "beyond": (),
-            "frame_side": 256,
-        },
-    }
+    presets = presets_beside(__file__)
 
 
 class NeedleInAHaystack(Study[Settings]):

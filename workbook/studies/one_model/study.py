@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oryx.errors import SettingsError
-from workbook.runs.settings import StudySettings, setting
+from workbook.runs.settings import StudySettings, presets_beside, setting
 from workbook.stages import shipped
 from workbook.studies.base import Progress, Run, Study
 from workbook.studies.one_model import comparison
@@ -43,22 +43,7 @@ class Settings(StudySettings):
     needle_ratios: tuple[int, ...] = setting((4, 16), "compression ratios of videos with a needle", least=1)
     train_steps: int = setting(3600, "training steps from scratch", least=1)
 
-    presets: ClassVar[dict[str, dict]] = {
-        "smoke": {
-            "split": "dev",
-            "ratios": (1, 16),
-            "text_items": 2,
-            "object_items": 2,
-            "short_stories": 2,
-            "long_stories": 1,
-            "video_sides": (32,),
-            "scenes": 2,
-            "needle_lengths": (16,),
-            "needle_trials": 1,
-            "needle_ratios": (16,),
-            "train_steps": 6,
-        },
-    }
+    presets = presets_beside(__file__)
 
 
 class OneModel(Study[Settings]):

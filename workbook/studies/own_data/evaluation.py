@@ -1,61 +1,53 @@
 """The questions of one's own table to a loaded model, as batches of rows for the evaluator."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import oryx
 from oryx import Video
 from oryx.errors import MissingResource
 from oryx.eval.evaluate import Batch
-from oryx.processing.asking import Answer
-from oryx.train.device import Compute
+from oryx.evidence.store import RowWriter
+from oryx.train.device import compute
 from workbook.data.own_data import OwnItem, score
+from workbook.studies.base import Progress
+from workbook.studies.evaluation import evaluate_arm
 
 
-class Evaluation:
-    """The questions to one arm; ``options`` go to ``model.ask``, ``base`` holds the fields that all rows share.
+def ask_items(
+    settings: Any, options: dict, base: dict, items: Sequence[OwnItem], folder: Path, progress: Progress
+) -> None:
+    """Ask one arm every item with its visual and without; each row is on the disk before the next question.
 
-    :meth:`load` comes before the first answer; the batches themselves need no model.
+    ``options`` go to ``model.ask``, ``base`` holds the fields that all rows share. The model is loaded only if a row is
+    missing. Raises MissingResource for a model that has no tokenizer to ask it with.
     """
+    machine = compute(settings.precision)
 
-    def __init__(self, settings: Any, options: dict[str, Any], base: dict[str, Any], compute: Compute):
-        self.settings, self.options, self.base, self.compute = settings, options, base, compute
-        # without its visual a question has one answer, whatever the item
-        self._answer_without_visual = cache(lambda question: self._ask(None, question))
+    def ask(visual: Any, question: str, **more: Any) -> Any:
+        return model.ask(visual, question, max_new_tokens=settings.max_new_tokens, **more)
 
-    def load(self) -> None:
-        """Load the model; raises MissingResource for one that has no tokenizer to ask it with."""
-        name = self.base["model"]
-        self.model = oryx.load(name, dtype=self.compute.dtype, device=self.compute.device)
-        if getattr(self.model, "processor", None) is None:
-            raise MissingResource(f"{name}: expected a whole model with its tokenizer beside the weights")
+    without_visual = cache(partial(ask, None))  # one answer, whatever the item
 
-    def batches(self, items: Sequence[OwnItem]) -> Iterator[Batch]:
-        """Every item with its visual and without; a row is on the disk before the next question."""
-        for item in items:
-            about = {"item": item.id, "task": item.task, "cluster": item.cluster, "question": item.question}
-            row = {**self.base, **about, "truth": item.answer, "chance": item.chance, "visual_tokens": 0}
-            yield Batch([{**row, "condition": "visual"}], partial(self.answer, item, True))
-            yield Batch([{**row, "condition": "no_visual"}], partial(self.answer, item, False))
+    def answer(item: OwnItem, visual: bool) -> list[dict]:
+        shown = Video(item.path, settings.frames) if item.is_video else item.path
+        given = ask(shown, item.question, **options) if visual else without_visual(item.question)
+        found = {"answer": given.text, "score": score(given.text, item.answer, settings.score)}
+        found |= {"answer_probability": given.probability, "visual_tokens": given.visual_tokens}
+        sizes = [list(size) for size in given.sizes]
+        return [found | {"frames": given.frames, "sizes": sizes, "seconds": given.seconds}]
 
-    def answer(self, item: OwnItem, visual: bool) -> list[dict]:
-        """What a row says of one answer."""
-        if visual:
-            shown = Video(item.path, self.settings.frames) if item.is_video else item.path
-            answer = self._ask(shown, item.question, **self.options)
-        else:
-            answer = self._answer_without_visual(item.question)
-        found = {
-            "answer": answer.text,
-            "score": score(answer.text, item.answer, self.settings.score),
-            "answer_probability": answer.probability,
-            "visual_tokens": answer.visual_tokens,
-            "frames": answer.frames,
-            "sizes": [list(size) for size in answer.sizes],
-            "seconds": answer.seconds,
-        }
-        return [found]
-
-    def _ask(self, visual: Any, question: str, **options: Any) -> Answer:
-        return self.model.ask(visual, question, max_new_tokens=self.settings.max_new_tokens, **options)
+    batches = []
+    for item in items:
+        about = {"item": item.id, "task": item.task, "cluster": item.cluster, "question": item.question}
+        row = {**base, **about, "truth": item.answer, "chance": item.chance, "visual_tokens": 0}
+        for condition in ("visual", "no_visual"):
+            batches.append(Batch([{**row, "condition": condition}], partial(answer, item, condition == "visual")))
+    with RowWriter(folder / "rows.jsonl") as writer:
+        if not all(writer.has(row) for batch in batches for row in batch.rows):
+            model = oryx.load(base["model"], dtype=machine.dtype, device=machine.device)
+            if getattr(model, "processor", None) is None:
+                raise MissingResource(f"{base['model']}: expected a whole model with its tokenizer beside the weights")
+        evaluate_arm(batches, writer, machine, progress)

@@ -1,20 +1,26 @@
 """One's own pictures and videos: a table of questions asked under several conditions, judged as the studies are.
 
-Arms are every combination of the listed models, resolutions and compression ratios. Nothing is trained. Unless a file
-of hypotheses is given, the first arm is held against chance and against every other arm.
+    python -m oryx run own_data --no-notebook -p data=my_table.csv -p compressions=4x,16x       # a GPU for large models
+
+Expected: what your hypotheses say. Arms are every combination of the listed models, resolutions and compression ratios.
+Nothing is trained. Unless a file of hypotheses is given, the first arm is held against chance and against every other
+arm.
 
 A model is one training run, so its rows are one seed, and verdicts give a direction only: the interval covers the
 items, not what another training of the same model would answer. Whoever has several trainings of one model names them
 by a pattern, ``my-model-{seed}``, and passes their seeds.
 """
 
-from dataclasses import asdict, dataclass
+import hashlib
+import re
+from itertools import product
 from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oryx.errors import SettingsError
 from workbook.data.own_data import OwnItem, data_hash, read_table
+from workbook.data.own_example import write_example
 from workbook.runs.settings import StudySettings, setting
 from workbook.studies.base import Progress, Study
 
@@ -52,58 +58,42 @@ class Settings(StudySettings):
     }
 
 
-@dataclass(frozen=True)
-class Arm:
-    """How the questions of an arm are asked."""
+def arms_of(settings: Settings) -> dict[str, dict[str, str]]:
+    """Name -> model, resolution and compression of an arm, the baseline first.
 
-    model: str
-    resolution: str
-    compression: str
-
-    def options(self) -> dict[str, Any]:
-        """Resolution and compression as ``model.ask`` takes them; raises SettingsError for a word that is neither."""
-        return {"resolution": resolution_of(self.resolution), "compression": ratio_of(self.compression)}
-
-
-def arms_of(settings: Settings) -> dict[str, Arm]:
-    """Name -> arm, the baseline first. A name says what differs between the arms of the run, or the resolution."""
-    several = {name: len(getattr(settings, f"{name}s")) > 1 for name in ("model", "resolution", "compression")}
-    if not any(several.values()):
-        several["resolution"] = True
-    found: dict[str, Arm] = {}
-    for model in settings.models:
-        for resolution in settings.resolutions:
-            for compression in settings.compressions:
-                arm = Arm(model, resolution, compression)
-                parts = {**asdict(arm), "model": Path(model.replace(SEED, "")).name.strip("-_.") or "model"}
-                name = "_".join(parts[part] for part, differs in several.items() if differs)
-                if name in found:
-                    raise SettingsError(f"two arms would both be called {name!r}: {found[name]} and {arm}")
-                found[name] = arm
+    A name says what differs between the arms of the run, or the resolution.
+    """
+    parts = {"model": settings.models, "resolution": settings.resolutions, "compression": settings.compressions}
+    differing = [part for part, values in parts.items() if len(values) > 1] or ["resolution"]
+    found: dict[str, dict[str, str]] = {}
+    for values in product(*parts.values()):
+        arm = dict(zip(parts, values, strict=True))
+        shown = {**arm, "model": Path(arm["model"].replace(SEED, "")).name.strip("-_.") or "model"}
+        name = "_".join(shown[part] for part in differing)
+        if name in found:
+            raise SettingsError(f"two arms would both be called {name!r}: {found[name]} and {arm}")
+        found[name] = arm
     if not found:
         raise SettingsError("models, resolutions and compressions: expected at least one each")
     return found
 
 
-def resolution_of(text: str) -> Any:
-    """``native`` itself, or the :class:`~oryx.processing.sizes.Resolution` that ``area_448`` stands for."""
+def options_of(arm: dict[str, str]) -> dict[str, Any]:
+    """Resolution and compression as ``model.ask`` takes them; raises SettingsError for a word that is neither."""
     from oryx.processing.sizes import KINDS, Resolution
 
-    if text == "native":
-        return text
-    kind, _, side = text.partition("_")
-    if kind not in KINDS[1:] or not side.isdecimal():
-        raise SettingsError(f"resolutions: expected native, area_S, squash_S or pad_S with S in pixels, got {text!r}")
-    return Resolution(kind, int(side))
-
-
-def ratio_of(text: str) -> int | str:
-    """``auto`` itself, or the 16 of ``16x``."""
-    number = text.removesuffix("x")
-    ratio = int(number) if number.isdecimal() else 0
-    if text != "auto" and (not text.endswith("x") or ratio < 1 or isqrt(ratio) ** 2 != ratio):
-        raise SettingsError(f"compressions: expected auto or the square of a whole side (1x, 4x, 16x), got {text!r}")
-    return text if text == "auto" else ratio
+    resolution, compression = arm["resolution"], arm["compression"]
+    kind, _, side = resolution.partition("_")
+    if resolution != "native" and (kind not in KINDS[1:] or not side.isdecimal()):
+        raise SettingsError(
+            f"resolutions: expected native, area_S, squash_S or pad_S with S in pixels, got {resolution!r}"
+        )
+    ratio = int(compression[:-1]) if re.fullmatch(r"[1-9]\d*x", compression) else 0
+    if compression != "auto" and (not ratio or isqrt(ratio) ** 2 != ratio):
+        raise SettingsError(
+            f"compressions: expected auto or the square of a whole side (1x, 4x, 16x), got {compression!r}"
+        )
+    return {"resolution": Resolution(kind, int(side)) if side else resolution, "compression": ratio or compression}
 
 
 class OwnData(Study[Settings]):
@@ -124,11 +114,8 @@ class OwnData(Study[Settings]):
 
     def table(self, settings: Settings) -> Path:
         """The table of a run; the example is drawn when it is asked for first."""
-        if settings.data != EXAMPLE:
-            return Path(settings.data)
-        from workbook.data.own_example import write_example
-
-        return write_example(Path(settings.results) / "runs" / self.id / EXAMPLE)
+        example = Path(settings.results) / "runs" / self.id / EXAMPLE
+        return write_example(example) if settings.data == EXAMPLE else Path(settings.data)
 
     def items(self, settings: Settings) -> list[OwnItem]:
         """The items of a run; raises SettingsError as :func:`workbook.data.own_data.read_table`, or if none is left."""
@@ -147,19 +134,17 @@ class OwnData(Study[Settings]):
             raise SettingsError("from_scratch: nothing is trained on one's own data; name models instead")
         self.items(settings)
         for arm in arms_of(settings).values():
-            arm.options()
-            if SEED not in arm.model and len(settings.seeds) > 1:
+            options_of(arm)
+            if SEED not in arm["model"] and len(settings.seeds) > 1:
                 raise SettingsError(
-                    f"seeds: model {arm.model!r} gives the same answers again for every seed; name several trainings "
-                    f"by a pattern such as 'my-model-{SEED}', or pass one seed"
+                    f"seeds: model {arm['model']!r} gives the same answers again for every seed; name several "
+                    f"trainings by a pattern such as 'my-model-{SEED}', or pass one seed"
                 )
         self.hashes(settings)
         self.hypotheses(settings)
 
     def hashes(self, settings: Settings) -> dict[str, str]:
         """sha256 over the files of all models of the run, and over the table with every file it names."""
-        import hashlib
-
         from oryx.model.loading import resolve
         from workbook.studies.needle.released import checkpoint_hash
 
@@ -181,46 +166,20 @@ class OwnData(Study[Settings]):
         for item in self.items(settings):
             tasks.setdefault(item.task, []).append(item.chance)
         chance = sum(sum(each) / len(each) for each in tasks.values()) / len(tasks)
-        first, *others = arms_of(settings)
+        first, *others = self.arms(settings)
         common = {"study": self.id, "paper": "own", "tasks": tuple(tasks), "paper_value": OWN}
-        made = [
-            Hypothesis(
-                id=f"own.{first}.above_chance", statement=f"{first} scores above chance ({chance:.2f})", kind="level",
-                arms=(first,), level=chance, **common,
-            )
-        ]  # fmt: skip
-        return made + [
-            Hypothesis(
-                id=f"own.{first}.{arm}", statement=f"{first} scores higher than {arm}", kind="difference",
-                arms=(first, arm), **common,
-            )
-            for arm in others
-        ]  # fmt: skip
-
-    def plan(self, settings: Settings) -> dict[str, Any]:
-        """Arms and how many questions are asked; what one costs depends on the model."""
-        items, arms = self.items(settings), self.arms(settings)
-        videos = sum(item.is_video for item in items)
-        return {
-            **super().plan(settings),
-            "items": f"{len(items)}, of which {videos} are about videos",
-            "questions": f"{len(items) * len(arms)} with the visual, as many without it",
-        }
+        stated = {"id": f"own.{first}.above_chance", "statement": f"{first} scores above chance ({chance:.2f})"}
+        made = [Hypothesis(**stated, **common, kind="level", arms=(first,), level=chance)]
+        for arm in others:
+            stated = {"id": f"own.{first}.{arm}", "statement": f"{first} scores higher than {arm}"}
+            made.append(Hypothesis(**stated, **common, kind="difference", arms=(first, arm)))
+        return made
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Ask one arm every item, with the visual and without; an interrupted run resumes from ``folder``."""
-        from oryx.evidence.store import RowWriter
-        from oryx.train.device import compute
-        from workbook.studies.evaluation import evaluate_arm
-        from workbook.studies.own_data.evaluation import Evaluation
+        from workbook.studies.own_data.evaluation import ask_items
 
         chosen = arms_of(settings)[arm]
-        base = self.base_row(settings, arm, seed)
-        base |= {"split": settings.split, **asdict(chosen), "model": chosen.model.replace(SEED, str(seed))}
-        machine = compute(settings.precision)
-        evaluation = Evaluation(settings, chosen.options(), base, machine)
-        batches = list(evaluation.batches(self.items(settings)))
-        with RowWriter(folder / "rows.jsonl") as writer:
-            if not all(writer.has(row) for batch in batches for row in batch.rows):
-                evaluation.load()
-            evaluate_arm(batches, writer, machine, progress)
+        base = {**self.base_row(settings, arm, seed), "split": settings.split, **chosen}
+        base["model"] = chosen["model"].replace(SEED, str(seed))
+        ask_items(settings, options_of(chosen), base, self.items(settings), folder, progress)
