@@ -31,7 +31,7 @@ def answers(shares: dict[int, dict[str, int]], items: int = 20) -> pd.DataFrame:
                             "seed": seed, "settings_hash": "s", "weights_hash": "w", "data_hash": "d",
                             "split": "report", "task": task, "cluster": f"{task}{i}", "question": "read", "truth": "a",
                             "answer": "a", "chance": 0.1, "error": None, "score": float(i < right), "seconds": 0.01,
-                            "visual_tokens": 30, "size_bin": plots.BINS[i % 3],
+                            "visual_tokens": 30, "size_bin": list(plots.BINS)[i % 3],
                         }
                     )  # fmt: skip
     return pd.DataFrame(lines)

@@ -35,7 +35,7 @@ def answers(seeds: int = 3, items: int = 18, shift: float = 0.0) -> pd.DataFrame
                                 "question": "read",
                                 "truth": "a", "answer": "a" if right else "b", "chance": 0.1, "error": None,
                                 "score": float(right and condition == "visual"), "seconds": 0.01,
-                                "visual_tokens": 30 + 10 * len(arm), "size_bin": plots.BINS[i % 3],
+                                "visual_tokens": 30 + 10 * len(arm), "size_bin": list(plots.BINS)[i % 3],
                             }
                         )  # fmt: skip
     return pd.DataFrame(lines)

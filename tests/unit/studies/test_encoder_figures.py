@@ -98,6 +98,7 @@ def test_scores_by_aspect():
         {
             "arm": arm, "task": task, "condition": condition, "item": f"{task}{i}", "cluster": f"{task}{i}", "seed": 0,
             "score": float((i < 6) == (arm == "native")), "aspect": (1.2, 2.5, 5.0)[i // 4], "error": None,
+            "chance": 0.0, "visual_tokens": 9,
         }
         for arm in ("native", "fixed") for task in ("number", "word") for condition in ("visual", "no_visual")
         for i in range(12)

@@ -163,7 +163,7 @@ def _distance(axis: Axes, mine: pd.DataFrame, encoders: list, order: Sequence[st
     mine = mine.assign(x=mine["x"].astype(int), **shares)
     uniform = mine.groupby("grid")["uniform"].mean().sort_values()
     for (grid, mean), dash in zip(uniform.items(), (":", "-", "--", "-."), strict=False):
-        plots.lines(axis, mine[mine["grid"] == grid], "x", order, y="value", hue="encoder", linestyle=dash)
+        plots.lines(axis, mine[mine["grid"] == grid], "x", order, y="value", hue="encoder", ls=dash)
         rows, columns = (part.strip("[]() ") for part in grid.split(","))
         axis.plot([], [], dash, color=plots.GREY, label=f"{rows}x{columns} patches, all alike: {mean:.1f}")
     axis.axhline(1, **plots.CHANCE)

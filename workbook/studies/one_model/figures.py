@@ -43,8 +43,6 @@ def comparison_figure(frame: pd.DataFrame) -> Figure:
         figure, (axis,) = plots.panels(1, 1, 8.5, 0.9 + 0.24 * max(1, len(frame)))
         if len(frame):
             plots.forest(axis, frame, "task", "difference", "study")
-            handles = axis.get_legend_handles_labels()
-            axis.get_legend().remove()
-            figure.legend(*handles, loc="outside upper left", ncols=2, fontsize=8)
+            figure.legend(loc="outside upper left", ncols=2, fontsize=8)
         axis.set_xlabel("one model minus the model for one purpose (interval over items; one training seed)")
     return figure
