@@ -27,7 +27,8 @@ from oryx.model.positions import set_positions
 from oryx.processing.video import iter_frames
 from workbook.data.haystacks import make_haystack
 from workbook.data.needles import make_trial
-from workbook.stages.video_reader import build_video_reader, video_recipe
+from workbook.stages.models import build_reader
+from workbook.stages.recipes import video_recipe
 from workbook.studies.frames import at_size, frame_cache
 from workbook.studies.needle.videos import HaystackFiles, TrialVideos
 
@@ -69,7 +70,7 @@ def caching(folder: Path, frames: int, trials: int) -> dict:
 
     Both begin with an empty cache and files that are written already; needles draw from ten haystacks.
     """
-    model = build_video_reader(video_recipe("nano")).eval()
+    model = build_reader(video_recipe("nano").shapes).eval()
     files = HaystackFiles(folder / "haystacks", "dev", 10, frames, SIZE)
     drawn = [make_trial("dev", "number", frames, (i % 5) / 4, i // 5, SIZE) for i in range(trials)]
     for number in {trial.haystack for trial in drawn}:
@@ -96,7 +97,7 @@ def asking(folder: Path, frames: int, rounds: int) -> dict:
     the haystack. The model is the nano study's with random weights: the work is the same.
     """
     torch.manual_seed(0)
-    model = build_video_reader(video_recipe("nano")).eval()
+    model = build_reader(video_recipe("nano").shapes).eval()
     set_positions(model, "half_1e6")
     cache = frame_cache(folder, model, 4, SIZE, "asked")
     files = HaystackFiles(folder / "haystacks", "dev", 1, frames, SIZE)
@@ -117,7 +118,7 @@ def peak_memory(path: Path, frames: int, size: tuple[int, int], chunk: int) -> f
     torch.set_num_threads(1)
     if not give_tensors_own_pages():
         return None
-    encoder = FrameEncoder(build_video_reader(video_recipe("nano")).eval(), partial(at_size, size=size), 4, chunk)
+    encoder = FrameEncoder(build_reader(video_recipe("nano").shapes).eval(), partial(at_size, size=size), 4, chunk)
     encoder.encode(path, range(2 * chunk))  # loads what libraries load on first use
     gc.collect()
     before = resident("VmRSS")

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,18 +14,16 @@ from oryx.train.data import StepBatches
 from oryx.train.device import compute
 from oryx.train.loop import TrainPlan, train
 from oryx.train.losses import answer_loss
-from workbook.stages.drawing import fit_training_picture
 from workbook.stages.models import build_reader
-from workbook.stages.recipes import RECIPES, Recipe
-from workbook.stages.shared import reader_inputs, sample_targets, sorted_reader_batch
+from workbook.stages.recipes import Recipe, recipe
+from workbook.stages.shared import fit_training_picture, reader_inputs, sample_targets, sorted_reader_batch
 
 CHECKPOINT = "reader.pt"
 
 
 def short(tiny: bool) -> Recipe:
     """The reader's training at scale small, or at smoke, cut to a few steps of its own batches."""
-    r = RECIPES["smoke" if tiny else "small"]
-    return replace(r, reader_steps=8 if tiny else 40)
+    return recipe("smoke" if tiny else "small", reader_steps=8 if tiny else 40)
 
 
 def carry_out(tiny: bool, folder: Path, slowly: bool = False) -> tuple[torch.Tensor, torch.Tensor, list[dict]]:

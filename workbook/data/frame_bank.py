@@ -57,41 +57,40 @@ class FrameBank:
 
 @dataclass(frozen=True)
 class Clip:
-    """Frame numbers of a bank in the order they are shown, a question and its answer."""
+    """A training video: frame numbers of a bank in the order they are shown, and (question, answer) pairs."""
 
     frames: tuple[int, ...]
-    question: str
-    answer: str
+    turns: tuple[tuple[str, str], ...]
 
 
 def make_bank(
     folder: Path,
     seed: int,
     size: tuple[int, int],
-    split: str = "train",
     haystacks: int = 8,
     shots: int = 500,
     pages: int = 1000,
     pictures: int = 500,
 ) -> FrameBank:
     """Write the bank's video files into ``folder``; those that lie there whole are left alone."""
-    files = [make_haystack(folder, split, 1000 * (seed + 1) + i, shots, size).path for i in range(haystacks)]
-    rng = generator("bank", split, seed)
+    files = [make_haystack(folder, "train", 1000 * (seed + 1) + i, shots, size).path for i in range(haystacks)]
+    rng = generator("bank", "train", seed)
     numbers = tuple(int(n) for n in 10 + rng.integers(NUMBERS, size=pages))
     drawn = (
-        card(generator("bank page", split, seed, page), number, colour, split, size)
+        card(generator("bank page", "train", seed, page), number, colour, "train", size)
         for page, number in enumerate(numbers)
         for colour in NAMES
     )
-    needles = [draw_needle(rng, "picture", split, size, "bank") for _ in range(pictures)]
-    images = (needle.frames[0] for needle in needles)
+    needles = [draw_needle(rng, "picture", "train", size, "bank") for _ in range(pictures)]
     data = data_hash(("fonts", "icons"))
-    described = {"split": split, "seed": seed, "size": list(size), "encoder": ENCODER, "data": data}
-    for name, frames, count in (("cards", drawn, pages), ("pictures", images, pictures)):
-        files.append(Path(folder) / f"{split}-{seed}-{count}-{name}.mp4")
+    described = {"split": "train", "seed": seed, "size": list(size), "encoder": ENCODER, "data": data}
+    for name, frames, count in (
+        ("cards", drawn, pages),
+        ("pictures", (needle.frames[0] for needle in needles), pictures),
+    ):
+        files.append(Path(folder) / f"train-{seed}-{count}-{name}.mp4")
         write_once(files[-1], {**described, name: count}, frames, size)
-    names = tuple(needle.answer for needle in needles)
-    return FrameBank(tuple(files), haystacks * shots, numbers, names)
+    return FrameBank(tuple(files), haystacks * shots, numbers, tuple(needle.answer for needle in needles))
 
 
 def draw_clip(rng: np.random.Generator, bank: FrameBank, length: int, mixture: Mapping[str, float] = MIXTURE) -> Clip:
@@ -124,4 +123,4 @@ def draw_clip(rng: np.random.Generator, bank: FrameBank, length: int, mixture: M
         question, answer = NAMES[colours[0]], str(bank.numbers[pages[0]])
         if variant == "colour":
             question, answer = "colour", NAMES[colours[0]]
-    return Clip(tuple(int(frame) for frame in frames), question, answer)
+    return Clip(tuple(frames.tolist()), ((question, answer),))

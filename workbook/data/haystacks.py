@@ -6,10 +6,10 @@ clips serve every split, for only the needle is asked about. Nothing in a haysta
 pages hold words, charts bars. No torch.
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -18,18 +18,21 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from oryx.errors import InputError
-from oryx.files import atomic_write_text
+from oryx.files import atomic_write_text, sha256_file
 from oryx.processing.video import read_frames
 from workbook.data import corpora, splits
 from workbook.data.items import generator
-from workbook.data.pictures import font_face, paper
-from workbook.data.text_tasks import split_fonts
+from workbook.data.pictures import paper
+from workbook.data.text_tasks import draw_face
 
 CORPORA = ("clips", "fonts", "glosses", "photos", "tables")
 """What haystacks are made of."""
 
 KINDS = {"photo": 0.4, "clip": 0.2, "page": 0.2, "chart": 0.2}
 """Kind of shot -> share of a haystack."""
+
+CHARTED = 24
+"""Rows of a table that a chart shows."""
 
 ENCODER = {
     "crf": "18",
@@ -86,7 +89,12 @@ def haystack_shots(split: str, number: int, frames: int) -> tuple[Shot, ...]:
 
 def draw_shot(shot: Shot, split: str, size: tuple[int, int]) -> Image.Image:
     """The frame of a shot, (height, width) = ``size``."""
-    picture = _SOURCES[shot.kind].draw(shot, split, size)
+    if shot.kind == "photo":
+        picture = corpora.load("photos").image(shot.source).convert("RGB")
+    elif shot.kind == "clip":
+        picture = _clip(shot.source)[shot.number]
+    else:
+        picture = (_page if shot.kind == "page" else _chart)(shot, split, size)
     left, top, right, bottom = shot.box
     box = (left * picture.width, top * picture.height, right * picture.width, bottom * picture.height)
     return picture.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box)
@@ -104,7 +112,6 @@ def make_haystack(
     Raises:
         InputError: no frames, an odd side (H.264 stores colour at half size), or a place outside the file.
     """
-    check_size(size)
     total = frames + len(inserted)
     if frames < 1 or any(not 0 <= place < total for place in inserted):
         raise InputError(f"a haystack needs frames and places inside it; got {frames} frames, places {list(inserted)}")
@@ -115,7 +122,7 @@ def make_haystack(
     described = {
         "split": split, "number": number, "frames": frames, "size": list(size), "rate": 1, "encoder": ENCODER,
         "data": corpora.data_hash(CORPORA),
-        "inserted": sorted(inserted), "shots": json.loads(json.dumps([asdict(shot) for shot in shots])),
+        "inserted": sorted(inserted), "shots": [asdict(shot) for shot in shots],
     }  # fmt: skip
     plain = (draw_shot(shot, split, size) for shot in shots)
     images = (inserted[i] if i in inserted else next(plain) for i in range(total))
@@ -130,13 +137,15 @@ def write_once(
 
     Returns the file's sha256; ``anew`` writes it in any case.
     """
-    recipe = path.with_suffix(".json")
-    found = None if anew else _whole(path, recipe, described)
-    if found is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_video(path, frames, size)
-        found = _sha256(path)
-        atomic_write_text(recipe, json.dumps({**described, "sha256": found}) + "\n")
+    recipe, described = path.with_suffix(".json"), json.loads(json.dumps(described))
+    with suppress(FileNotFoundError, json.JSONDecodeError):
+        stated = json.loads(recipe.read_text())
+        if not anew and path.is_file() and stated == {**described, "sha256": sha256_file(path)}:
+            return stated["sha256"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, frames, size)
+    found = sha256_file(path)
+    atomic_write_text(recipe, json.dumps({**described, "sha256": found}) + "\n")
     return found
 
 
@@ -147,7 +156,8 @@ def write_video(path: Path, frames: Iterable[Image.Image], size: tuple[int, int]
     """
     import av  # here alone: a haystack that lies on disk is read without it
 
-    check_size(size)
+    if any(side < 2 or side % 2 for side in size):
+        raise InputError(f"a video's sides must be even (H.264 stores colour at half size); got {tuple(size)}")
     temporary = path.with_suffix(f".{os.getpid()}.mp4")
     with av.open(str(temporary), "w") as container:
         stream = container.add_stream("libx264", rate=rate, options=ENCODER)
@@ -160,47 +170,23 @@ def write_video(path: Path, frames: Iterable[Image.Image], size: tuple[int, int]
     temporary.replace(path)
 
 
-def check_size(size: tuple[int, int]) -> None:
-    """Raises InputError unless both sides are even and positive."""
-    if any(side < 2 or side % 2 for side in size):
-        raise InputError(f"a video's sides must be even (H.264 stores colour at half size); got {tuple(size)}")
-
-
-def _whole(path: Path, recipe: Path, described: dict) -> str | None:
-    """The sha256 of a file that lies there as described; None if it must be written."""
-    try:
-        written = json.loads(recipe.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    sha256 = written.pop("sha256", None)
-    return sha256 if written == described and path.is_file() and _sha256(path) == sha256 else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@cache
+def photos(split: str) -> list[corpora.Item]:
+    """The photographs of a split."""
+    return splits.choose("photo", split, corpora.load("photos").items, key=lambda item: item.id)
 
 
 @cache
-def _sources(kind: str, split: str) -> tuple[tuple[str, int], ...]:
+def _sources(kind: str, split: str) -> list[tuple[str, int]]:
     """What a shot of ``kind`` can show in a split: (source, how many numbers it has)."""
-    found = _SOURCES[kind].list(split)
-    if not found:
-        raise InputError(f"no {kind} in split {split!r}: a haystack needs some")
-    return tuple(found)
-
-
-def _photos(split: str) -> list[tuple[str, int]]:
-    return [(item.id, 1) for item in splits.choose("photo", split, corpora.load("photos").items, key=lambda i: i.id)]
-
-
-@lru_cache(maxsize=64)
-def _photo(identifier: str) -> Image.Image:
-    return corpora.load("photos").image(identifier).convert("RGB")
-
-
-def _clips(split: str) -> list[tuple[str, int]]:
-    return [(clip.id, clip.frames) for clip in corpora.clips()]
+    if kind == "photo":
+        return [(item.id, 1) for item in photos(split)]
+    if kind == "clip":
+        return [(clip.id, clip.frames) for clip in corpora.clips()]
+    if kind == "page":
+        return [("glosses", len(_glosses(split)))]
+    tables = splits.choose("table", split, corpora.tables(), key=lambda table: table.id)
+    return [(table.id, len(columns)) for table in tables if (columns := table.numbers(CHARTED))]
 
 
 @lru_cache(maxsize=2)
@@ -217,16 +203,11 @@ def _glosses(split: str) -> list[str]:
     return [text for text in splits.choose("document", split, found) if not any(c.isdigit() for c in text)]
 
 
-def _pages(split: str) -> list[tuple[str, int]]:
-    return [("glosses", len(_glosses(split)))]
-
-
 def _page(shot: Shot, split: str, size: tuple[int, int]) -> Image.Image:
     rng = generator("haystack page", split, shot.number)
     height, width = (4 * side for side in size)
     page, ink = paper(rng, (height, width))
-    fonts, texts = split_fonts(split), _glosses(split)
-    face = font_face(fonts[int(rng.integers(len(fonts)))], int(rng.integers(9, 16)))
+    face, texts = draw_face(rng, split, 9, 15), _glosses(split)
     words = " ".join(texts[(shot.number + i) % len(texts)] for i in range(12)).split()
     draw, step, y = ImageDraw.Draw(page), sum(face.getmetrics()), 2
     while y + step < height and words:
@@ -238,27 +219,10 @@ def _page(shot: Shot, split: str, size: tuple[int, int]) -> Image.Image:
     return page
 
 
-@cache
-def _charts(split: str) -> list[tuple[str, int]]:
-    tables = splits.choose("table", split, corpora.tables(), key=lambda t: t.id)
-    return [(table.id, len(columns)) for table in tables if (columns := _columns(table))]
-
-
-def _columns(table: corpora.Table) -> list[np.ndarray]:
-    """The columns of a table that hold numbers, up to their first 24 rows."""
-    found = []
-    for column in zip(*table.rows[:24], strict=True):
-        try:
-            found.append(np.array([float(value) for value in column]))
-        except ValueError:
-            continue
-    return found
-
-
 def _chart(shot: Shot, split: str, size: tuple[int, int]) -> Image.Image:
     rng = generator("haystack chart", split, shot.source, shot.number)
     table = next(table for table in corpora.tables() if table.id == shot.source)
-    values = _columns(table)[shot.number]
+    values = np.array(table.numbers(CHARTED)[shot.number])
     height, width = (4 * side for side in size)
     page, ink = paper(rng, (height, width))
     low, high = min(values.min(), 0.0), values.max()
@@ -270,17 +234,3 @@ def _chart(shot: Shot, split: str, size: tuple[int, int]) -> Image.Image:
         draw.rectangle((8 + i * step, top, 8 + (i + 0.7) * step, height - 8), fill=colour)
     draw.line((6, 6, 6, height - 7, width - 4, height - 7), fill=ink)
     return page
-
-
-@dataclass(frozen=True)
-class _Source:
-    list: Callable[[str], list[tuple[str, int]]]
-    draw: Callable[[Shot, str, tuple[int, int]], Image.Image]
-
-
-_SOURCES = {
-    "photo": _Source(_photos, lambda shot, split, size: _photo(shot.source)),
-    "clip": _Source(_clips, lambda shot, split, size: _clip(shot.source)[shot.number]),
-    "page": _Source(_pages, _page),
-    "chart": _Source(_charts, _chart),
-}

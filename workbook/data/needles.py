@@ -7,7 +7,6 @@ icon styles of the splits are disjoint. No torch.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -23,7 +22,6 @@ COLOURS = {"red": (215, 40, 40), "green": (40, 160, 60), "blue": (50, 80, 220), 
 NUMBERS = 90
 """Two-digit numbers, 10 to 99."""
 
-Variant = Literal["number", "picture", "change", "several", "near", "far"]
 VARIANTS = ("number", "picture", "change", "several", "near", "far")
 """``number``: one card. ``picture``: a named icon. ``change``: a card whose frame changes colour later in the video.
 ``several``: three cards, one is asked. ``near``, ``far``: one card and three distractors, beside it or elsewhere."""

@@ -6,9 +6,9 @@ seen depends on (split, length, index) alone. Fonts, icon style and names, clip 
 own. No torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,19 @@ from PIL import Image, ImageDraw
 
 from oryx.errors import InputError
 from workbook.data import corpora, splits
-from workbook.data.haystacks import ENCODER, write_once
+from workbook.data.haystacks import ENCODER, photos, write_once
 from workbook.data.items import generator
 from workbook.data.needles import COLOURS, NUMBERS
 from workbook.data.object_tasks import ICON_NAMES, pick_object
-from workbook.data.pictures import draw_text, font_face, paper, place, text_extent
-from workbook.data.text_tasks import split_fonts
+from workbook.data.pictures import draw_text, paper, place, text_extent
+from workbook.data.text_tasks import draw_face
 
 SIZE = (96, 96)
 """(height, width) of the files in pixels; arms see them at smaller sizes."""
+
+BORDER = SIZE[0] // 12
+INSIDE = SIZE[0] - 2 * BORDER
+"""Side of what is inside a card's coloured frame."""
 
 LENGTHS = {"short": 8, "long": 24}
 """Frames of a story."""
@@ -62,32 +66,21 @@ class Segment:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The segments of a story in order."""
-
-    segments: tuple[Segment, ...]
-
-    @property
-    def frames(self) -> int:
-        """Frames in all."""
-        return sum(segment.frames for segment in self.segments)
-
-    def facts(self, name: str, number: str) -> dict[str, str]:
-        """Kind of question -> true answer, for an icon of that ``name`` and a sign with that ``number``."""
-        cards = [s for s in self.segments if s.kind in ("sign", "card")]
-        sign = next(s for s in cards if s.kind == "sign")
-        before = sum(s.frames for s in self.segments[: self.segments.index(sign)])
-        middle = (before + sign.frames / 2) / self.frames
-        found = {
-            "what": name,
-            "when": PARTS[min(len(PARTS) - 1, int(middle * len(PARTS)))],
-            "move": next(s.detail for s in self.segments if s.kind == "object"),
-            "colour": sign.detail,
-            "sign": number,
-            "count": str(len(cards)),
-        }
-        return found if len(cards) < 2 else found | {"order": f"{cards[0].detail} {cards[1].detail}"}
+def story_facts(segments: Sequence[Segment], name: str, number: str) -> dict[str, str]:
+    """Kind of question -> true answer, for segments in order, an icon of that ``name``, a sign with that ``number``."""
+    cards = [s for s in segments if s.kind in ("sign", "card")]
+    sign = next(s for s in cards if s.kind == "sign")
+    before = sum(s.frames for s in segments[: segments.index(sign)])
+    middle = (before + sign.frames / 2) / sum(s.frames for s in segments)
+    found = {
+        "what": name,
+        "when": PARTS[min(len(PARTS) - 1, int(middle * len(PARTS)))],
+        "move": next(s.detail for s in segments if s.kind == "object"),
+        "colour": sign.detail,
+        "sign": number,
+        "count": str(len(cards)),
+    }
+    return found if len(cards) < 2 else found | {"order": f"{cards[0].detail} {cards[1].detail}"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +91,7 @@ class Story:
     split: str
     path: Path
     frames: int
-    plan: Plan
+    segments: tuple[Segment, ...]
     facts: Mapping[str, str]
 
 
@@ -109,7 +102,7 @@ def chance(kind: str, split: str) -> float:
     return 1 / {"what": names, "when": 3, "order": orders, "move": 4, "colour": 4, "sign": NUMBERS, "count": 4}[kind]
 
 
-def plan_story(rng: np.random.Generator, frames: int) -> Plan:
+def plan_story(rng: np.random.Generator, frames: int) -> tuple[Segment, ...]:
     """Draw the segments of a story; raises InputError for fewer than ``MOST_CARDS + LEAST_MOVING`` frames."""
     if frames < MOST_CARDS + LEAST_MOVING:
         raise InputError(f"a story needs at least {MOST_CARDS + LEAST_MOVING} frames, got {frames}")
@@ -118,11 +111,11 @@ def plan_story(rng: np.random.Generator, frames: int) -> Plan:
     parts = [["sign" if i == 0 else "card", 1, colour] for i, colour in enumerate(colours)]
     parts.append(["object", LEAST_MOVING, list(MOVES)[int(rng.integers(len(MOVES)))]])
     spare = frames - cards - LEAST_MOVING
-    photos = min(spare, int(rng.integers(1, 3)))
-    parts += [["photo", 1, ""] for _ in range(photos)]
-    for chosen in rng.integers(len(parts), size=spare - photos):
+    stills = min(spare, int(rng.integers(1, 3)))
+    parts += [["photo", 1, ""] for _ in range(stills)]
+    for chosen in rng.integers(len(parts), size=spare - stills):
         parts[int(chosen)][1] += 1
-    return Plan(tuple(Segment(*parts[int(i)]) for i in rng.permutation(len(parts))))
+    return tuple(Segment(*parts[int(i)]) for i in rng.permutation(len(parts)))
 
 
 def make_story(folder: Path, split: str, length: str, index: int) -> Story:
@@ -131,15 +124,15 @@ def make_story(folder: Path, split: str, length: str, index: int) -> Story:
         raise InputError(f"length {length!r}: expected one of {', '.join(LENGTHS)}")
     name, frames = f"{split}/{length}/{index}", LENGTHS[length]
     rng = generator("story", name)
-    plan = plan_story(rng, frames)
+    segments = plan_story(rng, frames)
     pictures, known = [], {}
-    for segment in plan.segments:
+    for segment in segments:
         drawn, fact = draw_segment(rng, segment, split)
         pictures, known = pictures + drawn, known | fact
     path = Path(folder) / split / length / f"{index}.mp4"
     described = {"story": name, "frames": frames, "size": list(SIZE), "encoder": ENCODER, **known}
     write_once(path, described, pictures, SIZE)
-    return Story(name, split, path, frames, plan, plan.facts(**known))
+    return Story(name, split, path, frames, segments, story_facts(segments, **known))
 
 
 def draw_segment(rng: np.random.Generator, segment: Segment, split: str) -> tuple[list[Image.Image], dict[str, str]]:
@@ -156,23 +149,20 @@ def draw_segment(rng: np.random.Generator, segment: Segment, split: str) -> tupl
 
 def draw_sign(rng: np.random.Generator, number: int, colour: str, split: str) -> Image.Image:
     """A number of about half the frame's width, anywhere inside a coloured frame."""
-    page, ink, border = _framed(rng, colour)
-    fonts = split_fonts(split)
-    face = font_face(fonts[int(rng.integers(len(fonts)))], int(rng.integers(40, 57)))
+    page, ink = _framed(rng, colour)
+    face = draw_face(rng, split, 40, 56)
     _, _, width, height = text_extent(face, str(number))
-    room = (SIZE[0] - 2 * border, SIZE[1] - 2 * border)
-    left, top = place(rng, room, (height, width))
-    draw_text(ImageDraw.Draw(page), (left + border, top + border), str(number), face, ink)
+    left, top = place(rng, (INSIDE, INSIDE), (height, width))
+    draw_text(ImageDraw.Draw(page), (left + BORDER, top + BORDER), str(number), face, ink)
     return page
 
 
 def draw_card(rng: np.random.Generator, colour: str, split: str) -> Image.Image:
     """A clip art inside a coloured frame."""
-    page, _, border = _framed(rng, colour)
+    page, _ = _framed(rng, colour)
     items = _clipart(split)
-    thing = _picture("clipart", items[int(rng.integers(len(items)))].id)
-    room = (SIZE[0] - 2 * border, SIZE[1] - 2 * border)
-    return _pasted(page, thing, rng.uniform(0.6, 0.9) * room[0], (0.5, 0.5))
+    thing = corpora.load("clipart").image(items[int(rng.integers(len(items)))])
+    return _pasted(page, thing, rng.uniform(0.6, 0.9) * INSIDE, (0.5, 0.5))
 
 
 def draw_path(
@@ -186,14 +176,14 @@ def draw_path(
     for i in range(frames):
         along = 0.5 + (i / (frames - 1) - 0.5) * 0.7 * (x + y)
         centre = (along, across) if x else (across, along)
-        pictures.append(_pasted(page.copy(), _picture("icons", item.id), side * SIZE[0], centre))
+        pictures.append(_pasted(page.copy(), corpora.load("icons").image(item), side * SIZE[0], centre))
     return pictures, {"name": name}
 
 
 def draw_photo(rng: np.random.Generator, frames: int, split: str) -> list[Image.Image]:
     """A photograph seen through a window that moves a little."""
-    items = _photos(split)
-    picture = _picture("photos", items[int(rng.integers(len(items)))].id)
+    items = photos(split)
+    picture = corpora.load("photos").image(items[int(rng.integers(len(items)))]).convert("RGB")
     share, start, step = rng.uniform(0.5, 0.9), rng.uniform(0, 1, 2), rng.uniform(-0.1, 0.1, 2)
     side = share * min(picture.size)
     found = []
@@ -201,34 +191,25 @@ def draw_photo(rng: np.random.Generator, frames: int, split: str) -> list[Image.
         at = np.clip(start + i * step, 0, 1)
         left, top = at[0] * (picture.width - side), at[1] * (picture.height - side)
         box = (left, top, left + side, top + side)
-        found.append(picture.convert("RGB").resize(SIZE[::-1], Image.Resampling.BICUBIC, box=box))
+        found.append(picture.resize(SIZE[::-1], Image.Resampling.BICUBIC, box=box))
     return found
 
 
-def _framed(rng: np.random.Generator, colour: str) -> tuple[Image.Image, tuple[int, int, int], int]:
+def _framed(rng: np.random.Generator, colour: str) -> tuple[Image.Image, tuple[int, int, int]]:
     page, ink = paper(rng, SIZE)
-    border = SIZE[0] // 12
-    ImageDraw.Draw(page).rectangle((0, 0, SIZE[1] - 1, SIZE[0] - 1), outline=COLOURS[colour], width=border)
-    return page, ink, border
+    ImageDraw.Draw(page).rectangle((0, 0, SIZE[1] - 1, SIZE[0] - 1), outline=COLOURS[colour], width=BORDER)
+    return page, ink
 
 
 def _pasted(page: Image.Image, thing: Image.Image, side: float, centre: tuple[float, float]) -> Image.Image:
     """``thing``, its longer side ``side`` pixels, with its centre at (x, y), shares of the page's sides."""
     scale = side / max(thing.size)
-    drawn = thing.resize(tuple(max(1, round(edge * scale)) for edge in thing.size), Image.Resampling.BICUBIC)
+    drawn = thing.convert("RGBA").resize(
+        tuple(max(1, round(edge * scale)) for edge in thing.size), Image.Resampling.BICUBIC
+    )
     at = [round(share * whole - own / 2) for share, whole, own in zip(centre, page.size, drawn.size, strict=True)]
     page.paste(drawn, tuple(at), drawn)
     return page
-
-
-@lru_cache(maxsize=256)
-def _picture(corpus: str, identifier: str) -> Image.Image:
-    return corpora.load(corpus).image(identifier).convert("RGBA")
-
-
-@cache
-def _photos(split: str) -> list[corpora.Item]:
-    return splits.choose("photo", split, corpora.load("photos").items, key=lambda item: item.id)
 
 
 @cache

@@ -8,7 +8,6 @@ the encoders that the study compares. What ships lies in ``oryx/weights/nano/lan
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -16,15 +15,14 @@ from oryx.errors import SettingsError
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.sizes import picture_forms
 from oryx.train.data import StepBatches
-from oryx.train.device import Compute
 from oryx.train.inputs import picture_inputs
 from oryx.train.loop import TrainPlan
 from oryx.train.losses import answer_loss
 from workbook.data.items import generator, training_item
 from workbook.stages.models import LANGUAGE_MODEL, load_shared
-from workbook.stages.recipes import ENCODER_PHASES, RECIPES
+from workbook.stages.recipes import encoder_recipe, recipe
 from workbook.stages.shipped import WEIGHTS, shared_hash
-from workbook.stages.stage import Options, Progress, Training, silent, write_manifest
+from workbook.stages.stage import Options, Training, write_manifest
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
 
@@ -40,18 +38,20 @@ class FormsPlan:
     seed: int = 10_000
 
 
-def train_language_model(
-    plan: FormsPlan, folder: Path, progress: Progress = silent, compute: Compute | None = None
-) -> OryxForConditionalGeneration:
-    """Train the shipped reader on, its encoder frozen, on every form; writes the language model and its manifest."""
-    r, phase = RECIPES["nano"], ENCODER_PHASES[-1]
-    model = load_shared(r)
+def run(options: Options) -> OryxForConditionalGeneration:
+    """Train the shipped reader on, its encoder frozen, on every form; writes the language model and its manifest.
+
+    Raises SettingsError for another scale than nano.
+    """
+    if options.scale != "nano":
+        raise SettingsError(f"scale {options.scale!r}: the language model of the encoder study is trained at nano")
+    plan, r, folder = FormsPlan(**options.changes), recipe("nano"), options.folder
+    phase, model, inputs = encoder_recipe("nano").phases[-1], load_shared(r), []
     model.freeze_vision(True)
-    inputs = []
     for number, form in enumerate(picture_forms(r.side).values()):
         first = number * plan.items
         items = [training_item(plan.seed, first + i, phase.mixture, phase.sizes) for i in range(plan.items)]
-        inputs.append(picture_inputs(items, form, r.patch, model, compute=compute))
+        inputs.append(picture_inputs(items, form, r.patch, model, compute=options.compute))
 
     def draw(step: int) -> list[tuple[int, int]]:
         """(form, item) of every sample."""
@@ -67,22 +67,8 @@ def train_language_model(
     torch.manual_seed(plan.seed)
     schedule, saved = TrainPlan(plan.steps, plan.rate), {LANGUAGE_MODEL: model.language_model}
     training = Training(LANGUAGE_MODEL, model, batches, answer_loss, schedule, saved, torch.int8)
-    curve = training.carry_out(folder, progress, compute)
-    write_manifest(
-        folder / f"{LANGUAGE_MODEL}.json",
-        "python -m oryx.train language_model --folder FOLDER",
-        plan.seed,
-        plan,
-        [folder / f"{LANGUAGE_MODEL}.safetensors"],
-        {LANGUAGE_MODEL: curve},
-        CORPORA,
-        reader=shared_hash(WEIGHTS / r.scale),
-    )
+    curves = {LANGUAGE_MODEL: training.carry_out(folder, options.progress, options.compute)}
+    files, command = [folder / f"{LANGUAGE_MODEL}.safetensors"], "python -m oryx.train language_model --folder FOLDER"
+    reader = shared_hash(WEIGHTS / "nano")
+    write_manifest(folder / f"{LANGUAGE_MODEL}.json", command, plan.seed, plan, files, curves, CORPORA, reader=reader)
     return model
-
-
-def run(options: Options) -> None:
-    """The stage as the command line asks for it; raises SettingsError for another scale than nano."""
-    if options.scale != "nano":
-        raise SettingsError(f"scale {options.scale!r}: the language model of the encoder study is trained at nano")
-    train_language_model(FormsPlan(**options.changes), options.folder, options.progress, options.compute)

@@ -4,8 +4,8 @@ The encoder is frozen; its features of all training material are computed once. 
 (seed, step) alone: one task, one region side, inputs of one shape.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from oryx.eval.features import FrameTokens
 from oryx.grids import Grid, SizeRule, compressed_grid, video_token_count
-from oryx.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.images import image_views
 from oryx.processing.options import PreprocessOptions
@@ -25,15 +24,16 @@ from oryx.processing.sizes import Partition, Resolution
 from oryx.processing.video import iter_frames, probe
 from oryx.train.device import Compute
 from oryx.train.inputs import PictureInputs, kept, picture_inputs
-from oryx.train.text import Question, answer_targets, questions_batch, text_batch
-from workbook.data.frame_bank import READER_MIXTURE, draw_clip
+from oryx.train.text import questions_batch
+from workbook.data.frame_bank import READER_MIXTURE, Clip, draw_clip
 from workbook.data.frame_bank import make_bank as make_clip_frames
 from workbook.data.items import generator, training_item
 from workbook.data.pictures import PictureSizes
 from workbook.data.scenes import VIEWS, make_scene
 from workbook.data.story_bank import make_bank as make_video_frames
-from workbook.stages.joint_recipe import JointRecipe
-from workbook.stages.stories import StoryPlan, draw_step
+from workbook.stages.recipes import JointRecipe
+from workbook.stages.stage import Progress, silent
+from workbook.stages.videos import Sample, StoryPlan, draw_step, frame_inputs, question_inputs
 
 PATCH = 8
 MOST_SIDE = 96
@@ -95,26 +95,6 @@ FORMS = {
 """Form of a training picture -> share of the pictures, and what makes it."""
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One visual with its questions: of which task and source, which of its pictures or frames, at which region side.
-
-    ``blind``: there is nothing to see, so that the control without a visual is one that the model has met.
-    """
-
-    task: str
-    source: str | int
-    shown: tuple[int, ...]
-    questions: tuple[Question, ...]
-    side: int
-    blind: bool
-
-    @property
-    def targets(self) -> int:
-        """Supervised tokens of all answers."""
-        return sum(answer_targets(answer) for _, answer in self.questions)
-
-
 class TaskMixture:
     """All training material, encoded.
 
@@ -130,7 +110,7 @@ class TaskMixture:
         model: OryxForConditionalGeneration,
         folder: Path,
         compute: Compute,
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        progress: Progress = silent,
     ):
         self.recipe, self.seed = recipe, seed
         material, sizes = recipe.material, dict(enumerate(FRAME_SIZES))
@@ -174,35 +154,27 @@ class TaskMixture:
         blind = bool(rng.random() < r.blind)
         chances = r.picture_sides if task == "pictures" else (1.0, 0.0, 0.0) if early else r.frame_sides
         side = SIDES[int(rng.choice(len(SIDES), p=chances))]
+        if task == "films":
+            return [replace(sample, blind=blind) for sample in self._draw_videos(side, step)]
         if task == "pictures":
-            source, drawn = self._draw_pictures(rng, side)
+            source, clips = self._draw_pictures(rng, side)
         elif task == "scenes":
-            source, drawn = self._draw_scenes(rng, side)
-        elif task == "clips":
-            source, drawn = 0, self._draw_clips(rng, side, 4 if early else r.longest)
+            source, clips = self._draw_scenes(rng, side)
         else:
-            source, drawn = self._draw_videos(side, step)
-        return [Sample(task, source, shown, questions, side, blind) for shown, questions in drawn]
+            source, clips = 0, self._draw_clips(rng, side, 4 if early else r.longest)
+        return [Sample(source, side, clip, task, blind) for clip in clips]
 
     def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         """The model's inputs for samples of one step."""
-        first, questions = samples[0], [sample.questions for sample in samples]
+        first, clips = samples[0], [sample.clip for sample in samples]
         if first.blind:
-            flat = [question for sample in questions for question in sample]
-            return text_batch([question for question, _ in flat], [answer for _, answer in flat], visual=False)
+            return question_inputs(clips, visual=False)
         if first.task == "pictures":
-            own = self.pictures[first.source].at_side(first.side)
-            return own.batch([sample.shown[0] for sample in samples])
-        video = self.tokens[first.task][first.source]
-        frames = [number for sample in samples for number in sample.shown]
-        return {
-            **questions_batch(questions),
-            "vision_features": video.tokens[frames].flatten(0, 1).float(),
-            "image_grids": torch.tensor([video.grid] * len(frames)),
-            "visual_spec": torch.tensor([[Layout.VIDEO, len(first.shown), first.side]] * len(samples)),
-        }
+            return self.pictures[first.source].at_side(first.side).batch([clip.frames[0] for clip in clips])
+        visual = frame_inputs(clips, self.tokens[first.task][first.source], first.side)
+        return {**questions_batch([clip.turns for clip in clips]), **visual}
 
-    def _draw_pictures(self, rng: np.random.Generator, side: int) -> tuple[str, list]:
+    def _draw_pictures(self, rng: np.random.Generator, side: int) -> tuple[str, list[Clip]]:
         """Pictures of one form, questions of every task."""
         names = list(self.pictures)
         shares = np.array([FORMS[name][0] for name in names])
@@ -212,18 +184,17 @@ class TaskMixture:
         mean = np.mean([own.length(int(i)) for i in few])
         count = int(min(96, len(own.items), max(2, self.recipe.tokens // mean)))
         chosen = rng.choice(len(own.items), count, replace=False).tolist()
-        return name, [((i,), ((own.items[i].question, own.items[i].answer),)) for i in chosen]
+        return name, [Clip((i,), ((own.items[i].question, own.items[i].answer),)) for i in chosen]
 
-    def _draw_videos(self, side: int, step: int) -> tuple[int, list]:
+    def _draw_videos(self, side: int, step: int) -> list[Sample]:
         """Single-frame questions or synthetic videos, all questions about each."""
         r = self.recipe
         plan = StoryPlan(r.horizon, (side,), r.tokens, r.rate, first=r.first * 0.7, glances=0.3, long_share=0.35)
         grids = {source: video.grid for source, video in self.tokens["films"].items()}
         sources = {side: [source for source, grid in grids.items() if side > 1 or max(grid) <= 8]}
-        drawn = draw_step(plan, self.seed, step, self.video_frames, sources, lambda source, _: grids[source])
-        return drawn.source, [(story.frames, story.turns) for story in drawn.stories]
+        return draw_step(plan, self.seed, step, self.video_frames, sources, lambda source, _: grids[source])
 
-    def _draw_scenes(self, rng: np.random.Generator, side: int) -> tuple[int, list]:
+    def _draw_scenes(self, rng: np.random.Generator, side: int) -> tuple[int, list[Clip]]:
         """Scenes, all questions about each."""
         sources = list(self.tokens["scenes"])
         source = sources[int(rng.integers(len(sources)))]
@@ -231,17 +202,16 @@ class TaskMixture:
         cost = video_token_count(VIEWS, compressed_grid(grid, side)) + SCENE_TEXT
         count = int(min(len(self.scene_questions), 64, max(2, self.recipe.tokens // cost)))
         chosen = rng.choice(len(self.scene_questions), count, replace=False).tolist()
-        return source, [(tuple(range(VIEWS * i, VIEWS * (i + 1))), tuple(self.scene_questions[i])) for i in chosen]
+        return source, [Clip(tuple(range(VIEWS * i, VIEWS * (i + 1))), self.scene_questions[i]) for i in chosen]
 
-    def _draw_clips(self, rng: np.random.Generator, side: int, longest: int) -> list:
+    def _draw_clips(self, rng: np.random.Generator, side: int, longest: int) -> list[Clip]:
         """Clips of one length, a question about one or two frames of each."""
         grid, tokens = self.tokens["clips"][0].grid, self.recipe.tokens
         frame_cost = video_token_count(1, compressed_grid(grid, side)) - 2
         low, high = np.log(2), np.log(min(longest, max(2, tokens // frame_cost)) + 1)
         length = int(np.exp(rng.uniform(low, high)))
         count = int(min(64, max(1, tokens // (length * frame_cost + CLIP_TEXT))))
-        drawn = [draw_clip(rng, self.clip_frames, length, READER_MIXTURE) for _ in range(count)]
-        return [(clip.frames, ((clip.question, clip.answer),)) for clip in drawn]
+        return [draw_clip(rng, self.clip_frames, length, READER_MIXTURE) for _ in range(count)]
 
 
 def encoded_frames(

@@ -13,7 +13,7 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_config_from_siglip
 from oryx.train.checkpoints import load_weights
 from oryx.train.text import END, VOCABULARY
-from workbook.stages.recipes import CAPTION_LENGTH, RECIPES, Recipe
+from workbook.stages.recipes import CAPTION_LENGTH, Recipe, recipe
 from workbook.stages.shipped import WEIGHTS
 
 INITIAL_SPREAD = 0.06
@@ -124,31 +124,19 @@ def load_shared(r: Recipe, folder: Path | None = None) -> OryxForConditionalGene
     return model.eval()
 
 
-def warm_reader(r: Recipe, vision: OryxVisionConfig, seed: int) -> OryxForConditionalGeneration:
-    """A model whose language model has read before, with another tower: the shipped reader's, if of its shape.
+def warm_reader(r: Recipe, vision: OryxVisionConfig, seed: int, forms: bool = False) -> OryxForConditionalGeneration:
+    """A model whose language model has read before, with another tower: the shipped one's, if of the recipe's shape.
 
-    Tower, compressor and projector are new; at other shapes the language model is too. A function of ``seed``.
+    ``forms``: the one that has read pictures in every form. Tower, compressor and projector are new; at other shapes
+    the language model is too. A function of ``seed``. Raises CheckpointError if a shipped file is missing or damaged.
     """
     torch.manual_seed(seed)
-    model = build_reader(r, vision)
-    if same_language_model(r, RECIPES["nano"]):
-        model.language_model.load_state_dict(load_shared(RECIPES["nano"]).language_model.state_dict())
-    return model
-
-
-def same_language_model(a: Recipe, b: Recipe) -> bool:
-    """Whether the language models of two recipes have one shape."""
+    model, shipped = build_reader(r, vision), recipe("nano")
     shapes = ("text_width", "text_layers", "text_heads", "text_hidden")
-    return all(getattr(a, name) == getattr(b, name) for name in shapes)
-
-
-def reader_of_forms(r: Recipe, vision: OryxVisionConfig, seed: int) -> OryxForConditionalGeneration:
-    """A model whose language model has read pictures in every form, if it has the recipe's shape, and all else new.
-
-    A function of ``seed``. Raises CheckpointError if the shipped file is missing or damaged.
-    """
-    torch.manual_seed(seed)
-    model = build_reader(r, vision)
-    if same_language_model(r, RECIPES["nano"]):
+    if any(getattr(r, name) != getattr(shipped, name) for name in shapes):
+        return model
+    if forms:
         load_weights(WEIGHTS / "nano" / f"{LANGUAGE_MODEL}.safetensors", model.language_model)
+    else:
+        model.language_model.load_state_dict(load_shared(shipped).language_model.state_dict())
     return model

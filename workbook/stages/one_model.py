@@ -8,8 +8,7 @@ writes the weights in 8 bits (without the encoder, which is shipped already), th
 ships lies in ``oryx/weights/nano/one/`` and was made by this code; ``oryx.load("nano")`` loads it.
 """
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,59 +20,61 @@ from oryx.processing.processor import CONFIG_FILE
 from oryx.train import device
 from oryx.train.checkpoints import load_weights
 from oryx.train.data import StepBatches
-from oryx.train.device import Compute
+from oryx.train.loop import TrainPlan
 from oryx.train.losses import answer_loss
-from workbook.stages.joint_recipe import JointRecipe, recipe
 from workbook.stages.mixture import OPTIONS, PATCH, TaskMixture
 from workbook.stages.models import WithoutTower, load_shared
-from workbook.stages.recipes import RECIPES as SHARED_RECIPES
+from workbook.stages.recipes import joint_recipe, recipe
 from workbook.stages.shipped import WEIGHTS, shared_hash
 from workbook.stages.stage import Options, Training, write_manifest
+from workbook.stages.videos import clip_targets
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "clips")
 FILE = "model.safetensors"
 
 
-def train_one_model(
-    r: JointRecipe,
-    seed: int,
-    folder: Path,
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
-    compute: Compute | None = None,
-    command: str = "",
-) -> None:
-    """Train the one model; an interrupted run resumes from ``folder``.
+@dataclass(frozen=True)
+class CoolingPlan(TrainPlan):
+    """The cosine of ``horizon`` steps, cut short: in the last ``cooldown`` steps the rate falls in a straight line."""
 
-    Writes ``model.safetensors`` in 8 bits, ``config.json``, the processor's options and ``manifest.json``.
-    ``command``: that does it again, for the manifest.
-    """
-    compute = compute or device.compute()
-    model = compute.place(load_shared(SHARED_RECIPES["nano"]))
-    model.freeze_vision()
-    mixture = TaskMixture(r, seed, model, folder / "cache", compute, partial(progress, "encode"))
-    batches = StepBatches(mixture.draw, mixture.collate, r.steps, lambda sample: sample.targets)
-    torch.manual_seed(seed)
-    training = Training("nano", model, batches, answer_loss, r.plan, {"model": WithoutTower(model)}, torch.int8)
-    curve = training.carry_out(folder, partial(progress, "train"), compute)
-    if device.process().is_main_process:
-        model.config.tokenizer_model_max_length = model.config.text_config.max_position_embeddings
-        model.config.save_pretrained(folder)
-        options = {"options": OPTIONS.to_dict(), "prompt": "plain", "patch": PATCH}
-        atomic_write_json(folder / CONFIG_FILE, {"processor_class": "OryxProcessor", **options})
-    write_manifest(
-        folder / "manifest.json", command, seed, r, [folder / FILE], {"nano": curve}, CORPORA,
-        started_from=shared_hash(WEIGHTS / "nano"),
-        encoder={"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")},
-    )  # fmt: skip
+    horizon: int = 1
+    cooldown: int = 1
+
+    def rate(self, step: int) -> float:
+        """Learning rate of step ``step`` (from 0)."""
+        cosine = TrainPlan(self.horizon, self.learning_rate, self.warmup, self.final_fraction)
+        begins = self.steps - self.cooldown
+        if step < begins:
+            return cosine.rate(step)
+        left = (self.steps - step) / max(1, self.cooldown)
+        return cosine.rate(max(0, begins)) * (self.final_fraction + (1 - self.final_fraction) * left)
 
 
 def run(options: Options) -> None:
-    """The stage as the command line asks for it."""
-    r = recipe(options.scale, **options.changes)
-    command = options.command("one_model")
-    train_one_model(
-        r, options.seed, options.folder, lambda what, *done: options.progress(*done), options.compute, command
-    )
+    """Train the one model; an interrupted run resumes from the folder.
+
+    Writes ``model.safetensors`` in 8 bits, ``config.json``, the processor's options and ``manifest.json``.
+    """
+    r, seed, folder = joint_recipe(options.scale, **options.changes), options.seed, options.folder
+    compute = options.compute or device.compute()
+    model = compute.place(load_shared(recipe("nano")))
+    model.freeze_vision()
+    mixture = TaskMixture(r, seed, model, folder / "cache", compute, options.progress)
+    batches = StepBatches(mixture.draw, mixture.collate, r.steps, lambda sample: clip_targets(sample.clip))
+    torch.manual_seed(seed)
+    plan = CoolingPlan(r.steps, r.rate, log_every=50, horizon=r.horizon, cooldown=r.cooldown)
+    training = Training("nano", model, batches, answer_loss, plan, {"model": WithoutTower(model)}, torch.int8)
+    curve = training.carry_out(folder, options.progress, compute)
+    if device.process().is_main_process:
+        model.config.tokenizer_model_max_length = model.config.text_config.max_position_embeddings
+        model.config.save_pretrained(folder)
+        processor = {"options": OPTIONS.to_dict(), "prompt": "plain", "patch": PATCH}
+        atomic_write_json(folder / CONFIG_FILE, {"processor_class": "OryxProcessor", **processor})
+    encoder = {"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")}
+    write_manifest(
+        folder / "manifest.json", options.command("one_model"), seed, r, [folder / FILE], {"nano": curve}, CORPORA,
+        started_from=shared_hash(WEIGHTS / "nano"), encoder=encoder,
+    )  # fmt: skip
 
 
 def load_one_model(folder: Path) -> OryxForConditionalGeneration:
@@ -83,6 +84,6 @@ def load_one_model(folder: Path) -> OryxForConditionalGeneration:
     """
     if not (folder / FILE).is_file():
         raise MissingResource(f"no {folder / FILE}; train it: python -m oryx.train one_model --folder {folder}")
-    model = load_shared(SHARED_RECIPES["nano"])
+    model = load_shared(recipe("nano"))
     load_weights(folder / FILE, WithoutTower(model))
     return model.eval()

@@ -1,15 +1,22 @@
-"""How the shared parts of a scale are made: shapes, phases and steps. Data only; ``shared`` carries it out.
+"""How the parts are trained: what a recipe holds. The recipes of the scales are in ``recipes.toml``. No torch.
 
-The recipe is the authors' in small: a SigLIP on fixed squares, then OryxViT from its weights with a small language
-model as interface and cross-entropy on text (maintainers' answer in the public repository), here on native and square
-inputs.
+SigLIP, OryxViT and reader are the authors' recipe in small: a SigLIP on fixed squares, then OryxViT from its weights
+with a small language model as interface and cross-entropy on text (maintainers' answer in the public repository), here
+on native and square inputs.
 """
 
 import math
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
 
 from oryx.errors import SettingsError
 from workbook.data.pictures import PictureSizes
+from workbook.data.story_bank import BankSizes
 
 CAPTION_LENGTH = 16
 """Bytes of a caption; a longer title is cut."""
@@ -35,101 +42,138 @@ class Recipe:
     """Shapes and training of one scale's SigLIP, OryxViT and reader (the language model behind OryxViT)."""
 
     scale: str
-    side: int = 48
-    patch: int = 8
-    vision_width: int = 128
-    vision_layers: int = 4
-    vision_heads: int = 4
-    vision_hidden: int = 478
-    position_grid: int = 24
-    text_width: int = 128
-    text_layers: int = 3
-    text_heads: int = 4
-    text_hidden: int = 384
-    compressor_dim: int = 64
-    siglip_steps: int = 700
-    siglip_batch: int = 96
-    siglip_rate: float = 1e-3
-    reader_steps: int = 4500
-    reader_rate: float = 1e-3
-    phases: tuple[Phase, ...] = ()
+    side: int
+    patch: int
+    vision_width: int
+    vision_layers: int
+    vision_heads: int
+    vision_hidden: int
+    position_grid: int
+    text_width: int
+    text_layers: int
+    text_heads: int
+    text_hidden: int
+    compressor_dim: int
+    siglip_steps: int
+    siglip_batch: int
+    siglip_rate: float
+    reader_steps: int
+    reader_rate: float
+    phases: tuple[Phase, ...]
 
 
-SMALL_PICTURES = PictureSizes(area_range=(0.25, 0.8), max_aspect=4)
-MIDDLE_PICTURES = PictureSizes(area_range=(0.25, 1.5), max_aspect=8)
+@dataclass(frozen=True)
+class VideoRecipe:
+    """Shapes and training of a scale's reader of frames.
 
-READING = {"number": 0.15, "word": 0.2, "list": 0.2, "page": 0.2, "icon": 0.1, "clipart": 0.1, "photo": 0.05}
+    ``steps``: of single digits, of single cards and pictures at 1x, of the same at all sides (drawn with ``shares``),
+    of clips at all sides. ``frames``: frames in a step of clips, shared by clips of one length.
+    """
 
-PHASES = (
-    Phase(0.07, {"digit": 1.0}, SMALL_PICTURES, square=0.0, batch=64),
-    Phase(0.24, {"digit": 0.2, "number": 0.8}, SMALL_PICTURES, square=0.2, batch=64),
-    Phase(0.36, {"number": 0.4, "word": 0.6}, SMALL_PICTURES, square=0.2, batch=48),
-    Phase(0.56, {"number": 0.2, "word": 0.2, "list": 0.25, "page": 0.25, "icon": 0.1}, MIDDLE_PICTURES),
-    Phase(1.0, READING),
-)
-"""A curriculum: models of this size that met every task at once had not left chance after 30,000 pictures."""
-
-MATCHED_PICTURES = PictureSizes(area_range=(0.25, 2.25))
-"""Pictures that cost as many tokens at their own size, on average, as squeezed into a square of S²
-(``tests/unit/studies/test_encoder_arms.py``)."""
-
-ENCODER_PHASES = (
-    Phase(0.2, {"digit": 0.3, "number": 0.7}, SMALL_PICTURES, batch=48),
-    Phase(
-        1.0,
-        {"number": 0.25, "word": 0.2, "page": 0.2, "chart": 0.15, "icon": 0.1, "clipart": 0.05, "photo": 0.05},
-        MATCHED_PICTURES,
-    ),
-)
-"""What the encoders of the encoder study are continued on; ``square`` plays no part there."""
-
-SMOKE_PHASES = (Phase(0.5, {"digit": 1.0}, SMALL_PICTURES, batch=4), Phase(1.0, READING, batch=4))
-
-RECIPES = {
-    "smoke": Recipe("smoke", siglip_steps=2, siglip_batch=8, reader_steps=4, phases=SMOKE_PHASES),
-    "nano": Recipe("nano", phases=PHASES),
-    "small": Recipe(
-        "small",
-        vision_width=384,
-        vision_layers=12,
-        vision_heads=6,
-        vision_hidden=1434,
-        text_width=384,
-        text_layers=8,
-        text_heads=6,
-        text_hidden=1152,
-        compressor_dim=256,
-        siglip_steps=4000,
-        siglip_batch=256,
-        siglip_rate=5e-4,
-        reader_steps=20000,
-        reader_rate=5e-4,
-        phases=PHASES,
-    ),
-}
+    scale: str
+    shapes: Recipe
+    size: tuple[int, int]
+    steps: tuple[int, int, int, int]
+    batch: int
+    frames: int
+    longest: int
+    shares: tuple[float, ...]
+    rate: float
+    pages: int
+    shots: int
 
 
-def recipe(scale: str, **changes) -> Recipe:
-    """The recipe of a scale, with fields replaced; raises SettingsError for a scale that has none."""
-    if scale not in RECIPES:
-        raise SettingsError(f"scale {scale!r}: shared parts are trained at {', '.join(RECIPES)}")
-    return replace(RECIPES[scale], **changes)
+@dataclass(frozen=True)
+class Material:
+    """How much there is for the one model to learn from."""
+
+    pictures: int
+    tasks: Mapping[str, float]
+    films: BankSizes
+    scenes: int
+    haystacks: int
+    shots: int
+    pages: int
+    shots_named: int
+
+
+@dataclass(frozen=True)
+class JointRecipe:
+    """What the one model for everything is trained on and how much.
+
+    ``horizon``: the learning rate follows the cosine of a run of so many steps, but for the last ``cooldown`` steps, in
+    which it falls in a straight line; so a run may end at any step without having to know it at the start.
+    ``shares``: of steps, by task. ``first``: share of the horizon at the beginning in which videos and clips are shown
+    uncompressed only, mostly as single-frame questions (models of this size that meet 16x at once stay at chance).
+    ``picture_sides`` and ``frame_sides``: how often each region side k is drawn later. ``tokens``: tokens of a step,
+    about. ``blind``: share of steps with nothing to see. ``longest``: frames of the longest clip.
+    """
+
+    material: Material
+    steps: int
+    horizon: int
+    cooldown: int
+    rate: float
+    tokens: int
+    shares: tuple[tuple[str, float], ...]
+    first: float
+    picture_sides: tuple[float, float, float]
+    frame_sides: tuple[float, float, float]
+    blind: float
+    longest: int
+
+    def __post_init__(self):
+        if self.steps < 1 or abs(sum(share for _, share in self.shares) - 1) > 1e-6:
+            raise SettingsError(f"joint recipe: expected steps and shares that add up to 1, got {self}")
+
+
+_SCALES = tomllib.loads(files("workbook.stages").joinpath("recipes.toml").read_text("utf-8"))
+R = TypeVar("R")
+
+
+def _table(part: str, scale: str) -> dict[str, Any]:
+    """What ``recipes.toml`` says of a part at a scale; raises SettingsError for a scale that it is not trained at."""
+    if scale not in _SCALES[part]:
+        raise SettingsError(f"scale {scale!r}: {part} is trained at {', '.join(_SCALES[part])}")
+    return {**_SCALES[part]["nano"], **_SCALES[part][scale]}
+
+
+def _read(kind: type[R], table: dict[str, Any], changes: dict[str, Any]) -> R:
+    return replace(TypeAdapter(kind).validate_python(table), **changes)
+
+
+def recipe(scale: str, **changes: Any) -> Recipe:
+    """The recipe of a scale's shared parts, with fields replaced; raises SettingsError for a scale that has none."""
+    return _read(Recipe, {"scale": scale, **_table("shared", scale)}, changes)
+
+
+def video_recipe(scale: str, **changes: Any) -> VideoRecipe:
+    """The recipe of a scale's reader of frames, with fields replaced; errors as :func:`recipe`."""
+    table = _table("video_reader", scale)
+    return _read(VideoRecipe, {**table, "scale": scale, "shapes": recipe(scale, **table["shapes"])}, changes)
+
+
+def joint_recipe(scale: str, **changes: Any) -> JointRecipe:
+    """The recipe of the one model at a scale, with fields replaced; errors as :func:`recipe`."""
+    return _read(JointRecipe, _table("one_model", scale), changes)
 
 
 def encoder_recipe(scale: str, side: int = 48, patch: int = 8) -> Recipe:
-    """The recipe of the encoder study's encoders: the scale's shapes, ENCODER_PHASES, own steps; errors as above.
+    """The recipe of the encoder study's encoders: the scale's shapes, phases and steps of their own; errors as above.
 
     ``side`` of SigLIP's square and ``patch`` in pixels: with public weights, those of OryxViT. Scale ``paper`` has the
     shapes of ``small`` for its language model; its encoders have those of the weights that they start from.
     """
-    steps = {"smoke": 3, "nano": 1200, "small": 12000, "paper": 50000}
-    r = recipe("small" if scale == "paper" else scale)
-    grid = max(r.position_grid, 4 * side // patch)
-    phases = ENCODER_PHASES if scale != "smoke" else (replace(SMOKE_PHASES[-1], sizes=MATCHED_PICTURES),)
-    phases = tuple(replace(phase, sizes=_scaled(phase.sizes, side, patch)) for phase in phases)
-    return replace(r, scale=scale, side=side, patch=patch, position_grid=grid, reader_steps=steps[scale], phases=phases)
+    own = _table("encoders", scale)
+    r = _read(Recipe, {"scale": scale, **_table("shared", "small" if scale == "paper" else scale), **own}, {})
+    phases = tuple(replace(phase, sizes=_scaled(phase.sizes, side, patch)) for phase in r.phases)
+    return replace(r, side=side, patch=patch, position_grid=max(r.position_grid, 4 * side // patch), phases=phases)
 
 
 def _scaled(sizes: PictureSizes, side: int, patch: int) -> PictureSizes:
     most = max(sizes.max_tokens, math.ceil(sizes.area_range[1] * (side / patch) ** 2))
     return replace(sizes, side=side, patch=patch, min_side=max(sizes.min_side, patch), max_tokens=most)
+
+
+MATCHED_PICTURES = encoder_recipe("nano").phases[-1].sizes
+"""Pictures that cost as many tokens at their own size, on average, as squeezed into a square of S²."""

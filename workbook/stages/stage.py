@@ -25,7 +25,7 @@ def silent(done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks of a stage.
+    """What is asked of a stage.
 
     ``start``: a folder with the SigLIP to start from, None: trained first. ``changes``: fields of the recipe to change.
     """
@@ -33,9 +33,9 @@ class Options:
     scale: str
     seed: int
     folder: Path
-    start: Path | None
-    compute: Compute
-    progress: Progress
+    start: Path | None = None
+    compute: Compute | None = None
+    progress: Progress = silent
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def command(self, stage: str) -> str:

@@ -34,16 +34,17 @@ def test_the_bank_holds_what_it_says(bank):
 def test_the_answer_is_shown_once(bank, variant, length):
     for index in range(40):
         clip = draw_clip(generator("clip", index), bank, length, {variant: 1.0})
+        ((question, answer),) = clip.turns
         assert len(clip.frames) == length
         shown = [f for f in clip.frames if f >= bank.plain]
         if variant == "picture":
-            assert [bank.names[f - bank.picture(0)] for f in shown] == [clip.answer] and clip.question == "name"
+            assert [bank.names[f - bank.picture(0)] for f in shown] == [answer] and question == "name"
         elif variant == "change":
-            assert " ".join(colour_of(bank.frames[f]) for f in shown) == clip.answer
+            assert " ".join(colour_of(bank.frames[f]) for f in shown) == answer
             assert len({(f - bank.plain) // 4 for f in shown}) == 1, "one page in two colours"
         else:
-            asked = [f for f in shown if NAMES[(f - bank.plain) % 4] == clip.question]
-            assert [str(bank.numbers[(f - bank.plain) // 4]) for f in asked] == [clip.answer]
+            asked = [f for f in shown if NAMES[(f - bank.plain) % 4] == question]
+            assert [str(bank.numbers[(f - bank.plain) // 4]) for f in asked] == [answer]
             assert 1 <= len(shown) <= min(4, length)
 
 

@@ -10,7 +10,8 @@ from oryx.eval.features import FrameTokens
 from oryx.eval.generate import ask, read_videos, without_video
 from oryx.train.text import END, decode, text_batch
 from workbook.data.needles import COLOURS
-from workbook.stages.video_reader import build_video_reader, video_recipe
+from workbook.stages.models import build_reader
+from workbook.stages.recipes import video_recipe
 
 QUESTIONS, TRUTHS = ["red", "blu"], ["73", "red blue"]
 
@@ -18,7 +19,7 @@ QUESTIONS, TRUTHS = ["red", "blu"], ["73", "red blue"]
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    model = build_video_reader(video_recipe("smoke")).eval()
+    model = build_reader(video_recipe("smoke").shapes).eval()
     with torch.no_grad():
         for parameter in model.language_model.parameters():
             parameter.mul_(3)  # far from uniform, so that a wrong position or mask shows

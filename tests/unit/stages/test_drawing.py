@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 
 from workbook.data.frame_bank import make_bank
-from workbook.stages.drawing import draw_reader_batch, draw_siglip_batch
 from workbook.stages.encoders import _at
-from workbook.stages.recipes import encoder_recipe, recipe
-from workbook.stages.video_reader import draw_batch, video_recipe
+from workbook.stages.recipes import encoder_recipe, recipe, video_recipe
+from workbook.stages.shared import draw_reader_batch, draw_siglip_batch
+from workbook.stages.video_reader import draw_samples
 
 
 def sha(*parts) -> str:
@@ -46,7 +46,8 @@ def test_clips_of_the_video_reader(tmp_path):
     bank = make_bank(tmp_path, 0, r.size, shots=r.shots, pages=r.pages)
     found = []
     for step in range(4):
-        drawn = draw_batch(r, 0, bank, step)
-        clips = [(clip.frames, clip.question, clip.answer) for clip in drawn.clips]
-        found.append(sha(b"" if drawn.frames is None else drawn.frames.tobytes(), clips, drawn.side))
+        drawn = draw_samples(r, 0, bank, step)
+        frames, side = drawn[0].frames, drawn[0].side
+        clips = [(sample.clip.frames, *sample.clip.turns[0]) for sample in drawn]
+        found.append(sha(b"" if frames is bank.frames else frames.tobytes(), clips, side))
     assert found == ["079d1a1b217b5c88", "a45370b527053c5d", "a8e2405842d99bd0", "2915dffa6529666f"]

@@ -4,18 +4,19 @@ import torch
 
 from oryx.processing.sizes import picture_forms
 from oryx.train.checkpoints import load_weights, module_sha256
-from workbook.stages.language_model import FormsPlan, train_language_model
-from workbook.stages.models import build_reader, load_shared, reader_of_forms
-from workbook.stages.recipes import RECIPES, encoder_recipe
+from workbook.stages.language_model import run
+from workbook.stages.models import build_reader, load_shared, warm_reader
+from workbook.stages.recipes import encoder_recipe, recipe
+from workbook.stages.stage import Options
 
 
 def test_training_moves_the_language_model_and_leaves_the_encoder(tmp_path):
     forms = len(picture_forms(48))
-    trained = train_language_model(FormsPlan(items=4, steps=forms, batch=2), tmp_path)
-    before = load_shared(RECIPES["nano"])
+    trained = run(Options("nano", 0, tmp_path, changes={"items": 4, "steps": forms, "batch": 2}))
+    before = load_shared(recipe("nano"))
     assert module_sha256(trained.vision_tower) == module_sha256(before.vision_tower)
     assert module_sha256(trained.language_model) != module_sha256(before.language_model)
-    kept = build_reader(RECIPES["nano"])
+    kept = build_reader(recipe("nano"))
     load_weights(tmp_path / "language_model.safetensors", kept.language_model)
     ids = torch.arange(12)[None]
     own, read = (model.language_model(input_ids=ids).logits for model in (trained, kept))
@@ -25,7 +26,7 @@ def test_training_moves_the_language_model_and_leaves_the_encoder(tmp_path):
 def test_arms_start_from_one_language_model_and_one_projector():
     r = encoder_recipe("nano")
     vision = build_reader(r).config.vision_config
-    first, again, other = (reader_of_forms(r, vision, seed) for seed in (0, 0, 1))
+    first, again, other = (warm_reader(r, vision, seed, forms=True) for seed in (0, 0, 1))
     assert module_sha256(first) == module_sha256(again)
     assert module_sha256(first.language_model) == module_sha256(other.language_model)
     assert module_sha256(first.projector) != module_sha256(other.projector)

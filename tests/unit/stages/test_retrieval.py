@@ -8,8 +8,9 @@ from oryx.grids import video_token_count
 from oryx.model.positions import set_positions
 from oryx.train.loop import TrainPlan
 from workbook.data.frame_bank import make_bank
-from workbook.stages.retrieval import RetrievalPlan, step_shape, steps_for_tokens, tokens_trained_on, train_retrieval
-from workbook.stages.video_reader import build_video_reader, video_recipe
+from workbook.stages.models import build_reader
+from workbook.stages.recipes import video_recipe
+from workbook.stages.videos import RetrievalPlan, step_shape, steps_for_tokens, tokens_trained_on, train_retrieval
 from workbook.studies.frames import frame_cache
 
 GRID = (1, 1)
@@ -41,7 +42,7 @@ def test_steps_for_as_many_tokens():
 
 def test_only_projector_and_language_model_learn(tmp_path):
     torch.manual_seed(0)
-    model = build_video_reader(video_recipe("smoke"))
+    model = build_reader(video_recipe("smoke").shapes)
     set_positions(model, "half_1e6")
     bank = make_bank(tmp_path, 0, (32, 32), haystacks=1, shots=30, pages=4, pictures=3)
     tokens = frame_cache(tmp_path, model, 4, (32, 32), "w").joined(bank.files)

@@ -14,7 +14,7 @@ from workbook.data.stories import LENGTHS
 from workbook.data.story_bank import BankSizes, make_bank
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.stages.stories import StoryPlan, draw_step, step_inputs, train_stories, with_connector
+from workbook.stages.videos import StoryPlan, draw_step, frame_inputs, train_stories, with_connector
 
 PLAN = StoryPlan(200, (1, 2, 4), 400, 1e-3)
 SOURCES = {side: [64] for side in (1, 2, 4)}
@@ -50,17 +50,17 @@ def test_a_step_is_a_function_of_seed_and_step(bank):
 
 def test_glances_come_first_and_sides_have_their_shares(bank):
     steps = [step_of(bank, i) for i in range(PLAN.steps)]
-    story = [len(step.stories[0].turns) > 2 for step in steps]
+    story = [len(step[0].clip.turns) > 2 for step in steps]
     assert not any(story[:40]) and 0.5 < sum(story[40:]) / 160 < 0.8
-    sides = Counter(step.side for step in steps)
+    sides = Counter(step[0].side for step in steps)
     assert sides[1] < sides[2] and sides[1] < sides[4] and sum(sides.values()) == 200
-    frames = {(step.side, len(step.stories[0].frames)) for step, full in zip(steps, story, strict=True) if full}
+    frames = {(step[0].side, len(step[0].clip.frames)) for step, full in zip(steps, story, strict=True) if full}
     assert (4, LENGTHS["long"]) in frames and (1, LENGTHS["long"]) not in frames, "1,754 tokens are too many"
 
 
 def test_frames_of_long_stories_are_chosen_evenly(bank):
     plan = replace(PLAN, steps=60, sides=(2,), first=0, glances=0, long_share=1.0, frames=(4, 24))
-    shown = Counter(len(draw_step(plan, 0, i, bank, SOURCES, grid_of).stories[0].frames) for i in range(60))
+    shown = Counter(len(draw_step(plan, 0, i, bank, SOURCES, grid_of)[0].clip.frames) for i in range(60))
     assert set(shown) == {4, 24}
 
 
@@ -68,18 +68,18 @@ def test_the_arm_with_smaller_pictures_takes_the_same_steps(bank):
     smaller = {1: [64], 2: [32], 4: [16]}
     for number in range(12):
         ours, theirs = (draw_step(PLAN, 0, number, bank, sources, grid_of) for sources in (SOURCES, smaller))
-        assert ours.stories == theirs.stories and ours.side == theirs.side and theirs.source == 64 // ours.side
+        assert theirs == [replace(sample, source=64 // sample.side) for sample in ours]
 
 
 def test_inputs_hold_the_frames_in_order(bank):
     features = features_of(bank, (2, 2), 8)
-    step = step_of(bank, 1)
-    batch = step_inputs(step, features, 2)
-    first = step.stories[0].frames
+    clips = [sample.clip for sample in step_of(bank, 1)]
+    batch = frame_inputs(clips, features, 2)
+    first = clips[0].frames
     torch.testing.assert_close(
         batch["vision_features"][: 4 * len(first)], features.tokens[list(first)].flatten(0, 1).float()
     )
-    assert batch["visual_spec"].tolist() == [[Layout.VIDEO, len(first), 2]] * len(step.stories)
+    assert batch["visual_spec"].tolist() == [[Layout.VIDEO, len(first), 2]] * len(clips)
 
 
 @pytest.mark.parametrize("name, factor", [("average", 1), ("mlp", 1), ("dynamic", 2), ("dynamic_convmlp", 2)])

@@ -14,7 +14,7 @@ from tests.rows import same_rows
 from workbook.data.stories import QUESTIONS
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.stages.stories import with_connector
+from workbook.stages.videos import with_connector
 from workbook.studies.compressor import evaluation as compressor_evaluation
 from workbook.studies.compressor.evaluation import Evaluation, cells
 from workbook.studies.compressor.features import Features, stories

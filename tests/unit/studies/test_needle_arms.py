@@ -9,7 +9,7 @@ from oryx.errors import InputError, MissingResource, SettingsError
 from workbook.data.corpora import data_hash
 from workbook.data.haystacks import CORPORA as HAYSTACK_CORPORA
 from workbook.data.needles import VARIANTS
-from workbook.stages.retrieval import tokens_trained_on
+from workbook.stages.videos import tokens_trained_on
 from workbook.studies.needle.arms import (
     ARMS,
     EASY,

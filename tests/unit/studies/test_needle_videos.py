@@ -7,7 +7,8 @@ from oryx.errors import InputError
 from workbook.data.frame_bank import make_bank
 from workbook.data.haystacks import write_video
 from workbook.data.needles import make_trial
-from workbook.stages.video_reader import build_video_reader, video_recipe
+from workbook.stages.models import build_reader
+from workbook.stages.recipes import video_recipe
 from workbook.studies.frames import frame_cache
 from workbook.studies.needle.videos import HaystackFiles, NeedleCodes, TrialVideos
 
@@ -17,7 +18,7 @@ SIZE = (32, 32)
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return build_video_reader(video_recipe("smoke")).eval()
+    return build_reader(video_recipe("smoke").shapes).eval()
 
 
 @pytest.fixture

@@ -9,29 +9,30 @@ from oryx.errors import SettingsError
 from oryx.train.data import StepBatches
 from oryx.train.device import compute
 from oryx.train.losses import answer_loss
-from workbook.stages.joint_recipe import JointRecipe, recipe
 from workbook.stages.mixture import SIDES, TaskMixture
 from workbook.stages.models import build_reader
-from workbook.stages.recipes import RECIPES
+from workbook.stages.one_model import CoolingPlan
+from workbook.stages.recipes import joint_recipe, recipe
+from workbook.stages.videos import clip_targets
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     torch.manual_seed(0)
-    model = build_reader(RECIPES["smoke"]).eval()
+    model = build_reader(recipe("smoke")).eval()
     model.freeze_vision()
-    return model, TaskMixture(recipe("smoke"), 100, model, tmp_path_factory.mktemp("mixture"), compute())
+    return model, TaskMixture(joint_recipe("smoke"), 100, model, tmp_path_factory.mktemp("mixture"), compute())
 
 
 def batch_of(mixture, step, **changes):
-    mixture.recipe = replace(recipe("smoke"), tokens=200, longest=4, **changes)
-    return StepBatches(mixture.draw, mixture.collate, 6, lambda sample: sample.targets)[step]
+    mixture.recipe = replace(joint_recipe("smoke"), tokens=200, longest=4, **changes)
+    return StepBatches(mixture.draw, mixture.collate, 6, lambda sample: clip_targets(sample.clip))[step]
 
 
 def test_every_task_at_every_side_learns_and_a_step_repeats(made):
     model, mixture = made
     losses = {}
-    for name, _ in recipe("smoke").shares:
+    for name, _ in joint_recipe("smoke").shares:
         for number, side in enumerate(SIDES):
             sides = tuple(float(i == number) for i in range(3))
             chosen = {"shares": ((name, 1.0),), "first": 0.0, "picture_sides": sides, "frame_sides": sides}
@@ -70,12 +71,12 @@ def test_pooled_pictures_have_the_tokens_that_their_length_says(made):
 
 def test_shares_that_do_not_add_up_are_refused():
     with pytest.raises(SettingsError, match="shares that add up to 1"):
-        JointRecipe(shares=(("pictures", 0.5),))
+        joint_recipe("nano", shares=(("pictures", 0.5),))
 
 
 def test_a_run_may_end_anywhere_and_its_rate_falls_to_the_end():
     """Before the cooldown begins runs of every length take the same steps: so a longer one may be cut short."""
-    short, long_ = (JointRecipe(steps=steps, horizon=100, cooldown=20).plan for steps in (60, 90))
+    short, long_ = (CoolingPlan(steps, 1e-3, horizon=100, cooldown=20) for steps in (60, 90))
     assert [short.rate(i) for i in range(40)] == [long_.rate(i) for i in range(40)]
     cooled = [short.rate(i) for i in range(40, 60)]
     assert cooled == sorted(cooled, reverse=True) and cooled[-1] < 0.11 * cooled[0]

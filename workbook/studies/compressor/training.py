@@ -16,7 +16,7 @@ from oryx.train.device import compute
 from workbook.stages.models import load_shared
 from workbook.stages.recipes import recipe
 from workbook.stages.shared import train_shared
-from workbook.stages.stories import StoryPlan, train_stories, with_connector
+from workbook.stages.videos import StoryPlan, train_stories, with_connector
 from workbook.studies.base import Progress
 from workbook.studies.compressor.arms import (
     ARMS,

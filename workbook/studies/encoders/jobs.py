@@ -14,7 +14,7 @@ from oryx.model.vit import OryxViT
 from oryx.train.checkpoints import module_sha256
 from oryx.train.device import compute
 from workbook.stages.encoders import ENCODERS, encoder_file, load_encoder, train_encoder
-from workbook.stages.models import load_siglip, reader_of_forms
+from workbook.stages.models import load_siglip, warm_reader
 from workbook.stages.recipes import Recipe, encoder_recipe
 from workbook.studies.base import Progress, Study
 from workbook.studies.encoders.arms import ARMS, ENCODER_JOBS, trains_encoders
@@ -79,7 +79,7 @@ def probe(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
 
 def reader_on(tower: OryxViT, r: Recipe, seed: int) -> OryxForConditionalGeneration:
     """A language model and a new projector on a trained tower; the same ones for every arm of a seed."""
-    model = reader_of_forms(r, tower.config, seed)
+    model = warm_reader(r, tower.config, seed, forms=True)
     model.vision_tower = tower
     return model
 

@@ -15,8 +15,10 @@ from oryx.model.positions import set_positions
 from oryx.train.device import compute
 from oryx.train.loop import TrainPlan
 from workbook.data.frame_bank import make_bank
-from workbook.stages.retrieval import RetrievalPlan, steps_for_tokens, tokens_trained_on, train_retrieval
-from workbook.stages.video_reader import VideoRecipe, load_video_reader, train_video_reader, video_recipe
+from workbook.stages.recipes import VideoRecipe, video_recipe
+from workbook.stages.stage import Options
+from workbook.stages.video_reader import load_video_reader, train_video_reader
+from workbook.stages.videos import RetrievalPlan, steps_for_tokens, tokens_trained_on, train_retrieval
 from workbook.studies.base import Progress
 from workbook.studies.evaluation import evaluate_arm
 from workbook.studies.frames import frame_cache, write_in_parallel
@@ -37,7 +39,7 @@ def train_reader(settings: Any, seed: int, folder: Path, progress: Progress) -> 
     """Train the reader of frames that all arms start from; its frames must lie in the cache."""
     recipe = video_recipe(settings.recipe_scale)
     frames = make_bank(**_bank(settings, recipe, seed))
-    train_video_reader(recipe, seed, folder, frames, lambda done, total: progress("train", done, total))
+    train_video_reader(recipe, Options(recipe.scale, seed, folder, progress=partial(progress, "train")), frames)
 
 
 def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base: dict, progress: Progress) -> None:

@@ -8,6 +8,7 @@ the single-purpose models at 1x and 4x, needles well below them. One training se
 and every verdict is a direction only; its rows therefore stay beside the weights and are no published run.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -100,12 +101,13 @@ class OneModel(Study[Settings]):
         """Train the model, or ask it; an interrupted run resumes from ``folder``."""
         from oryx.files import atomic_write_json, read_json
         from oryx.train.device import compute
-        from workbook.stages.joint_recipe import recipe
-        from workbook.stages.one_model import train_one_model
+        from workbook.stages import one_model
+        from workbook.stages.stage import Options
 
         machine = compute(settings.precision)
         if arm == TRAINING:
-            train_one_model(recipe(settings.scale, steps=settings.train_steps), seed, folder, progress, machine)
+            changes, show = {"steps": settings.train_steps}, partial(progress, "train")
+            one_model.run(Options(settings.scale, seed, folder, None, machine, show, changes))
             return
         from workbook.studies.one_model.evaluation import run_arm
 
