@@ -1,9 +1,10 @@
 """Asking an arm: batches whose payload is a call that answers them, through the one evaluator."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import call
 
 from oryx.eval.evaluate import Batch, evaluate
+from oryx.eval.generate import ReadVideos, ask
 from oryx.evidence.store import RowWriter
 from oryx.train.device import Compute
 from workbook.studies.base import Progress
@@ -21,3 +22,17 @@ def evaluate_arm(
         total = sum(len(batch.rows) for batch in batches)
     with compute.autocast():
         evaluate(batches, call, writer, lambda done: progress("evaluate", done, total))
+
+
+def answered(read: ReadVideos, questions: Sequence[str], truths: Sequence[str]) -> list[dict]:
+    """One question about each video read: ``answer``, ``score``, and ``logprob`` of the true answer."""
+    answers, likelihoods = ask(read, questions, truths)
+    return [
+        {"answer": answer, "score": float(read.prompts.right(answer, truth)), "logprob": likelihood}
+        for answer, truth, likelihood in zip(answers, truths, likelihoods, strict=True)
+    ]
+
+
+def chunks(items: Sequence, size: int) -> list[Sequence]:
+    """The items, at most ``size`` at a time, and at least one."""
+    return [items[i : i + max(1, size)] for i in range(0, len(items), max(1, size))]

@@ -8,7 +8,7 @@ from math import isqrt
 from typing import Any
 
 from oryx.errors import InputError
-from oryx.grids import Grid, compressed_grid, video_token_count
+from oryx.grids import compressed_grid, video_token_count
 from workbook.data.stories import LENGTHS, Story, make_story
 
 PATCH = 8
@@ -102,6 +102,31 @@ def region_side(ratio: int) -> int:
     return side
 
 
+LONGEST = 2048
+"""Visual tokens of the longest video that is asked about on demand; twice what is trained on."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One way of showing videos: ``condition`` as in the rows, a length, ratio, side of pictures, number of frames.
+
+    ``region``: side of the connector's regions; 1 where smaller pictures stand for the ratio.
+    """
+
+    condition: str
+    length: str
+    ratio: int
+    side: int
+    frames: int
+    region: int
+
+    @property
+    def tokens(self) -> int:
+        """Visual tokens of a video."""
+        grid = self.side // PATCH, self.side // PATCH
+        return video_token_count(self.frames, compressed_grid(grid, self.region))
+
+
 def arms_of(settings: Any) -> list[str]:
     """The arms of a run, in the order of all tables and figures."""
     chosen = settings.arms or PANELS[settings.panel].arms
@@ -115,43 +140,44 @@ def ratios_of(settings: Any, arm: str = "") -> tuple[int, ...]:
     return (only,) if only else (FULL, *(ratio for ratio in ratios if ratio != FULL))
 
 
-def compressed_ratios(settings: Any, arm: str = "") -> list[int]:
-    """:func:`ratios_of` without the uncompressed one."""
-    return [ratio for ratio in ratios_of(settings, arm) if ratio != FULL]
-
-
 def picture_side(settings: Any) -> int:
     """Side of the square pictures that the encoder gets, in pixels."""
     return settings.side or PANELS[settings.panel].side
 
 
-def input_side(settings: Any, arm: str, ratio: int) -> int:
-    """Side of an arm's pictures at a ratio: smaller ones stand for compression where the arm has none."""
-    side = picture_side(settings)
-    return -(-side // PATCH // region_side(ratio)) * PATCH if ARMS[arm].smaller else side
+def cells(settings: Any, arm: str) -> list[Cell]:
+    """How an arm is shown its videos: every ratio of its own; the varied arm also every size and frame count.
+
+    Uncompressed only short videos are asked about, where compressed ones follow: that is reference enough.
+    """
+    spec, usual, found = ARMS[arm], picture_side(settings), []
+    for ratio in ratios_of(settings, arm):
+        side, region = usual, region_side(ratio)
+        if spec.smaller:  # smaller pictures stand for compression
+            side, region = -(-side // PATCH // region) * PATCH, 1
+        short_only = ratio == FULL and spec.only != FULL and not spec.varied
+        for length in ("short",) if short_only else LENGTHS:
+            found.append(Cell("visual", length, ratio, side, LENGTHS[length], region))
+    if spec.varied:
+        found += [
+            Cell(f"at_{side}px_{frames}f", "long", ratio, side, frames, region_side(ratio))
+            for side in SIDES
+            for ratio in ratios_of(settings, arm)
+            for frames in FRAMES
+            if (side, frames) != (usual, LENGTHS["long"])
+        ]
+    return [cell for cell in found if cell.tokens <= LONGEST]
 
 
-def sides_of(settings: Any) -> list[int]:
-    """Every side of pictures that some arm of a run is shown."""
-    found = {input_side(settings, arm, ratio) for arm in arms_of(settings) for ratio in ratios_of(settings, arm)}
-    if any(ARMS[arm].varied for arm in arms_of(settings)):
-        found |= set(SIDES)
-    return sorted({picture_side(settings), *found})
+def short_cells(settings: Any, arm: str) -> list[Cell]:
+    """How an arm is shown its short videos, a cell for each of its ratios."""
+    return [cell for cell in cells(settings, arm) if cell.length == "short"]
 
 
-def grid_of(side: int) -> Grid:
-    """Tokens of a square picture of ``side`` pixels, before compression."""
-    return side // PATCH, side // PATCH
-
-
-def story_tokens(frames: int, side: int, region: int) -> int:
-    """Visual tokens of a story of square pictures, their regions of ``region`` x ``region`` tokens compressed."""
-    return video_token_count(frames, compressed_grid(grid_of(side), region))
-
-
-def task(kind: str, ratio: int) -> str:
-    """Name of the row field ``task``."""
-    return f"{kind}_{ratio}x"
+def sources_of(settings: Any, arm: str) -> dict[int, list[int]]:
+    """Region side of each ratio -> sides of the pictures that an arm learns with."""
+    varied = list(SIDES) if ARMS[arm].varied else []
+    return {region_side(cell.ratio): varied or [cell.side] for cell in short_cells(settings, arm)}
 
 
 def story(settings: Any, length: str, index: int) -> Story:
@@ -159,12 +185,6 @@ def story(settings: Any, length: str, index: int) -> Story:
     return make_story(settings.cache_folder / "stories", settings.split, length, index)
 
 
-def stories_asked(settings: Any) -> dict[str, int]:
-    """Name of a length -> how many held-out stories of it are asked about."""
-    return {length: getattr(settings, f"{length}_stories") for length in LENGTHS}
-
-
-def asked_lengths(arm: str, ratio: int) -> tuple[str, ...]:
-    """Lengths of the films an arm is asked about: uncompressed short ones are enough, where compressed ones follow."""
-    reference = ratio == FULL and ARMS[arm].only != FULL and not ARMS[arm].varied
-    return ("short",) if reference else tuple(LENGTHS)
+def stories(settings: Any, length: str) -> list[Story]:
+    """The held-out stories of a length that are asked about."""
+    return [story(settings, length, index) for index in range(getattr(settings, f"{length}_stories"))]

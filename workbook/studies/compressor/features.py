@@ -10,9 +10,9 @@ import torch
 from oryx.eval.features import FrameCache, FrameTokens
 from oryx.model.compressor import NoCompressor
 from oryx.model.modeling import OryxForConditionalGeneration
-from workbook.data.stories import Story
+from workbook.data.stories import LENGTHS
 from workbook.data.story_bank import BankSizes, StoryBank, bank_parts, make_bank, write_part
-from workbook.studies.compressor.arms import sides_of, stories_asked, story
+from workbook.studies.compressor.arms import arms_of, cells, picture_side, stories
 from workbook.studies.frames import frame_cache, write_in_parallel
 
 
@@ -25,17 +25,12 @@ def write_files(settings: Any, seed: int) -> None:
     """Write the bank of a seed and all held-out stories, a file on each core; what is there stays."""
     folder, sizes = settings.cache_folder / "stories", bank_sizes(settings)
     parts = [partial(write_part, folder, seed, sizes, part) for part in bank_parts(sizes)]
-    write_in_parallel([*parts, *(partial(stories, settings, length) for length in stories_asked(settings))])
+    write_in_parallel([*parts, *(partial(stories, settings, length) for length in LENGTHS)])
 
 
 def bank_of(settings: Any, seed: int) -> StoryBank:
     """The bank of training frames of a seed."""
     return make_bank(settings.cache_folder / "stories", seed, bank_sizes(settings))
-
-
-def stories(settings: Any, length: str) -> list[Story]:
-    """The held-out stories of a length that are asked about."""
-    return [story(settings, length, index) for index in range(stories_asked(settings)[length])]
 
 
 class Features:
@@ -69,18 +64,17 @@ class Features:
 
     def prepare(self, seed: int, progress: Callable[[int, int], None]) -> None:
         """Encode everything that the arms of a run will ask for."""
-        bank, sides = bank_of(self.settings, seed), sides_of(self.settings)
-        files = [*bank.files]
-        for length in stories_asked(self.settings):
-            files += [story.path for story in stories(self.settings, length)]
-        for done, (side, path) in enumerate((side, path) for side in sides for path in files):
+        asked = [cell for arm in arms_of(self.settings) for cell in cells(self.settings, arm)]
+        sides = sorted({picture_side(self.settings), *(cell.side for cell in asked)})
+        films = [story.path for length in LENGTHS for story in stories(self.settings, length)]
+        files = [(side, path) for side in sides for path in (*bank_of(self.settings, seed).files, *films)]
+        for done, (side, path) in enumerate(files, 1):
             self.cache(side).encode(path)
-            progress(done + 1, len(sides) * len(files))
+            progress(done, len(files))
 
 
 class _Tower:
-    """What :class:`oryx.eval.features.FrameEncoder` needs of a model, without its connector: tokens as the
-    tower gives them."""
+    """What :class:`oryx.eval.features.FrameEncoder` needs of a model, with no connector: the tower's own tokens."""
 
     def __init__(self, model: OryxForConditionalGeneration):
         self.vision_tower, self.projector, self.config = model.vision_tower, model.projector, model.config

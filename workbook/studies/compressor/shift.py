@@ -5,8 +5,6 @@ Every measure here compares compressed tokens with the same arm's *uncompressed*
 never with their mean, which average pooling would match by construction.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
@@ -14,28 +12,15 @@ from oryx.eval.features import FrameTokens
 from oryx.grids import Grid
 
 
-@dataclass(frozen=True)
-class Shift:
-    """Compressed against uncompressed tokens of one film.
-
-    Attributes:
-        cka: linear centred kernel alignment, 0 to 1; every uncompressed token is paired with its region's token.
-        mean: distance of the means, in standard deviations of a whole uncompressed token.
-        variance: total variance over that of the uncompressed tokens.
-        rank: effective rank (the exponential of the spectrum's entropy) of the compressed tokens.
-        full_rank: that of the uncompressed tokens.
-    """
-
-    cka: float
-    mean: float
-    variance: float
-    rank: float
-    full_rank: float
-
-
 @torch.inference_mode()
-def shift(connector: nn.Module, film: FrameTokens, side: int) -> Shift:
-    """Measure ``connector`` at a region side on the uncompressed tokens of a film, which lie where its weights are."""
+def shift(connector: nn.Module, film: FrameTokens, side: int) -> dict[str, float]:
+    """``connector`` at a region side against its uncompressed tokens of a film, which lie where its weights are.
+
+    ``cka``: linear centred kernel alignment, 0 to 1, every uncompressed token paired with its region's token. ``mean``:
+    distance of the means, in standard deviations of a whole uncompressed token. ``variance``: total variance over that
+    of the uncompressed tokens. ``rank`` and ``full_rank``: effective rank (the exponential of the spectrum's entropy)
+    of the compressed and of the uncompressed tokens.
+    """
     tokens = film.tokens.float()
     full, _ = connector(tokens, film.grid, 1)
     small, grid = connector(tokens, film.grid, side)
@@ -43,13 +28,13 @@ def shift(connector: nn.Module, film: FrameTokens, side: int) -> Shift:
     paired = small[:, region_of_token(film.grid, grid, side)]
     x, y, s = (t.flatten(0, 1).double() for t in (full, paired, small))
     spread = x.var(0, correction=0).sum()
-    return Shift(
-        cka=linear_cka(x, y),
-        mean=float((s.mean(0) - x.mean(0)).norm() / spread.sqrt()),
-        variance=float(s.var(0, correction=0).sum() / spread),
-        rank=effective_rank(s),
-        full_rank=effective_rank(x),
-    )
+    return {
+        "cka": linear_cka(x, y),
+        "mean": float((s.mean(0) - x.mean(0)).norm() / spread.sqrt()),
+        "variance": float(s.var(0, correction=0).sum() / spread),
+        "rank": effective_rank(s),
+        "full_rank": effective_rank(x),
+    }
 
 
 def region_of_token(grid: Grid, compressed: Grid, side: int) -> Tensor:

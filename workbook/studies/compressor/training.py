@@ -18,15 +18,7 @@ from workbook.stages.recipes import recipe
 from workbook.stages.shared import train_shared
 from workbook.stages.videos import StoryPlan, train_stories, with_connector
 from workbook.studies.base import Progress
-from workbook.studies.compressor.arms import (
-    ARMS,
-    FRAMES,
-    SIDES,
-    input_side,
-    picture_side,
-    ratios_of,
-    region_side,
-)
+from workbook.studies.compressor.arms import ARMS, FRAMES, picture_side, ratios_of, region_side, sources_of
 from workbook.studies.compressor.evaluation import Evaluation
 from workbook.studies.compressor.features import Features, bank_of, write_files
 from workbook.studies.compressor.probes import probes
@@ -68,13 +60,14 @@ def run_arm(
     with_connector(model, "average_x2", seed)
     load_weights(shared / START, model)
     with_connector(model, spec.connector, seed, spec.factor)
-    bank, sources = bank_of(settings, seed), sources_of(settings, arm)
+    bank, sources, frames = bank_of(settings, seed), sources_of(settings, arm), FRAMES if spec.varied else ()
+    plan = StoryPlan(settings.train_steps, tuple(sources), settings.tokens, settings.learning_rate, frames=frames)
     evaluation = Evaluation(settings, arm, model.eval(), features, base)
     with RowWriter(folder / "rows.jsonl") as writer:
         evaluate_arm(evaluation.shift_batches("start"), writer, machine, progress)
         curve = train_stories(
             model, bank, features.bank(bank, sorted({side for sides in sources.values() for side in sides})), sources,
-            story_plan(settings, arm), seed, folder / "checkpoints" / "arm.pt",
+            plan, seed, folder / "checkpoints" / "arm.pt",
             lambda done, total: progress("train", done, total), not spec.smaller, machine,
         )  # fmt: skip
         atomic_write_json(folder / "curve.json", curve, indent=None)
@@ -83,19 +76,6 @@ def run_arm(
         found = probes(settings, arm, model, features)
     parameters = connector_parameters(settings, arm, model)
     atomic_write_json(folder / "probes.json", {"connector_parameters": parameters, **found}, indent=None)
-
-
-def story_plan(settings: Any, arm: str) -> StoryPlan:
-    """What an arm trains on."""
-    sides = tuple(region_side(ratio) for ratio in ratios_of(settings, arm))
-    frames = FRAMES if ARMS[arm].varied else ()
-    return StoryPlan(settings.train_steps, sides, settings.tokens, settings.learning_rate, frames=frames)
-
-
-def sources_of(settings: Any, arm: str) -> dict[int, list[int]]:
-    """Region side -> sides of the pictures that an arm learns with."""
-    varied = list(SIDES) if ARMS[arm].varied else []
-    return {region_side(ratio): varied or [input_side(settings, arm, ratio)] for ratio in ratios_of(settings, arm)}
 
 
 def connector_parameters(settings: Any, arm: str, model: OryxForConditionalGeneration) -> int:
