@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,8 @@ TASKS = ("page", "word", "number", "icon", "clipart", "photo", "list")
 class Example:
     """Something to ask about. ``truths``: question -> true answer; empty where nobody knows it."""
 
-    name: str
     visual: Any
-    truths: Mapping[str, str]
+    truths: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def question(self) -> str:
@@ -41,24 +40,19 @@ def pictures() -> dict[str, Example]:
     for task in TASKS:
         items = evaluation_items(task, SPLIT, 30, PictureSizes())
         item = max(items, key=lambda one: (one.picture.width > one.picture.height, one.area_ratio))
-        found[task] = Example(task, item.picture, {item.question: item.answer})
+        found[task] = Example(item.picture, {item.question: item.answer})
     return found
 
 
 @cache
-def folder() -> Path:
-    """Where example videos are written; one a process, removed with it."""
-    kept = tempfile.TemporaryDirectory(prefix="oryx-films-")
-    _KEPT.append(kept)
-    return Path(kept.name)
-
-
-_KEPT: list[tempfile.TemporaryDirectory] = []
+def folder() -> tempfile.TemporaryDirectory:
+    """Where example videos and uploads are written; one a process, removed with it."""
+    return tempfile.TemporaryDirectory(prefix="oryx-films-")
 
 
 def story(length: str, index: int) -> Story:
     """A held-out video, its file written if it is not there."""
-    return make_story(folder(), SPLIT, length, index)
+    return make_story(Path(folder().name), SPLIT, length, index)
 
 
 @cache
@@ -68,19 +62,15 @@ def films() -> dict[str, Example]:
     for length, index in (("short", 1), ("short", 4), ("long", 0)):
         one = story(length, index)
         truths = {QUESTIONS[kind]: answer for kind, answer in one.facts.items()}
-        found[f"{length} film {index}"] = Example(f"{length} film {index}", Video(str(one.path)), truths)
-    for clip in corpora.clips():
-        found[f"clip: {clip.id}"] = Example(f"clip: {clip.id}", Video(clip.path), {})
-    return found
+        found[f"{length} film {index}"] = Example(Video(str(one.path)), truths)
+    return found | {f"clip: {clip.id}": Example(Video(clip.path)) for clip in corpora.clips()}
 
 
 @cache
 def scenes() -> dict[str, Example]:
     """Views of held-out scenes."""
-    made = [make_scene(SPLIT, index) for index in range(3)]
-    return {
-        f"scene {i}": Example(f"scene {i}", Views(list(scene.views)), dict(scene.turns)) for i, scene in enumerate(made)
-    }
+    made = {f"scene {index}": make_scene(SPLIT, index) for index in range(3)}
+    return {name: Example(Views(list(scene.views)), dict(scene.turns)) for name, scene in made.items()}
 
 
 def questions() -> list[str]:

@@ -1,12 +1,28 @@
-"""Opening a model, and finding out whether released weights are at hand."""
+"""Parameters of notebook 00, opening a model, and finding out whether released weights are at hand."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from huggingface_hub import try_to_load_from_cache
 
 import oryx
 from oryx.errors import CheckpointError, MissingResource
-from workbook.explore.settings import Settings
+from oryx.train.device import compute
+from workbook.runs.settings import StudySettings, setting
+
+
+class Settings(StudySettings):
+    """Which model is opened and what it is shown. No training: of the fields that all studies share, ``scale`` and
+    ``results`` count here."""
+
+    model: str = setting("nano", "'nano', a folder, or a repository of the authors (a GPU is wanted for those)")
+    released: str = setting("THUdyh/Oryx-7B", "released weights that the case studies are repeated with, if at hand")
+    file: str = setting("", "a picture or video of one's own; empty: shipped examples")
+    device: str = setting("", "cpu or cuda; empty: cuda where there is one")
+    films: int = setting(6, "held-out films that the case studies ask about", least=1)
+
+    presets: ClassVar[dict[str, dict]] = {"smoke": {"films": 2}}
 
 
 @dataclass(frozen=True)
@@ -22,57 +38,35 @@ class Opened:
         return self.name == "nano"
 
     def __repr__(self) -> str:
-        config, processor = self.model.config, self.model.processor
-        count = sum(p.numel() for p in self.model.parameters())
-        vision = config.vision_config
+        config, count = self.model.config, sum(p.numel() for p in self.model.parameters())
         return (
-            f"{self.name}: {count / 1e6:.1f} M parameters on {self.model.device}; patches of {vision.patch_size} "
-            f"pixels, {vision.num_hidden_layers} encoder layers, {config.text_config.num_hidden_layers} layers of "
-            f"{config.text_config.model_type}, prompt form {processor.prompt!r}"
+            f"{self.name}: {count / 1e6:.1f} M parameters on {self.model.device}; patches of "
+            f"{config.vision_config.patch_size} pixels, {config.vision_config.num_hidden_layers} encoder layers, "
+            f"{config.text_config.num_hidden_layers} layers of {config.text_config.model_type}"
         )
 
 
-def device_of(settings: Settings) -> str:
-    """The device to use."""
-    import torch
-
-    return settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def open_model(settings: Settings) -> Opened:
-    """The model that the settings name; the small one works on one thread.
+def open_model(name: str, device: str = "") -> Opened:
+    """The model of a name, on the GPU where there is one and nothing else is said.
 
     Raises MissingResource or CheckpointError.
     """
-    import torch
-
-    device = device_of(settings)
-    if settings.model == "nano" and device == "cpu":
-        # work this small is done before a second thread has started; on busy cores threads wait for each other
-        torch.set_num_threads(1)
-    model = oryx.load(settings.model, device=device)
+    model = oryx.load(name, device=device or compute().device)
     if getattr(model, "processor", None) is None:
-        raise MissingResource(f"{settings.model}: a model without a tokenizer cannot be asked")
-    return Opened(settings.model, model)
+        raise MissingResource(f"{name}: a model without a tokenizer cannot be asked")
+    return Opened(name, model)
 
 
 def open_released(settings: Settings) -> tuple[Opened | None, str]:
     """The released model and "", or None and the reason why there is none. Nothing is fetched."""
-    import torch
-
+    name = settings.released
     if settings.scale == "smoke":
         return None, "scale smoke asks the small model only"
-    here = Path(settings.released)
-    if not here.exists():
-        from huggingface_hub import try_to_load_from_cache
-
-        found = try_to_load_from_cache(settings.released, "config.json")
-        if not isinstance(found, str):
-            return None, f"{settings.released} is neither a folder nor in the local Hugging Face cache"
-    if not torch.cuda.is_available() and not settings.device:
-        return None, f"{settings.released} is at hand, but there is no GPU; device='cpu' runs it all the same, slowly"
+    if not Path(name).exists() and not isinstance(try_to_load_from_cache(name, "config.json"), str):
+        return None, f"{name} is neither a folder nor in the local Hugging Face cache"
+    if compute().device.type == "cpu" and not settings.device:
+        return None, f"{name} is at hand, but there is no GPU; device='cpu' runs it all the same, slowly"
     try:
-        model = oryx.load(settings.released, device=device_of(settings))
+        return open_model(name, settings.device), ""
     except (MissingResource, CheckpointError) as error:
         return None, str(error)
-    return Opened(settings.released, model), ""
