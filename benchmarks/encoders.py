@@ -20,7 +20,7 @@ from transformers import Siglip2VisionConfig, Siglip2VisionModel
 from benchmarks.mixes import Mix
 from oryx.model.config import OryxVisionConfig
 from oryx.model.vit import OryxViT
-from oryx.processing.patches import cut
+from oryx.processing.images import cut
 
 PATCH = 16
 CHANNELS = 3

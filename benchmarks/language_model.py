@@ -2,7 +2,7 @@
 
     python -m benchmarks.language_model [--rounds 7] [--json FILE] [--docs FILE]
 
-Both ways read the same samples with the same weights (``oryx/model/packing.py``). Ratios are of medians of CPU time
+Both ways read the same samples with the same weights (``oryx/model/attention.py``). Ratios are of medians of CPU time
 within one run, in which the two take turns. ``--docs docs/benchmarks.md`` renews the table there.
 """
 

@@ -9,9 +9,10 @@ a 352 x 352 low view, not 384 x 384.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 
@@ -100,6 +101,13 @@ class SizeRule:
         return tuple(sides)
 
 
+def check_whole(name: str, value: Any, expected: str = "a whole number of at least 1") -> int:
+    """``value`` itself, or InputError unless it is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise InputError(f"{name}: expected {expected}, got {value!r}")
+    return value
+
+
 def check_size(size: Size) -> Size:
     """``size`` itself, or InputError unless both sides are at least one pixel."""
     if len(size) != 2 or min(size) < 1:
@@ -178,11 +186,3 @@ def bounded_indices(total: int, bound: int) -> list[int]:
     The rule of the released training code, and of its evaluation code with the PyAV reader.
     """
     return uniform_indices(total, min(total, bound))
-
-
-def split_by_lengths(items: Sequence, lengths: Iterable[int]) -> list[Sequence]:
-    """Consecutive slices of ``items`` with the given lengths; they must use up ``items`` exactly."""
-    bounds = cumulative_lengths(lengths)
-    if bounds[-1] != len(items):
-        raise InputError(f"expected {bounds[-1]} items to split, got {len(items)}")
-    return [items[start:end] for start, end in pairwise(bounds)]

@@ -1,6 +1,7 @@
-"""How a visual becomes a sequence: its layout, and what its modality's name stands for in the public code.
+"""How visuals become sequences, and how those are spliced into text. Only integers in here.
 
-Layouts: reference file ``oryx/model/multimodal_projector/builder.py``. Only integers in here.
+Layouts: reference file ``oryx/model/multimodal_projector/builder.py``. Splicing: reference file
+``oryx/model/oryx_arch.py``; :mod:`oryx.model.modeling` gathers the rows.
 """
 
 from collections.abc import Sequence
@@ -76,19 +77,16 @@ def arrange(layout: Layout, grids: tuple[Grid, ...]) -> np.ndarray:
     Returns:
         int64, read-only; empty for :attr:`Layout.TEXT`.
     """
-    if layout == Layout.TEXT:
-        sequence = np.empty(0, dtype=np.int64)
-    else:
-        parts, first = [np.array([BEGIN])], FIRST_TOKEN
-        for number, (rows, columns) in enumerate(grids):
-            cells = np.full((rows, columns + 1), NEWLINE)
-            cells[:, :columns] = np.arange(first, first + rows * columns).reshape(rows, columns)
-            parts.append(cells.ravel())
-            # a separator follows every frame, the last included, but stands only between two views
-            if layout == Layout.VIDEO or number + 1 < len(grids):
-                parts.append(np.array([SEPARATOR]))
-            first += rows * columns
-        sequence = np.concatenate([*parts, np.array([END])])
+    parts, first = [np.array([BEGIN])], FIRST_TOKEN
+    for number, (rows, columns) in enumerate(grids):
+        cells = np.full((rows, columns + 1), NEWLINE)
+        cells[:, :columns] = np.arange(first, first + rows * columns).reshape(rows, columns)
+        parts.append(cells.ravel())
+        # a separator follows every frame, the last included, but stands only between two views
+        if layout == Layout.VIDEO or number + 1 < len(grids):
+            parts.append(np.array([SEPARATOR]))
+        first += rows * columns
+    sequence = np.concatenate([*parts, [END]]) if layout != Layout.TEXT else np.empty(0, dtype=np.int64)
     sequence.setflags(write=False)
     return sequence
 
@@ -133,3 +131,75 @@ def modality(name: str) -> Modality:
     if name not in MODALITIES:
         raise InputError(f"modality: expected one of {sorted(MODALITIES)}, got {name!r}")
     return MODALITIES[name]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The samples of a batch after expansion.
+
+    Attributes:
+        text_ids: (Nt,) the real text ids of the whole batch, one sample after the other.
+        rows: of each sample its source rows: first the Nt text tokens, then all visual tokens in order.
+        labels: of each sample, as long as its rows, -100 on visual tokens; all are -100 if none were given.
+        zero_row: the number of the row after all these, which holds zeros.
+        truncated: how many samples were cut.
+    """
+
+    text_ids: np.ndarray
+    rows: list[np.ndarray]
+    labels: list[np.ndarray]
+    zero_row: int
+    truncated: int
+
+
+def plan_batch(
+    input_ids: np.ndarray,
+    attention_mask: np.ndarray | None,
+    labels: np.ndarray | None,
+    visual_lengths: Sequence[int],
+    *,
+    visual_token_id: int,
+    max_length: int | None = None,
+) -> Plan:
+    """Plan the expansion of a batch.
+
+    Padding is removed by the mask, every ``visual_token_id`` is replaced by the next visual's tokens, in order over
+    the whole batch; then each sample is cut to ``max_length`` (at its end, so an over-long video costs the question).
+
+    Args:
+        input_ids: (B, L0); attention_mask, labels: (B, L0) or None.
+        visual_lengths: tokens of every visual that has a placeholder.
+
+    Raises:
+        InputError: shapes that differ, no real token at all, or another number of placeholders than of visuals.
+    """
+    mask = np.ones_like(input_ids, dtype=bool) if attention_mask is None else attention_mask.astype(bool)
+    labels = np.full_like(input_ids, IGNORED_LABEL) if labels is None else labels
+    for name, array in (("attention_mask", mask), ("labels", labels)):
+        if array.shape != input_ids.shape:
+            raise InputError(f"{name}: expected the shape of input_ids {input_ids.shape}, got {array.shape}")
+    ids = input_ids[mask]
+    marks = ids == visual_token_id
+    if marks.sum() != len(visual_lengths):
+        raise InputError(
+            f"input_ids hold {marks.sum()} visual placeholder(s) ({visual_token_id}), but {len(visual_lengths)} "
+            "visual(s) came; expected one placeholder per visual"
+        )
+    # every real token, a mark too, becomes a run of rows that count on from its first
+    runs, first, text = np.ones_like(ids), np.empty_like(ids), (~marks).sum()
+    runs[marks] = visual_lengths
+    first[~marks], first[marks] = np.arange(text), text + runs[marks].cumsum() - runs[marks]
+    rows = np.repeat(first - (runs.cumsum() - runs), runs) + np.arange(runs.sum())
+    supervised = np.repeat(np.where(marks, IGNORED_LABEL, labels[mask]), runs)
+    ends = np.bincount(mask.nonzero()[0], runs, len(mask)).astype(int).cumsum()[:-1]
+    whole, own = np.split(rows, ends), np.split(supervised, ends)
+    cut = [row[:max_length] for row in whole]
+    if not any(map(len, cut)):
+        raise InputError("input_ids: expected at least one token that is not padding, got none")
+    return Plan(
+        text_ids=ids[~marks],
+        rows=cut,
+        labels=[row[:max_length] for row in own],
+        zero_row=int(runs[marks].sum() + text),
+        truncated=sum(len(short) < len(row) for short, row in zip(cut, whole, strict=True)),
+    )

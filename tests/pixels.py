@@ -9,7 +9,7 @@ from torch import Tensor
 
 from oryx.grids import Grid
 from oryx.model import OryxViT
-from oryx.processing.patches import cut, normalised
+from oryx.processing.images import cut, normalised
 
 
 def to_pixels(picture) -> Tensor:

@@ -10,10 +10,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.acceptance.bench import Bench, drift, forget_devices
-from oryx.train.data import StepBatches
 from oryx.train.device import compute
-from oryx.train.loop import TrainPlan, train
-from oryx.train.losses import answer_loss
+from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import Recipe, recipe
 from workbook.stages.shared import fit_training_picture, reader_inputs, sample_targets, sorted_reader_batch

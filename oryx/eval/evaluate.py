@@ -1,12 +1,19 @@
 """The evaluator: batches of items and a way to answer them become rows. It alone resumes and catches failed items."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from oryx.eval.generate import BytePrompt, read_prompts
 from oryx.evidence.store import RowWriter
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.train.inputs import PictureInputs
 
+ASK_BATCH = 64
+"""Pictures that are asked about together."""
+LONGEST_ANSWER = 8
+"""Most new tokens about a picture."""
 FAILED = {"answer": None, "score": None, "logprob": None}
 
 
@@ -52,3 +59,46 @@ def evaluate(
             rows = [{**row, **shared, **one} for row, one in zip(batch.rows, found, strict=True)]
             writer.write(row for row in rows if not writer.has(row))
         progress(done)
+
+
+def picture_batches(inputs: PictureInputs, base: dict, visual: bool, size: int = ASK_BATCH) -> Iterator[Batch]:
+    """All items of ``inputs``, like lengths side by side, which need little padding; ``base``: what all rows share."""
+    order = sorted(range(len(inputs.items)), key=lambda i: (inputs.length(i), i))
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        yield Batch([_row(inputs, i, base, visual) for i in chosen], chosen)
+
+
+def _row(inputs: PictureInputs, index: int, base: dict, visual: bool) -> dict:
+    item, seen = inputs.items[index], visual and bool(inputs.parts)
+    return {
+        **base,
+        "item": item.id,
+        **item.fields,
+        "visual_tokens": inputs.visual_tokens(index) if visual else 0,
+        "frames": int(seen),
+        "sizes": inputs.sizes(index) if seen else [],
+    }
+
+
+def ask_pictures(
+    model: OryxForConditionalGeneration,
+    inputs: PictureInputs,
+    base: dict,
+    visual: bool,
+    writer: RowWriter,
+    size: int = ASK_BATCH,
+) -> None:
+    """Write a row for every item of ``inputs`` that has none: the greedy answer and the log-likelihood of the truth."""
+    batches = picture_batches(inputs, base, visual, size)
+    evaluate(batches, lambda indices: picture_answers(model, inputs, indices, visual), writer)
+
+
+def picture_answers(
+    model: OryxForConditionalGeneration, inputs: PictureInputs, indices: Sequence[int], visual: bool
+) -> list[dict]:
+    """What the model gives for items that are asked together: ``answer``, ``score`` and ``logprob`` of each."""
+    truths = [inputs.items[i].answer for i in indices]
+    with inputs.compute.autocast():
+        prompted = read_prompts(model, inputs.batch(indices, answers=False, visual=visual))
+        return prompted.answers(BytePrompt(), truths, LONGEST_ANSWER)

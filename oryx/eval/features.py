@@ -7,7 +7,6 @@ haystack's.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,15 +16,15 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from oryx.errors import InputError
+from oryx.files import atomic_write_bytes, sha256_file
 from oryx.grids import Grid, compressed_grid
 from oryx.layout import Layout
 from oryx.model.compressor import compress_maps
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.processing.patches import to_patches
+from oryx.processing.images import check_file, to_patches
 from oryx.processing.video import VideoFile
 
 
@@ -73,9 +72,9 @@ class FrameEncoder:
         return str(self.dtype) if autocast is None else f"{self.dtype} under autocast to {autocast}"
 
     @torch.inference_mode()
-    def encode(self, path: str | Path, indices: Sequence[int] | None = None, backend: str = "auto") -> FrameTokens:
+    def encode(self, path: str | Path, indices: Sequence[int] | None = None) -> FrameTokens:
         """Tokens of the frames ``indices`` (all by default); errors as for :class:`oryx.processing.video.VideoFile`."""
-        with closing(VideoFile(path, backend)) as video:
+        with closing(VideoFile(path)) as video:
             wanted, filled = range(video.info.frames) if indices is None else indices, 0
             tokens, grid = None, None
             for frames in video.frames(wanted, self.chunk):
@@ -113,10 +112,7 @@ class FrameCache:
         if (kept := _read(found)) is not None:
             return kept
         made = self.encoder.encode(path, indices)
-        found.parent.mkdir(parents=True, exist_ok=True)
-        temporary = found.with_suffix(f".{os.getpid()}.tmp")
-        save_file({"tokens": made.tokens, "grid": torch.tensor(made.grid)}, temporary)
-        temporary.replace(found)
+        atomic_write_bytes(found, save({"tokens": made.tokens, "grid": torch.tensor(made.grid)}))
         return made
 
     def joined(self, paths: Sequence[str | Path]) -> FrameTokens:
@@ -125,12 +121,14 @@ class FrameCache:
         return FrameTokens(torch.cat([part.tokens for part in parts]), parts[0].grid)
 
     def _path(self, path: str | Path, indices: Sequence[int] | None) -> Path:
-        if not Path(path).is_file():
-            raise InputError(f"{path}: expected a video file, there is none")
-        with Path(path).open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
         frames = None if indices is None else list(indices)
-        key = [content, frames, self.encoder.side, self.encoder.number_formats, self.identity]
+        key = [
+            sha256_file(check_file(path, "video")),
+            frames,
+            self.encoder.side,
+            self.encoder.number_formats,
+            self.identity,
+        ]
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return self.folder / digest[:2] / f"{digest}.safetensors"
 

@@ -3,22 +3,81 @@
 Small and released models take the same way. Reading fills the language model's cache; greedy answers and the
 log-likelihood of given answers continue from it and leave it as it was, so that they can be asked in any order and
 again. The slow way, the whole sequence through ``generate`` for every question, gives the same answers (tests hold both
-together).
+together). A question is put to a model in one of two ways: the bytes of the small ones, or the chat of the released.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 import torch.nn.functional as F
+from accelerate.utils import send_to_device
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from oryx.errors import InputError
 from oryx.eval.features import FrameTokens
-from oryx.eval.prompts import BytePrompt, PromptFormat
+from oryx.layout import VISUAL_TOKEN_ID
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.train.device import send
+from oryx.processing import chat
+from oryx.processing.processor import OryxProcessor
+from oryx.train.inputs import END, decode, encode_prompt
+
+
+class BytePrompt:
+    """The visual, the question, a newline, the answer; a byte a token. Right is exactly the truth."""
+
+    stops = (END,)
+
+    def before(self) -> list[int]:
+        """Token ids up to the video, its mark included; the same for every question."""
+        return [VISUAL_TOKEN_ID]
+
+    def after(self, question: str, visual: bool = True) -> list[int]:
+        """Token ids from the video to where the answer begins; without a visual the whole prompt."""
+        return encode_prompt(question, visual=False)
+
+    def answer(self, truth: str) -> list[int]:
+        """Token ids of an answer with its end."""
+        return [*truth.encode(), END]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The answer in words, its end left out."""
+        return decode(ids)
+
+    def right(self, answer: str, truth: str) -> bool:
+        """Whether an answer counts."""
+        return answer == truth
+
+
+class ChatPrompt:
+    """The prompt form of a released model. Case, blanks around and a full stop at the end of an answer do not count."""
+
+    def __init__(self, processor: OryxProcessor):
+        self.processor = processor
+        self.stops = chat.stop_ids(processor.tokenizer, processor.prompt)
+
+    def before(self) -> list[int]:
+        ids = self.processor.prompt_ids("?", visuals=1)
+        return ids[: ids.index(VISUAL_TOKEN_ID) + 1]
+
+    def after(self, question: str, visual: bool = True) -> list[int]:
+        ids = self.processor.prompt_ids(question, visuals=int(visual))
+        return ids[ids.index(VISUAL_TOKEN_ID) + 1 :] if visual else ids
+
+    def answer(self, truth: str) -> list[int]:
+        return [*self.processor.tokenizer(truth, add_special_tokens=False)["input_ids"], self.stops[0]]
+
+    def text(self, ids: Sequence[int]) -> str:
+        kept = list(takewhile(lambda token: token not in self.stops, ids))
+        return self.processor.tokenizer.decode(kept, skip_special_tokens=True).strip()
+
+    def right(self, answer: str, truth: str) -> bool:
+        return answer.strip().rstrip(".").casefold() == truth.casefold()
+
+
+PromptFormat = BytePrompt | ChatPrompt
 
 
 @dataclass
@@ -61,16 +120,20 @@ class Prompted:
         each = logits.log_softmax(-1).gather(2, padded[..., None])[..., 0]
         return [float(each[i, : len(ids)].sum()) for i, ids in enumerate(answers)]
 
-    def answers(self, prompts: PromptFormat, truths: Sequence[str], most: int) -> tuple[list[str], list[float]]:
-        """Greedy answers in words, and the log-likelihood of each true answer with its end token."""
+    def answers(self, prompts: PromptFormat, truths: Sequence[str], most: int) -> list[dict]:
+        """Of every sample the greedy ``answer`` in words, its ``score``, and the log-likelihood of the true one."""
         texts = [prompts.text(ids) for ids in self.greedy(prompts.stops, most)]
-        return texts, self.likelihoods([prompts.answer(truth) for truth in truths])
+        likelihoods = self.likelihoods([prompts.answer(truth) for truth in truths])
+        return [
+            {"answer": text, "score": float(prompts.right(text, truth)), "logprob": likelihood}
+            for text, truth, likelihood in zip(texts, truths, likelihoods, strict=True)
+        ]
 
 
 @torch.inference_mode()
 def read_prompts(model: OryxForConditionalGeneration, inputs: dict[str, Tensor]) -> Prompted:
     """Let the model read prompts of any lengths; ``inputs`` as for its ``generate``, on any device."""
-    prompts = model.expand(**send(inputs, model.device), padding_side="left")
+    prompts = model.expand(**send_to_device(inputs, model.device), padding_side="left")
     cache = DynamicCache(config=model.language_model.config)
     out = model(
         inputs_embeds=prompts.inputs_embeds,
@@ -104,7 +167,7 @@ def read_videos(
         raise InputError(f"expected videos of one length and grid, got {sorted(shapes)}")
     prompts = prompts or BytePrompt()
     inputs = [video.inputs() for video in videos]
-    batch = send({name: torch.cat([one[name] for one in inputs]) for name in inputs[0]}, model.device)
+    batch = send_to_device({name: torch.cat([one[name] for one in inputs]) for name in inputs[0]}, model.device)
     before = torch.tensor([prompts.before()] * len(videos), device=model.device)
     embeds = model.expand(before, **batch).inputs_embeds
     cache = DynamicCache(config=model.language_model.config)
@@ -119,10 +182,8 @@ def without_video(model: OryxForConditionalGeneration, count: int, prompts: Prom
 
 
 @torch.inference_mode()
-def ask(
-    read: ReadVideos, questions: Sequence[str], truths: Sequence[str], max_new_tokens: int = 12
-) -> tuple[list[str], list[float]]:
-    """Greedy answers to one question a video, and the log-likelihood of each true answer with its end token.
+def ask(read: ReadVideos, questions: Sequence[str], truths: Sequence[str], max_new_tokens: int = 12) -> list[dict]:
+    """Of one question a video ``answer``, ``score`` and ``logprob``, see :meth:`Prompted.answers`.
 
     Raises InputError unless there is a question a video and all are of one length in tokens.
     """

@@ -9,21 +9,28 @@ One function, three backends' worth of decisions:
     ``torch.nn.attention.varlen`` on CUDA in half precision: one kernel for all segments.
 ``auto``
     ``varlen`` where its kernel exists for these tensors, else ``exact``.
+
+Any causal language model of transformers takes packed batches too. transformers hands what it does not know of a
+decoder's keyword arguments down to the attention function that the configuration names. :data:`PACKED` is such a
+function: given the boundaries of the samples it attends inside each of them, given none it is transformers' own "sdpa".
+A model gets the name once, when it is built, so nothing changes from call to call and threads may share it.
+Configurations are saved without it.
 """
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from inspect import signature
+from collections.abc import Sequence
 from itertools import groupby, pairwise
-from operator import gt
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
 from oryx.errors import InputError
 
 BACKENDS = ("auto", "exact", "varlen")
+PACKED = "oryx_packed_sdpa"
 _HALF = (torch.float16, torch.bfloat16)
 _LEAST_CAPABILITY = (8, 0)  # Ampere: what the variable-length kernel needs
 
@@ -38,13 +45,11 @@ class Segments:
         InputError: the boundaries do not begin at 0 or do not rise.
     """
 
-    def __init__(self, cu_seqlens: Sequence[int] | Tensor):
-        bounds = cu_seqlens.tolist() if isinstance(cu_seqlens, Tensor) else [int(bound) for bound in cu_seqlens]
-        lengths = [end - start for start, end in pairwise(bounds)]
-        if not lengths or bounds[0] != 0 or min(lengths) < 1:
-            raise InputError(f"cu_seqlens: expected rising boundaries that begin at 0, got {bounds[:8]}")
-        self.bounds = bounds
-        self.lengths = lengths
+    def __init__(self, cu_seqlens: Sequence[int]):
+        self.bounds = [int(bound) for bound in cu_seqlens]
+        self.lengths = [end - start for start, end in pairwise(self.bounds)]
+        if not self.lengths or self.bounds[0] != 0 or min(self.lengths) < 1:
+            raise InputError(f"cu_seqlens: expected rising boundaries that begin at 0, got {self.bounds[:8]}")
         self._tensors: dict[torch.device, Tensor] = {}
 
     def tensor(self, device: torch.device) -> Tensor:
@@ -58,8 +63,7 @@ def packed_attention(
     q: Tensor,
     k: Tensor,
     v: Tensor,
-    cu_seqlens: Sequence[int] | Tensor | Segments,
-    cu_keys: Sequence[int] | Tensor | Segments | None = None,
+    cu_seqlens: Sequence[int] | Segments,
     *,
     causal: bool = False,
     scale: float | None = None,
@@ -69,11 +73,9 @@ def packed_attention(
 
     Args:
         q: (N, heads, head_dim), all segments one after the other.
-        k, v: the same, or (M, key heads, head_dim) if keys have segments of their own; ``heads`` is a multiple of
-            ``key heads``.
+        k, v: (N, key heads, head_dim); ``heads`` is a multiple of ``key heads``.
         cu_seqlens: segment boundaries ``[0, n1, n1 + n2, ..., N]``.
-        cu_keys: those of the keys, if they are others: as many segments, each at least as long as its queries.
-        causal: a query sees the keys up to its own place; the last query of a segment stands at its last key.
+        causal: a token sees those before it in its segment, and itself.
         scale: factor of the logits; ``head_dim ** -0.5`` by default.
         backend: "auto", "exact" or "varlen".
 
@@ -81,18 +83,13 @@ def packed_attention(
         (N, heads, head_dim).
 
     Raises:
-        InputError: boundaries that do not end at N or M, another number of segments of keys than of queries or fewer
-            keys than queries in one, an unknown backend, or "varlen" for tensors it has no kernel for.
+        InputError: boundaries that do not end at N, an unknown backend, or "varlen" for tensors it has no kernel for.
     """
     if torch.is_autocast_enabled(q.device.type):  # as scaled_dot_product_attention does; the kernel does not
         q, k, v = (part.to(torch.get_autocast_dtype(q.device.type)) for part in (q, k, v))
-    queries = _segments(cu_seqlens, "cu_seqlens", q)
-    keys = queries if cu_keys is None else _segments(cu_keys, "cu_keys", k)
-    if len(queries.lengths) != len(keys.lengths) or any(map(gt, queries.lengths, keys.lengths)):
-        raise InputError(
-            f"cu_keys: expected {len(queries.lengths)} segments at least as long as those of the queries, "
-            f"got lengths {keys.lengths[:8]} for {queries.lengths[:8]}"
-        )
+    segments = cu_seqlens if isinstance(cu_seqlens, Segments) else Segments(cu_seqlens)
+    if segments.bounds[-1] != q.shape[0]:
+        raise InputError(f"cu_seqlens ends at {segments.bounds[-1]}, expected the {q.shape[0]} packed tokens")
     if backend not in BACKENDS:
         raise InputError(f"backend: expected one of {BACKENDS}, got {backend!r}")
     if backend == "varlen" and not varlen_supported(q):
@@ -101,15 +98,8 @@ def packed_attention(
             f"{q.device.type}; use 'exact' or 'auto'"
         )
     if backend == "exact" or not varlen_supported(q):
-        return _exact(q, k, v, queries, keys, causal, scale)
-    return _varlen(q, k, v, queries, keys, causal, scale)
-
-
-def _segments(bounds: Sequence[int] | Tensor | Segments, name: str, packed: Tensor) -> Segments:
-    segments = bounds if isinstance(bounds, Segments) else Segments(bounds)
-    if segments.bounds[-1] != packed.shape[0]:
-        raise InputError(f"{name} ends at {segments.bounds[-1]}, expected the {packed.shape[0]} packed tokens")
-    return segments
+        return _exact(q, k, v, segments, causal, scale)
+    return _varlen(q, k, v, segments, causal, scale)
 
 
 def varlen_supported(q: Tensor) -> bool:
@@ -121,39 +111,69 @@ def varlen_supported(q: Tensor) -> bool:
     return fits and torch.cuda.get_device_capability(q.device) >= _LEAST_CAPABILITY
 
 
-def _exact(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, causal: bool, scale) -> Tensor:
-    # runs of neighbours with one length of queries and one of keys go through one call
-    runs = [(*one, len(list(group))) for one, group in groupby(zip(queries.lengths, keys.lengths, strict=True))]
+def _exact(q: Tensor, k: Tensor, v: Tensor, segments: Segments, causal: bool, scale: float | None) -> Tensor:
+    # runs of neighbours of one length go through one call
+    runs = [(length, len(list(run))) for length, run in groupby(segments.lengths)]
     # split, not slicing: its backward is one concatenation instead of one zero-filled copy of the pack per segment
-    asked = q.split([own * count for own, _, count in runs])
-    seen = [part.split([length * count for _, length, count in runs]) for part in (k, v)]
+    parts = [part.split([length * count for length, count in runs]) for part in (q, k, v)]
     pieces = []
-    for (own, length, count), *qkv in zip(runs, asked, *seen, strict=True):
+    for (_, count), *qkv in zip(runs, *parts, strict=True):
         batch = [part.unflatten(0, (count, -1)).transpose(1, 2) for part in qkv]
-        mask = None
-        if causal and 1 < own < length:
-            mask = torch.ones(own, length, dtype=torch.bool, device=q.device).tril(length - own)
-        out = F.scaled_dot_product_attention(
-            *batch, attn_mask=mask, is_causal=causal and own == length, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
-        )
+        out = F.scaled_dot_product_attention(*batch, is_causal=causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
         pieces.append(out.transpose(1, 2).flatten(0, 1))
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
-def _varlen(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, causal: bool, scale) -> Tensor:
+def _varlen(q: Tensor, k: Tensor, v: Tensor, segments: Segments, causal: bool, scale: float | None) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
-    bounds = queries.tensor(q.device), keys.tensor(q.device)
-    longest = max(queries.lengths), max(keys.lengths)
-    more: dict = {"window_size": (-1, 0)} if causal else {}
-    if q.shape[1] != k.shape[1] and "enable_gqa" in _arguments(varlen_attn):
-        more["enable_gqa"] = True
-    elif q.shape[1] != k.shape[1]:  # torch 2.11 has no grouped heads here
-        groups = q.shape[1] // k.shape[1]
+    groups = q.shape[1] // k.shape[1]
+    if groups > 1:  # torch 2.11 has no grouped heads here
         k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-    return varlen_attn(q, k, v, *bounds, *longest, scale=scale, **more)
+    bounds, longest = segments.tensor(q.device), max(segments.lengths)
+    window = (-1, 0) if causal else (-1, -1)
+    return varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scale, window_size=window)
 
 
-@lru_cache
-def _arguments(kernel: Callable) -> frozenset[str]:
-    return frozenset(signature(kernel).parameters)
+def packed_sdpa(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    segments: Segments | None = None,
+    scaling: float | None = None,
+    **kwargs,
+) -> tuple[Tensor, None]:
+    """transformers' attention function of the name :data:`PACKED`.
+
+    Args:
+        query, key, value: (B, heads, L, head_dim); B is 1 for a packed batch, keys may have fewer heads.
+        segments: the samples of a packed batch; their mask is not read.
+
+    Returns:
+        (B, L, heads, head_dim), and no weights.
+    """
+    if segments is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+    q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
+    return packed_attention(q, k, v, segments, causal=True, scale=scaling)[None], None
+
+
+AttentionInterface.register(PACKED, packed_sdpa)
+AttentionMaskInterface.register(PACKED, sdpa_mask)
+
+
+def allow_packing(language_model: PreTrainedModel) -> None:
+    """Let a language model that computes with "sdpa" take packed batches too."""
+    if language_model.config._attn_implementation == "sdpa" and language_model._supports_attention_backend:
+        language_model.set_attn_implementation(PACKED)
+
+
+def can_pack(language_model: nn.Module) -> bool:
+    """Whether a language model takes packed batches: "sdpa", full causal attention in every layer, no dropout in it."""
+    config = language_model.config
+    full = set(getattr(config, "layer_types", None) or ["full_attention"]) == {"full_attention"}
+    no_window = getattr(config, "sliding_window", None) is None
+    no_dropout = not (language_model.training and getattr(config, "attention_dropout", 0.0))
+    return config._attn_implementation == PACKED and full and no_window and no_dropout

@@ -1,15 +1,17 @@
-"""Reading checkpoints from disk: json, sharded safetensors with an index, and the tower's ``.pth``; nothing executed.
+"""Checkpoints on disk and in models, strictly: json, sharded safetensors with an index, and the tower's ``.pth``.
 
-Every problem is a CheckpointError that names the file and, where there is one, the key.
+Nothing in a file is executed. Every problem is a CheckpointError that names the file and, where there is one, the key.
 """
 
 import pickle
 import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from oryx.errors import CheckpointError
 from oryx.files import read_json
@@ -30,8 +32,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             return read_safetensors(folder / SINGLE)
         present = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
         raise CheckpointError(f"{folder}: expected {INDEX} or {SINGLE}, the folder has {present}")
-    index = read_json(folder / INDEX)
-    places = index.get("weight_map")
+    places = read_json(folder / INDEX).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise CheckpointError(f"{folder / INDEX}: expected a 'weight_map' from tensor names to files, got {places!r}")
     tensors: dict[str, Tensor] = {}
@@ -41,10 +42,9 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             raise CheckpointError(f"{folder / INDEX}: expected file names in this folder, got {name!r}")
         shard = read_safetensors(folder / name)
         named = {key for key, place in places.items() if place == name}
-        for key in sorted(named - set(shard)):
-            raise CheckpointError(f"{folder / name}: {key!r} missing; {INDEX} expects it here")
-        for key in sorted(set(shard) - named):
-            raise CheckpointError(f"{folder / INDEX}: {key!r} missing; {name} has a tensor of this name")
+        for key in sorted(named ^ set(shard)):
+            has, lacks = (INDEX, name) if key in named else (name, INDEX)
+            raise CheckpointError(f"{folder / lacks}: {key!r} missing; {has} has it")
         tensors |= shard
     return tensors
 
@@ -54,8 +54,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected a safetensors file")
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path}: not readable as safetensors, {path.stat().st_size} bytes (truncated or corrupt?): {error}"
@@ -95,3 +94,44 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise CheckpointError(f"{path}: expected a dictionary of tensors, got {type(content).__name__} of other things")
     return dict(content)
+
+
+def check_tensors(
+    tensors: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    source: str,
+    optional: Collection[str] = (),
+    names=str,
+) -> None:
+    """Raises CheckpointError unless ``tensors`` have the names and shapes of ``expected``.
+
+    Args:
+        optional: names that may be missing.
+        names: from our parameter name to the name the checkpoint's user knows, for messages.
+    """
+    if unexpected := sorted(set(tensors) - set(expected)):
+        raise CheckpointError(
+            f"{source}: {len(unexpected)} unexpected tensor(s), first {names(unexpected[0])!r} of shape "
+            f"{tuple(tensors[unexpected[0]].shape)}; expected none"
+        )
+    if missing := sorted(set(expected) - set(tensors) - set(optional)):
+        raise CheckpointError(
+            f"{source}: {len(missing)} tensor(s) missing, first {names(missing[0])!r}: expected shape "
+            f"{tuple(expected[missing[0]].shape)}, got nothing"
+        )
+    for name, value in tensors.items():
+        if value.shape != expected[name].shape:
+            raise CheckpointError(
+                f"{source}: {names(name)!r}: expected shape {tuple(expected[name].shape)}, got {tuple(value.shape)}"
+            )
+
+
+def fill(model: nn.Module, tensors: Mapping[str, Tensor], source: str, names=str) -> None:
+    """Make ``tensors`` the weights of ``model``, all of them and nothing else; errors as :func:`check_tensors`."""
+    text, tied = getattr(model, "language_model", None), set()
+    if text is not None and text.config.tie_word_embeddings:
+        tied = {"language_model." + name for name in text._tied_weights_keys or ()}
+    check_tensors(tensors, model.state_dict(), source, tied, names)
+    model.load_state_dict(tensors, strict=not tied, assign=True)
+    if text is not None:
+        model.tie_weights()

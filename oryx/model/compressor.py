@@ -1,19 +1,23 @@
-"""Compressors: from a map of tokens to a smaller one, on request of the caller.
+"""From the tower to the language model: maps are compressed on request of the caller, then projected and laid out.
 
 The dynamic compressor and its numbers: reference file ``oryx/model/multimodal_resampler/perceiver.py``. A compressor
 is a module with ``forward(features (T, h * w, C), grid, side) -> ((T, n, C), new_grid)``; ``side`` k compresses k x k
-regions into one token each. :mod:`oryx.model.connectors` builds them by their names.
+regions into one token each. :mod:`oryx.model.connectors` builds them by their names. The projector's parameters and
+layouts: reference file ``oryx/model/multimodal_projector/builder.py`` (``simple_mlp_twoview``).
 """
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oryx.errors import InputError
-from oryx.grids import Grid, compressed_grid
+from oryx.grids import Grid, compressed_grid, token_count
+from oryx.layout import FIRST_TOKEN, Layout, arrange
 from oryx.model.config import OryxConfig
 
 
@@ -171,3 +175,44 @@ def compress_maps(
         for index, piece in zip(members, out.unbind(0), strict=True):
             pieces[index], new_grids[index] = piece, new_grid
     return torch.cat(pieces), new_grids
+
+
+class Projector(nn.Module):
+    """An MLP per token, shared by all views and frames, and four learned vectors."""
+
+    def __init__(self, config: OryxConfig):
+        super().__init__()
+        width = config.text_config.hidden_size
+        self.proj = nn.Sequential(
+            nn.Linear(config.vision_config.hidden_size, width), nn.GELU(), nn.Linear(width, width)
+        )
+        for name in ("image_newline", "image_begin", "image_end", "image_sep"):
+            setattr(self, name, nn.Parameter(torch.zeros(width)))
+
+    def vectors(self) -> tuple[nn.Parameter, ...]:
+        """The four vectors in the order of :mod:`oryx.layout`: newline, begin, end, separator."""
+        return self.image_newline, self.image_begin, self.image_end, self.image_sep
+
+    def forward(self, tokens: Tensor, grids: Sequence[Grid], visuals: Sequence[tuple[Layout, int]]) -> list[Tensor]:
+        """Project packed maps and lay them out, one sequence per visual.
+
+        Args:
+            tokens: (N, C), all maps of all visuals one after the other (after compression).
+            grids: the (h, w) of every map.
+            visuals: (layout, number of maps) of every visual; together as many maps as there are grids.
+
+        Returns:
+            one (L, width) tensor per visual; its length is :func:`oryx.layout.visual_token_count`.
+        """
+        tokens = self.proj(tokens)
+        table = torch.cat([torch.stack(self.vectors()).to(tokens.dtype), tokens])
+        sequences, offset, remaining = [], 0, iter(grids)
+        for layout, maps in visuals:
+            own = tuple(islice(remaining, maps))
+            sequence = arrange(layout, own)
+            sequences.append(np.where(sequence < FIRST_TOKEN, sequence, sequence + offset))
+            offset += token_count(own)
+        # One gather for the whole batch. Maps that no sequence takes (a text sample's dummy) stay in the graph.
+        index = np.concatenate(sequences) if sequences else np.empty(0, dtype=np.int64)
+        out = table.index_select(0, torch.from_numpy(index).to(table.device))
+        return list(out.split([len(sequence) for sequence in sequences]))

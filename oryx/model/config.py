@@ -3,7 +3,7 @@
 Numbers: reference file ``oryx/model/multimodal_encoder/oryx_vit.py`` (tower) and the released ``config.json`` files.
 """
 
-from transformers import AutoConfig, PretrainedConfig, Qwen2Config
+from transformers import AutoConfig, PretrainedConfig
 
 from oryx.errors import SettingsError
 from oryx.layout import VISUAL_TOKEN_ID
@@ -21,38 +21,26 @@ class OryxVisionConfig(PretrainedConfig):
     model_type = "oryx_workbook_vision"
     base_config_key = "vision_config"
 
-    def __init__(
-        self,
-        hidden_size: int = 1152,
-        num_hidden_layers: int = 27,
-        num_attention_heads: int = 16,
-        intermediate_size: int = 4304,
-        patch_size: int = 16,
-        num_channels: int = 3,
-        position_grid: int = 128,
-        layer_norm_eps: float = 1e-6,
-        initializer_range: float = 0.02,
-        hidden_act: str = "gelu",
-        **kwargs,
-    ):
-        if hidden_act not in ACTIVATIONS:
-            raise SettingsError(f"vision_config: hidden_act: expected one of {ACTIVATIONS}, got {hidden_act!r}")
-        if hidden_size % num_attention_heads:
+    hidden_size: int = 1152
+    num_hidden_layers: int = 27
+    num_attention_heads: int = 16
+    intermediate_size: int = 4304
+    patch_size: int = 16
+    num_channels: int = 3
+    position_grid: int = 128
+    layer_norm_eps: float = 1e-6
+    initializer_range: float = 0.02
+    hidden_act: str = "gelu"
+
+    def __post_init__(self, **kwargs):
+        if self.hidden_act not in ACTIVATIONS:
+            raise SettingsError(f"vision_config: hidden_act: expected one of {ACTIVATIONS}, got {self.hidden_act!r}")
+        if self.hidden_size % self.num_attention_heads:
             raise SettingsError(
-                f"vision_config: hidden_size {hidden_size} is not a multiple of num_attention_heads "
-                f"{num_attention_heads}"
+                f"vision_config: hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
+                f"{self.num_attention_heads}"
             )
-        self.hidden_size = hidden_size
-        self.num_hidden_layers = num_hidden_layers
-        self.num_attention_heads = num_attention_heads
-        self.intermediate_size = intermediate_size
-        self.patch_size = patch_size
-        self.num_channels = num_channels
-        self.position_grid = position_grid
-        self.layer_norm_eps = layer_norm_eps
-        self.initializer_range = initializer_range
-        self.hidden_act = hidden_act
-        super().__init__(**kwargs)
+        super().__post_init__(**kwargs)
 
 
 class OryxConfig(PretrainedConfig):
@@ -74,31 +62,23 @@ class OryxConfig(PretrainedConfig):
     keys_to_ignore_at_inference = ["past_key_values"]  # noqa: RUF012 (Trainer wants a list)
     sub_configs = {"vision_config": OryxVisionConfig, "text_config": AutoConfig}  # noqa: RUF012
 
-    def __init__(
-        self,
-        vision_config: OryxVisionConfig | dict | None = None,
-        text_config: PretrainedConfig | dict | None = None,
-        compressor: str = "dynamic",
-        compressor_dim: int = 256,
-        visual_token_id: int = VISUAL_TOKEN_ID,
-        freeze_vision: bool = False,
-        tokenizer_model_max_length: int | None = None,
-        tokenizer_padding_side: str = "right",
-        **kwargs,
-    ):
-        if isinstance(vision_config, dict):
-            vision_config = OryxVisionConfig(**vision_config)
-        if isinstance(text_config, dict):
-            text_config = dict(text_config)
-            text_config = AutoConfig.for_model(text_config.pop("model_type", "qwen2"), **text_config)
-        if tokenizer_padding_side not in ("right", "left"):
-            raise SettingsError(f"tokenizer_padding_side: expected 'right' or 'left', got {tokenizer_padding_side!r}")
-        self.vision_config = OryxVisionConfig() if vision_config is None else vision_config
-        self.text_config = Qwen2Config() if text_config is None else text_config
-        self.compressor = compressor
-        self.compressor_dim = compressor_dim
-        self.visual_token_id = visual_token_id
-        self.freeze_vision = freeze_vision
-        self.tokenizer_model_max_length = tokenizer_model_max_length
-        self.tokenizer_padding_side = tokenizer_padding_side
-        super().__init__(**kwargs)
+    vision_config: OryxVisionConfig | dict | None = None
+    text_config: PretrainedConfig | dict | None = None
+    compressor: str = "dynamic"
+    compressor_dim: int = 256
+    visual_token_id: int = VISUAL_TOKEN_ID
+    freeze_vision: bool = False
+    tokenizer_model_max_length: int | None = None
+    tokenizer_padding_side: str = "right"
+
+    def __post_init__(self, **kwargs):
+        if self.tokenizer_padding_side not in ("right", "left"):
+            raise SettingsError(
+                f"tokenizer_padding_side: expected 'right' or 'left', got {self.tokenizer_padding_side!r}"
+            )
+        if not isinstance(self.vision_config, OryxVisionConfig):
+            self.vision_config = OryxVisionConfig(**(self.vision_config or {}))
+        if not isinstance(self.text_config, PretrainedConfig):
+            text = dict(self.text_config or {})
+            self.text_config = AutoConfig.for_model(text.pop("model_type", "qwen2"), **text)
+        super().__post_init__(**kwargs)

@@ -29,25 +29,20 @@ LEARNED_SIDES = (2, 3, 4, 5)
 
 
 class AveragePooling(nn.Module):
-    """The mean of each region, times ``factor``; no parameters."""
+    """The mean of each region, times ``factor``; no parameters.
 
-    factor = 1.0
+    Twice the mean is where the dynamic compressor starts from, if its attention is uniform: the scale control.
+    """
 
-    def __init__(self, config: OryxConfig):
+    def __init__(self, config: OryxConfig, factor: float = 1.0):
         super().__init__()
+        self.factor = factor
 
     def forward(self, features: Tensor, grid: Grid | None, side: int) -> tuple[Tensor, Grid]:
         """As :meth:`oryx.model.compressor.DynamicCompressor.forward`."""
         grid = check_features(features, grid)
-        new_grid = compressed_grid(grid, side)
         pooled = features if side == 1 else region_means(features, grid, side)
-        return pooled * self.factor, new_grid
-
-
-class TwiceAveragePooling(AveragePooling):
-    """Twice the mean: where the dynamic compressor starts from, if its attention is uniform. The scale control."""
-
-    factor = 2.0
+        return pooled * self.factor, compressed_grid(grid, side)
 
 
 class DepthwiseConvolution(nn.Module):
@@ -103,39 +98,20 @@ class ConvolutionMLP(nn.Module):
 class DownsampledCompressor(DynamicCompressor):
     """The dynamic compressor with another downsampler in the place of the average: query and residual are its output.
 
-    The attention is the same; so is everything at side 1. ``make_downsampler`` gives, for the features' width, the
-    module that maps (values, present, side) to pooled tokens.
+    The attention is the same; so is everything at side 1. ``make`` gives, for the features' width, the module that maps
+    (values, present, side) to pooled tokens. With a depth-wise convolution that starts as the mean it is at its start
+    the paper's compressor exactly.
     """
 
-    make_downsampler: Callable[[int], nn.Module]
-
-    def __init__(self, config: OryxConfig):
+    def __init__(self, config: OryxConfig, make: Callable[[int], nn.Module]):
         super().__init__(config)
-        self.downsampler = type(self).make_downsampler(config.vision_config.hidden_size)
+        self.downsampler = make(config.vision_config.hidden_size)
 
     def pool(self, features: Tensor, grid: Grid, side: int, values: Tensor, present: Tensor | None) -> Tensor:
-        """Pooled tokens (T, n, C); raises InputError for a side that a learned downsampler has no kernel for."""
-        if side not in LEARNED_SIDES and any(True for _ in self.downsampler.parameters()):
+        """Pooled tokens (T, n, C); raises InputError for a side that the downsampler has no kernel for."""
+        if side not in LEARNED_SIDES:
             raise InputError(f"this learned downsampler has kernels for sides 1 to {LEARNED_SIDES[-1]}, got {side}")
         return self.downsampler(values, present, side)
-
-
-class DepthwiseCompressor(DownsampledCompressor):
-    """Downsampled by a depth-wise convolution that starts as the mean: at its start the paper's compressor exactly."""
-
-    make_downsampler = partial(DepthwiseConvolution, warm=True)
-
-
-class ColdDepthwiseCompressor(DownsampledCompressor):
-    """Downsampled by a depth-wise convolution with torch's own first weights."""
-
-    make_downsampler = partial(DepthwiseConvolution, warm=False)
-
-
-class ConvolutionMLPCompressor(DownsampledCompressor):
-    """Downsampled by a convolution and an MLP."""
-
-    make_downsampler = ConvolutionMLP
 
 
 class MaxCompressor(DynamicCompressor):
@@ -186,10 +162,10 @@ COMPRESSORS: dict[str, Callable[[OryxConfig], nn.Module]] = {
     "none": NoCompressor,
     "mlp": NoCompressor,
     "average": AveragePooling,
-    "average_x2": TwiceAveragePooling,
-    "dynamic_dwconv": DepthwiseCompressor,
-    "dynamic_dwconv_cold": ColdDepthwiseCompressor,
-    "dynamic_convmlp": ConvolutionMLPCompressor,
+    "average_x2": partial(AveragePooling, factor=2.0),
+    "dynamic_dwconv": partial(DownsampledCompressor, make=partial(DepthwiseConvolution, warm=True)),
+    "dynamic_dwconv_cold": partial(DownsampledCompressor, make=partial(DepthwiseConvolution, warm=False)),
+    "dynamic_convmlp": partial(DownsampledCompressor, make=ConvolutionMLP),
     "dynamic_bilinear": BilinearCompressor,
     "dynamic_max": MaxCompressor,
     "dynamic_value_output": ValueOutputCompressor,

@@ -11,28 +11,28 @@ import torch
 from accelerate import init_empty_weights
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
-from transformers import AutoTokenizer, GenerationConfig
+from transformers import GenerationConfig
 from transformers.utils import logging
 
 from oryx.errors import CheckpointError, MissingResource
 from oryx.files import read_json, sha256_file
-from oryx.model.checkpoint_files import SINGLE, from_8_bits, read_pickle, read_safetensors, read_weights
-from oryx.model.config import OryxConfig, OryxVisionConfig
+from oryx.model.checkpoint_files import SINGLE, fill, from_8_bits, read_pickle, read_safetensors, read_weights
+from oryx.model.config import OryxConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.reference import (
     LLAMA_STOP_ID,
     TEXT_CONFIGS,
     TOWER_PREFIX,
-    fill,
     from_reference,
     tower_from_reference,
 )
 from oryx.model.vit import OryxViT
-from oryx.processing.processor import OryxProcessor
+from oryx.processing.processor import OryxProcessor, load_tokenizer
 from oryx.processing.tokenizers import byte_tokenizer
 
 logger = logging.get_logger(__name__)
 
+OWN = {one.config_class.model_type: one for one in (OryxForConditionalGeneration, OryxViT)}
 NANO = "nano"
 MANIFEST = "manifest.json"
 TOWER_REPOSITORY, TOWER_FILE = "THUdyh/Oryx-ViT", "oryx_vit.pth"
@@ -65,21 +65,21 @@ def load(
     folder = resolve(name_or_path)
     if folder == _shipped():
         return load_shipped(folder, dtype).to(device)
-    if folder.is_file():
-        return load_tower(folder, dtype=dtype, device=device, **(vision_config or {}))
-    if (folder / TOWER_FILE).is_file() and not (folder / "config.json").is_file():
-        return load_tower(folder, dtype=dtype, device=device, **(vision_config or {}))
+    tower = folder if folder.is_file() else folder / TOWER_FILE
+    if tower.is_file() and not (folder / "config.json").is_file():
+        tensors = read_safetensors(tower) if tower.suffix == ".safetensors" else read_pickle(tower)
+        return tower_from_reference(cast(tensors, dtype), str(tower), **(vision_config or {})).to(device)
     config = read_json(folder / "config.json")
     kind = config.get("model_type")
-    if kind == OryxVisionConfig.model_type:
-        return load_tower(folder, dtype=dtype, device=device)
-    if kind == OryxConfig.model_type:
-        model = _load_own(folder, OryxForConditionalGeneration, config, dtype)
+    if kind in OWN:
+        model = _load_own(folder, OWN[kind], config, dtype)
     elif kind in TEXT_CONFIGS:
         model = _load_authors(folder, config, dtype, vision_config)
     else:
-        known = [OryxConfig.model_type, OryxVisionConfig.model_type, *TEXT_CONFIGS]
+        known = [*OWN, *TEXT_CONFIGS]
         raise CheckpointError(f"{folder / 'config.json'}: model_type: expected one of {known}, got {kind!r}")
+    if isinstance(model, OryxViT):
+        return model.to(device)
     if (folder / "generation_config.json").is_file():
         read_json(folder / "generation_config.json")  # a clear error if it is corrupt
         model.generation_config = GenerationConfig.from_pretrained(folder)
@@ -110,32 +110,9 @@ def load_shipped(folder: Path, dtype: torch.dtype | None = None) -> OryxForCondi
     config = OryxConfig.from_dict(read_json(folder / "config.json"))
     with init_empty_weights(include_buffers=False):
         model = OryxForConditionalGeneration(config)
-    fill(model, {name: tensor.to(dtype or torch.float32) for name, tensor in tensors.items()}, str(folder), copy=False)
-    model.processor = OryxProcessor.from_config(folder, byte_tokenizer())
+    fill(model, cast(tensors, dtype or torch.float32), str(folder))
+    model.processor = OryxProcessor.from_pretrained(folder, byte_tokenizer())
     return model.eval()
-
-
-def load_tower(
-    name_or_path: str | Path,
-    *,
-    dtype: torch.dtype | None = None,
-    device: str | torch.device = "cpu",
-    **config_fields,
-) -> OryxViT:
-    """Load the vision tower alone: our format, ``oryx_vit.pth`` (or a folder or repository with it), or safetensors.
-
-    Args and errors: see :func:`load`; ``config_fields`` as in :func:`oryx.model.reference.tower_from_reference`.
-    """
-    path = resolve(name_or_path)
-    if path.is_dir() and (path / "config.json").is_file():
-        config = read_json(path / "config.json")
-        if config.get("model_type") == OryxVisionConfig.model_type:
-            return _load_own(path, OryxViT, config, dtype).to(device)
-    if path.is_dir():
-        path = path / TOWER_FILE
-    tensors = read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
-    tensors = cast(tensors, dtype)
-    return tower_from_reference(tensors, copy=False, source=str(path), **config_fields).to(device)
 
 
 def resolve(name_or_path: str | Path) -> Path:
@@ -176,7 +153,7 @@ def _load_own(folder: Path, model_class: type, config: dict, dtype: torch.dtype 
     # from_pretrained would fill missing tensors with random numbers and only warn
     with init_empty_weights(include_buffers=False):
         model = model_class(config)
-    fill(model, cast(read_weights(folder), dtype), str(folder), copy=False)
+    fill(model, cast(read_weights(folder), dtype), str(folder))
     return model.eval()
 
 
@@ -187,18 +164,15 @@ def _load_authors(
     if not any(name.startswith(TOWER_PREFIX) for name in tensors):
         tower = read_pickle(_tower_file(folder, config))
         tensors |= {TOWER_PREFIX + name.removeprefix(TOWER_PREFIX): value for name, value in tower.items()}
-    return from_reference(config, cast(tensors, dtype), vision_config=vision_config, copy=False, source=str(folder))
+    return from_reference(config, cast(tensors, dtype), vision_config=vision_config, source=str(folder))
 
 
 def _tower_file(folder: Path, config: dict) -> Path:
     """Where a checkpoint without tower weights has them: the path in ``mm_vision_tower``, beside it, or the hub."""
     stated = str(config.get("mm_vision_tower") or "").partition(":")[2]
-    places = [folder / TOWER_FILE]
-    if stated:
-        # relative to the working directory as the public loader has it, then to the checkpoint; "/" joins keep
-        # absolute paths
-        for base in (Path(stated), folder / stated):
-            places = [base, base / TOWER_FILE, *places]
+    # relative to the checkpoint, then to the working directory as the public loader has it; "/" keeps absolute paths
+    bases = [folder / stated, Path(stated)] if stated else []
+    places = [*(place for base in bases for place in (base, base / TOWER_FILE)), folder / TOWER_FILE]
     for place in places:
         if place.is_file():
             return place
@@ -231,13 +205,7 @@ def _processor(folder: Path, model: OryxForConditionalGeneration):
     if (folder / "processor_config.json").is_file():
         return OryxProcessor.from_pretrained(folder)
     # the language model's configuration: an authors' config.json names a model type that transformers does not know
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, config=model.config.text_config)
-    except Exception as error:  # of many kinds, and none names the folder
-        raise CheckpointError(
-            f"{folder}: its tokenizer cannot be loaded (a file missing or damaged?): {error}"
-        ) from error
-    return OryxProcessor(tokenizer)
+    return OryxProcessor(load_tokenizer(folder, config=model.config.text_config))
 
 
 def _whole(path: Path, sha256: str | None) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import CausalLMOutputWithPast
@@ -14,20 +15,18 @@ from transformers.utils import logging
 
 from oryx.errors import InputError, MissingResource
 from oryx.grids import Grid, cumulative_lengths, token_count
-from oryx.layout import IGNORED_LABEL, Layout, read_spec
-from oryx.model.assembly import Plan, pack, pad, plan_batch
-from oryx.model.attention import Segments
-from oryx.model.compressor import compress_maps
+from oryx.layout import IGNORED_LABEL, Plan, plan_batch, read_spec
+from oryx.model.attention import Segments, allow_packing, can_pack
+from oryx.model.compressor import Projector, compress_maps
 from oryx.model.config import OryxConfig
 from oryx.model.connectors import build_compressor
-from oryx.model.packing import allow_packing, can_pack, packed_logits
-from oryx.model.projector import Projector
 from oryx.model.vit import OryxViT
 
 logger = logging.get_logger(__name__)
 
 
-VISUAL_INPUTS = ("pixel_patches", "image_grids", "visual_spec", "vision_features", "compressed_features")
+FEATURES = ("pixel_patches", "vision_features", "compressed_features")
+VISUAL_INPUTS = (*FEATURES, "image_grids", "visual_spec")
 """See :class:`OryxForConditionalGeneration`."""
 
 
@@ -37,14 +36,15 @@ class Expanded:
 
     Attributes:
         inputs_embeds: (B, L, width), zeros on padding.
-        attention_mask, position_ids: (B, L).
-        labels: (B, L) or None.
+        attention_mask: (B, L), 1 on real tokens.
+        position_ids: (B, L), counted from 0 at each sample's first real token; 0 on padding.
+        labels: (B, L), -100 on visual tokens and padding.
     """
 
     inputs_embeds: Tensor
     attention_mask: Tensor
     position_ids: Tensor
-    labels: Tensor | None
+    labels: Tensor
 
 
 class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
@@ -103,12 +103,6 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         elif not any(module is part for part in (*self.compressor.modules(), *self.projector.modules())):
             super()._init_weights(module)
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.language_model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: nn.Module):
-        self.language_model.set_input_embeddings(value)
-
     def get_output_embeddings(self) -> nn.Module:
         return self.language_model.get_output_embeddings()
 
@@ -122,42 +116,38 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def encode_visuals(
         self,
-        pixel_patches: Tensor | None = None,
         image_grids: Tensor | Sequence[Grid] | None = None,
         visual_spec: Tensor | Sequence[Sequence[int]] | None = None,
-        vision_features: Tensor | None = None,
-        compressed_features: Tensor | None = None,
+        **given: Tensor | None,
     ) -> list[Tensor]:
         """The token sequence (L, width) of every visual; of length 0 for a text sample's dummy.
+
+        ``given``: one of the three kinds of features, see :class:`OryxForConditionalGeneration`.
 
         Raises:
             InputError: not exactly one of patches and features, or maps that do not fit ``visual_spec``.
         """
-        grids = [tuple(grid) for grid in _rows(image_grids)]
-        visuals = read_spec(_rows(visual_spec))
-        if sum(visual.maps for visual in visuals) != len(grids):
-            raise InputError(
-                f"visual_spec names {sum(visual.maps for visual in visuals)} maps, image_grids has {len(grids)}"
-            )
-        given = [pixel_patches, vision_features, compressed_features]
-        if sum(one is not None for one in given) != 1:
-            raise InputError(
-                "expected one of pixel_patches, vision_features and compressed_features for the visuals, got "
-                f"{sum(one is not None for one in given)}"
-            )
+        if image_grids is None or visual_spec is None:
+            raise InputError("visual_spec and image_grids belong together: expected both, got one")
+        grids = [tuple(grid) for grid in torch.as_tensor(image_grids).tolist()]
+        visuals = read_spec(torch.as_tensor(visual_spec).tolist())
         layouts = [(visual.layout, visual.maps) for visual in visuals]
-        if compressed_features is not None:
-            _check_count("compressed_features", compressed_features, grids)
-            return self.projector(compressed_features.to(self.projector.image_newline.dtype), grids, layouts)
-        if vision_features is None:
+        if (named := sum(maps for _, maps in layouts)) != len(grids):
+            raise InputError(f"visual_spec names {named} maps, image_grids has {len(grids)}")
+        given = {name: features for name, features in given.items() if features is not None}
+        if len(given) != 1:
+            raise InputError(f"expected one of {', '.join(FEATURES)} for the visuals, got {len(given)}")
+        ((name, features),) = given.items()
+        if name != "pixel_patches" and len(features) != token_count(grids):
+            raise InputError(f"{name}: {len(features)} tokens do not fit image_grids, which have {token_count(grids)}")
+        if name == "pixel_patches":
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_vision):
-                vision_features = self.vision_tower(pixel_patches, grids).tokens
-        else:
-            _check_count("vision_features", vision_features, grids)
-        features = vision_features.to(self.projector.image_newline.dtype)
-        sides = [visual.side for visual in visuals for _ in range(visual.maps)]
-        tokens, grids = compress_maps(self.compressor, features, grids, sides)
-        return self.projector(tokens, grids, layouts)
+                features = self.vision_tower(features, grids).tokens
+        features = features.to(self.projector.image_newline.dtype)
+        if name != "compressed_features":
+            sides = [visual.side for visual in visuals for _ in range(visual.maps)]
+            features, grids = compress_maps(self.compressor, features, grids, sides)
+        return self.projector(features, grids, layouts)
 
     def expand(
         self,
@@ -167,7 +157,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         padding_side: str | None = None,
         **visual: Tensor | None,
     ) -> Expanded:
-        """Embed the text and put every visual's tokens in its place; see :func:`oryx.model.assembly.plan_batch`.
+        """Embed the text and put every visual's tokens in its place; see :func:`oryx.layout.plan_batch`.
 
         Args:
             input_ids, attention_mask, labels: (B, L0).
@@ -175,29 +165,29 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
             visual: the visual inputs, see :class:`OryxForConditionalGeneration`.
         """
         table, plan = self._sources(input_ids, attention_mask, labels, visual)
-        padded, device = pad(plan, padding_side or self.config.tokenizer_padding_side), input_ids.device
-        embeds = table.index_select(0, _tensor(padded.index.ravel(), device)).view(*padded.index.shape, -1)
+        side, device = padding_side or self.config.tokenizer_padding_side, input_ids.device
+
+        def padded(samples: list[np.ndarray], value: int) -> Tensor:
+            return pad_sequence([torch.from_numpy(one) for one in samples], True, value, side).to(device)
+
+        index = padded(plan.rows, plan.zero_row)
+        mask = (index != plan.zero_row).long()
         return Expanded(
-            inputs_embeds=embeds,
-            attention_mask=_tensor(padded.attention_mask, device),
-            position_ids=_tensor(padded.position_ids, device),
-            labels=None if labels is None else _tensor(padded.labels, device),
+            inputs_embeds=table.index_select(0, index.flatten()).view(*index.shape, -1),
+            attention_mask=mask,
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0) * mask,
+            labels=padded(plan.labels, IGNORED_LABEL),
         )
 
     def _sources(
         self, input_ids: Tensor, attention_mask: Tensor | None, labels: Tensor | None, visual: dict[str, Tensor | None]
     ) -> tuple[Tensor, Plan]:
         """All embedded text, all visual tokens and a zero row, (rows, width), and the plan of which goes where."""
-        sequences, encoded, spec = [], [], visual.get("visual_spec")
-        if spec is not None and len(spec):
-            encoded = self.encode_visuals(**visual)
-            layouts = [one.layout for one in read_spec(_rows(spec))]
-            sequences = [out for out, layout in zip(encoded, layouts, strict=True) if layout != Layout.TEXT]
+        spec = visual.get("visual_spec")
+        encoded = [] if spec is None or not len(spec) else self.encode_visuals(**visual)
         plan = plan_batch(
-            _numpy(input_ids),
-            _numpy(attention_mask),
-            _numpy(labels),
-            [len(sequence) for sequence in sequences],
+            *(None if one is None else one.cpu().numpy() for one in (input_ids, attention_mask, labels)),
+            [len(sequence) for sequence in encoded if len(sequence)],
             visual_token_id=self.config.visual_token_id,
             max_length=self.config.tokenizer_model_max_length,
         )
@@ -206,7 +196,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 f"{plan.truncated} sample(s) were cut to tokenizer_model_max_length "
                 f"{self.config.tokenizer_model_max_length} after their visuals were expanded: the end is lost"
             )
-        text = self.get_input_embeddings()(_tensor(plan.text_ids, input_ids.device))
+        text = self.get_input_embeddings()(torch.as_tensor(plan.text_ids, device=input_ids.device))
         # A dummy has length 0: it takes no place, but its parameters stay in the graph (every rank then has the same).
         return torch.cat([text, *(out.to(text.dtype) for out in encoded), text.new_zeros(1, text.shape[1])]), plan
 
@@ -237,23 +227,19 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
         ``loss_only``: for training. ``logits`` are then those of the supervised next tokens alone, (number of them,
         vocabulary), in the order of the batch; and where nothing but loss and logits is asked for and
-        :func:`oryx.model.packing.can_pack`, the batch is read without its padding, with the same result.
+        :func:`oryx.model.attention.can_pack`, the batch is read without its padding, with the same result.
         """
-        visual = {
-            "pixel_patches": pixel_patches,
-            "image_grids": image_grids,
-            "visual_spec": visual_spec,
-            "vision_features": vision_features,
-            "compressed_features": compressed_features,
-        }
+        given = (pixel_patches, vision_features, compressed_features, image_grids, visual_spec)
+        visual = dict(zip(VISUAL_INPUTS, given, strict=True))
         beside = (inputs_embeds, position_ids, past_key_values, use_cache or None, kwargs or None)
         plain = labels is not None and all(one is None for one in beside)
         if loss_only and plain and can_pack(self.language_model):
             return self._packed_loss(*self._sources(input_ids, attention_mask, labels, visual), num_items_in_batch)
         if inputs_embeds is None and self._needs_expansion(input_ids, past_key_values, visual_spec):
             expanded = self.expand(input_ids, attention_mask, labels, **visual)
-            input_ids, inputs_embeds, labels = None, expanded.inputs_embeds, expanded.labels
+            input_ids, inputs_embeds = None, expanded.inputs_embeds
             attention_mask, position_ids = expanded.attention_mask, expanded.position_ids
+            labels = None if labels is None else expanded.labels
         elif position_ids is None and past_key_values is None and attention_mask is not None:
             position_ids = (attention_mask.long().cumsum(1) - 1).clamp(min=0)
         if labels is not None:
@@ -278,11 +264,21 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def _packed_loss(self, table: Tensor, plan: Plan, num_items_in_batch: int | Tensor | None):
         """Loss and supervised logits of a batch without padding; ``table`` and ``plan`` as of :meth:`_sources`."""
-        packed, device = pack(plan), table.device
-        embeds = table.index_select(0, _tensor(packed.index, device))
-        samples = Segments(cumulative_lengths(packed.lengths))
-        logits = packed_logits(self.language_model, embeds, samples, _tensor(packed.read, device))
-        loss = _mean_loss(logits, _tensor(packed.targets, device), num_items_in_batch)
+        device, lengths = table.device, [len(row) for row in plan.rows if len(row)]
+        following = np.concatenate([np.append(own[1:], IGNORED_LABEL) for own in plan.labels if len(own)])
+        read = np.flatnonzero(following >= 0)
+        embeds = table.index_select(0, torch.as_tensor(np.concatenate(plan.rows), device=device))
+        positions = torch.cat([torch.arange(length, device=device) for length in lengths])
+        logits = self.language_model(
+            inputs_embeds=embeds[None],
+            # A mask of four dimensions is taken for a finished one; the attention of packed batches does not read it.
+            attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),
+            position_ids=positions[None],
+            use_cache=False,
+            logits_to_keep=torch.as_tensor(read, device=device),
+            segments=Segments(cumulative_lengths(lengths)),
+        ).logits[0]
+        loss = _mean_loss(logits, torch.as_tensor(following[read], device=device), num_items_in_batch)
         return CausalLMOutputWithPast(loss=loss, logits=logits)
 
     def _needs_expansion(self, input_ids: Tensor, past_key_values, visual_spec) -> bool:
@@ -317,10 +313,10 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return super().generate(inputs_embeds=expanded.inputs_embeds, attention_mask=expanded.attention_mask, **kwargs)
 
     def ask(self, visual, question: str, **options):
-        """Ask about an image, ``Images``, ``Views`` or a ``Video``; see :func:`oryx.processing.asking.ask`."""
+        """Ask about an image, ``Images``, ``Views`` or a ``Video``; see :func:`oryx.processing.processor.ask`."""
         if self.processor is None:
             raise MissingResource("this model has no processor: load it with oryx.load, or set model.processor")
-        from oryx.processing.asking import ask
+        from oryx.processing.processor import ask
 
         return ask(self, self.processor, visual, question, **options)
 
@@ -329,23 +325,3 @@ def _mean_loss(logits: Tensor, targets: Tensor, num_items_in_batch: int | Tensor
     total = F.cross_entropy(logits.float(), targets, reduction="sum", ignore_index=IGNORED_LABEL)
     count = targets.numel() if num_items_in_batch is None else num_items_in_batch
     return total / max(count, 1) if isinstance(count, int) else total / count.clamp(min=1)
-
-
-def _rows(values: Tensor | Sequence[Sequence[int]] | None) -> list[list[int]]:
-    if values is None:
-        raise InputError("visual_spec and image_grids belong together: expected both, got one")
-    return values.tolist() if isinstance(values, Tensor) else [list(row) for row in values]
-
-
-def _check_count(name: str, features: Tensor, grids: Sequence[Grid]) -> None:
-    """Raises InputError unless ``features`` has one row per token of ``grids``."""
-    if features.shape[0] != (expected := token_count(grids)):
-        raise InputError(f"{name}: {features.shape[0]} tokens do not fit image_grids, which have {expected}")
-
-
-def _numpy(values: Tensor | None) -> np.ndarray | None:
-    return None if values is None else values.detach().cpu().numpy()
-
-
-def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values)).to(device)

@@ -1,7 +1,7 @@
 """From the authors' configuration and tensors to our model, strictly: each key is used, named and ignored, or an error.
 
 Key names and numbers: reference files ``oryx/model/multimodal_encoder/oryx_vit.py``, ``oryx/model/oryx_arch.py``, and
-the released ``config.json`` files. Reading files is :mod:`oryx.model.loading`'s part.
+the released ``config.json`` files. Reading files is :mod:`oryx.model.checkpoint_files`' part.
 """
 
 import math
@@ -10,11 +10,12 @@ from collections.abc import Mapping
 import torch
 from accelerate import init_empty_weights
 from huggingface_hub.errors import StrictDataclassError
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import LlamaConfig, PretrainedConfig, Qwen2Config
 from transformers.utils import logging
 
 from oryx.errors import CheckpointError
+from oryx.model.checkpoint_files import fill
 from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT
@@ -29,6 +30,11 @@ PREFIXES = {
     "model.mm_projector.": "projector.",
 }
 TEXT_CONFIGS = {"oryx_qwen": Qwen2Config, "oryx_llama": LlamaConfig}
+SUPPORTED = {
+    "model_type": tuple(TEXT_CONFIGS),
+    "mm_projector_type": ("simple_mlp_twoview",),
+    "mm_resampler_type": ("dynamic_compressor", None),
+}
 HEAD_WIDTH = 72  # of every released tower; a configuration may say otherwise
 LLAMA_STOP_ID = 7  # <|im_end|> of Yi-1.5, hard-coded in the public Llama class; the model's own end id is not used
 # What a pooling head and a final norm may be called. The public code drops them too: OryxViT has neither.
@@ -53,7 +59,6 @@ def from_reference(
     state_dict: Mapping[str, Tensor],
     *,
     vision_config: Mapping | None = None,
-    copy: bool = True,
     source: str = "state_dict",
 ) -> OryxForConditionalGeneration:
     """Build the model that the authors' ``config.json`` and tensors describe.
@@ -61,8 +66,7 @@ def from_reference(
     Args:
         config: the fields of their ``config.json``. The tower's sizes are read from its tensors; its number of heads
             is width / 72 unless ``vision_config`` (here or in ``config``) gives ``num_attention_heads``.
-        state_dict: tensors under the authors' full names.
-        copy: own copies of the tensors; False shares their memory.
+        state_dict: tensors under the authors' full names; the model shares their memory.
         source: where the tensors come from, for error messages.
 
     Returns:
@@ -84,23 +88,17 @@ def from_reference(
     oryx_config = reference_config(config, own, tower_config(tower, stated, source), source)
     with init_empty_weights(include_buffers=False):
         model = OryxForConditionalGeneration(oryx_config)
-    fill(model, own, source, copy=copy, names=authors_name)
+    fill(model, own, source, authors_name)
     is_llama = oryx_config.text_config.model_type == "llama"
     model.generation_config.eos_token_id = LLAMA_STOP_ID if is_llama else config.get("eos_token_id")
     return model.eval()
 
 
-def tower_from_reference(
-    state_dict: Mapping[str, Tensor],
-    *,
-    copy: bool = True,
-    source: str = "state_dict",
-    **config_fields,
-) -> OryxViT:
+def tower_from_reference(state_dict: Mapping[str, Tensor], source: str = "state_dict", **config_fields) -> OryxViT:
     """The vision tower alone, from the contents of ``oryx_vit.pth`` or the tower's part of a full checkpoint.
 
     Args:
-        state_dict: the tower's tensors, with the full checkpoint's prefix or without.
+        state_dict: the tower's tensors, with the full checkpoint's prefix or without; the tower shares their memory.
         config_fields: fields of :class:`OryxVisionConfig` that tensors cannot tell, such as ``num_attention_heads``.
 
     Raises:
@@ -113,7 +111,7 @@ def tower_from_reference(
     config = tower_config(state_dict, config_fields, source)
     with init_empty_weights(include_buffers=False):
         tower = OryxViT(config)
-    fill(tower, _tower_tensors(state_dict, source), source, copy=copy)
+    fill(tower, _tower_tensors(state_dict, source), source)
     return tower.eval()
 
 
@@ -158,24 +156,20 @@ def reference_config(
     Raises:
         CheckpointError: an unsupported ``model_type``, projector or compressor.
     """
-    kind = config.get("model_type")
-    if kind not in TEXT_CONFIGS:
-        raise CheckpointError(f"{source}: model_type: expected one of {sorted(TEXT_CONFIGS)}, got {kind!r}")
-    projector = config.get("mm_projector_type", "simple_mlp_twoview")
-    if projector != "simple_mlp_twoview":
-        raise CheckpointError(f"{source}: mm_projector_type: expected 'simple_mlp_twoview', got {projector!r}")
     # The image-only intermediate models have no compressor: their field is null.
-    resampler = config.get("mm_resampler_type", "dynamic_compressor")
-    if resampler not in ("dynamic_compressor", None):
-        raise CheckpointError(f"{source}: mm_resampler_type: expected 'dynamic_compressor' or null, got {resampler!r}")
+    stated = {"mm_projector_type": "simple_mlp_twoview", "mm_resampler_type": "dynamic_compressor", **config}
+    for field, supported in SUPPORTED.items():
+        if stated.get(field) not in supported:
+            expected = " or ".join(map(repr, supported))
+            raise CheckpointError(f"{source}: {field}: expected {expected}, got {stated.get(field)!r}")
     width = config.get("mm_hidden_size", vision_config.hidden_size)
     if width != vision_config.hidden_size:
         raise CheckpointError(f"{source}: mm_hidden_size: expected {width}, the tower has {vision_config.hidden_size}")
     query = own.get("compressor.vlm_query_projector.weight")
     return OryxConfig(
         vision_config=vision_config,
-        text_config=_text_config(kind, config, source),
-        compressor="none" if resampler is None else "dynamic",
+        text_config=_text_config(config, source),
+        compressor="none" if stated["mm_resampler_type"] is None else "dynamic",
         compressor_dim=256 if query is None else query.shape[0],
         freeze_vision=True,  # as in the public code; model.freeze_vision(False) lets the tower learn
         tokenizer_model_max_length=config.get("tokenizer_model_max_length"),
@@ -183,54 +177,19 @@ def reference_config(
     )
 
 
-def _text_config(kind: str, config: Mapping, source: str) -> PretrainedConfig:
+def _text_config(config: Mapping, source: str) -> PretrainedConfig:
     missing = [name for name in NEEDED_FIELDS if config.get(name) is None]
     if missing:
         raise CheckpointError(f"{source}: config: expected the fields {NEEDED_FIELDS}, missing: {', '.join(missing)}")
-    text_class = TEXT_CONFIGS[kind]
+    text_class = TEXT_CONFIGS[config["model_type"]]
     known = ({*text_class().to_dict(), "rope_theta", "rope_scaling"}) - {"model_type", "architectures", "dtype"}
     fields = {name: value for name, value in config.items() if name in known}
-    if kind == "oryx_qwen":
+    if text_class is Qwen2Config:
         fields["rope_scaling"] = None  # the public Qwen class forces it
     try:
         return text_class(**fields)
     except (TypeError, ValueError, StrictDataclassError) as error:
         raise CheckpointError(f"{source}: config: not usable for {text_class.__name__}: {error}") from error
-
-
-def fill(model: nn.Module, tensors: Mapping[str, Tensor], source: str, *, copy: bool, names=str):
-    """Put ``tensors`` into ``model``, all of them and nothing else.
-
-    Args:
-        names: from our parameter name to the name the checkpoint's user knows, for messages.
-
-    Raises:
-        CheckpointError: keys that are missing or unexpected, or a shape that differs.
-    """
-    expected = model.state_dict()
-    tied = _tied_names(model)
-    unexpected = sorted(set(tensors) - set(expected))
-    if unexpected:
-        raise CheckpointError(
-            f"{source}: {len(unexpected)} unexpected tensor(s), first {names(unexpected[0])!r} of shape "
-            f"{tuple(tensors[unexpected[0]].shape)}; expected none"
-        )
-    missing = sorted(set(expected) - set(tensors) - tied)
-    if missing:
-        raise CheckpointError(
-            f"{source}: {len(missing)} tensor(s) missing, first {names(missing[0])!r}: expected shape "
-            f"{tuple(expected[missing[0]].shape)}, got nothing"
-        )
-    for name, value in tensors.items():
-        if value.shape != expected[name].shape:
-            raise CheckpointError(
-                f"{source}: {names(name)!r}: expected shape {tuple(expected[name].shape)}, got {tuple(value.shape)}"
-            )
-    model.load_state_dict(
-        {name: value.clone() if copy else value for name, value in tensors.items()}, strict=not tied, assign=True
-    )
-    if hasattr(model, "tie_weights"):
-        model.tie_weights()
 
 
 def authors_name(name: str) -> str:
@@ -239,13 +198,6 @@ def authors_name(name: str) -> str:
         if name.startswith(ours):
             return theirs + name[len(ours) :]
     return name.removeprefix("language_model.")
-
-
-def _tied_names(model: nn.Module) -> set[str]:
-    text = getattr(model, "language_model", None)
-    if text is None or not text.config.tie_word_embeddings:
-        return set()
-    return {"language_model." + name for name in text._tied_weights_keys or ()}
 
 
 def _tower_tensors(tower: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:

@@ -19,23 +19,24 @@ from oryx.errors import SettingsError
 from oryx.model.config import OryxVisionConfig
 from oryx.model.vit import OryxViT
 
+LAYER_NAMES = {
+    "norm1": "layer_norm1",
+    "norm2": "layer_norm2",
+    "attn.proj": "self_attn.out_proj",
+    "mlp.fc1": "mlp.fc1",
+    "mlp.fc2": "mlp.fc2",
+}
+"""Ours and SigLIP's."""
+
 
 def vit_config_from_siglip(siglip, position_grid: int | None = None, patch_size: int | None = None) -> OryxVisionConfig:
     """The OryxViT configuration with the shape and activation of a ``SiglipVisionConfig``.
 
     ``position_grid`` and ``patch_size`` default to SigLIP's own.
     """
-    return OryxVisionConfig(
-        hidden_size=siglip.hidden_size,
-        num_hidden_layers=siglip.num_hidden_layers,
-        num_attention_heads=siglip.num_attention_heads,
-        intermediate_size=siglip.intermediate_size,
-        patch_size=patch_size or siglip.patch_size,
-        num_channels=siglip.num_channels,
-        position_grid=position_grid or siglip.image_size // siglip.patch_size,
-        layer_norm_eps=siglip.layer_norm_eps,
-        hidden_act=siglip.hidden_act,
-    )
+    shared = {name: getattr(siglip, name) for name in OryxVisionConfig.__annotations__ if hasattr(siglip, name)}
+    shared["patch_size"] = patch_size or siglip.patch_size
+    return OryxVisionConfig(**shared, position_grid=position_grid or siglip.image_size // siglip.patch_size)
 
 
 def stretch_positions(table: Tensor, side: int) -> Tensor:
@@ -85,17 +86,10 @@ def vit_from_siglip(
         "patch_embed.proj.bias": source["embeddings.patch_embedding.bias"],
         "pos_embed": stretch_positions(source["embeddings.position_embedding.weight"], vit.config.position_grid)[None],
     }
-    names = {
-        "norm1": "layer_norm1",
-        "norm2": "layer_norm2",
-        "attn.proj": "self_attn.out_proj",
-        "mlp.fc1": "mlp.fc1",
-        "mlp.fc2": "mlp.fc2",
-    }
     for i in range(vit.config.num_hidden_layers):
         layer = f"encoder.layers.{i}"
         for kind in ("weight", "bias"):
-            for ours, theirs in names.items():
+            for ours, theirs in LAYER_NAMES.items():
                 state[f"blocks.{i}.{ours}.{kind}"] = source[f"{layer}.{theirs}.{kind}"]
             qkv = [source[f"{layer}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
             state[f"blocks.{i}.attn.qkv.{kind}"] = torch.cat(qkv)

@@ -120,24 +120,17 @@ class OryxViT(PreTrainedModel):
         return self.patch_embed
 
     def positions(self, grids: Sequence[Grid]) -> Tensor:
-        """Position embeddings of all pictures at once, (N, C): a weighted sum of four table rows per token.
+        """Position embeddings of all pictures, (N, C): the table resampled to every grid.
 
-        Equals torch's own interpolation of the table to every grid (bilinear, corners not aligned, no antialiasing; a
-        grid of the table's own size gets the table unchanged). Computed in float32, returned in the table's dtype.
+        Bilinear, corners not aligned, no antialiasing. Computed in float32, returned in the table's dtype.
         """
-        device, side = self.pos_embed.device, self.config.position_grid
-        shapes = torch.tensor(list(grids), device=device)
-        counts = shapes[:, 0] * shapes[:, 1]
-        total = token_count(grids)
-        picture = torch.repeat_interleave(torch.arange(len(shapes), device=device), counts, output_size=total)
-        offset = torch.arange(total, device=device) - (counts.cumsum(0) - counts)[picture]
-        columns = shapes[picture, 1]
-        y = _taps(torch.div(offset, columns, rounding_mode="floor"), shapes[picture, 0], side)
-        x = _taps(offset % columns, columns, side)
-        rows = torch.stack([a * side + b for a in y[0] for b in x[0]], 1)
-        weights = torch.stack([a * b for a in y[1] for b in x[1]], 1)
-        table = self.pos_embed[0].float()
-        return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights).to(self.pos_embed.dtype)
+        side = self.config.position_grid
+        table = self.pos_embed.float().transpose(1, 2).unflatten(2, (side, side))
+        resampled = {
+            grid: F.interpolate(table, size=grid, mode="bilinear", align_corners=False)[0].flatten(1).T
+            for grid in set(grids)
+        }
+        return torch.cat([resampled[grid] for grid in grids]).to(self.pos_embed.dtype)
 
     def forward(
         self,
@@ -150,7 +143,7 @@ class OryxViT(PreTrainedModel):
         """Encode pictures of any sizes in one packed sequence.
 
         Args:
-            patches: (N, channels * patch * patch) as :func:`oryx.processing.patches.to_patches` cuts them.
+            patches: (N, channels * patch * patch) as :func:`oryx.processing.images.to_patches` cuts them.
             grids: the (h, w) of every picture, N in total.
             backend: see :func:`oryx.model.attention.packed_attention`.
             output_hidden_states: also return the embedding and every block's output.
@@ -173,15 +166,3 @@ class OryxViT(PreTrainedModel):
             if output_hidden_states:
                 states.append(x)
         return PackedFeatures(x, grids, tuple(states) if output_hidden_states else None)
-
-
-def _taps(index: Tensor, length: Tensor, side: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """The two table coordinates and weights that bilinear interpolation reads for output ``index`` of ``length``.
-
-    The arithmetic is that of ``torch.nn.functional.interpolate(align_corners=False)``, in float32 as there.
-    """
-    source = ((index.float() + 0.5) * (side / length.float()) - 0.5).clamp(min=0)
-    near = source.long()
-    far = (near + 1).clamp(max=side - 1)
-    fraction = source - near
-    return (near, far), (1 - fraction, fraction)

@@ -1,4 +1,4 @@
-"""Opening pictures of any kind, and the views of them that the model sees, at their sizes."""
+"""From pictures of any kind to the packed patches that the model reads: opened, brought to their size, cut."""
 
 import io
 import warnings
@@ -7,14 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
 
 from oryx.errors import InputError, SettingsError
-from oryx.grids import Size, SizeRule, enlarged_size
+from oryx.grids import Grid, Size, SizeRule, enlarged_size, patch_grid
 from oryx.processing.options import PreprocessOptions
 
 CANVAS = (127, 127, 127)
 """Padding colour of the reference (reference file ``mm_utils.py``)."""
+LEVELS = ((np.arange(256) * (1 / 255)).astype(np.float32) - np.float32(0.5)) / np.float32(0.5)
+"""What each level becomes, in [-1, 1], bit for bit as the CLIP processor with mean = deviation = 0.5 has it.
+
+The product with 1/255 in float64, rounded to float32, the rest in float32 (reference file ``train.py`` and transformers
+4.39's CLIP processor). There are 256 levels, so a table is exact.
+"""
 
 
 def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> Image.Image:
@@ -39,8 +47,10 @@ def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> I
         file = io.BytesIO(source)
     elif isinstance(source, (bytes, bytearray, memoryview)):
         name, file = f"{len(source)} bytes", io.BytesIO(source)
+    elif isinstance(source, (str, PathLike)):
+        name, file = str(source), check_file(source, "picture")
     else:
-        name, file = _checked_path(source)
+        raise InputError(f"expected a path, bytes, a PIL picture or an array, got {type(source).__name__}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels decides
@@ -56,17 +66,15 @@ def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> I
         return _decoded(picture, name, max_pixels)
 
 
-def _checked_path(source: Any) -> tuple[str, Path]:
-    if not isinstance(source, (str, PathLike)):
-        raise InputError(f"expected a path, bytes, a PIL picture or an array, got {type(source).__name__}")
-    name = str(source)
+def check_file(source: str | PathLike, what: str) -> Path:
+    """``source`` as a path, or InputError naming it: a folder, not there, or empty. ``what``: is expected in it."""
     if path.isdir(source):  # os.path: pathlib raises OSError for names that no file can have
-        raise InputError(f"{name}: expected a picture file, got a folder")
+        raise InputError(f"{source}: expected a {what} file, got a folder")
     if not path.isfile(source):
-        raise InputError(f"{name}: expected a picture file, there is none")
+        raise InputError(f"{source}: expected a {what} file, there is none")
     if path.getsize(source) == 0:
-        raise InputError(f"{name}: expected a picture, got an empty file")
-    return name, Path(source)
+        raise InputError(f"{source}: expected a {what}, got an empty file")
+    return Path(source)
 
 
 def _from_array(array: np.ndarray, max_pixels: int) -> Image.Image:
@@ -160,3 +168,48 @@ def frame_view(picture: Image.Image, options: PreprocessOptions, long: bool = Fa
     if rule is None:
         raise SettingsError("video: expected a size rule (options.video and options.video_long), none is configured")
     return resize(picture, rule, options.max_pixels)
+
+
+def normalised(levels: np.ndarray) -> Tensor:
+    """Levels of 0 to 255 (uint8, any shape) as float32 in [-1, 1]; see :data:`LEVELS`."""
+    return torch.from_numpy(LEVELS.take(levels))
+
+
+def cut(pixels: np.ndarray, patch: int) -> tuple[np.ndarray, Grid]:
+    """Cut one picture (H, W, 3), or several (T, H, W, 3), into patches, rows first, zero-padding bottom and right.
+
+    Zero is mid grey in normalised pixels. The reference pads so on its packed path and refuses such sizes on its dense
+    path; here every path pads. Levels can be cut before they are normalised if there is nothing to pad.
+
+    Args:
+        patch: patch side in pixels.
+
+    Returns:
+        (T * h * w, 3 * patch * patch), each patch in the order of a convolution weight; the grid (h, w) of a picture.
+
+    Raises:
+        InputError: another shape, or levels (whole numbers) whose sides are no multiples of the patch.
+    """
+    if pixels.ndim not in (3, 4) or pixels.shape[-1] != 3 or 0 in pixels.shape:
+        raise InputError(f"pixels: expected shape (H, W, 3) or (T, H, W, 3), got {pixels.shape}")
+    height, width = pixels.shape[-3:-1]
+    rows, columns = patch_grid((height, width), patch)
+    below, right = rows * patch - height, columns * patch - width
+    if below or right:
+        if pixels.dtype.kind != "f":
+            raise InputError(f"levels: expected sides that are multiples of {patch}, got {height} x {width}")
+        pixels = np.pad(pixels, [(0, 0)] * (pixels.ndim - 3) + [(0, below), (0, right), (0, 0)])
+    parts = pixels.reshape(-1, rows, patch, columns, patch, 3).transpose(0, 1, 3, 5, 2, 4)
+    return parts.reshape(-1, 3 * patch * patch), (rows, columns)
+
+
+def to_patches(picture: Image.Image | np.ndarray, patch: int) -> tuple[Tensor, Grid]:
+    """Patches (T * h * w, 3 * patch * patch) float32 and grid (h, w) of an RGB picture, or of T frames of one size.
+
+    ``picture``: a PIL picture, or uint8 of shape (H, W, 3) or (T, H, W, 3). Raises InputError for anything else.
+    """
+    levels = np.asarray(picture)
+    if levels.dtype != np.uint8:
+        raise InputError(f"picture: expected RGB levels of uint8, got {levels.dtype}")
+    patches, grid = cut(LEVELS.take(levels), patch)
+    return torch.from_numpy(patches), grid

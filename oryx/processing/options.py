@@ -4,10 +4,12 @@ The public code reads them from environment variables at import (reference file 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from oryx.errors import SettingsError
-from oryx.grids import SizeRule
+from oryx.grids import SizeRule, check_whole
+
+RULES = ("low", "high", "video", "video_long")
 
 
 @dataclass(frozen=True)
@@ -37,29 +39,17 @@ class PreprocessOptions:
         if self.newlines not in (1, 2):
             raise SettingsError(f"newlines: expected 1 (evaluation form) or 2 (training form), got {self.newlines!r}")
         for name in ("frames", "short_video_frames", "max_pixels"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise SettingsError(f"{name}: expected a positive whole number, got {value!r}")
-        for name in ("low", "high", "video", "video_long"):
+            check_whole(name, getattr(self, name))
+        for name in RULES:
             value = getattr(self, name)
             if not isinstance(value, SizeRule) and (value is not None or name == "high"):
-                expected = "a SizeRule" if name == "high" else "a SizeRule or None"
-                raise SettingsError(f"{name}: expected {expected}, got {value!r}")
-
-    def to_dict(self) -> dict:
-        """As plain data."""
-        return asdict(self)
+                raise SettingsError(f"{name}: expected a SizeRule{' or None' * (name != 'high')}, got {value!r}")
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "PreprocessOptions":
-        """From :meth:`to_dict`'s result; raises SettingsError for unknown names."""
-        values = dict(values)
+        """From plain data, as ``dataclasses.asdict`` has it; raises SettingsError for unknown names."""
         try:
-            for name in ("low", "high", "video", "video_long"):
-                if isinstance(values.get(name), Mapping):
-                    rule = dict(values[name])
-                    rule["exact"] = tuple(rule["exact"]) if rule.get("exact") else None
-                    values[name] = SizeRule(**rule)
-            return cls(**values)
+            rules = {name: SizeRule(**values[name]) for name in RULES if isinstance(values.get(name), Mapping)}
+            return cls(**{**values, **rules})
         except TypeError as error:
             raise SettingsError(f"preprocessing options: {error}") from error

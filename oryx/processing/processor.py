@@ -1,8 +1,10 @@
-"""From text and visuals to the model's inputs."""
+"""From text and visuals to the model's inputs, and ``model.ask``: one question, and what was really seen for it."""
 
 import json
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,13 @@ from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
 
 from oryx.errors import CheckpointError, InputError
 from oryx.files import atomic_write_json
-from oryx.grids import compressed_grid, patch_grid, token_count
+from oryx.grids import check_whole, compressed_grid, patch_grid
 from oryx.layout import SIDES, Layout, visual_token_count
 from oryx.processing import chat
-from oryx.processing.frames import ChosenFrames, choose_frames
-from oryx.processing.images import frame_view, image_views, open_image
+from oryx.processing.images import frame_view, image_views, open_image, to_patches
 from oryx.processing.options import PreprocessOptions
-from oryx.processing.patches import to_patches
 from oryx.processing.sizes import Resolution
-from oryx.processing.visuals import Images, Video, Views
+from oryx.processing.visuals import ChosenFrames, Images, Video, Views, choose_frames
 
 CONFIG_FILE = "processor_config.json"
 
@@ -33,18 +33,42 @@ class Prepared:
     Attributes:
         layout, side: how it is laid out, and the side of the compressor's regions.
         maps: each view or frame as (H, W, 3) uint8 RGB: a quarter of what its pixels take as float32.
-        frames: pictures, views or video frames it stands for.
     """
 
     layout: Layout
     side: int
     maps: list[np.ndarray]
-    frames: int
+
+    @property
+    def frames(self) -> int:
+        """Pictures, views or video frames that it stands for; an image with a second view is one picture."""
+        return len(self.maps) if self.layout == Layout.VIDEO else 1
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """(height, width) of every map in pixels."""
         return [one.shape[:2] for one in self.maps]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer and its circumstances.
+
+    Attributes:
+        text: the greedy answer.
+        probability: of exactly this answer, its end included: the product over its tokens.
+        visual_tokens: everything the projector emitted, newlines and separators included.
+        seconds: wall clock, from opening the file to the last token.
+        frames: pictures, views or video frames that reached the model.
+        sizes: (height, width) in pixels of every map as encoded; an image with a second view has two.
+    """
+
+    text: str
+    probability: float
+    visual_tokens: int
+    seconds: float
+    frames: int
+    sizes: tuple[tuple[int, int], ...]
 
 
 class OryxProcessor:
@@ -74,22 +98,24 @@ class OryxProcessor:
         1 for images, 2 for views and videos up to ``options.short_video_frames`` frames, 4 beyond.
         Raises InputError for anything else, with what to wrap it in.
         """
-        fixed = _fixed(resolution)
-        if side is not None and (isinstance(side, bool) or not isinstance(side, int) or side < 1):
-            raise InputError(f"side: expected None or a whole number of at least 1, got {side!r}")
+        fixed = None if resolution == "native" else resolution
+        if fixed is not None and not isinstance(fixed, Resolution):
+            expected = "'native', a side S in pixels (area S²) or a Resolution"
+            fixed = Resolution("area", check_whole("resolution", fixed, expected))
+        if side is not None:
+            check_whole("side", side)
         if isinstance(visual, (list, tuple)):
             raise InputError(
                 "a bare list may mean several images, views of one scene or frames: wrap it in Images(...), Views(...) "
                 "or Video(...)"
             )
-        if isinstance(visual, Images):
-            return [self._image(item, fixed, side) for item in visual.items]
+        if isinstance(visual, Video):
+            return [self._frames(choose_frames(visual, self.options), fixed, side)]
         if isinstance(visual, Views):
             pictures = (open_image(item, self.options.max_pixels) for item in visual.items)
             return [self._frames(ChosenFrames(len(visual.items), pictures), fixed, side)]
-        if isinstance(visual, Video):
-            return [self._frames(choose_frames(visual, self.options), fixed, side)]
-        return [self._image(visual, fixed, side)]
+        items = visual.items if isinstance(visual, Images) else [visual]
+        return [self._image(item, fixed, side) for item in items]
 
     def __call__(
         self,
@@ -124,12 +150,9 @@ class OryxProcessor:
         if not isinstance(text, str):
             data["labels"] = torch.tensor([tokens.labels])
         if prepared:
-            grids = [patch_grid(size, self.patch) for one in prepared for size in one.sizes]
-            patches = torch.empty(token_count(grids), 3 * self.patch**2)
-            maps = (one for visual in prepared for one in visual.maps)
-            for rows, one in zip(patches.split([token_count([grid]) for grid in grids]), maps, strict=True):
-                rows.copy_(to_patches(one, self.patch)[0])
-            data["pixel_patches"], data["image_grids"] = patches, torch.tensor(grids)
+            cut = [to_patches(one, self.patch) for visual in prepared for one in visual.maps]
+            data["pixel_patches"] = torch.cat([patches for patches, _ in cut])
+            data["image_grids"] = torch.tensor([grid for _, grid in cut])
             data["visual_spec"] = torch.tensor([[one.layout, len(one.maps), one.side] for one in prepared])
         return BatchFeature(data)
 
@@ -153,28 +176,18 @@ class OryxProcessor:
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the tokenizer and ``processor_config.json``."""
         self.tokenizer.save_pretrained(folder)
-        config = {"options": self.options.to_dict(), "prompt": self.prompt, "patch": self.patch}
+        config = {"options": asdict(self.options), "prompt": self.prompt, "patch": self.patch}
         atomic_write_json(Path(folder) / CONFIG_FILE, {"processor_class": type(self).__name__, **config})
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, **kwargs) -> "OryxProcessor":
-        """Read what :meth:`save_pretrained` wrote; keyword arguments go to the tokenizer.
+    def from_pretrained(
+        cls, folder: str | Path, tokenizer: PreTrainedTokenizerBase | None = None, **kwargs
+    ) -> "OryxProcessor":
+        """Read what :meth:`save_pretrained` wrote; the folder's tokenizer, with the keyword arguments, or a given one.
 
         Raises CheckpointError for a missing or unreadable ``processor_config.json`` or tokenizer.
         """
         kwargs.pop("_from_auto", None)  # AutoProcessor's own
-        made = cls.from_config(folder, None)
-        try:
-            made.tokenizer = AutoTokenizer.from_pretrained(folder, **kwargs)
-        except Exception as error:  # of many kinds, and none names the folder
-            raise CheckpointError(
-                f"{folder}: its tokenizer cannot be loaded (a file missing or damaged?): {error}"
-            ) from error
-        return made
-
-    @classmethod
-    def from_config(cls, folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> "OryxProcessor":
-        """What a folder's ``processor_config.json`` says, with a tokenizer from elsewhere; errors as above."""
         path = Path(folder) / CONFIG_FILE
         try:
             config = json.loads(path.read_text())
@@ -183,7 +196,7 @@ class OryxProcessor:
             raise CheckpointError(
                 f"{path}: expected options, prompt and patch of a processor; {type(error).__name__}: {error}"
             ) from None
-        return cls(tokenizer, options, prompt, patch)
+        return cls(tokenizer or load_tokenizer(folder, **kwargs), options, prompt, patch)
 
     def _form(self, conversation: Sequence[dict]) -> str:
         asking = conversation[-1]["value"] is None
@@ -196,7 +209,7 @@ class OryxProcessor:
         else:
             views = [fixed.apply(picture, self.options.high.stride)]
         layout = Layout.TWO_VIEW if len(views) == 2 else Layout.ONE_VIEW
-        return Prepared(layout, side or SIDES["image"], [np.asarray(view) for view in views], 1)
+        return Prepared(layout, side or SIDES["image"], [np.asarray(view) for view in views])
 
     def _frames(self, frames: ChosenFrames, fixed: Resolution | None, side: int | None) -> Prepared:
         long = frames.count > self.options.short_video_frames
@@ -210,14 +223,106 @@ class OryxProcessor:
             if view.size != size:  # views of a scene may differ, their maps share one size
                 view = picture.resize(size, Image.Resampling.BICUBIC)
             maps.append(np.asarray(view))
-        return Prepared(Layout.VIDEO, side, maps, len(maps))
+        return Prepared(Layout.VIDEO, side, maps)
 
 
-def _fixed(resolution: str | int | Resolution) -> Resolution | None:
-    if isinstance(resolution, Resolution) or resolution == "native":
-        return None if resolution == "native" else resolution
-    if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 1:
+def load_tokenizer(folder: str | Path, **kwargs) -> PreTrainedTokenizerBase:
+    """transformers' tokenizer of a folder; raises CheckpointError, naming the folder, if it cannot be loaded."""
+    try:
+        return AutoTokenizer.from_pretrained(folder, **kwargs)
+    except Exception as error:  # of many kinds, and none names the folder
+        raise CheckpointError(
+            f"{folder}: its tokenizer cannot be loaded (a file missing or damaged?): {error}"
+        ) from error
+
+
+@torch.no_grad()
+def ask(
+    model: Any,
+    processor: Any,
+    visual: Any,
+    question: str,
+    *,
+    resolution: str | int | Resolution = "native",
+    compression: int | str = "auto",
+    token_budget: int | None = None,
+    max_new_tokens: int = 128,
+) -> Answer:
+    """Ask ``question`` about ``visual``: an image (path, bytes, PIL, array), ``Images``, ``Views`` or ``Video``.
+
+    ``visual=None`` asks without any: the blind control, which tells what a question gives away by itself.
+    The answer is greedy and without the repetition penalty that released checkpoints carry.
+
+    Args:
+        resolution: "native"; or S: the area is S², the shape kept; or any ``Resolution``. Other than "native", images
+            get no second view.
+        compression: the ratio k² for any side k (1, 4, 9, 16, ...), or "auto": the lowest ratio the visual may have
+            whose tokens fit into ``token_budget``, and beside the question into what the model takes. Images may have 1
+            (with a budget also 4 and 16), views and videos 4 and 16; without a budget videos of more than
+            ``options.short_video_frames`` frames 16 alone. Those are what the released models were trained with; why
+            the lowest that fits: notebook 03, "On demand".
+        token_budget: most visual tokens, for "auto" alone; None: no limit but the model's.
+
+    Raises:
+        InputError: a visual that cannot be read, a bare list, an empty question, a ratio that is no square, no new
+            tokens, or more tokens than the budget or the model takes (it would lose the question from the end).
+    """
+    began = time.perf_counter()
+    if not isinstance(question, str) or not question.strip():
+        raise InputError(f"question: expected text, got {question!r}")
+    check_whole("max_new_tokens", max_new_tokens)
+    if token_budget is not None:
+        check_whole("token_budget", token_budget)
+        if compression != "auto":
+            raise InputError(f"token_budget: expected compression 'auto' with it, got compression {compression!r}")
+    limit = model.config.tokenizer_model_max_length or float("inf")
+    for side in _sides(compression, visual, token_budget):
+        prepared = [] if visual is None else processor.prepare(visual, resolution, side)
+        inputs, seen = processor.assemble(question, prepared), processor.seen(prepared)
+        tokens, frames = seen["visual_tokens"], seen["frames"]
+        length = inputs["input_ids"].shape[1] - len(prepared) + tokens
+        if length <= limit and tokens <= (token_budget or tokens):
+            break
+    if tokens > (token_budget or tokens):
         raise InputError(
-            f"resolution: expected 'native', a side S in pixels (area S²) or a Resolution, got {resolution!r}"
+            f"token_budget: {token_budget} visual tokens are allowed, at the highest compression of 'auto' {frames} "
+            f"picture(s) take {tokens}: use fewer frames or a smaller resolution"
         )
-    return Resolution("area", resolution)
+    if length > limit:
+        raise InputError(
+            f"question and visual take {length} tokens, {tokens} of them visual ({frames} picture(s)); this model "
+            f"takes at most {limit}: use fewer frames, a higher compression or a smaller resolution"
+        )
+    stops, padding = chat.stop_ids(processor.tokenizer, processor.prompt), processor.tokenizer.pad_token_id
+    out = model.generate(
+        **inputs.to(model.device),
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        repetition_penalty=1.0,
+        eos_token_id=stops,
+        pad_token_id=stops[0] if padding is None else padding,
+        return_dict_in_generate=True,
+        output_logits=True,
+    )
+    likelihood = model.compute_transition_scores(out.sequences, out.logits, normalize_logits=True).sum()
+    return Answer(
+        text=processor.tokenizer.decode(out.sequences[0], skip_special_tokens=True).strip(),
+        probability=float(likelihood.exp()),
+        visual_tokens=tokens,
+        seconds=time.perf_counter() - began,
+        frames=frames,
+        sizes=tuple(seen["sizes"]),
+    )
+
+
+def _sides(compression: int | str, visual: Any, budget: int | None) -> list[int | None]:
+    """Region sides to try in turn; None: the processor's own rule. Only the first that fits is used, or the last."""
+    if compression != "auto":
+        side = isqrt(check_whole("compression", compression, "'auto' or a ratio such as 1, 4, 16"))
+        if side * side != compression:
+            raise InputError(f"compression: expected the square of a whole side (1, 4, 9, 16, ...), got {compression}")
+        return [side]
+    one, *moving = SIDES.values()
+    if isinstance(visual, (Video, Views)):
+        return [None, moving[-1]] if budget is None else moving
+    return [None] if budget is None else [one, *moving]

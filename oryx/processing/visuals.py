@@ -1,14 +1,25 @@
-"""What a question can be about. A bare list would not say which of these it is, so ``ask`` refuses it."""
+"""What a question can be about, and the frames of a ``Video``: chosen first, then read one after the other.
 
-from collections.abc import Sequence
+A bare list would not say which of these it is, so ``ask`` refuses it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from numbers import Integral
 from os import PathLike
+from os.path import isdir
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from oryx.errors import InputError
+from oryx.grids import bounded_indices, check_whole, uniform_indices
+from oryx.processing.images import open_image
+from oryx.processing.options import PreprocessOptions
+from oryx.processing.video import VideoFile
 
 
 @dataclass(frozen=True)
@@ -45,9 +56,8 @@ class Video:
     repeat: bool = False
 
     def __post_init__(self):
-        count = self.frames
-        if count is not None and (isinstance(count, bool) or not isinstance(count, Integral) or count < 1):
-            raise InputError(f"Video: expected frames to be None or a whole number of at least 1, got {count!r}")
+        if self.frames is not None:
+            check_whole("Video: frames", self.frames)
         if isinstance(self.source, np.ndarray):
             if self.source.ndim != 4 or not len(self.source):
                 raise InputError(f"Video: expected an array of shape (T, H, W, 3), got {self.source.shape}")
@@ -55,8 +65,65 @@ class Video:
             _some(self.source, "Video")
 
 
+@dataclass(frozen=True)
+class ChosenFrames:
+    """How many frames will come, and the frames as RGB pictures of one size, each decoded when it is asked for."""
+
+    count: int
+    pictures: Iterator[Image.Image]
+
+
+def choose_frames(video: Video, options: PreprocessOptions) -> ChosenFrames:
+    """Select frames of ``video`` and open them.
+
+    Raises InputError naming the file or frame: nothing there, not readable, or frames of different sizes.
+    """
+    rule = uniform_indices if video.repeat else bounded_indices
+
+    def choose(total: int) -> list[int]:
+        return rule(total, video.frames or options.frames)
+
+    source = video.source
+    if isinstance(source, (str, PathLike)) and not isdir(source):
+        file = VideoFile(source, max_pixels=options.max_pixels)
+        indices = choose(file.info.frames)
+        return ChosenFrames(len(indices), _decoded(file, indices))
+    items = frame_files(Path(source)) if isinstance(source, (str, PathLike)) else source
+    indices = choose(len(items))
+    return ChosenFrames(len(indices), _opened(items, indices, options.max_pixels))
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The files of a folder, hidden ones aside, ordered by name with numbers by their value (frame2 before frame10)."""
+    files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    if not files:
+        raise InputError(f"{folder}: expected a folder of frames, there are no files in it")
+    parts = {path: re.split(r"(\d+)", path.name) for path in files}
+    return sorted(files, key=lambda path: [int(p) if i % 2 else p for i, p in enumerate(parts[path])])
+
+
 def _some(items: Any, name: str) -> None:
     if isinstance(items, (str, bytes, PathLike)) or not isinstance(items, Sequence):
         raise InputError(f"{name}: expected a list of pictures, got {type(items).__name__}")
     if not items:
         raise InputError(f"{name}: expected at least one picture, got an empty list")
+
+
+def _decoded(file: VideoFile, indices: list[int]) -> Iterator[Image.Image]:
+    with closing(file):
+        for frames in file.frames(indices):
+            yield from map(Image.fromarray, frames)
+
+
+def _opened(items: Sequence[Any], indices: list[int], max_pixels: int) -> Iterator[Image.Image]:
+    first = None
+    for number in indices:
+        picture = open_image(items[number], max_pixels)
+        first = first or picture.size
+        if picture.size != first:
+            name = items[number] if isinstance(items[number], (str, Path)) else f"frame {number}"
+            raise InputError(
+                f"{name}: the frames of a video share one size; expected {first[0]} x {first[1]} pixels as the first, "
+                f"got {picture.width} x {picture.height} (for pictures of one scene use Views)"
+            )
+        yield picture

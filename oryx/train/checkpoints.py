@@ -5,25 +5,24 @@ half-precision safetensors with the sha256 in the manifest beside them.
 """
 
 import hashlib
-import os
+import io
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save
 from torch import nn
 
 from oryx.errors import CheckpointError
-from oryx.files import sha256_file
-from oryx.model.checkpoint_files import SCALE, from_8_bits
+from oryx.files import atomic_write_bytes, sha256_file
+from oryx.model.checkpoint_files import SCALE, check_tensors, from_8_bits, read_safetensors
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer, step: int, curve: list[dict]) -> None:
     """Write model, optimizer, step and curve to ``path`` in one piece."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "curve": curve}
-    torch.save(state, temporary)
-    temporary.replace(path)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    atomic_write_bytes(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer) -> tuple[int, list[dict]]:
@@ -48,8 +47,6 @@ def save_weights(path: Path, model: nn.Module, dtype: torch.dtype = torch.float1
     With ``torch.int8`` matrices are kept as whole numbers of a 127th of each row's largest value (half the size of
     half precision, rounding at about 1 % of a weight's usual size); vectors stay in half precision.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     unique: dict[str, torch.Tensor] = {}
     for name, parameter in model.named_parameters():
         tensor = parameter.detach().cpu()
@@ -62,35 +59,18 @@ def save_weights(path: Path, model: nn.Module, dtype: torch.dtype = torch.float1
             scale = (rows.abs().amax(1).clamp(min=1e-8) / 127).half().clamp(min=6e-8)
             unique[name] = (rows / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8).view(tensor.shape)
             unique[f"{name}{SCALE}"] = scale
-    save_file(unique, str(temporary), metadata={"format": "pt"})
-    temporary.replace(path)
-    return sha256_file(path)
+    return sha256_file(atomic_write_bytes(path, save(unique, {"format": "pt"})))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
     """Fill every parameter of ``model`` from a file of ``save_weights``; strict in names and shapes.
 
-    Raises CheckpointError naming the file and the first keys that are missing, unexpected or of another shape.
+    Raises CheckpointError naming the file and the first key that is missing, unexpected or of another shape.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path} is missing; expected the shared weights there (train them with --from-scratch)")
-    try:
-        tensors = load_file(str(path))
-    except Exception as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
-    tensors, own = from_8_bits(tensors), dict(model.named_parameters())
-    missing, extra = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
-    if missing or extra:
-        raise CheckpointError(
-            f"{path}: missing {missing[:4]} and unexpected {extra[:4]} of {len(own)} expected tensors"
-        )
+    tensors, own = from_8_bits(read_safetensors(path)), dict(model.named_parameters())
+    check_tensors(tensors, own, str(path))
     for name, parameter in own.items():
-        tensor = tensors[name]
-        if parameter.shape != tensor.shape:
-            raise CheckpointError(
-                f"{path}: {name} should have shape {tuple(parameter.shape)}, the file has {tuple(tensor.shape)}"
-            )
-        parameter.data.copy_(tensor)
+        parameter.data.copy_(tensors[name])
 
 
 def module_sha256(model: nn.Module) -> str:

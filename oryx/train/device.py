@@ -2,11 +2,10 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import PartialState
-from torch import Tensor, nn
+from torch import nn
 
 from oryx.errors import SettingsError
 
@@ -65,14 +64,3 @@ def compute(precision: str = "auto") -> Compute:
     if precision == "auto":
         precision = "bf16" if device.type == "cuda" else "fp32"
     return Compute(device, precision)
-
-
-def send(batch: Any, device: torch.device) -> Any:
-    """``batch``, with every tensor in it moved to ``device``; dicts, lists and tuples are gone through."""
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, dict):
-        return {name: send(value, device) for name, value in batch.items()}
-    if isinstance(batch, (list, tuple)):
-        return type(batch)(send(value, device) for value in batch)
-    return batch

@@ -1,61 +1,102 @@
-"""Pictures as a model's inputs: at one resolution or by dynamic partition, as patches or as kept features.
+"""Questions and pictures as a model's inputs: text of bytes, pictures as patches or as kept features.
 
-Whether a picture is drawn on the fly or read from disk does not matter here: an item is anything with a picture, a
-question and an answer (:class:`PictureItem`).
+The text of small models is bytes (ids 0 to 255) and an end token (256), in the tersest prompt there is: the mark of the
+visual, the question and a newline; the answer and the end token follow and are the only supervised part.
 """
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Protocol, Self
+from itertools import islice
+from typing import Any, Self
 
 import torch
-from PIL import Image
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from oryx.errors import InputError, SettingsError
-from oryx.grids import Grid, Size, compressed_grid
-from oryx.layout import Layout, visual_token_count
+from oryx.grids import Grid, compressed_grid, token_count
+from oryx.layout import IGNORED_LABEL, VISUAL_TOKEN_ID, Layout, visual_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT
-from oryx.processing.patches import to_patches
+from oryx.processing.images import to_patches
 from oryx.processing.sizes import Partition, Resolution
 from oryx.train import device
 from oryx.train.device import Compute
-from oryx.train.text import answer_targets, text_batch
 
 ENCODE_BATCH = 64
 """Pictures that are encoded together."""
 
 Progress = Callable[[int, int], None]
 
+END = 256
+VOCABULARY = 259
 
-class PictureItem(Protocol):
-    """One question about one picture (RGB)."""
+Question = tuple[str, str]
+"""A question and its answer."""
 
-    id: str
-    picture: Image.Image
-    question: str
-    answer: str
 
-    @property
-    def size(self) -> Size:
-        """(height, width) of the picture."""
+def encode_prompt(question: str, visual: bool = True) -> list[int]:
+    """Token ids of the prompt, with the mark of one visual in front unless ``visual`` is false."""
+    return [VISUAL_TOKEN_ID] * visual + list(question.encode()) + [10]
 
-    @property
-    def fields(self) -> dict:
-        """What a row of results says about the item beside its answer."""
+
+def answer_targets(answer: str) -> int:
+    """How many supervised tokens an answer has, its end included."""
+    return len(answer.encode()) + 1
+
+
+def decode(ids: Sequence[int]) -> str:
+    """The text before the end token; bytes that are no UTF-8 are shown as replacement characters."""
+    kept = []
+    for token in ids:
+        if token >= END:
+            break
+        kept.append(int(token))
+    return bytes(kept).decode("utf-8", errors="replace")
+
+
+def text_batch(questions: Sequence[str], answers: Sequence[str] | None, visual: bool = True) -> dict[str, Tensor]:
+    """``input_ids``, ``attention_mask`` and, with answers, ``labels``, each (B, L), padded on the right."""
+    rows, labels = [], []
+    for i, question in enumerate(questions):
+        prompt = encode_prompt(question, visual)
+        answer = [] if answers is None else [*answers[i].encode(), END]
+        rows.append(prompt + answer)
+        labels.append([IGNORED_LABEL] * len(prompt) + answer)
+    batch = {"input_ids": _padded(rows, END), "attention_mask": _padded([[1] * len(row) for row in rows], 0)}
+    return batch if answers is None else {**batch, "labels": _padded(labels, IGNORED_LABEL)}
+
+
+def questions_batch(samples: Sequence[Sequence[Question]]) -> dict[str, Tensor]:
+    """Several questions about each visual side by side, (B, S) each, padded on the right.
+
+    ``text_ids``, ``text_labels``, ``text_question`` (the number of the question a token belongs to, -1 for padding) and
+    ``text_place`` (the token's place within its question). Raises InputError for a sample without any question.
+    """
+    if not samples or not all(samples):
+        raise InputError("expected at least one question for every sample")
+    ids, labels, numbers, places = [], [], [], []
+    for questions in samples:
+        rows = [(encode_prompt(question, visual=False), [*answer.encode(), END]) for question, answer in questions]
+        ids.append([token for prompt, answer in rows for token in prompt + answer])
+        labels.append([label for prompt, answer in rows for label in [IGNORED_LABEL] * len(prompt) + answer])
+        numbers.append([i for i, (prompt, answer) in enumerate(rows) for _ in prompt + answer])
+        places.append([place for prompt, answer in rows for place in range(len(prompt) + len(answer))])
+    columns = {"ids": (ids, END), "labels": (labels, IGNORED_LABEL), "question": (numbers, -1), "place": (places, 0)}
+    return {f"text_{name}": _padded(rows, value) for name, (rows, value) in columns.items()}
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
 
 
 @torch.inference_mode()
 def encoded(tower: OryxViT, pictures: Sequence[tuple[Tensor, Grid]], compute: Compute) -> list[Tensor]:
     """The features (h·w, C) of pictures given as (patches, grid), encoded together on the device, on the CPU."""
-    # equal lengths side by side share one attention call
-    order = sorted(range(len(pictures)), key=lambda i: len(pictures[i][0]))
-    packed = torch.cat([pictures[i][0] for i in order]).to(compute.device)
+    packed = torch.cat([patches for patches, _ in pictures]).to(compute.device)
     with compute.autocast():
-        maps = tower(packed, [pictures[i][1] for i in order]).maps()
-    ordered = dict(zip(order, maps, strict=True))
-    return [ordered[i].float().cpu() for i in range(len(pictures))]
+        maps = tower(packed, [grid for _, grid in pictures]).maps()
+    return [one.float().cpu() for one in maps]
 
 
 def kept(features: Tensor) -> Tensor:
@@ -67,42 +108,60 @@ def kept(features: Tensor) -> Tensor:
 
 
 class PictureInputs:
-    """The visual inputs of a list of items at one resolution.
+    """The visual inputs of a list of items at one resolution, or by dynamic partition: as a thumbnail and tiles.
 
-    With ``encoder`` (frozen then) its features are computed once, on the device, and kept in half precision; without,
-    the patches are kept and the model encodes them anew in every step. ``resolution`` None stands for no picture at
-    all.
+    Whether a picture is drawn on the fly or read from disk does not matter here: an item is anything with ``id``,
+    ``picture`` (RGB), ``question``, ``answer``, ``size`` (height, width) and ``fields``, which is what a row of results
+    says about it beside its answer.
+
+    With ``encoder`` (frozen then; a partition needs one) its features are computed once, on the device, and kept in
+    half precision; without, the patches are kept and the model encodes them anew in every step. ``view`` None stands
+    for no picture at all.
     """
-
-    layout = Layout.ONE_VIEW
 
     def __init__(
         self,
-        items: Sequence[PictureItem],
-        resolution: Resolution | None,
+        items: Sequence[Any],
+        view: Resolution | Partition | None,
         patch: int,
         encoder: OryxForConditionalGeneration | None = None,
         progress: Progress = lambda done, total: None,
         compute: Compute | None = None,
     ):
-        self.items, self.view, self.patch, self.side = items, resolution, patch, 1
+        self.items, self.view, self.patch, self.side = items, view, patch, 1
         self.compute = compute or device.compute()
+        self.layout = Layout.TWO_VIEW if isinstance(view, Partition) else Layout.ONE_VIEW
         self.name = "pixel_patches" if encoder is None else "vision_features"
-        self.grids: list[Grid] = []
+        self.maps: list[tuple[Grid, ...]] = []
         self.parts: list[Tensor] = []
-        if resolution is None:
-            self.grids = [(0, 0)] * len(items)
+        if view is None:
+            self.maps = [((0, 0),)] * len(items)
             return
+        if isinstance(view, Partition) and encoder is None:
+            raise SettingsError("dynamic partition: expected a frozen encoder, got one that is trained")
         if encoder is not None:
             self.compute.place(encoder)
         for start in range(0, len(items), ENCODE_BATCH):
             self._add(items[start : start + ENCODE_BATCH], None if encoder is None else encoder.vision_tower)
             progress(min(start + ENCODE_BATCH, len(items)), len(items))
 
-    def _add(self, items: Sequence[PictureItem], tower: OryxViT | None) -> None:
-        cut = [to_patches(self.view.apply(item.picture, self.patch), self.patch) for item in items]
-        self.grids += [grid for _, grid in cut]
-        self.parts += [patches for patches, _ in cut] if tower is None else map(kept, encoded(tower, cut, self.compute))
+    def _add(self, items: Sequence[Any], tower: OryxViT | None) -> None:
+        tiled = isinstance(self.view, Partition)
+        shown = [
+            self.view.squares(one.picture) if tiled else [self.view.apply(one.picture, self.patch)] for one in items
+        ]
+        cut = [to_patches(one, self.patch) for views in shown for one in views]
+        parts = [part for part, _ in cut] if tower is None else [*map(kept, encoded(tower, cut, self.compute))]
+        if not tiled:
+            self.parts += parts
+            self.maps += [(grid,) for _, grid in cut]
+            return
+        side, features = self.view.side // self.patch, iter(parts)
+        for item, views in zip(items, shown, strict=True):
+            thumbnail, *tiles = islice(features, len(views))
+            cells = self.view.cells(item.size, self.patch)
+            self.maps.append(((side, side), cells[2:]))
+            self.parts.append(torch.cat([thumbnail, joined(tiles, self.view.canvas(item.size), side, cells)]))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -113,17 +172,13 @@ class PictureInputs:
         found.side = side
         return found
 
-    def views(self, index: int) -> tuple[Grid, ...]:
-        """The grids of item ``index``'s maps in the model: one, or two where there is a view of all of it before."""
-        return (self.grids[index],)
-
     def sizes(self, index: int) -> list[list[int]]:
         """[height, width] in pixels of each view that the model saw of item ``index``."""
-        return [[rows * self.patch, columns * self.patch] for rows, columns in self.views(index)]
+        return [[rows * self.patch, columns * self.patch] for rows, columns in self.maps[index]]
 
     def visual_tokens(self, index: int) -> int:
         """How many tokens the projector emits for item ``index``, newlines and separators included."""
-        grids = [compressed_grid(grid, self.side) for grid in self.views(index)]
+        grids = [compressed_grid(grid, self.side) for grid in self.maps[index]]
         return visual_token_count(self.layout, grids) if self.parts else 0
 
     def length(self, index: int) -> int:
@@ -137,8 +192,7 @@ class PictureInputs:
 
     def sort_key(self, index: int) -> tuple[int, int]:
         """By which to sort a batch: items that share attention calls, in tower and language model, come together."""
-        rows, columns = self.grids[index]
-        return (0 if self.name == "vision_features" else rows * columns), self.length(index)
+        return (0 if self.name == "vision_features" else token_count(self.maps[index])), self.length(index)
 
     def batch(self, indices: Sequence[int], answers: bool = True, visual: bool = True) -> dict[str, Tensor]:
         """Model inputs for these items, on the CPU; with ``answers`` also labels.
@@ -151,34 +205,10 @@ class PictureInputs:
         if visual:
             batch |= {
                 self.name: torch.cat([self.parts[i] for i in indices]).float(),
-                "image_grids": torch.tensor([grid for i in indices for grid in self.views(i)]),
-                "visual_spec": torch.tensor([[self.layout, len(self.views(i)), self.side] for i in indices]),
+                "image_grids": torch.tensor([grid for i in indices for grid in self.maps[i]]),
+                "visual_spec": torch.tensor([[self.layout, len(self.maps[i]), self.side] for i in indices]),
             }
         return batch
-
-
-class PartitionInputs(PictureInputs):
-    """As :class:`PictureInputs`, each item seen as thumbnail and tiles; the encoder is frozen."""
-
-    layout = Layout.TWO_VIEW
-
-    def _add(self, items: Sequence[PictureItem], tower: OryxViT | None) -> None:
-        if tower is None:
-            raise SettingsError("dynamic partition: expected a frozen encoder, got one that is trained")
-        squares = [self.view.squares(item.picture) for item in items]
-        cut = [to_patches(square, self.patch) for each in squares for square in each]
-        features = map(kept, encoded(tower, cut, self.compute))
-        for item, each in zip(items, squares, strict=True):
-            thumbnail, tiles = next(features), [next(features) for _ in each[1:]]
-            cells = self.view.cells(item.size, self.patch)
-            self.grids.append(cells[2:])
-            canvas = joined(tiles, self.view.canvas(item.size), self.view.side // self.patch, cells)
-            self.parts.append(torch.cat([thumbnail, canvas]))
-
-    def views(self, index: int) -> tuple[Grid, ...]:
-        """The thumbnail's grid, then that of the joined tiles."""
-        cells = self.view.side // self.patch
-        return (cells, cells), self.grids[index]
 
 
 def joined(tiles: Sequence[Tensor], canvas: Grid, cells: int, kept: tuple[int, int, int, int]) -> Tensor:
@@ -187,16 +217,3 @@ def joined(tiles: Sequence[Tensor], canvas: Grid, cells: int, kept: tuple[int, i
     whole = torch.stack(list(tiles)).view(*canvas, cells, cells, -1).transpose(1, 2)
     whole = whole.reshape(canvas[0] * cells, canvas[1] * cells, -1)
     return whole[top : top + rows, left : left + columns].reshape(rows * columns, -1)
-
-
-def picture_inputs(
-    items: Sequence[PictureItem],
-    view: Resolution | Partition | None,
-    patch: int,
-    encoder: OryxForConditionalGeneration | None = None,
-    progress: Progress = lambda done, total: None,
-    compute: Compute | None = None,
-) -> PictureInputs:
-    """The inputs of ``items`` at one resolution, or by partition (which needs a frozen ``encoder``)."""
-    kind = PartitionInputs if isinstance(view, Partition) else PictureInputs
-    return kind(items, view, patch, encoder, progress, compute)

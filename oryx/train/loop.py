@@ -1,27 +1,99 @@
 """One training loop for every stage and scale: AdamW, linear warm-up, cosine decay, exact resume.
 
-The batch of step t is a function of t alone, so a run that was killed and resumed takes the very steps of an
-undisturbed one. Several processes (``accelerate launch``) share every batch through DistributedDataParallel and end
-with the weights of one process but for the rounding of sums.
+The batch of step t is a function of t alone, however many processes and workers there are, so a run that was killed and
+resumed takes the very steps of an undisturbed one. Several processes (``accelerate launch``) share every batch through
+DistributedDataParallel and end with the weights of one process but for the rounding of sums. The loss of most trainings
+is cross-entropy on answers, one question or several about each visual.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
+from oryx.errors import InputError, SettingsError
+from oryx.layout import IGNORED_LABEL
+from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train import device
 from oryx.train.checkpoints import load_checkpoint, save_checkpoint
-from oryx.train.data import StepBatches, loader
-from oryx.train.device import Compute, send
+from oryx.train.device import Compute, process
 
+Sample = TypeVar("Sample")
 Loss = Callable[[nn.Module, dict], Tensor]
 """(model, batch of this process) -> scalar loss; the mean over processes is the loss of the whole batch."""
+
+
+class StepBatches(Dataset):
+    """Item t is the collated batch of step t, this process's share of it.
+
+    Of n processes number r takes the samples r, r + n, r + 2n and so on. A ``draw`` that sorts samples by length thus
+    gives every process about as many tokens, and neighbours of one length share attention calls.
+
+    Args:
+        draw: step -> all samples of the step's batch; must depend on nothing but the step.
+        collate: samples -> model inputs, a dict of tensors on the CPU.
+        steps: how many steps there are.
+        targets: sample -> how many supervised targets it brings, one by default. Their number in the whole batch over
+            the number of processes travels along as ``num_items_in_batch``: a loss that divides its sum by that number
+            has the mean of the whole batch as its mean over processes, and so have its gradients.
+        workers: DataLoader workers that draw and collate ahead; ``draw`` and ``collate`` are pickled for them, so 0 is
+            right where features in memory are all that is drawn from.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[int], Sequence[Sample]],
+        collate: Callable[[Sequence[Sample]], dict],
+        steps: int,
+        targets: Callable[[Sample], int] | None = None,
+        workers: int = 0,
+    ):
+        self.draw, self.collate, self.steps, self.targets, self.workers = draw, collate, steps, targets, workers
+        state = process()
+        self.rank, self.processes = state.process_index, state.num_processes
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> dict:
+        """The batch of ``step``; raises SettingsError for fewer samples than processes."""
+        samples = self.draw(step)
+        if len(samples) < self.processes:
+            raise SettingsError(
+                f"batch of step {step}: expected at least one sample for each of {self.processes} processes, "
+                f"got {len(samples)}"
+            )
+        total = len(samples) if self.targets is None else sum(map(self.targets, samples))
+        share = samples[self.rank :: self.processes]
+        return {
+            **self.collate(share),
+            "num_items_in_batch": torch.tensor(total / self.processes),
+        }
+
+
+def loader(batches: StepBatches, first: int, compute: Compute) -> Iterator[dict]:
+    """The batches of the steps from ``first`` on, drawn ahead by the dataset's workers, in pinned memory for a GPU."""
+    workers: dict[str, Any] = {"multiprocessing_context": "spawn", "prefetch_factor": 4} if batches.workers else {}
+    return iter(
+        DataLoader(
+            batches,
+            batch_size=None,
+            sampler=range(first, batches.steps),
+            num_workers=batches.workers,
+            pin_memory=compute.device.type == "cuda",
+            generator=torch.Generator(),  # the loader's own draws must not move the training's random numbers
+            **workers,
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -91,7 +163,7 @@ def train(
     for step, batch in zip(range(start, plan.steps), loader(batches, start, compute), strict=True):
         for group in optimizer.param_groups:
             group["lr"] = plan.rate(step)
-        of_step = objective(send(batch, compute.device))
+        of_step = objective(send_to_device(batch, compute.device, non_blocking=True))
         accelerator.backward(of_step)
         accelerator.clip_grad_norm_(parameters, plan.clip)
         optimizer.step()
@@ -109,3 +181,58 @@ def train(
                 saved = time.monotonic()
     model.eval()
     return curve
+
+
+def answer_loss(model: OryxForConditionalGeneration, batch: dict) -> Tensor:
+    """Cross-entropy on the answers of a batch, as :class:`StepBatches` scales it.
+
+    A batch of :func:`oryx.train.inputs.text_batch` asks one question a sample; one of
+    :func:`oryx.train.inputs.questions_batch` reads each visual once for all questions about it.
+    """
+    return questions_loss(model, **batch) if "text_ids" in batch else model(**batch, loss_only=True).loss
+
+
+def questions_mask(question: Tensor, visual: int) -> Tensor:
+    """Who sees whom, (B, 1, V + S, V + S) bool, for V visual tokens followed by questions (B, S) numbered from 0.
+
+    A question sees the visual and itself, and none of the others.
+    """
+    batch, text = question.shape
+    own = question[:, :, None] == question[:, None, :]
+    seen = torch.cat([own.new_ones(batch, text, visual), own], 2)
+    mask = torch.cat([seen.new_ones(batch, visual, visual + text), seen], 1)
+    causal = torch.ones(visual + text, visual + text, dtype=torch.bool, device=question.device).tril()
+    return (mask & causal)[:, None]
+
+
+def questions_loss(
+    model: OryxForConditionalGeneration,
+    text_ids: Tensor,
+    text_labels: Tensor,
+    text_question: Tensor,
+    text_place: Tensor,
+    num_items_in_batch: Tensor | None = None,
+    **visual: Tensor,
+) -> Tensor:
+    """The sum of cross-entropies over all answer tokens, over ``num_items_in_batch`` (default: their number).
+
+    The loss equals that of separate samples, one per question. ``visual``: the visual inputs of
+    :meth:`OryxForConditionalGeneration.encode_visuals`, one visual a sample, all of one length in tokens. Raises
+    InputError for visuals of different lengths, or another number of them than of samples.
+    """
+    encoded = model.encode_visuals(**visual)
+    if len(encoded) != len(text_ids) or len({len(one) for one in encoded}) != 1:
+        raise InputError(f"expected {len(text_ids)} visuals of one length, got lengths {[len(one) for one in encoded]}")
+    shown = torch.stack(encoded)
+    length, device = shown.shape[1], shown.device
+    text = model.get_input_embeddings()(text_ids)
+    logits = model(
+        inputs_embeds=torch.cat([shown.to(text.dtype), text], 1),
+        attention_mask=questions_mask(text_question, length),
+        position_ids=torch.cat([torch.arange(length, device=device).expand(len(shown), -1), text_place + length], 1),
+        use_cache=False,
+        logits_to_keep=text_ids.shape[1],
+    ).logits
+    targets = text_labels[:, 1:].flatten()
+    total = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), targets, ignore_index=IGNORED_LABEL, reduction="sum")
+    return total / ((targets >= 0).sum() if num_items_in_batch is None else num_items_in_batch)

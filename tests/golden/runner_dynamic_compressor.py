@@ -32,7 +32,7 @@ def compressor(file: GoldenFile) -> DynamicCompressor:
     config = file.document["config"]
     vision = {"hidden_size": config["channels"], "num_attention_heads": 1}
     module = DynamicCompressor(OryxConfig(vision_config=vision, compressor_dim=config["projection_dim"]))
-    fill(module, file.weights(), str(file.path), copy=True)
+    fill(module, file.weights(), str(file.path))
     return module.eval()
 
 

@@ -8,8 +8,8 @@ import torch
 
 from oryx.errors import InputError
 from oryx.layout import Layout, modality, visual_token_count
+from oryx.model.compressor import Projector
 from oryx.model.config import OryxConfig
-from oryx.model.projector import Projector
 from oryx.model.reference import fill
 
 from .harness import GoldenCase, GoldenFile, assert_close, assert_same, seeded
@@ -31,7 +31,7 @@ def projector(file: GoldenFile) -> Projector:
     config = file.document["config"]
     vision = {"hidden_size": config["mm_hidden_size"], "num_attention_heads": 1}
     module = Projector(OryxConfig(vision_config=vision, text_config={"hidden_size": config["hidden_size"]}))
-    fill(module, file.weights(), str(file.path), copy=True)
+    fill(module, file.weights(), str(file.path))
     return module.eval()
 
 

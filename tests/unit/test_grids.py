@@ -132,9 +132,3 @@ def test_frame_indices(total, count):
 def test_frame_indices_refuse_nothing():
     with pytest.raises(InputError, match="total=0"):
         grids.uniform_indices(0, 4)
-
-
-def test_split_by_lengths_must_use_everything():
-    assert grids.split_by_lengths("abcde", [2, 0, 3]) == ["ab", "", "cde"]
-    with pytest.raises(InputError, match="expected 4"):
-        grids.split_by_lengths("abcde", [4])

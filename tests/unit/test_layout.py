@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from oryx.errors import InputError
 from oryx.layout import Layout, Visual, arrange, modality, read_spec, visual_token_count
-from oryx.model.projector import Projector
+from oryx.model.compressor import Projector
 
 from .model.builders import tiny_config
 
@@ -56,12 +56,6 @@ def test_projector_lays_out_a_batch_as_one_by_one(visuals):
         index = torch.tensor(arrange(layout, tuple(own)))
         torch.testing.assert_close(sequence, table[torch.where(index < 4, index, index + start)])
         start += sum(h * w for h, w in own)
-
-
-def test_projector_wants_all_maps():
-    projector = Projector(tiny_config(vision={"hidden_size": 12}))
-    with pytest.raises(InputError, match="expected 2 items to split, got 1"):
-        projector(torch.randn(4, 12), [(2, 2)], [(Layout.TWO_VIEW, 2)])
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from oryx.eval.generate import read_prompts
-from oryx.eval.prompts import ChatPrompt
+from oryx.eval.generate import ChatPrompt, read_prompts
 from oryx.grids import Grid, patch_grid, token_count
-from oryx.processing.asking import Answer
 from oryx.processing.images import open_image
+from oryx.processing.processor import Answer
 from oryx.processing.sizes import Partition, Resolution
-from oryx.train.inputs import picture_inputs
+from oryx.train.inputs import PictureInputs
 from workbook.data.items import Item
 
 MOST_TOKENS = 24
@@ -78,7 +77,7 @@ def ask_tiled(model: Any, picture: Any, question: str, side: int) -> Asked:
     began = time.perf_counter()
     picture, form = open_image(picture, model.processor.options.max_pixels), Partition(side)
     item = Item("tiled", "", "", picture, question, "", "", 0.0, 0.0)
-    inputs, prompts = picture_inputs([item], form, model.processor.patch, model), ChatPrompt(model.processor)
+    inputs, prompts = PictureInputs([item], form, model.processor.patch, model), ChatPrompt(model.processor)
     ids = torch.tensor([model.processor.prompt_ids(question)])
     batch = inputs.batch([0], answers=False) | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     prompted = read_prompts(model, batch)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from oryx.model.inspect import compressor_attention, encoder_attention
-from oryx.processing.patches import to_patches
+from oryx.processing.images import to_patches
 
 
 class Map(NamedTuple):

@@ -24,8 +24,7 @@ from oryx.model.vit import OryxViT
 from oryx.processing.sizes import Resolution
 from oryx.train.checkpoints import load_weights
 from oryx.train.device import Compute
-from oryx.train.loop import TrainPlan
-from oryx.train.losses import answer_loss
+from oryx.train.loop import TrainPlan, answer_loss
 from workbook.stages.models import build_siglip, load_siglip, warm_reader
 from workbook.stages.recipes import Phase, Recipe, encoder_recipe
 from workbook.stages.shared import reader_batches, train_siglip

@@ -14,10 +14,8 @@ import torch
 from oryx.errors import SettingsError
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.sizes import picture_forms
-from oryx.train.data import StepBatches
-from oryx.train.inputs import picture_inputs
-from oryx.train.loop import TrainPlan
-from oryx.train.losses import answer_loss
+from oryx.train.inputs import PictureInputs
+from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.data.items import generator, training_item
 from workbook.stages.models import LANGUAGE_MODEL, load_shared
 from workbook.stages.recipes import encoder_recipe, recipe
@@ -51,7 +49,7 @@ def run(options: Options) -> OryxForConditionalGeneration:
     for number, form in enumerate(picture_forms(r.side).values()):
         first = number * plan.items
         items = [training_item(plan.seed, first + i, phase.mixture, phase.sizes) for i in range(plan.items)]
-        inputs.append(picture_inputs(items, form, r.patch, model, compute=options.compute))
+        inputs.append(PictureInputs(items, form, r.patch, model, compute=options.compute))
 
     def draw(step: int) -> list[tuple[int, int]]:
         """(form, item) of every sample."""

@@ -17,14 +17,12 @@ from torch import Tensor
 from oryx.eval.features import FrameTokens
 from oryx.grids import Grid, SizeRule, compressed_grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.processing.images import image_views
+from oryx.processing.images import image_views, to_patches
 from oryx.processing.options import PreprocessOptions
-from oryx.processing.patches import to_patches
 from oryx.processing.sizes import Partition, Resolution
 from oryx.processing.video import iter_frames, probe
 from oryx.train.device import Compute
-from oryx.train.inputs import PictureInputs, kept, picture_inputs
-from oryx.train.text import questions_batch
+from oryx.train.inputs import PictureInputs, kept, questions_batch
 from workbook.data.frame_bank import READER_MIXTURE, Clip, draw_clip
 from workbook.data.frame_bank import make_bank as make_clip_frames
 from workbook.data.items import generator, training_item
@@ -142,7 +140,7 @@ class TaskMixture:
             indices = np.flatnonzero(chosen == number).tolist()
             items = [training_item(self.seed, i, dict(material.tasks), sizes) for i in indices]
             if items:
-                found[name] = picture_inputs(items, FORMS[name][1], PATCH, model, compute=compute)
+                found[name] = PictureInputs(items, FORMS[name][1], PATCH, model, compute=compute)
         return found
 
     def draw(self, step: int) -> list[Sample]:

@@ -12,7 +12,7 @@ from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_config_from_siglip
 from oryx.train.checkpoints import load_weights
-from oryx.train.text import END, VOCABULARY
+from oryx.train.inputs import END, VOCABULARY
 from workbook.stages.recipes import CAPTION_LENGTH, Recipe, recipe
 from workbook.stages.shipped import WEIGHTS
 

@@ -19,9 +19,7 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.processor import CONFIG_FILE
 from oryx.train import device
 from oryx.train.checkpoints import load_weights
-from oryx.train.data import StepBatches
-from oryx.train.loop import TrainPlan
-from oryx.train.losses import answer_loss
+from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.stages.mixture import OPTIONS, PATCH, TaskMixture
 from workbook.stages.models import WithoutTower, load_shared
 from workbook.stages.recipes import joint_recipe, recipe

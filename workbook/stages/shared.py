@@ -25,13 +25,11 @@ from oryx.grids import Grid, image_token_count
 from oryx.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
-from oryx.processing.patches import cut, normalised
+from oryx.processing.images import cut, normalised
 from oryx.train import device
-from oryx.train.data import StepBatches
 from oryx.train.device import Compute, process
-from oryx.train.loop import TrainPlan
-from oryx.train.losses import answer_loss
-from oryx.train.text import END, answer_targets, text_batch
+from oryx.train.inputs import END, answer_targets, text_batch
+from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.data.items import draw_item, generator
 from workbook.stages.models import build_reader, build_siglip, reader_parts
 from workbook.stages.recipes import CAPTION_LENGTH, Phase, Recipe, recipe
@@ -44,7 +42,7 @@ class Sample(NamedTuple):
     """A picture at the size at which it reaches the encoder, with a question and its answer.
 
     ``patches`` (h * w, 3 * patch * patch), 0 to 255, and ``grid`` (h, w) are those of
-    :func:`oryx.processing.patches.cut`.
+    :func:`oryx.processing.images.cut`.
     """
 
     patches: np.ndarray

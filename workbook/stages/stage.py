@@ -11,9 +11,8 @@ from torch import nn
 
 from oryx.files import atomic_write_json, sha256_file
 from oryx.train.checkpoints import save_weights
-from oryx.train.data import StepBatches
 from oryx.train.device import Compute, process
-from oryx.train.loop import Loss, TrainPlan, train
+from oryx.train.loop import Loss, StepBatches, TrainPlan, train
 from workbook.data import corpora
 
 Progress = Callable[[int, int], None]

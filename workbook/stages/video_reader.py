@@ -21,11 +21,9 @@ from oryx.files import sha256_file
 from oryx.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
-from oryx.processing.patches import to_patches
+from oryx.processing.images import to_patches
 from oryx.train.checkpoints import load_weights
-from oryx.train.data import StepBatches
-from oryx.train.loop import TrainPlan
-from oryx.train.losses import answer_loss
+from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.data.frame_bank import READER_MIXTURE, Clip, FrameBank, draw_clip, make_bank
 from workbook.data.items import generator
 from workbook.data.needles import COLOURS, NUMBERS, card

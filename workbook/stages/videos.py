@@ -24,11 +24,9 @@ from oryx.grids import Grid, compressed_grid, uniform_indices, video_token_count
 from oryx.layout import Layout
 from oryx.model.connectors import build_compressor
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.train.data import StepBatches
 from oryx.train.device import Compute
-from oryx.train.loop import TrainPlan, train
-from oryx.train.losses import answer_loss
-from oryx.train.text import answer_targets, questions_batch, text_batch
+from oryx.train.inputs import answer_targets, questions_batch, text_batch
+from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
 from workbook.data.frame_bank import MIXTURE, Clip, FrameBank, draw_clip
 from workbook.data.items import generator
 from workbook.data.stories import LENGTHS, PATH

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from operator import call
 
 from oryx.eval.evaluate import Batch, evaluate
-from oryx.eval.generate import ReadVideos, ask
 from oryx.evidence.store import RowWriter
 from oryx.train.device import Compute
 from workbook.studies.base import Progress
@@ -22,15 +21,6 @@ def evaluate_arm(
         total = sum(len(batch.rows) for batch in batches)
     with compute.autocast():
         evaluate(batches, call, writer, lambda done: progress("evaluate", done, total))
-
-
-def answered(read: ReadVideos, questions: Sequence[str], truths: Sequence[str]) -> list[dict]:
-    """One question about each video read: ``answer``, ``score``, and ``logprob`` of the true answer."""
-    answers, likelihoods = ask(read, questions, truths)
-    return [
-        {"answer": answer, "score": float(read.prompts.right(answer, truth)), "logprob": likelihood}
-        for answer, truth, likelihood in zip(answers, truths, likelihoods, strict=True)
-    ]
 
 
 def chunks(items: Sequence, size: int) -> list[Sequence]:

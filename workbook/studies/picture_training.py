@@ -6,15 +6,13 @@ from typing import Any
 
 import torch
 
-from oryx.eval.pictures import ask_pictures
+from oryx.eval.evaluate import ask_pictures
 from oryx.evidence.store import RowWriter
 from oryx.files import atomic_write_json
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.train.data import StepBatches
 from oryx.train.device import Compute, compute
-from oryx.train.inputs import picture_inputs
-from oryx.train.loop import TrainPlan, train
-from oryx.train.losses import answer_loss
+from oryx.train.inputs import PictureInputs
+from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
 from workbook.data.items import generator
 from workbook.studies.base import Progress
 from workbook.studies.pictures import PictureArm, PictureStudy, items_of
@@ -32,7 +30,7 @@ def train_arm(
     """Train ``model`` in place on the arm's items; returns the curve. ``folder``: of the job; resumes from there."""
     model.freeze_vision(arm.frozen)
     items = items_of(folder).training(seed, settings.train_items, arm.mixture, arm.sizes)
-    inputs = picture_inputs(
+    inputs = PictureInputs(
         items,
         arm.resolution,
         arm.sizes.patch,
@@ -78,7 +76,7 @@ def run_arm(
         for evaluation, task in passes:
             asked, fields = held_out(task), {**base, "condition": evaluation.condition}
             if not all(writer.has({**fields, "item": item.id}) for item in asked):
-                inputs = picture_inputs(asked, evaluation.resolution, own.sizes.patch, model, compute=machine)
+                inputs = PictureInputs(asked, evaluation.resolution, own.sizes.patch, model, compute=machine)
                 ask_pictures(model, inputs, fields, evaluation.visual, writer)
             done += len(asked)
             progress("evaluate", done, total)

@@ -5,8 +5,7 @@ import torch
 
 from oryx.eval.generate import read_prompts
 from oryx.processing.sizes import Resolution
-from oryx.train.inputs import PictureInputs
-from oryx.train.text import END
+from oryx.train.inputs import END, PictureInputs
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.stages.models import build_reader

@@ -7,11 +7,10 @@ import pytest
 import torch
 
 from oryx.errors import InputError
-from oryx.eval.pictures import ask_pictures
-from oryx.processing.patches import to_patches
+from oryx.eval.evaluate import ask_pictures
+from oryx.processing.images import to_patches
 from oryx.processing.sizes import Resolution
-from oryx.train.inputs import PictureInputs, kept
-from oryx.train.text import END, decode, encode_prompt, text_batch
+from oryx.train.inputs import END, PictureInputs, decode, encode_prompt, kept, text_batch
 from tests.pixels import patchify
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
@@ -89,8 +88,8 @@ def test_sorted_items_have_equal_lengths_side_by_side_where_something_attends(re
 
     patches = PictureInputs(items, Resolution("native"), 8)
     order = sorted(range(40), key=patches.sort_key)
-    counts = [rows * columns for rows, columns in (patches.grids[i] for i in order)]
-    assert len(set(counts)) < len(set(patches.grids)), "pictures of unequal grids share a call here"
+    counts = [rows * columns for ((rows, columns),) in (patches.maps[i] for i in order)]
+    assert len(set(counts)) < len(set(patches.maps)), "pictures of unequal grids share a call here"
     calls, fewest = runs(counts)
     assert calls == fewest  # the tower reads them
     cached = PictureInputs(items, Resolution("native"), 8, reader)
@@ -121,10 +120,9 @@ def test_answers_do_not_depend_on_the_batch(reader, items):
 def test_missing_rows_come_from_the_batches_of_an_undisturbed_run(reader, items):
     inputs, whole = PictureInputs(items, Resolution("native"), 8, reader), Rows()
     ask_pictures(reader, inputs, {}, True, whole, size=2)
-    rest, done = Rows(row["item"] for row in whole[:3]), []
-    ask_pictures(reader, inputs, {}, True, rest, size=2, progress=done.append)
+    rest = Rows(row["item"] for row in whole[:3])
+    ask_pictures(reader, inputs, {}, True, rest, size=2)
     assert [(row["item"], row["logprob"]) for row in rest] == [(row["item"], row["logprob"]) for row in whole[3:]]
-    assert done == [2, 4, 5]
 
 
 def test_a_failing_batch_becomes_rows_with_an_error_and_no_score(reader, items):

@@ -8,7 +8,7 @@ import torch
 from oryx.errors import InputError
 from oryx.eval.features import FrameTokens
 from oryx.eval.generate import ask, read_videos, without_video
-from oryx.train.text import END, decode, text_batch
+from oryx.train.inputs import END, decode, text_batch
 from workbook.data.needles import COLOURS
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import video_recipe
@@ -43,11 +43,9 @@ def slow(model, video, question, truth):
 
 
 def check(model, read, videos):
-    answers, likelihoods = ask(read, QUESTIONS, TRUTHS)
-    for video, question, truth, answer, likelihood in zip(videos, QUESTIONS, TRUTHS, answers, likelihoods, strict=True):
-        expected, of_truth = slow(model, video, question, truth)
-        assert answer == expected
-        assert likelihood == pytest.approx(of_truth, rel=1e-4)
+    for video, question, truth, found in zip(videos, QUESTIONS, TRUTHS, ask(read, QUESTIONS, TRUTHS), strict=True):
+        answer, likelihood = slow(model, video, question, truth)
+        assert found == {"answer": answer, "score": answer == truth, "logprob": pytest.approx(likelihood, rel=1e-4)}
 
 
 def test_one_reading_serves_many_questions(model, videos):

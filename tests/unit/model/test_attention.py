@@ -17,14 +17,14 @@ def qkv(tokens: int, heads: int = 3, width: int = 8, seed: int = 0, **kwargs) ->
     return [torch.randn(tokens, heads, width, generator=generator).to(**kwargs).requires_grad_() for _ in range(3)]
 
 
-def plain(q, k, v, lengths, scale, key_lengths=None, causal=False):
+def plain(q, k, v, lengths, scale, causal=False):
     """Softmax attention per segment, written out."""
-    out, key_lengths = [], key_lengths or lengths
-    for a, b, c in zip(q.split(lengths), k.split(key_lengths), v.split(key_lengths), strict=True):
+    out = []
+    for a, b, c in zip(q.split(lengths), k.split(lengths), v.split(lengths), strict=True):
         b, c = (part.repeat_interleave(q.shape[1] // k.shape[1], 1) for part in (b, c))
         weights = torch.einsum("ihd,jhd->hij", a, b) * scale
         if causal:
-            later = torch.arange(len(b)) > torch.arange(len(a))[:, None] + len(b) - len(a)
+            later = torch.arange(len(b)) > torch.arange(len(a))[:, None]
             weights = weights.masked_fill(later, -torch.inf)
         weights = weights.softmax(-1)
         out.append(torch.einsum("hij,jhd->ihd", weights, c))
@@ -48,22 +48,14 @@ def test_equals_softmax_attention_per_segment(lengths, scale):
 
 
 @settings(max_examples=40)
-@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 6)), min_size=1, max_size=6), st.booleans(), st.booleans())
-def test_queries_may_be_the_last_of_the_keys(sizes, causal, shared_heads):
-    lengths, longer = [own for own, _ in sizes], [own + more for own, more in sizes]
-    q, k, v = qkv(sum(lengths), heads=4)[0], *qkv(sum(longer), heads=2 if shared_heads else 4, seed=1)[1:]
-    bounds = cumulative_lengths(lengths), cumulative_lengths(longer)
-    ours = packed_attention(q, k, v, *bounds, causal=causal)
-    expected = plain(q, k, v, lengths, 8**-0.5, longer, causal)
+@given(LENGTHS, st.booleans(), st.booleans())
+def test_causal_and_grouped_heads(lengths, causal, shared_heads):
+    q, k, v = qkv(sum(lengths), heads=4)[0], *qkv(sum(lengths), heads=2 if shared_heads else 4, seed=1)[1:]
+    ours = packed_attention(q, k, v, cumulative_lengths(lengths), causal=causal)
+    expected = plain(q, k, v, lengths, 8**-0.5, causal)
     torch.testing.assert_close(ours, expected, atol=1e-6, rtol=1e-5)
     for a, b in zip(*(torch.autograd.grad(out.square().sum(), (q, k, v)) for out in (ours, expected)), strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
-
-
-@pytest.mark.parametrize("keys", [[0, 7], [0, 2, 7]])
-def test_keys_are_of_the_segments_of_the_queries(keys):
-    with pytest.raises(InputError, match="expected 2 segments at least as long"):
-        packed_attention(*qkv(7), [0, 3, 7], keys)
 
 
 def test_equal_lengths_go_through_one_call(monkeypatch):
@@ -133,35 +125,23 @@ def varlen_attn_of_torch_2_11(
 ):
     """The signature of torch 2.11's kernel, which has no ``enable_gqa``; computed segment by segment."""
     assert query.shape[1] == key.shape[1] == value.shape[1], "this kernel knows no grouped heads"
-    own, longer = cu_seq_q.diff().tolist(), cu_seq_k.diff().tolist()
-    assert (max_q, max_k) == (max(own), max(longer)) and window_size in ((-1, -1), (-1, 0))
+    lengths = cu_seq_q.diff().tolist()
+    assert lengths == cu_seq_k.diff().tolist() and max_q == max_k == max(lengths)
+    assert window_size in ((-1, -1), (-1, 0))
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    return plain(query, key, value, own, scale, longer, causal=window_size == (-1, 0))
+    return plain(query, key, value, lengths, scale, causal=window_size == (-1, 0))
 
 
-def varlen_attn_of_torch_2_13(
-    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale=None, window_size=(-1, -1), enable_gqa=False
-):
-    """Grouped heads where they are asked for."""
-    assert enable_gqa == (query.shape[1] != key.shape[1])
-    key, value = (part.repeat_interleave(query.shape[1] // key.shape[1], 1) for part in (key, value))
-    bounds = cu_seq_q, cu_seq_k, max_q, max_k
-    return varlen_attn_of_torch_2_11(query, key, value, *bounds, scale=scale, window_size=window_size)
-
-
-@pytest.mark.parametrize("kernel", [varlen_attn_of_torch_2_11, varlen_attn_of_torch_2_13])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("key_heads", [2, 4])
-@pytest.mark.parametrize("longer", [[5, 1, 7], [6, 4, 7]])
-def test_the_kernel_is_called_with_what_its_signature_has(monkeypatch, kernel, causal, key_heads, longer):
-    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
+def test_the_kernel_is_called_with_what_its_oldest_signature_has(monkeypatch, causal, key_heads):
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", varlen_attn_of_torch_2_11)
     monkeypatch.setattr("oryx.model.attention.varlen_supported", lambda q: True)
     lengths = [5, 1, 7]
-    q, (k, v) = qkv(13, heads=4)[0], qkv(sum(longer), heads=key_heads, seed=1)[1:]
+    q, (k, v) = qkv(13, heads=4)[0], qkv(13, heads=key_heads, seed=1)[1:]
     results = {}
     for backend in ("exact", "varlen"):
-        bounds = cumulative_lengths(lengths), cumulative_lengths(longer)
-        out = packed_attention(q, k, v, *bounds, causal=causal, scale=0.3, backend=backend)
+        out = packed_attention(q, k, v, cumulative_lengths(lengths), causal=causal, scale=0.3, backend=backend)
         results[backend] = [out, *torch.autograd.grad(out.square().sum(), (q, k, v))]
     for exact, fast in zip(*results.values(), strict=True):
         torch.testing.assert_close(fast, exact, atol=1e-5, rtol=1e-4)

@@ -177,7 +177,11 @@ def test_truncation_and_padding_side(side):
     for sample in range(2):
         a, b = (one.inputs_embeds[sample][one.attention_mask[sample].bool()] for one in (full, cut))
         assert torch.equal(a[:45], b) and len(b) == min(45, len(a))
+        positions = full.position_ids[sample][full.attention_mask[sample].bool()]
+        assert positions.tolist() == list(range(len(a)))
     short = int(full.attention_mask.sum(1).argmin())
+    padding = ~full.attention_mask.bool()
+    assert not full.position_ids[padding].any() and (full.labels[padding] == -100).all()
     pad = 0 if side == "left" else -1
     assert full.attention_mask[short, pad] == 0 and not full.inputs_embeds[short, pad].any()
     assert logits(model, torch.ones(1, 60, dtype=torch.long)).shape[1] == 45
@@ -200,7 +204,7 @@ def test_inputs_that_do_not_fit_are_refused(change):
     message = {
         "visuals": "hold 2 visual placeholder.*but 3 visual",
         "grids": "names 8 maps, image_grids has 7",
-        "patches": "expected one of pixel_patches, vision_features and compressed_features .* got 2",
+        "patches": "expected one of pixel_patches, vision_features, compressed_features .* got 2",
         "features": "vision_features: 3 tokens",
         "no_grids": "belong together",
     }[change]

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from transformers import AttentionInterface
 
 from oryx.layout import IGNORED_LABEL, Layout
-from oryx.model import OryxForConditionalGeneration, packing
-from oryx.model.packing import PACKED, can_pack
+from oryx.model import OryxForConditionalGeneration, attention
+from oryx.model.attention import PACKED, can_pack
 
 from .builders import MARK, pictures, tiny_model, visual_inputs
 
@@ -91,6 +91,13 @@ def test_several_turns_and_either_side_of_padding(padding):
     model, batch = tiny_model(tokenizer_padding_side=padding), text([(2, 3, 0), (4, 5, 0)])
     batch["labels"][1, 5:7] = IGNORED_LABEL  # two answers in one sample
     assert_same(model, batch)
+
+
+def test_a_sample_without_tokens_has_no_place():
+    model, batch = tiny_model(), text([(2, 3, 0), (4, 5, 0)])
+    batch["attention_mask"][0], batch["labels"][0] = 0, IGNORED_LABEL
+    other = {name: values[1:] for name, values in batch.items()}
+    torch.testing.assert_close(model(**batch, loss_only=True).loss, model(**other, loss_only=True).loss, **CLOSE)
 
 
 def test_nothing_to_predict_is_a_loss_of_zero():
@@ -195,7 +202,7 @@ def test_hooks_of_layers_run_once():
 
 def test_no_mask_is_built_for_a_packed_batch(monkeypatch):
     model, made = tiny_model(), []
-    real = packing.packed_sdpa
+    real = attention.packed_sdpa
     monkeypatch.setitem(
         AttentionInterface._global_mapping, PACKED, lambda *a, **k: made.append(a[4].shape) or real(*a, **k)
     )

@@ -146,7 +146,7 @@ def test_views_are_laid_out_like_frames(model):
         (picture(), " ", {}, "question: expected text"),
         (picture(), "?", {"compression": 5}, "square of a whole side"),
         (picture(), "?", {"compression": True}, "compression"),
-        (picture(), "?", {"compression": 4, "token_budget": 50}, "token_budget: expected .* with compression 4"),
+        (picture(), "?", {"compression": 4, "token_budget": 50}, "token_budget: expected .* got compression 4"),
         (picture(), "?", {"token_budget": 0}, "token_budget: expected a whole number of at least 1"),
         (picture(), "?", {"resolution": "nativ"}, "resolution: expected 'native'"),
         (picture(), "<image> and <image>?", {}, "2 <image> marks, 1 visual"),

@@ -1,6 +1,7 @@
 """Pictures of every kind: the right picture, or an error that names the file."""
 
 import io
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,9 +10,8 @@ from PIL import Image
 
 from oryx.errors import InputError, SettingsError
 from oryx.grids import SizeRule
-from oryx.processing.images import frame_view, image_views, open_image, resize
+from oryx.processing.images import cut, frame_view, image_views, normalised, open_image, resize, to_patches
 from oryx.processing.options import PreprocessOptions
-from oryx.processing.patches import cut, normalised, to_patches
 from tests.golden.reference_forms import from_reference_variables
 
 
@@ -216,7 +216,7 @@ def test_what_is_no_picture_is_not_cut(shape):
 
 def test_options_round_trip_and_refuse_nonsense():
     options = PreprocessOptions(low=SizeRule(16, exact=(32, 32)), newlines=1)
-    assert PreprocessOptions.from_dict(options.to_dict()) == options
+    assert PreprocessOptions.from_dict(asdict(options)) == options
     with pytest.raises(SettingsError, match="newlines"):
         PreprocessOptions(newlines=3)
     with pytest.raises(SettingsError, match="BASExSTRIDE"):

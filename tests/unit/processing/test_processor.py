@@ -11,14 +11,13 @@ from transformers import AutoProcessor
 from oryx import Images, Video, Views
 from oryx.errors import CheckpointError, InputError
 from oryx.grids import SizeRule
-from oryx.processing import frames as frames_module
-from oryx.processing.frames import choose_frames, frame_files
-from oryx.processing.images import image_views
+from oryx.processing import visuals
+from oryx.processing.images import image_views, to_patches
 from oryx.processing.options import PreprocessOptions
-from oryx.processing.patches import to_patches
 from oryx.processing.processor import OryxProcessor
 from oryx.processing.tokenizers import byte_tokenizer
-from oryx.train.text import encode_prompt
+from oryx.processing.visuals import choose_frames, frame_files
+from oryx.train.inputs import encode_prompt
 
 OPTIONS = PreprocessOptions(
     low=SizeRule(32, base=64), video=SizeRule(64), video_long=SizeRule(128), frames=8, short_video_frames=6
@@ -141,7 +140,7 @@ def test_views_of_several_sizes_get_the_first_ones(processor):
 
 def test_frames_are_decoded_one_after_the_other(monkeypatch):
     opened = []
-    monkeypatch.setattr(frames_module, "open_image", lambda item, limit: opened.append(item) or grey(item))
+    monkeypatch.setattr(visuals, "open_image", lambda item, limit: opened.append(item) or grey(item))
     chosen = choose_frames(Video(list(range(30))), OPTIONS)
     assert chosen.count == 8 and not opened, "nothing is decoded before it is asked for"
     next(chosen.pictures)

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from oryx.errors import InputError, MissingResource
-from oryx.processing.decoders import PyAVReader, examine
-from oryx.processing.video import VideoFile, iter_frames, probe, read_frames
+from oryx.processing.video import PyAVReader, VideoFile, examine, iter_frames, probe, read_frames
 
 BACKENDS = ["auto", "pyav"]
 OPTIONS = {
@@ -121,7 +120,7 @@ def test_frames_at_uneven_times_keep_their_numbers(tmp_path, backend):
 
 def test_sparse_frames_are_reached_without_decoding_everything(tmp_path, monkeypatch):
     path, turned = write_video(tmp_path / "v.mp4", 48, **B_FRAMES), []
-    reader = PyAVReader(path, examine(path))
+    reader = PyAVReader(path, examine(path, 10**6))
     decode = reader._by_time
     monkeypatch.setattr(reader, "_by_time", lambda number: turned.append(reader.next) or decode(number))
     assert levels(list(reader.read([0, 47, 25]))) == [0, 47, 25]

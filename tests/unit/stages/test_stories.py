@@ -87,9 +87,9 @@ def test_every_connector_starts_as_the_same_model_on_uncompressed_tokens(name, f
     features = torch.randn(4, 128)
     shown = {"vision_features": features, "image_grids": [(2, 2)], "visual_spec": [(Layout.VIDEO, 1, 1)]}
     start = with_connector(model_of(), "average_x2", 5)
-    expected = start.encode_visuals(None, **shown)[0]
+    expected = start.encode_visuals(**shown)[0]
     arm = with_connector(start, name, 5, factor)
-    torch.testing.assert_close(arm.encode_visuals(None, **shown)[0], expected)
+    torch.testing.assert_close(arm.encode_visuals(**shown)[0], expected)
     assert arm.config.compressor == name
 
 

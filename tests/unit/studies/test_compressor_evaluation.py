@@ -9,7 +9,7 @@ from oryx.evidence.rows import read_rows
 from oryx.evidence.store import RowWriter
 from oryx.layout import Layout
 from oryx.train.device import compute
-from oryx.train.text import END, decode, text_batch
+from oryx.train.inputs import END, decode, text_batch
 from tests.rows import same_rows
 from workbook.data.stories import QUESTIONS
 from workbook.stages.models import build_reader

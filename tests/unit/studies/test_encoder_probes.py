@@ -13,8 +13,8 @@ from oryx.grids import cumulative_lengths, token_count
 from oryx.model.attention import Segments
 from oryx.model.inspect import encoder_attention
 from oryx.model.siglip import vit_from_siglip
-from oryx.processing.patches import to_patches
-from oryx.train.text import END
+from oryx.processing.images import to_patches
+from oryx.train.inputs import END
 from tests.pixels import pack_images, patchify
 from workbook.stages.models import build_siglip
 from workbook.stages.recipes import CAPTION_LENGTH, recipe

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from oryx.errors import SettingsError
-from oryx.train.data import StepBatches
 from oryx.train.device import compute
-from oryx.train.losses import answer_loss
+from oryx.train.loop import StepBatches, answer_loss
 from workbook.stages.mixture import SIDES, TaskMixture
 from workbook.stages.models import build_reader
 from workbook.stages.one_model import CoolingPlan
@@ -64,7 +63,7 @@ def test_pooled_pictures_have_the_tokens_that_their_length_says(made):
             own = inputs.at_side(side)
             batch = own.batch([0], answers=False)
             encoded = model.encode_visuals(
-                None, batch["image_grids"], batch["visual_spec"], vision_features=batch["vision_features"]
+                batch["image_grids"], batch["visual_spec"], vision_features=batch["vision_features"]
             )
             assert [len(one) for one in encoded] == [own.visual_tokens(0)]
 

@@ -5,10 +5,9 @@ import torch
 
 from oryx.errors import SettingsError
 from oryx.processing.sizes import Resolution
-from oryx.train.data import StepBatches, loader
 from oryx.train.device import compute
 from oryx.train.inputs import PictureInputs
-from oryx.train.losses import answer_loss
+from oryx.train.loop import StepBatches, answer_loss, loader
 from workbook.data.items import draw_item, generator
 from workbook.data.pictures import PictureSizes
 from workbook.stages.models import build_reader

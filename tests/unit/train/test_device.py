@@ -5,7 +5,7 @@ import torch
 
 from oryx.errors import SettingsError
 from oryx.train import device
-from oryx.train.device import Compute, compute, send
+from oryx.train.device import Compute, compute
 
 
 def test_a_cpu_computes_in_float32_unless_told_otherwise(monkeypatch):
@@ -33,10 +33,3 @@ def test_autocast_gives_matrix_products_their_format_and_leaves_the_weights():
     assert layer.weight.dtype == torch.float32
     with Compute(torch.device("cpu"), "fp32").autocast():
         assert layer(torch.ones(1, 4)).dtype == torch.float32
-
-
-def test_all_tensors_of_a_batch_are_sent():
-    batch = {"a": torch.ones(2), "b": [torch.zeros(1), (torch.ones(1), "name")], "n": 3}
-    sent = send(batch, torch.device("meta"))
-    assert sent["a"].device.type == sent["b"][0].device.type == sent["b"][1][0].device.type == "meta"
-    assert sent["b"][1][1] == "name" and sent["n"] == 3

@@ -7,8 +7,7 @@ from torch import nn
 from oryx.errors import CheckpointError
 from oryx.files import sha256_file
 from oryx.train.checkpoints import load_weights, save_weights
-from oryx.train.data import StepBatches
-from oryx.train.loop import TrainPlan, train
+from oryx.train.loop import StepBatches, TrainPlan, train
 
 
 def draw(step: int) -> torch.Tensor:
@@ -93,8 +92,8 @@ def test_shipped_weights_round_trip_in_half_precision(tmp_path):
 @pytest.mark.parametrize(
     "spoil, message",
     [
-        (lambda p: p.unlink(), "is missing"),
-        (lambda p: p.write_bytes(p.read_bytes()[:40]), "not a readable safetensors"),
+        (lambda p: p.unlink(), "no such file"),
+        (lambda p: p.write_bytes(p.read_bytes()[:40]), "not readable as safetensors"),
     ],
 )
 def test_missing_or_truncated_weights_are_named(tmp_path, spoil, message):
@@ -108,7 +107,7 @@ def test_missing_or_truncated_weights_are_named(tmp_path, spoil, message):
 def test_weights_of_another_shape_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
     save_weights(path, model())
-    with pytest.raises(CheckpointError, match=r"0\.weight should have shape \(9, 4\), the file has \(8, 4\)"):
+    with pytest.raises(CheckpointError, match=r"safetensors: '0\.bias': expected shape \(9,\), got \(8,\)"):
         load_weights(path, nn.Sequential(nn.Linear(4, 9), nn.GELU(), nn.Linear(9, 1)))
-    with pytest.raises(CheckpointError, match="missing"):
+    with pytest.raises(CheckpointError, match="unexpected"):
         load_weights(path, nn.Sequential(nn.Linear(4, 8)))

@@ -5,8 +5,8 @@ import torch
 
 from oryx.errors import InputError
 from oryx.layout import Layout
-from oryx.train.losses import answer_loss, questions_mask
-from oryx.train.text import questions_batch, text_batch
+from oryx.train.inputs import questions_batch, text_batch
+from oryx.train.loop import answer_loss, questions_mask
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
 

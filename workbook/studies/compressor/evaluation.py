@@ -9,14 +9,14 @@ import torch
 
 from oryx.eval.evaluate import Batch
 from oryx.eval.features import FrameTokens
-from oryx.eval.generate import ReadVideos, read_videos, without_video
+from oryx.eval.generate import ReadVideos, ask, read_videos, without_video
 from oryx.grids import uniform_indices
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data.stories import LENGTHS, QUESTIONS, Story, chance
 from workbook.studies.compressor.arms import ARMS, Cell, cells, picture_side, short_cells, stories
 from workbook.studies.compressor.features import Features
 from workbook.studies.compressor.shift import shift
-from workbook.studies.evaluation import answered, chunks
+from workbook.studies.evaluation import chunks
 from workbook.studies.frames import MOST_TOKENS, compressed, on_device
 
 SHIFT_STORIES = 24
@@ -144,7 +144,7 @@ def _answers(read: ReadVideos, asked: Sequence[Story]) -> list[dict]:
     for kind, question in QUESTIONS.items():
         began = time.perf_counter()
         # videos without this question are asked along, for one length of the batch
-        given = answered(read, [question] * len(asked), [story.facts.get(kind, "") for story in asked])
+        given = ask(read, [question] * len(asked), [story.facts.get(kind, "") for story in asked])
         seconds = {"seconds": (time.perf_counter() - began) / len(asked)}
         found += [{**one, **seconds} for story, one in zip(asked, given, strict=True) if kind in story.facts]
     return found

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from oryx.eval.generate import read_videos
+from oryx.eval.generate import ask, read_videos
 from oryx.grids import uniform_indices
 from oryx.model.compressor import DynamicCompressor
 from oryx.model.inspect import compressor_attention
@@ -13,7 +13,6 @@ from workbook.data import corpora
 from workbook.data.stories import QUESTIONS
 from workbook.studies.compressor.arms import CLIP_FRAMES, STORY, picture_side, short_cells, story
 from workbook.studies.compressor.features import Features
-from workbook.studies.evaluation import answered
 from workbook.studies.frames import compressed, on_device
 
 
@@ -38,6 +37,6 @@ def probes(settings: Any, arm: str, model: OryxForConditionalGeneration, feature
             if name != "story":
                 video = features.cache(cell.side).encode(*frames)
                 read = read_videos(model, [compressed(model, video, cell.region)])
-                given = {question: answered(read, [question], [""])[0]["answer"] for question in QUESTIONS.values()}
+                given = {question: ask(read, [question], [""])[0]["answer"] for question in QUESTIONS.values()}
                 answers.append({"clip": name, "ratio": cell.ratio, **given})
     return {"maps": maps, "answers": answers}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from oryx.evidence.stats import contrast
 from oryx.model.vit import OryxViT
-from oryx.processing.patches import to_patches
+from oryx.processing.images import to_patches
 from oryx.train.device import Compute
 from oryx.train.inputs import ENCODE_BATCH, encoded
 

@@ -15,7 +15,7 @@ from oryx.evidence.stats import wilson
 from oryx.grids import Grid, token_count
 from oryx.model.inspect import encoder_attention
 from oryx.model.vit import OryxViT
-from oryx.processing.patches import to_patches
+from oryx.processing.images import to_patches
 from workbook.data.items import generator
 from workbook.data.object_tasks import draw_object
 from workbook.stages.recipes import Recipe

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from oryx.eval.evaluate import Batch
 from oryx.eval.features import FrameTokens
-from oryx.eval.generate import ask, read_videos, without_video
-from oryx.eval.prompts import BytePrompt, PromptFormat
+from oryx.eval.generate import BytePrompt, PromptFormat, ask, read_videos, without_video
 from oryx.grids import Grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data.frame_bank import NAMES
@@ -96,9 +95,7 @@ class Evaluation:
         for condition in conditions:
             seen = without_video(self.model, len(trials), self.prompts) if condition == "no_visual" else read
             questions, truths, _ = zip(*(self._question(trial, condition) for trial in trials), strict=True)
-            for truth, answer, likelihood in zip(truths, *ask(seen, questions, truths), strict=True):
-                score = float(self.prompts.right(answer, truth))
-                found.append({"answer": answer, "score": score, "logprob": likelihood})
+            found += ask(seen, questions, truths)
         seconds = (time.perf_counter() - began) / len(trials)
         return [{**row, "seconds": seconds} for row in found]
 

@@ -15,7 +15,7 @@ from PIL import Image
 import oryx
 from oryx.errors import InputError, MissingResource
 from oryx.eval.features import FrameCache, FrameEncoder
-from oryx.eval.prompts import ChatPrompt
+from oryx.eval.generate import ChatPrompt
 from oryx.evidence.store import RowWriter, gather_parts, part_writer
 from oryx.grids import Size
 from oryx.model.loading import resolve

@@ -14,10 +14,9 @@ from typing import Any
 
 import torch
 
-from oryx.eval.evaluate import Batch
+from oryx.eval.evaluate import Batch, picture_answers, picture_batches
 from oryx.eval.features import FrameTokens
 from oryx.eval.generate import ask, read_videos, without_video
-from oryx.eval.pictures import picture_answers, picture_batches
 from oryx.evidence.store import RowWriter
 from oryx.grids import compressed_grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
@@ -171,12 +170,7 @@ class Evaluation:
             read = read_videos(self.model, [compressed(self.model, one.tokens(), side) for one in asked])
         else:
             read = without_video(self.model, len(asked))
-        truths = [one.truth for one in asked]
-        answers, likelihoods = ask(read, [one.question for one in asked], truths)
-        return [
-            {"answer": answer, "score": float(answer == truth), "logprob": likelihood}
-            for answer, truth, likelihood in zip(answers, truths, likelihoods, strict=True)
-        ]
+        return ask(read, [one.question for one in asked], [one.truth for one in asked])
 
     def _row(self, one: VideoQuestion, ratio: int, condition: str) -> dict:
         grid = compressed_grid((one.side // PATCH, one.side // PATCH), isqrt(ratio))

@@ -6,9 +6,9 @@ from textwrap import shorten
 from matplotlib.figure import Figure
 
 from oryx import Video
-from oryx.processing.frames import choose_frames
 from oryx.processing.images import open_image
 from oryx.processing.options import PreprocessOptions
+from oryx.processing.visuals import choose_frames
 from workbook.data.own_data import OwnItem
 from workbook.report import plots
 
