@@ -11,7 +11,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from oryx.errors import CheckpointError, RunError
+from oryx.errors import CheckpointError, InputError, RunError
 
 CHUNK_BYTES = 1 << 20
 
@@ -75,6 +75,17 @@ def read_json(path: Path) -> dict:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a json object, got {type(content).__name__}")
     return content
+
+
+def check_file(source: str | os.PathLike, what: str) -> Path:
+    """``source`` as a path, or InputError naming it: a folder, not there, or empty. ``what``: is expected in it."""
+    if os.path.isdir(source):  # os.path: pathlib raises OSError for names that no file can have
+        raise InputError(f"{source}: expected a {what} file, got a folder")
+    if not os.path.isfile(source):
+        raise InputError(f"{source}: expected a {what} file, there is none")
+    if os.path.getsize(source) == 0:
+        raise InputError(f"{source}: expected a {what}, got an empty file")
+    return Path(source)
 
 
 def sha256_file(path: str | Path) -> str:

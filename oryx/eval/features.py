@@ -19,12 +19,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from oryx.files import atomic_write_bytes, sha256_file
+from oryx.files import atomic_write_bytes, check_file, sha256_file
 from oryx.grids import Grid, compressed_grid
 from oryx.layout import Layout
 from oryx.model.compressor import compress_maps
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.processing.images import check_file, to_patches
+from oryx.processing.images import to_patches
 from oryx.processing.video import VideoFile
 
 

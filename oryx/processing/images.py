@@ -2,8 +2,7 @@
 
 import io
 import warnings
-from os import PathLike, path
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from oryx.errors import InputError, SettingsError
+from oryx.files import check_file
 from oryx.grids import Grid, Size, SizeRule, enlarged_size, patch_grid
 from oryx.processing.options import PreprocessOptions
 
@@ -64,17 +64,6 @@ def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> I
         raise InputError(f"{name}: the picture is damaged or truncated ({error})") from None
     with picture:
         return _decoded(picture, name, max_pixels)
-
-
-def check_file(source: str | PathLike, what: str) -> Path:
-    """``source`` as a path, or InputError naming it: a folder, not there, or empty. ``what``: is expected in it."""
-    if path.isdir(source):  # os.path: pathlib raises OSError for names that no file can have
-        raise InputError(f"{source}: expected a {what} file, got a folder")
-    if not path.isfile(source):
-        raise InputError(f"{source}: expected a {what} file, there is none")
-    if path.getsize(source) == 0:
-        raise InputError(f"{source}: expected a {what}, got an empty file")
-    return Path(source)
 
 
 def _from_array(array: np.ndarray, max_pixels: int) -> Image.Image:

@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 
 from oryx.errors import InputError, MissingResource
+from oryx.files import check_file
 from oryx.grids import Size
-from oryx.processing.images import check_file
 from oryx.processing.options import PreprocessOptions
 
 try:
