@@ -85,7 +85,7 @@ def compare(ways: dict[str, Callable[[], object]], rounds: int) -> dict:
 def measure(rounds: int, training_of: Mapping[str, Sequence[int]] = TRAINING) -> list[dict]:
     """Every case, with random weights in the shape of the needle study's reader: the work is the same."""
     torch.manual_seed(0)
-    model = build_reader(recipe("nano", text_layers=LAYERS))
+    model = build_reader(recipe("nano", text={"num_hidden_layers": LAYERS}))
     found = []
     for batch, lengths in training_of.items():
         found.append({"work": f"training step: {batch}", **compare(training(model, lengths), rounds)})

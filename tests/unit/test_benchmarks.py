@@ -197,7 +197,7 @@ def test_the_benchmark_of_the_language_model_compares_equals():
     assert [one["work"] for one in found] == ["training step: two"]
     assert all(one["ratio"] > 0 for one in found) and "| training step: two |" in language_model.table(found)
     torch.manual_seed(0)
-    model = build_reader(recipe("smoke", text_layers=2))
+    model = build_reader(recipe("smoke", text={"num_hidden_layers": 2}))
     gradients = []
     for way in language_model.training(model, [9, 7, 12]).values():
         model.zero_grad()

@@ -1,9 +1,8 @@
 """Origin, licence and attribution of the shipped assets, read from ``assets/licences.toml``; standard library only."""
 
 import tomllib
-from dataclasses import dataclass
-from functools import lru_cache
 from importlib.resources import files
+from types import SimpleNamespace
 
 _TEXT = files("workbook.data").joinpath("assets/licences.toml").read_text(encoding="utf-8")
 
@@ -14,26 +13,14 @@ PER_FILE = "per file"
 """A source whose files differ in licence: each index entry carries its own."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """One package that assets were made from. ``sha256`` is that of ``file`` as its registry delivers it."""
-
-    package: str
-    registry: str
-    version: str
-    file: str
-    sha256: str
-    corpora: tuple[str, ...]
-    licence: str
-    attribution: str
-    homepage: str
-    changes: str
+Source = SimpleNamespace
+"""One package that assets were made from: package, registry, version, file, sha256 (that of ``file`` as its registry
+delivers it), corpora, licence, attribution, homepage, changes."""
 
 
-@lru_cache(maxsize=1)
-def sources() -> tuple[Source, ...]:
+def sources() -> list[Source]:
     """All sources, in the order of the file."""
-    return tuple(Source(**{**entry, "corpora": tuple(entry["corpora"])}) for entry in tomllib.loads(_TEXT)["source"])
+    return [Source(**entry) for entry in tomllib.loads(_TEXT)["source"]]
 
 
 def markdown_table() -> str:

@@ -21,38 +21,41 @@ import csv
 import difflib
 import hashlib
 import json
-import math
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from oryx.errors import SettingsError
+from oryx.files import sha256_file
 
 REQUIRED = ("file", "question", "answer")
 COLUMNS = (*REQUIRED, "id", "task", "cluster", "chance", "split")
-SPLITS = ("dev", "report")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
-TASK = "questions"
+EXPECTED = {"chance": "a number from 0 to 1", "split": "dev or report"}
+"""What a field holds that is no text."""
+
 MOST_NAMED = 8
 """Problems of a table that its error names one by one."""
 
 
-@dataclass(frozen=True)
-class OwnItem:
+class OwnItem(BaseModel):
     """One question; ``chance`` is None until the whole table is known (:func:`read_table`)."""
+
+    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
 
     id: str
     path: Path
     question: str
     answer: str
-    task: str
+    task: str = "questions"
     cluster: str
-    chance: float | None
-    split: str | None
+    chance: float | None = Field(None, ge=0, le=1)
+    split: Literal["dev", "report"] | None = None
 
     @property
     def is_video(self) -> bool:
@@ -82,12 +85,13 @@ def read_table(path: str | Path) -> list[OwnItem]:
     first: dict[str, int] = {}
     for number, fields in lines:
         found = fields if isinstance(fields, str) else _item(fields, path.parent)
-        if isinstance(found, OwnItem) and (earlier := first.setdefault(found.id, number)) != number:
-            found = f"id {found.id!r} is that of line {earlier}; every item needs its own (column id)"
-        if isinstance(found, OwnItem):
-            items.append(found)
-        else:
+        if isinstance(found, str):
             problems.append(f"line {number}: {found}")
+        elif (earlier := first.setdefault(found.id, number)) != number:
+            named = f"id {found.id!r} is that of line {earlier}"
+            problems.append(f"line {number}: {named}; every item needs its own (column id)")
+        else:
+            items.append(found)
     if items and len({item.split is None for item in items}) > 1:
         problems.append("column split: filled in some lines only; expected dev or report in all, or no such column")
     if problems:
@@ -96,7 +100,11 @@ def read_table(path: str | Path) -> list[OwnItem]:
         raise SettingsError(f"data: {path} has {len(problems)} problem(s):{named}{more}")
     if not items:
         raise SettingsError(f"data: {path}: expected at least one line with {', '.join(REQUIRED)}; the table is empty")
-    return _with_chance(items)
+    answers: defaultdict[str, Counter] = defaultdict(Counter)
+    for item in items:
+        answers[item.task][_plain(item.answer)] += 1
+    best = {task: counts.most_common(1)[0][1] / counts.total() for task, counts in answers.items()}
+    return [item if item.chance is not None else item.model_copy(update={"chance": best[item.task]}) for item in items]
 
 
 def score(answer: str, truth: str, rule: str) -> float:
@@ -117,15 +125,8 @@ def data_hash(path: str | Path, items: list[OwnItem]) -> str:
     files = {file for item in items for file in (sorted(item.path.iterdir()) if item.path.is_dir() else [item.path])}
     for file in [path, *sorted(files)]:
         if file.is_file():
-            about = file.stat()
-            digest.update(f"{file.name} {_file_hash(file, about.st_size, about.st_mtime_ns)}\n".encode())
+            digest.update(f"{file.name} {sha256_file(file)}\n".encode())
     return digest.hexdigest()[:16]
-
-
-@lru_cache(maxsize=100_000)
-def _file_hash(file: Path, size: int, changed: int) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _plain(text: str) -> str:
@@ -139,88 +140,57 @@ def _csv(text: str, path: Path) -> Iterator[tuple[int, dict | str]]:
     reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
     try:
         names = [name.strip() for name in next(reader, [])]
-        _check_columns(names, str(path))
+        if problem := _column_problem(names):
+            raise SettingsError(f"data: {path}: {problem}")
         for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            fits = len(cells) == len(names)
-            wrong = (
-                f"expected {len(names)} cells as in the header, got {len(cells)} (quote text that holds {delimiter!r})"
-            )
-            yield reader.line_num, dict(zip(names, cells, strict=True)) if fits else wrong
+            if len(cells) == len(names) and any(map(str.strip, cells)):
+                yield reader.line_num, dict(zip(names, cells, strict=True))
+            elif any(map(str.strip, cells)):
+                wrong = f"expected {len(names)} cells as in the header, got {len(cells)}"
+                yield reader.line_num, f"{wrong} (quote text that holds {delimiter!r})"
     except csv.Error as error:
         raise SettingsError(f"data: {path}, line {reader.line_num}: not a csv ({error})") from None
 
 
 def _jsonl(text: str) -> Iterator[tuple[int, dict | str]]:
     for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            yield number, _json_line(line)
+        try:
+            if line.strip():
+                fields = json.loads(line)
+                kind = f"expected a JSON object, got {type(fields).__name__}"
+                yield number, (_column_problem(list(fields)) or fields) if isinstance(fields, dict) else kind
+        except ValueError as error:
+            yield number, f"not JSON ({error})"
 
 
-def _json_line(line: str) -> dict | str:
-    try:
-        fields = json.loads(line)
-    except ValueError as error:
-        return f"not JSON ({error})"
-    if not isinstance(fields, dict):
-        return f"expected a JSON object, got {type(fields).__name__}"
-    try:
-        _check_columns(list(fields), "")
-    except SettingsError as error:
-        return str(error)
-    return fields
-
-
-def _check_columns(names: list[str], where: str) -> None:
-    """Raises SettingsError for an unknown column (with the nearest known one), one that is missing or comes twice."""
-    place = f"data: {where}: " if where else ""
+def _column_problem(names: list[str]) -> str | None:
+    """Which column is unknown (with the nearest known one), comes twice or is missing; None if none is."""
     for name in names:
         if name not in COLUMNS:
             near = difflib.get_close_matches(name.lower(), COLUMNS, 1, 0.5)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise SettingsError(f"{place}unknown column {name!r}; {hint}known: {', '.join(COLUMNS)}")
+            return f"unknown column {name!r}; {hint}known: {', '.join(COLUMNS)}"
         if names.count(name) > 1:
-            raise SettingsError(f"{place}column {name!r} comes twice")
-    if missing := [name for name in REQUIRED if name not in names]:
-        raise SettingsError(f"{place}column {missing[0]!r} is missing; expected at least {', '.join(REQUIRED)}")
+            return f"column {name!r} comes twice"
+    missing = [name for name in REQUIRED if name not in names]
+    return f"column {missing[0]!r} is missing; expected at least {', '.join(REQUIRED)}" if missing else None
 
 
 def _item(fields: dict, folder: Path) -> OwnItem | str:
     """The item of a line, or what is wrong with it."""
-    for name, value in fields.items():
-        kinds = (str, int, float) if name == "chance" else (str, int)
-        if isinstance(value, bool) or not isinstance(value, (*kinds, type(None))):
-            return f"{name}: expected text, got {value!r}"
-    text = {name: str(value).strip() for name, value in fields.items() if value is not None}
-    for name in REQUIRED:
-        if not text.get(name):
-            return f"{name} is empty"
-    path = folder / text["file"]
+    stripped = {name: value.strip() if isinstance(value, str) else value for name, value in fields.items()}
+    given = {name: value for name, value in stripped.items() if value not in ("", None)}
+    if empty := [name for name in REQUIRED if name not in given]:
+        return f"{empty[0]} is empty"
+    file = str(given.pop("file"))
+    path = folder / file
     if not path.exists():
         return f"file: there is no {path}"
     if path.is_dir() and not any(path.iterdir()):
         return f"file: {path} is an empty folder; expected a picture, a video or a folder of frames"
-    chance = None
-    if text.get("chance"):
-        try:
-            chance = float(text["chance"])
-        except ValueError:
-            chance = math.nan
-        if not 0 <= chance <= 1:
-            return f"chance: expected a number from 0 to 1, got {fields['chance']!r}"
-    split = text.get("split") or None
-    if split not in (None, *SPLITS):
-        return f"split: expected {' or '.join(SPLITS)}, got {split!r}"
-    name = text.get("id") or f"{text['file']}: {text['question']}"
-    cluster = text.get("cluster") or text["file"]
-    return OwnItem(name, path, text["question"], text["answer"], text.get("task") or TASK, cluster, chance, split)
-
-
-def _with_chance(items: list[OwnItem]) -> list[OwnItem]:
-    """The items, those without a chance with the share of their task's most frequent answer."""
-    answers: dict[str, Counter] = {}
-    for item in items:
-        answers.setdefault(item.task, Counter())[_plain(item.answer)] += 1
-    best = {task: counts.most_common(1)[0][1] / counts.total() for task, counts in answers.items()}
-    return [item if item.chance is not None else replace(item, chance=best[item.task]) for item in items]
+    try:
+        return OwnItem(**{"id": f"{file}: {given['question']}", "path": path, "cluster": file, **given})
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = wrong["loc"][0]
+        return f"{name}: expected {EXPECTED.get(name, 'text')}, got {wrong['input']!r}"

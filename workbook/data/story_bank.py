@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from workbook.data.frame_bank import Clip
 from workbook.data.haystacks import ENCODER, write_once
 from workbook.data.items import generator
-from workbook.data.needles import COLOURS, NUMBERS
+from workbook.data.needles import COLOURS, NUMBERS, Clip
 from workbook.data.object_tasks import pick_object
 from workbook.data.stories import MOVES, PATH, QUESTIONS, SIZE, Segment, draw_segment, plan_story, story_facts
 

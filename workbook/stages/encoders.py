@@ -23,13 +23,12 @@ from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.model.vit import OryxViT
 from oryx.processing.sizes import Resolution
 from oryx.train.checkpoints import load_weights
-from oryx.train.device import Compute
 from oryx.train.loop import TrainPlan, answer_loss
 from workbook.stages.models import build_siglip, load_siglip, warm_reader
 from workbook.stages.recipes import Phase, Recipe, encoder_recipe
 from workbook.stages.shared import reader_batches, train_siglip
 from workbook.stages.shipped import WEIGHTS
-from workbook.stages.stage import Options, Progress, Training, silent, write_manifest
+from workbook.stages.stage import Options, Training, write_manifest
 
 CONTINUED = {"control": "fixed", "oryxvit": "native"}
 """Encoder -> the size at which it is continued."""
@@ -69,35 +68,21 @@ def _at(size: str, rng, picture: Image.Image, phase: Phase, r: Recipe) -> Image.
     return resolution_of(size, r).apply(picture, r.patch)
 
 
-def continuation(name: str, tower: OryxViT, r: Recipe, seed: int) -> Training:
-    """``tower`` trained on with a language model as interface that learns too; the encoder is kept in 8 bits.
+def train_encoder(name: str, r: Recipe, options: Options, public: str = "") -> list[dict]:
+    """Train one of ENCODERS; returns the curve, and goes on from a checkpoint in the folder.
 
-    Both continued encoders see the same items in the same order and start from the same language model.
-    """
-    model = warm_reader(r, tower.config, seed + 1)
-    model.vision_tower = tower
-    batches, plan = reader_batches(r, seed, partial(_at, CONTINUED[name])), TrainPlan(r.reader_steps, r.reader_rate)
-    saved = {encoder_file(name).removesuffix(".safetensors"): tower}
-    return Training(name, model, batches, answer_loss, plan, saved, torch.int8)
-
-
-def train_encoder(
-    name: str,
-    r: Recipe,
-    seed: int,
-    folder: Path,
-    siglip: Path | None = None,
-    public: str = "",
-    progress: Progress = silent,
-    compute: Compute | None = None,
-) -> list[dict]:
-    """Train one of ENCODERS into ``folder``; returns the curve, and goes on from a checkpoint there.
-
-    ``siglip``: the folder of the SigLIP that the continued ones start from; ``public``: see :func:`starting_tower`.
+    The continued ones start from the SigLIP in ``options.start`` (default: shipped), or from ``public`` weights
+    (:func:`starting_tower`), with a language model as interface that learns too; both see the same items in the same
+    order and start from the same language model. They are kept in 8 bits.
     """
     if name == "siglip":
-        return train_siglip(r, seed, folder, progress, compute)[1]
-    return continuation(name, starting_tower(r, siglip, public), r, seed).carry_out(folder, progress, compute)
+        return train_siglip(r, options)[1]
+    tower = starting_tower(r, options.start, public)
+    model = warm_reader(r, tower.config, options.seed + 1)
+    model.vision_tower = tower
+    batches = reader_batches(r, options.seed, partial(_at, CONTINUED[name]))
+    plan, saved = TrainPlan(r.reader_steps, r.reader_rate), {encoder_file(name).removesuffix(".safetensors"): tower}
+    return Training(name, model, batches, answer_loss, plan, saved, torch.int8).carry_out(options)
 
 
 def load_encoder(name: str, r: Recipe, folder: Path | None = None, public: str = "") -> OryxViT:
@@ -117,9 +102,6 @@ def run(options: Options) -> None:
     """The stage as the command line asks for it: the encoders of a seed and their manifest."""
     r, folder = replace(encoder_recipe(options.scale), **options.changes), options.folder
     start, trained = options.start or folder, ENCODERS if options.start is None else tuple(CONTINUED)
-    curves = {
-        name: train_encoder(name, r, options.seed, folder, start, "", options.progress, options.compute)
-        for name in trained
-    }
+    curves = {name: train_encoder(name, r, replace(options, start=start)) for name in trained}
     files = [(folder if name in trained else start) / encoder_file(name) for name in ENCODERS]
     write_manifest(folder / "encoders.json", options.command("encoders"), options.seed, r, files, curves, CORPORA)

@@ -65,7 +65,7 @@ def run(options: Options) -> OryxForConditionalGeneration:
     torch.manual_seed(plan.seed)
     schedule, saved = TrainPlan(plan.steps, plan.rate), {LANGUAGE_MODEL: model.language_model}
     training = Training(LANGUAGE_MODEL, model, batches, answer_loss, schedule, saved, torch.int8)
-    curves = {LANGUAGE_MODEL: training.carry_out(folder, options.progress, options.compute)}
+    curves = {LANGUAGE_MODEL: training.carry_out(options)}
     files, command = [folder / f"{LANGUAGE_MODEL}.safetensors"], "python -m oryx.train language_model --folder FOLDER"
     reader = shared_hash(WEIGHTS / "nano")
     write_manifest(folder / f"{LANGUAGE_MODEL}.json", command, plan.seed, plan, files, curves, CORPORA, reader=reader)

@@ -4,7 +4,7 @@ The encoder is frozen; its features of all training material are computed once. 
 (seed, step) alone: one task, one region side, inputs of one shape.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from oryx.eval.features import FrameTokens
-from oryx.grids import Grid, SizeRule, compressed_grid, video_token_count
+from oryx.grids import SizeRule, compressed_grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.images import image_views, to_patches
 from oryx.processing.options import PreprocessOptions
@@ -23,9 +23,9 @@ from oryx.processing.sizes import Partition, Resolution
 from oryx.processing.video import iter_frames, probe
 from oryx.train.device import Compute
 from oryx.train.inputs import PictureInputs, kept, questions_batch
-from workbook.data.frame_bank import READER_MIXTURE, Clip, draw_clip
-from workbook.data.frame_bank import make_bank as make_clip_frames
 from workbook.data.items import generator, training_item
+from workbook.data.needles import READER_MIXTURE, Clip, draw_clip
+from workbook.data.needles import make_bank as make_clip_frames
 from workbook.data.pictures import PictureSizes
 from workbook.data.scenes import VIEWS, make_scene
 from workbook.data.story_bank import make_bank as make_video_frames
@@ -62,35 +62,32 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class Rescaled:
-    """A picture at ``factor`` times its area, its shape kept, at most MOST_SIDE²; as :class:`Resolution`."""
+class View:
+    """A way to show a picture, given as a call; as :class:`Resolution`."""
 
-    factor: float
+    apply: Callable[[Image.Image, int], Image.Image]
 
-    def apply(self, picture: Image.Image, stride: int) -> Image.Image:
-        """The picture at its size."""
-        side = min(MOST_SIDE, round(sqrt(picture.width * picture.height * self.factor)))
+
+def rescaled(factor: float) -> View:
+    """A picture at ``factor`` times its area, its shape kept, at most MOST_SIDE²."""
+
+    def apply(picture: Image.Image, stride: int) -> Image.Image:
+        side = min(MOST_SIDE, round(sqrt(picture.width * picture.height * factor)))
         return Resolution("area", max(stride, side)).apply(picture, stride)
 
-
-@dataclass(frozen=True)
-class Released:
-    """A picture by the released models' rule for native size, with the nano limits."""
-
-    def apply(self, picture: Image.Image, stride: int) -> Image.Image:
-        """The picture at its size."""
-        return image_views(picture, OPTIONS)[1]
+    return View(apply)
 
 
 FORMS = {
     "native": (0.4, Resolution("native")),
-    "released": (0.15, Released()),
-    "half": (0.12, Rescaled(0.5)),
-    "double": (0.1, Rescaled(2.0)),
+    "released": (0.15, View(lambda picture, stride: image_views(picture, OPTIONS)[1])),
+    "half": (0.12, rescaled(0.5)),
+    "double": (0.1, rescaled(2.0)),
     "squash": (0.06, Resolution("squash", 48)),
     "partition": (0.17, Partition(48)),
 }
-"""Form of a training picture -> share of the pictures, and what makes it."""
+"""Form of a training picture -> share of the pictures, and what makes it; ``released``: the released models' rule for
+native size, with the nano limits."""
 
 
 class TaskMixture:
@@ -217,26 +214,24 @@ def encoded_frames(
 ) -> FrameTokens:
     """The frozen encoder's tokens of every frame of video files, uncompressed, each frame scaled to ``size``."""
     chunks = (frames for path in files for frames in iter_frames(path, range(probe(path).frames), CHUNK, size))
-    return FrameTokens(torch.cat([_encoded(model, frames, compute) for frames in chunks]), _grid(size))
+    return _encoded(model, chunks, compute)
 
 
 def encoded_pictures(
     model: OryxForConditionalGeneration, pictures: Sequence[Image.Image], size: tuple[int, int], compute: Compute
 ) -> FrameTokens:
     """As :func:`encoded_frames`, of pictures."""
-    frames = [np.asarray(picture.resize(size[::-1], Image.Resampling.BICUBIC)) for picture in pictures]
-    chunks = [np.stack(frames[i : i + CHUNK]) for i in range(0, len(frames), CHUNK)]
-    return FrameTokens(torch.cat([_encoded(model, chunk, compute) for chunk in chunks]), _grid(size))
+    frames = np.stack([np.asarray(picture.resize(size[::-1], Image.Resampling.BICUBIC)) for picture in pictures])
+    return _encoded(model, (frames[i : i + CHUNK] for i in range(0, len(frames), CHUNK)), compute)
 
 
 @torch.inference_mode()
-def _encoded(model: OryxForConditionalGeneration, frames: np.ndarray, compute: Compute) -> Tensor:
-    """(N, h·w, C) float16 on the CPU for frames (N, H, W, 3) uint8, sides multiples of the patch's."""
-    grid = _grid(frames.shape[1:3])
-    with compute.autocast():
-        tokens = model.vision_tower(to_patches(frames, PATCH)[0].to(compute.device), [grid] * len(frames)).tokens
-    return kept(tokens.float().cpu()).view(len(frames), grid[0] * grid[1], -1)
-
-
-def _grid(size: tuple[int, int]) -> Grid:
-    return size[0] // PATCH, size[1] // PATCH
+def _encoded(model: OryxForConditionalGeneration, chunks: Iterable[np.ndarray], compute: Compute) -> FrameTokens:
+    """Tokens (N, h·w, C), float16 on the CPU, of chunks (n, H, W, 3) uint8; sides are multiples of the patch's."""
+    tokens = []
+    for frames in chunks:
+        patches, grid = to_patches(frames, PATCH)
+        with compute.autocast():
+            found = model.vision_tower(patches.to(compute.device), [grid] * len(frames)).tokens
+        tokens.append(kept(found.float().cpu()).view(len(frames), grid[0] * grid[1], -1))
+    return FrameTokens(torch.cat(tokens), grid)

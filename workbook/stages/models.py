@@ -1,5 +1,6 @@
 """The models of the shared parts, with random weights and as they were trained; the files that hold them."""
 
+from collections.abc import Mapping
 from math import log
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from workbook.stages.shipped import WEIGHTS
 INITIAL_SPREAD = 0.06
 """Standard deviation of the small reader's first weights; the usual 0.02 is made for widths of a thousand."""
 
+TOKENS = {"bos_token_id": None, "eos_token_id": END, "pad_token_id": END}
+
 LANGUAGE_MODEL = "language_model"
 """The file of the language model that all arms of the encoder study start from."""
 
@@ -37,32 +40,23 @@ def sincos_table(side: int, width: int, amplitude: float = 0.5) -> Tensor:
 
 def build_siglip(r: Recipe) -> SiglipModel:
     """transformers' SigLIP in the recipe's shape, with exact GELU so that OryxViT can start from it."""
-    vision = {
-        "hidden_size": r.vision_width,
-        "intermediate_size": r.vision_hidden,
-        "num_hidden_layers": r.vision_layers,
-        "num_attention_heads": r.vision_heads,
-        "image_size": r.side,
-        "patch_size": r.patch,
-        "hidden_act": "gelu",
-    }
+    vision = {**r.vision, "image_size": r.side, "patch_size": r.patch, "hidden_act": "gelu"}
+    width = r.vision["hidden_size"]
     text = {
         "vocab_size": VOCABULARY,
-        "hidden_size": r.vision_width,
-        "projection_size": r.vision_width,
-        "intermediate_size": 2 * r.vision_width,
+        "hidden_size": width,
+        "projection_size": width,
+        "intermediate_size": 2 * width,
         "num_hidden_layers": 2,
-        "num_attention_heads": r.vision_heads,
+        "num_attention_heads": r.vision["num_attention_heads"],
         "max_position_embeddings": CAPTION_LENGTH,
         "hidden_act": "gelu",
-        "bos_token_id": None,
-        "eos_token_id": END,
-        "pad_token_id": END,
+        **TOKENS,
     }
     model = SiglipModel(SiglipConfig(vision_config=vision, text_config=text))
     with torch.no_grad():
         table = model.vision_model.embeddings.position_embedding.weight
-        table.copy_(sincos_table(r.side // r.patch, r.vision_width))
+        table.copy_(sincos_table(r.side // r.patch, width))
         model.logit_scale.fill_(log(10))
         model.logit_bias.fill_(-10.0)
     return model
@@ -73,17 +67,12 @@ def build_reader(r: Recipe, vision: OryxVisionConfig | None = None) -> OryxForCo
     vision = vision or vit_config_from_siglip(build_siglip(r).config.vision_config, r.position_grid)
     text = Qwen2Config(
         vocab_size=VOCABULARY,
-        hidden_size=r.text_width,
-        intermediate_size=r.text_hidden,
-        num_hidden_layers=r.text_layers,
-        num_attention_heads=r.text_heads,
-        num_key_value_heads=r.text_heads,
+        **r.text,
+        num_key_value_heads=r.text["num_attention_heads"],
         max_position_embeddings=4096,
         initializer_range=INITIAL_SPREAD,
         tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=END,
-        pad_token_id=END,
+        **TOKENS,
     )
     return OryxForConditionalGeneration(
         OryxConfig(vision_config=vision, text_config=text, compressor_dim=r.compressor_dim)
@@ -110,18 +99,25 @@ def load_siglip(r: Recipe, folder: Path | None = None) -> SiglipModel:
     return siglip
 
 
-def load_shared(r: Recipe, folder: Path | None = None) -> OryxForConditionalGeneration:
-    """OryxViT and reader of a scale from ``folder`` (default: as shipped), in float32 and evaluation mode.
+def loaded(
+    model: OryxForConditionalGeneration, parts: Mapping[str, nn.Module], folder: Path, stage: str
+) -> OryxForConditionalGeneration:
+    """``model`` in evaluation mode, its ``parts`` (file -> part) filled from ``folder``.
 
-    Raises MissingResource if none are there, CheckpointError if a file is damaged.
+    Raises MissingResource if none is there, naming the ``stage`` that trains it, CheckpointError if a file is damaged.
     """
-    folder = folder or WEIGHTS / r.scale
-    if not (folder / "manifest.json").is_file():
-        raise MissingResource(f"no shared weights in {folder}; python -m oryx.train shared --scale {r.scale}")
-    model = build_reader(r)
-    for name, part in reader_parts(model).items():
-        load_weights(folder / f"{name}.safetensors", part)
+    files = {folder / f"{name}.safetensors": part for name, part in parts.items()}
+    if not any(file.is_file() for file in files):
+        raise MissingResource(f"no {next(iter(files))}; train it: python -m oryx.train {stage}")
+    for file, part in files.items():
+        load_weights(file, part)
     return model.eval()
+
+
+def load_shared(r: Recipe, folder: Path | None = None) -> OryxForConditionalGeneration:
+    """OryxViT and reader of a scale from ``folder`` (default: as shipped), in float32; see :func:`loaded`."""
+    model = build_reader(r)
+    return loaded(model, reader_parts(model), folder or WEIGHTS / r.scale, f"shared --scale {r.scale}")
 
 
 def warm_reader(r: Recipe, vision: OryxVisionConfig, seed: int, forms: bool = False) -> OryxForConditionalGeneration:
@@ -132,8 +128,7 @@ def warm_reader(r: Recipe, vision: OryxVisionConfig, seed: int, forms: bool = Fa
     """
     torch.manual_seed(seed)
     model, shipped = build_reader(r, vision), recipe("nano")
-    shapes = ("text_width", "text_layers", "text_heads", "text_hidden")
-    if any(getattr(r, name) != getattr(shipped, name) for name in shapes):
+    if r.text != shipped.text:
         return model
     if forms:
         load_weights(WEIGHTS / "nano" / f"{LANGUAGE_MODEL}.safetensors", model.language_model)

@@ -13,22 +13,19 @@ from pathlib import Path
 
 import torch
 
-from oryx.errors import MissingResource
 from oryx.files import atomic_write_json, sha256_file
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.processor import CONFIG_FILE
 from oryx.train import device
-from oryx.train.checkpoints import load_weights
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.stages.mixture import OPTIONS, PATCH, TaskMixture
-from workbook.stages.models import WithoutTower, load_shared
+from workbook.stages.models import WithoutTower, load_shared, loaded
 from workbook.stages.recipes import joint_recipe, recipe
 from workbook.stages.shipped import WEIGHTS, shared_hash
 from workbook.stages.stage import Options, Training, write_manifest
 from workbook.stages.videos import clip_targets
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "clips")
-FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -62,26 +59,19 @@ def run(options: Options) -> None:
     torch.manual_seed(seed)
     plan = CoolingPlan(r.steps, r.rate, log_every=50, horizon=r.horizon, cooldown=r.cooldown)
     training = Training("nano", model, batches, answer_loss, plan, {"model": WithoutTower(model)}, torch.int8)
-    curve = training.carry_out(folder, options.progress, compute)
+    curve = training.carry_out(options)
     if device.process().is_main_process:
         model.config.tokenizer_model_max_length = model.config.text_config.max_position_embeddings
         model.config.save_pretrained(folder)
         processor = {"options": OPTIONS.to_dict(), "prompt": "plain", "patch": PATCH}
         atomic_write_json(folder / CONFIG_FILE, {"processor_class": "OryxProcessor", **processor})
     encoder = {"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")}
-    write_manifest(
-        folder / "manifest.json", options.command("one_model"), seed, r, [folder / FILE], {"nano": curve}, CORPORA,
-        started_from=shared_hash(WEIGHTS / "nano"), encoder=encoder,
-    )  # fmt: skip
+    beside = {"started_from": shared_hash(WEIGHTS / "nano"), "encoder": encoder}
+    files, command = [folder / "model.safetensors"], options.command("one_model")
+    write_manifest(folder / "manifest.json", command, seed, r, files, {"nano": curve}, CORPORA, **beside)
 
 
 def load_one_model(folder: Path) -> OryxForConditionalGeneration:
-    """The model in ``folder`` with the shipped encoder, in evaluation mode.
-
-    Raises MissingResource if none is there, CheckpointError if the file is damaged.
-    """
-    if not (folder / FILE).is_file():
-        raise MissingResource(f"no {folder / FILE}; train it: python -m oryx.train one_model --folder {folder}")
+    """The model in ``folder`` with the shipped encoder; see :func:`loaded`."""
     model = load_shared(recipe("nano"))
-    load_weights(folder / FILE, WithoutTower(model))
-    return model.eval()
+    return loaded(model, {"model": WithoutTower(model)}, folder, f"one_model --folder {folder}")

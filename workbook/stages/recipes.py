@@ -8,11 +8,12 @@ on native and square inputs.
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from oryx.errors import SettingsError
 from workbook.data.pictures import PictureSizes
@@ -21,8 +22,10 @@ from workbook.data.story_bank import BankSizes
 CAPTION_LENGTH = 16
 """Bytes of a caption; a longer title is cut."""
 
+STRICT = ConfigDict(extra="forbid")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, config=STRICT)
 class Phase:
     """A part of a stage: until ``until`` (a fraction of its steps) draw tasks from ``mixture`` in ``sizes``.
 
@@ -37,22 +40,19 @@ class Phase:
     batch: int = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Recipe:
-    """Shapes and training of one scale's SigLIP, OryxViT and reader (the language model behind OryxViT)."""
+    """Shapes and training of one scale's SigLIP, OryxViT and reader (the language model behind OryxViT).
+
+    ``vision`` and ``text``: shapes of encoder and language model under transformers' names.
+    """
 
     scale: str
     side: int
     patch: int
-    vision_width: int
-    vision_layers: int
-    vision_heads: int
-    vision_hidden: int
     position_grid: int
-    text_width: int
-    text_layers: int
-    text_heads: int
-    text_hidden: int
+    vision: dict[str, int]
+    text: dict[str, int]
     compressor_dim: int
     siglip_steps: int
     siglip_batch: int
@@ -62,7 +62,7 @@ class Recipe:
     phases: tuple[Phase, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class VideoRecipe:
     """Shapes and training of a scale's reader of frames.
 
@@ -83,7 +83,7 @@ class VideoRecipe:
     shots: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Material:
     """How much there is for the one model to learn from."""
 
@@ -97,7 +97,7 @@ class Material:
     shots_named: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class JointRecipe:
     """What the one model for everything is trained on and how much.
 
@@ -122,40 +122,40 @@ class JointRecipe:
     blind: float
     longest: int
 
-    def __post_init__(self):
-        if self.steps < 1 or abs(sum(share for _, share in self.shares) - 1) > 1e-6:
-            raise SettingsError(f"joint recipe: expected steps and shares that add up to 1, got {self}")
-
 
 _SCALES = tomllib.loads(files("workbook.stages").joinpath("recipes.toml").read_text("utf-8"))
-R = TypeVar("R")
 
 
 def _table(part: str, scale: str) -> dict[str, Any]:
     """What ``recipes.toml`` says of a part at a scale; raises SettingsError for a scale that it is not trained at."""
     if scale not in _SCALES[part]:
         raise SettingsError(f"scale {scale!r}: {part} is trained at {', '.join(_SCALES[part])}")
-    return {**_SCALES[part]["nano"], **_SCALES[part][scale]}
+    return _changed(_SCALES[part]["nano"], _SCALES[part][scale])
 
 
-def _read(kind: type[R], table: dict[str, Any], changes: dict[str, Any]) -> R:
-    return replace(TypeAdapter(kind).validate_python(table), **changes)
+def _changed(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``table`` with these changes; a table in it is changed likewise, field by field."""
+    within = {name: table[name] | value for name, value in changes.items() if isinstance(value, dict)}
+    return table | changes | within
 
 
 def recipe(scale: str, **changes: Any) -> Recipe:
-    """The recipe of a scale's shared parts, with fields replaced; raises SettingsError for a scale that has none."""
-    return _read(Recipe, {"scale": scale, **_table("shared", scale)}, changes)
+    """The recipe of a scale's shared parts, with fields changed; raises SettingsError for a scale that has none."""
+    return Recipe(scale=scale, **_changed(_table("shared", scale), changes))
 
 
 def video_recipe(scale: str, **changes: Any) -> VideoRecipe:
-    """The recipe of a scale's reader of frames, with fields replaced; errors as :func:`recipe`."""
-    table = _table("video_reader", scale)
-    return _read(VideoRecipe, {**table, "scale": scale, "shapes": recipe(scale, **table["shapes"])}, changes)
+    """The recipe of a scale's reader of frames, with fields changed; errors as :func:`recipe`."""
+    table = _changed(_table("video_reader", scale), changes)
+    return VideoRecipe(scale=scale, **table | {"shapes": recipe(scale, **table["shapes"])})
 
 
 def joint_recipe(scale: str, **changes: Any) -> JointRecipe:
-    """The recipe of the one model at a scale, with fields replaced; errors as :func:`recipe`."""
-    return _read(JointRecipe, _table("one_model", scale), changes)
+    """The recipe of the one model at a scale, with fields changed; errors as :func:`recipe`, also for wrong shares."""
+    r = JointRecipe(**_changed(_table("one_model", scale), changes))
+    if r.steps < 1 or abs(sum(share for _, share in r.shares) - 1) > 1e-6:
+        raise SettingsError(f"joint recipe: expected steps and shares that add up to 1, got {r}")
+    return r
 
 
 def encoder_recipe(scale: str, side: int = 48, patch: int = 8) -> Recipe:
@@ -165,7 +165,7 @@ def encoder_recipe(scale: str, side: int = 48, patch: int = 8) -> Recipe:
     shapes of ``small`` for its language model; its encoders have those of the weights that they start from.
     """
     own = _table("encoders", scale)
-    r = _read(Recipe, {"scale": scale, **_table("shared", "small" if scale == "paper" else scale), **own}, {})
+    r = replace(recipe("small" if scale == "paper" else scale, **own), scale=scale)
     phases = tuple(replace(phase, sizes=_scaled(phase.sizes, side, patch)) for phase in r.phases)
     return replace(r, side=side, patch=patch, position_grid=max(r.position_grid, 4 * side // patch), phases=phases)
 

@@ -23,7 +23,6 @@ from transformers import SiglipModel
 from oryx.errors import SettingsError
 from oryx.grids import Grid, image_token_count
 from oryx.layout import Layout
-from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
 from oryx.processing.images import cut, normalised
 from oryx.train import device
@@ -169,53 +168,40 @@ def reader_batches(r: Recipe, seed: int, fit: Callable[..., Image.Image] = fit_t
     return StepBatches(draw, reader_inputs, r.reader_steps, sample_targets, device.compute().workers)
 
 
-def siglip_training(r: Recipe, seed: int) -> Training:
-    """SigLIP of the recipe, from nothing; raises SettingsError for a batch that the processes cannot share evenly."""
+def train_siglip(r: Recipe, options: Options) -> tuple[SiglipModel, list[dict]]:
+    """SigLIP of the recipe, trained from nothing, and its curve; writes ``siglip.safetensors``.
+
+    Raises SettingsError for a batch that the processes cannot share evenly.
+    """
     if r.siglip_batch % (processes := process().num_processes):
         raise SettingsError(f"siglip_batch: expected a multiple of {processes} processes, got {r.siglip_batch}")
-    torch.manual_seed(seed)
-    siglip, draw = build_siglip(r), partial(draw_siglip_batch, r, seed)
+    torch.manual_seed(options.seed)
+    siglip, draw = build_siglip(r), partial(draw_siglip_batch, r, options.seed)
     batches = StepBatches(draw, siglip_inputs, r.siglip_steps, workers=device.compute().workers)
     plan = TrainPlan(r.siglip_steps, r.siglip_rate)
-    return Training("siglip", siglip, batches, siglip_loss, plan, {"siglip": siglip})
-
-
-def train_siglip(
-    r: Recipe, seed: int, folder: Path, progress: Progress = silent, compute: Compute | None = None
-) -> tuple[SiglipModel, list[dict]]:
-    """SigLIP of the recipe, trained from nothing, and its curve; writes ``siglip.safetensors``."""
-    training = siglip_training(r, seed)
-    return training.model, training.carry_out(folder, progress, compute)
+    return siglip, Training("siglip", siglip, batches, siglip_loss, plan, {"siglip": siglip}).carry_out(options)
 
 
 def train_shared(
-    r: Recipe,
-    seed: int,
-    folder: Path,
-    progress: Progress = silent,
-    compute: Compute | None = None,
-    command: str = "",
-) -> OryxForConditionalGeneration:
-    """Train SigLIP, then OryxViT with the reader, from nothing; resumes from checkpoints in ``folder``.
+    r: Recipe, seed: int, folder: Path, progress: Progress = silent, compute: Compute | None = None
+) -> None:
+    """:func:`run` with a recipe of one's own."""
+    run(Options(r.scale, seed, folder, None, compute, progress), r)
+
+
+def run(options: Options, r: Recipe | None = None) -> None:
+    """Train SigLIP, then OryxViT with the reader, from nothing; resumes from checkpoints in the folder.
 
     Writes ``siglip.safetensors``, ``oryxvit.safetensors``, ``reader.safetensors`` (everything but the tower) and
-    ``manifest.json``; returns the whole model.
+    ``manifest.json``.
     """
-    total = r.siglip_steps + r.reader_steps
-    siglip, first = train_siglip(r, seed, folder, lambda done, _: progress(done, total), compute)
+    r, folder, seed = r or recipe(options.scale, **options.changes), options.folder, options.seed
+    siglip, first = train_siglip(r, options)
     torch.manual_seed(seed + 1)
     model = build_reader(r)
     model.vision_tower = vit_from_siglip(siglip.vision_model, r.position_grid)
     plan, batches = TrainPlan(r.reader_steps, r.reader_rate), reader_batches(r, seed)
     training = Training("reader", model, batches, answer_loss, plan, reader_parts(model))
-    curve = training.carry_out(folder, lambda done, _: progress(r.siglip_steps + done, total), compute)
-    command = command or f"python -m oryx.train shared --scale {r.scale} --seed {seed} --folder FOLDER"
+    curves = {"siglip": first, "reader": training.carry_out(options)}
     files = [folder / f"{file}.safetensors" for file in ("siglip", *training.saved)]
-    write_manifest(folder / "manifest.json", command, seed, r, files, {"siglip": first, "reader": curve}, CORPORA)
-    return model
-
-
-def run(options: Options) -> None:
-    """The stage as the command line asks for it."""
-    r = recipe(options.scale, **options.changes)
-    train_shared(r, options.seed, options.folder, options.progress, options.compute, options.command("shared"))
+    write_manifest(folder / "manifest.json", options.command("shared"), seed, r, files, curves, CORPORA)

@@ -60,16 +60,16 @@ class Training:
     saved: Mapping[str, nn.Module]
     dtype: torch.dtype = torch.float16
 
-    def carry_out(self, folder: Path, progress: Progress = silent, compute: Compute | None = None) -> list[dict]:
-        """Train in place and write the parts into ``folder``; goes on from its checkpoint there. Returns the curve.
+    def carry_out(self, options: Options) -> list[dict]:
+        """Train in place and write the parts into the folder; goes on from its checkpoint there. Returns the curve.
 
         Several processes (accelerate) share every batch; the first of them writes, and none goes on before it has.
         """
-        checkpoint = folder / f"{self.name}.pt"
-        curve = train(self.model, self.batches, self.loss, self.plan, checkpoint, progress, compute)
+        checkpoint, show = options.folder / f"{self.name}.pt", options.progress
+        curve = train(self.model, self.batches, self.loss, self.plan, checkpoint, show, options.compute)
         if process().is_main_process:
             for file, part in self.saved.items():
-                save_weights(folder / f"{file}.safetensors", part, self.dtype)
+                save_weights(options.folder / f"{file}.safetensors", part, self.dtype)
         process().wait_for_everyone()
         return curve
 

@@ -16,19 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oryx.errors import MissingResource
 from oryx.files import sha256_file
 from oryx.layout import Layout
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
 from oryx.processing.images import to_patches
-from oryx.train.checkpoints import load_weights
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
-from workbook.data.frame_bank import READER_MIXTURE, Clip, FrameBank, draw_clip, make_bank
 from workbook.data.items import generator
-from workbook.data.needles import COLOURS, NUMBERS, card
+from workbook.data.needles import COLOURS, NUMBERS, READER_MIXTURE, Clip, FrameBank, card, draw_clip, make_bank
 from workbook.data.object_tasks import draw_object
-from workbook.stages.models import build_reader, load_siglip
+from workbook.stages.models import build_reader, load_siglip, loaded
 from workbook.stages.recipes import VideoRecipe, video_recipe
 from workbook.stages.shared import train_siglip
 from workbook.stages.shipped import WEIGHTS
@@ -100,12 +97,8 @@ def train_video_reader(r: VideoRecipe, options: Options, bank: FrameBank) -> Non
     (``video_reader.json``).
     """
     folder, seed, siglip, curves = options.folder, options.seed, options.start, {}
-    first = 0 if siglip is not None else r.shapes.siglip_steps
-    total = first + sum(r.steps)
     if siglip is None:
-        start, curves["siglip"] = train_siglip(
-            r.shapes, seed, folder, lambda done, _: options.progress(done, total), options.compute
-        )
+        start, curves["siglip"] = train_siglip(r.shapes, options)
     else:
         start = load_siglip(r.shapes, siglip)
     torch.manual_seed(seed)
@@ -118,23 +111,16 @@ def train_video_reader(r: VideoRecipe, options: Options, bank: FrameBank) -> Non
         lambda sample: clip_targets(sample.clip),
     )
     training = Training(NAME, model, batches, answer_loss, TrainPlan(sum(r.steps), r.rate), {NAME: model})
-    curves[NAME] = training.carry_out(folder, lambda done, _: options.progress(first + done, total), options.compute)
+    curves[NAME] = training.carry_out(options)
     started = "trained first, from nothing" if siglip is None else sha256_file(siglip / "siglip.safetensors")
     files, command = [folder / f"{NAME}.safetensors"], options.command(NAME)
     write_manifest(folder / f"{NAME}.json", command, seed, r, files, curves, CORPORA, siglip=started)
 
 
 def load_video_reader(r: VideoRecipe, folder: Path | None = None) -> OryxForConditionalGeneration:
-    """The reader of a scale from ``folder`` (default: as shipped), float32, in evaluation mode.
-
-    Raises MissingResource if none is there, CheckpointError if the file is damaged.
-    """
-    path = (folder or WEIGHTS / r.scale) / "video_reader.safetensors"
-    if not path.is_file():
-        raise MissingResource(f"no {path}; train it: python -m oryx.train video_reader --scale {r.scale}")
+    """The reader of a scale from ``folder`` (default: as shipped), in float32; see :func:`loaded`."""
     model = build_reader(r.shapes)
-    load_weights(path, model)
-    return model.eval()
+    return loaded(model, {NAME: model}, folder or WEIGHTS / r.scale, f"{NAME} --scale {r.scale}")
 
 
 def run(options: Options) -> None:

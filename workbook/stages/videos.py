@@ -27,8 +27,8 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.device import Compute
 from oryx.train.inputs import answer_targets, questions_batch, text_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
-from workbook.data.frame_bank import MIXTURE, Clip, FrameBank, draw_clip
 from workbook.data.items import generator
+from workbook.data.needles import MIXTURE, Clip, FrameBank, draw_clip
 from workbook.data.stories import LENGTHS, PATH
 from workbook.data.story_bank import StoryBank, draw_glance, draw_story
 from workbook.stages.stage import Progress, silent

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from oryx.processing.sizes import Partition, Resolution
-from workbook.data.item_cache import ItemCache
+from workbook.data.items import ItemCache
 from workbook.data.pictures import PictureSizes
 from workbook.studies.base import Progress, S, Study
 

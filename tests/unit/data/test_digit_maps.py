@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workbook.data.digit_maps import NO_DIGIT, DigitMap, draw_digits
 from workbook.data.items import generator
 from workbook.data.pictures import PictureSizes
+from workbook.data.text_tasks import NO_DIGIT, DigitMap, draw_digits
 
 
 def drawn(i: int) -> DigitMap:

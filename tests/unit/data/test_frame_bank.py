@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from oryx.errors import InputError
-from workbook.data.frame_bank import NAMES, draw_clip, make_bank
 from workbook.data.items import generator
-from workbook.data.needles import COLOURS
+from workbook.data.needles import COLOURS, NAMES, draw_clip, make_bank
 
 SIZE = (32, 32)
 

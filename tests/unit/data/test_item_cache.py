@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from workbook.data import item_cache
-from workbook.data.item_cache import ItemCache
-from workbook.data.items import Item, evaluation_items, training_item
+from workbook.data import items
+from workbook.data.items import Item, ItemCache, evaluation_items, training_item
 from workbook.data.pictures import PictureSizes
 
 SIZES, MIXTURE = PictureSizes(), {"word": 1.0, "icon": 1.0}
@@ -38,7 +37,7 @@ def test_other_items_are_never_taken_for_these(tmp_path):
 def test_other_data_are_drawn_anew(tmp_path, monkeypatch):
     cache = ItemCache(tmp_path)
     cache.training(1, 2, MIXTURE, SIZES)
-    monkeypatch.setattr(item_cache, "data_hash", lambda: "of other data")
+    monkeypatch.setattr(items, "data_hash", lambda: "of other data")
     cache.training(1, 2, MIXTURE, SIZES)
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -49,7 +48,7 @@ def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(item_cache, "training_item", killed)
+    monkeypatch.setattr(items, "training_item", killed)
     with pytest.raises(KeyboardInterrupt):
         ItemCache(tmp_path).training(1, 2, MIXTURE, SIZES)
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,8 @@ from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
 
 SIZES = PictureSizes()
-TINY = recipe("smoke", vision_layers=1, text_layers=2, vision_width=32, vision_hidden=64, text_width=32, text_hidden=64)
+NARROW = {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 64}
+TINY = recipe("smoke", vision=NARROW, text={**NARROW, "num_hidden_layers": 2})
 MOST = 8
 
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from workbook.data.frame_bank import make_bank
+from workbook.data.needles import make_bank
 from workbook.stages.encoders import _at
 from workbook.stages.recipes import encoder_recipe, recipe, video_recipe
 from workbook.stages.shared import draw_reader_batch, draw_siglip_batch

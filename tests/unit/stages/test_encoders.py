@@ -23,6 +23,7 @@ from workbook.stages.encoders import (
 from workbook.stages.models import build_siglip
 from workbook.stages.recipes import encoder_recipe
 from workbook.stages.shared import reader_batches
+from workbook.stages.stage import Options
 
 SMOKE = encoder_recipe("smoke")
 
@@ -31,7 +32,7 @@ SMOKE = encoder_recipe("smoke")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoders")
     for name in ENCODERS:
-        train_encoder(name, SMOKE, 0, folder, folder)
+        train_encoder(name, SMOKE, Options("smoke", 0, folder, folder))
     return folder
 
 

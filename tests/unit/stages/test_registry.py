@@ -12,7 +12,7 @@ from workbook.stages.shipped import check
 
 def test_a_stage_writes_weights_and_a_manifest_that_names_them(tmp_path, capsys):
     main(["shared", "--scale", "smoke", "--folder", str(tmp_path), "-p", "reader_steps=1", "-p", "siglip_steps=1"])
-    assert "shared: step 2 of 2" in capsys.readouterr().out
+    assert "shared: step 1 of 1" in capsys.readouterr().out
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["command"].endswith("--scale smoke --seed 0 --folder FOLDER -p reader_steps=1 -p siglip_steps=1")
     assert manifest["recipe"]["reader_steps"] == 1

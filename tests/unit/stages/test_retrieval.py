@@ -7,7 +7,7 @@ from oryx.errors import SettingsError
 from oryx.grids import video_token_count
 from oryx.model.positions import set_positions
 from oryx.train.loop import TrainPlan
-from workbook.data.frame_bank import make_bank
+from workbook.data.needles import make_bank
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import video_recipe
 from workbook.stages.videos import RetrievalPlan, step_shape, steps_for_tokens, tokens_trained_on, train_retrieval

@@ -33,7 +33,9 @@ from workbook.studies.encoders.robustness import (
     robustness,
 )
 
-RECIPE = recipe("nano", vision_width=32, vision_layers=2, vision_heads=2, vision_hidden=48)
+RECIPE = recipe(
+    "nano", vision={"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+)
 
 
 @pytest.fixture(scope="module")

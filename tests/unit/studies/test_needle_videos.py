@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from oryx.errors import InputError
-from workbook.data.frame_bank import make_bank
 from workbook.data.haystacks import write_video
-from workbook.data.needles import make_trial
+from workbook.data.needles import make_bank, make_trial
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import video_recipe
 from workbook.studies.frames import frame_cache

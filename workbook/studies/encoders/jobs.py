@@ -5,6 +5,7 @@ See :mod:`workbook.studies.encoders.study`, which says what is compared.
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from oryx.train.device import compute
 from workbook.stages.encoders import ENCODERS, encoder_file, load_encoder, train_encoder
 from workbook.stages.models import load_siglip, warm_reader
 from workbook.stages.recipes import Recipe, encoder_recipe
+from workbook.stages.stage import Options
 from workbook.studies.base import Progress, Study
 from workbook.studies.encoders.arms import ARMS, ENCODER_JOBS, trains_encoders
 from workbook.studies.encoders.probes import probe_encoders
@@ -31,16 +33,8 @@ def recipe_of(settings: Any) -> Recipe:
 def train(settings: Any, name: str, seed: int, folder: Path, progress: Progress) -> None:
     """Train one encoder of a seed into its job's folder."""
     siglip, r = folder.parent / ENCODER_JOBS[0], recipe_of(settings)
-    curve = train_encoder(
-        name,
-        r,
-        seed,
-        folder,
-        siglip,
-        settings.siglip,
-        lambda done, total: progress("train", done, total),
-        compute(settings.precision),
-    )
+    options = Options(r.scale, seed, folder, siglip, compute(settings.precision), partial(progress, "train"))
+    curve = train_encoder(name, r, options, settings.siglip)
     atomic_write_json(folder / f"{name}.json", curve, indent=None)
 
 

@@ -16,9 +16,9 @@ from transformers import SiglipModel
 from oryx.evidence.stats import wilson
 from oryx.model.vit import OryxViT
 from oryx.processing.sizes import Resolution
-from workbook.data.digit_maps import NO_DIGIT, DigitMap, draw_digits
 from workbook.data.items import draw_item, generator
 from workbook.data.pictures import PictureSizes
+from workbook.data.text_tasks import NO_DIGIT, DigitMap, draw_digits
 from workbook.stages.recipes import CAPTION_LENGTH, Recipe
 from workbook.stages.shared import caption_ids, square_pixels
 from workbook.studies.encoders.features import ENCODE_BATCH, feature_maps, fit_ridge, mean_of, pooled

@@ -11,8 +11,7 @@ from oryx.eval.features import FrameTokens
 from oryx.eval.generate import BytePrompt, PromptFormat, ask, read_videos, without_video
 from oryx.grids import Grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
-from workbook.data.frame_bank import NAMES
-from workbook.data.needles import Trial, make_trial
+from workbook.data.needles import NAMES, Trial, make_trial
 from workbook.studies.frames import MOST_TOKENS
 from workbook.studies.needle.arms import OTHER_QUESTION_ARMS, Cell
 from workbook.studies.needle.videos import TrialVideos

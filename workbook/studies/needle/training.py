@@ -14,7 +14,7 @@ from oryx.grids import Grid, video_token_count
 from oryx.model.positions import set_positions
 from oryx.train.device import compute
 from oryx.train.loop import TrainPlan
-from workbook.data.frame_bank import make_bank
+from workbook.data.needles import make_bank
 from workbook.stages.recipes import VideoRecipe, video_recipe
 from workbook.stages.stage import Options
 from workbook.stages.video_reader import load_video_reader, train_video_reader

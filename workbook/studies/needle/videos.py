@@ -15,9 +15,8 @@ from oryx.errors import InputError
 from oryx.eval.features import FrameCache, FrameTokens
 from oryx.grids import uniform_indices
 from oryx.processing.video import probe
-from workbook.data.frame_bank import NAMES, FrameBank
 from workbook.data.haystacks import make_haystack, write_video
-from workbook.data.needles import Trial
+from workbook.data.needles import NAMES, FrameBank, Trial
 from workbook.studies.needle.arms import MOST_FRAMES
 
 
