@@ -5,17 +5,15 @@ Exit codes: 0 done, 2 usage (nothing was started), 3 failed items or a failed ru
 """
 
 import argparse
-import difflib
+import json
 import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from oryx.errors import OryxError, SettingsError
-from workbook.runs.settings import SCALES
+from oryx.errors import OryxError, SettingsError, check_known, did_you_mean
+from workbook.runs.settings import SCALES, StudySettings
 from workbook.studies.base import Study, study_at
 
 STOPPED, TERMINATED = 130, 143
@@ -35,10 +33,11 @@ TEMPLATES = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code. Errors are one line on stderr."""
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        signal.signal(signal.SIGTERM, _terminate)
     try:
-        with _terminable():
-            parsed = build_parser().parse_args(arguments)
-            return parsed.verb(parsed)
+        parsed = build_parser().parse_args(arguments)
+        return parsed.verb(parsed)
     except OryxError as error:
         print(f"oryx: {error}", file=sys.stderr)
         return error.exit_code
@@ -51,19 +50,8 @@ class _Terminated(BaseException):
     """SIGTERM, as an exception, so that workers are ended and the status is written."""
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    def stop(*_: object) -> None:
-        raise _Terminated
-
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
-        yield
-        return
-    earlier = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 class _Parser(argparse.ArgumentParser):
@@ -72,15 +60,10 @@ class _Parser(argparse.ArgumentParser):
     known: tuple[str, ...] = ()
 
     def error(self, message: str):
-        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        word, _, _ = message.removeprefix("unrecognized arguments: ").partition(" ")
-        if choice:
+        word, known = message.removeprefix("unrecognized arguments: ").split(" ")[0], self.known
+        if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
             word, known = choice[1], re.findall(r"[\w-]+", choice[2])
-        else:
-            known = self.known
-        near = difflib.get_close_matches(word, known, 1, 0.5)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise SettingsError(f"{message}{hint}. See python -m oryx --help")
+        raise SettingsError(f"{message}; {did_you_mean(word, known)}see python -m oryx --help")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -91,33 +74,9 @@ def build_parser() -> argparse.ArgumentParser:
     for name, (function, text) in _VERBS.items():
         verb = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
         verb.set_defaults(verb=function)
-        if name in ("run", "plan", "publish"):
-            verb.add_argument("study", help=f"a study id or 'all' ({', '.join(STUDIES)})")
-            verb.add_argument("--scale", choices=SCALES, default="nano")
-            verb.add_argument("--seeds", help="comma-separated, for example 0,1,2")
-            verb.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE")
-            verb.add_argument("--from-scratch", action="store_true", help="train the shared weights anew as well")
-        if name == "run":
-            verb.add_argument("--no-notebook", action="store_true", help="run the study itself, no notebook needed")
-            seeds_only = "do the jobs of these seeds and no more; a later run without it merges them"
-            verb.add_argument("--no-merge", action="store_true", help=seeds_only)
-        if name == "publish":
-            verb.add_argument("--allow-dirty", action="store_true", help="publish from a tree with uncommitted changes")
-            verb.add_argument(
-                "--redraw", action="store_true", help="draw figures and notebook again, from the published rows"
-            )
-        if name == "report":
-            verb.add_argument("--notebook", action="store_true", help="execute notebook 90 as well")
-        if name == "diff":
-            verb.add_argument("a", metavar="A", help="a published folder, a run's folder or one of its seed-N folders")
-            verb.add_argument("b", metavar="B", help="another one of the same study")
-        if name == "rerun":
-            verb.add_argument("manifest", metavar="MANIFEST", help="results/<study>/<variant>/manifest.json")
-            verb.add_argument("--seeds", help="comma-separated; all of the manifest unless given")
-        if name in ("run", "plan", "status", "report", "publish", "rerun"):
-            verb.add_argument("--results", default="results", help="results folder (default: results)")
-        if name in ("run", "plan", "rerun"):
-            verb.add_argument("--jobs", type=int, help="worker processes (default: one per GPU, else one per core)")
+        for owners, word, options in _OPTIONS:
+            if name in owners.split():
+                verb.add_argument(word, **options)
         parser.known += tuple(verb._option_string_actions)
     return parser
 
@@ -127,10 +86,8 @@ def find_study(name: str) -> Study:
     if name == "paper_vs_ours":
         raise SettingsError("paper_vs_ours is a report over results/, not a study: python -m oryx report --notebook")
     known = {**STUDIES, **TEMPLATES}
-    if name not in known and ":" not in name:
-        near = difflib.get_close_matches(name, [*known, "all"], 1, 0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise SettingsError(f"unknown study {name!r}; {hint}known: {', '.join(known)}")
+    if ":" not in name:
+        check_known([name], [*known, "all"], "study")
     return study_at(known.get(name, name))
 
 
@@ -166,7 +123,6 @@ def _values(parsed: argparse.Namespace) -> dict:
 
 def _run(parsed: argparse.Namespace) -> int:
     from workbook.report.page import build
-    from workbook.runs.ending import print_ending
 
     chosen = [(study, study.settings(_values(parsed))) for study in find_studies(parsed.study).values()]
     for study, settings in chosen:
@@ -191,13 +147,35 @@ def _run(parsed: argparse.Namespace) -> int:
     return worst
 
 
-def _run_one(study, settings, no_notebook: bool) -> int:
+def _run_one(study: Study, settings: StudySettings, no_notebook: bool) -> int:
     if no_notebook or not study.notebook:
         study.run(settings)
         return 0
     from workbook.runs.notebooks import execute
 
     return execute(study, settings)
+
+
+def print_ending(study: Study, settings: StudySettings) -> int:
+    """Print the last lines of a run: verdicts, comparison, where it lies; returns how many items failed."""
+    import pandas as pd
+
+    from workbook.report.published import estimate_text
+
+    folder = study.run_folder(settings)
+    failed = int(pd.read_csv(folder / "table.csv")["failed"].sum())
+    seeds = map(str, settings.seeds)
+    if settings.source == "published":  # those of the rows that are shown, whatever this run was asked for
+        seeds = json.loads((folder / "manifest.json").read_text())["seeds"]
+    print(f"\n{study.title}, scale {settings.scale}, seeds {', '.join(seeds)}")
+    for verdict in json.loads((folder / "verdicts.json").read_text()):
+        print(f"  {verdict['id']:<30}  {verdict['verdict']}  {estimate_text(verdict)}")
+    if failed:
+        print(f"{failed} items failed; their rows name the error")
+    if (comparison := folder / "comparison.txt").exists():
+        print(comparison.read_text().rstrip())
+    print(f"rows, tables and figures: {folder}")
+    return failed
 
 
 def _plan(parsed: argparse.Namespace) -> int:
@@ -214,16 +192,15 @@ def _plan(parsed: argparse.Namespace) -> int:
 
 
 def _status(parsed: argparse.Namespace) -> int:
-    from workbook.runs.seeds import how_far
-    from workbook.runs.status import read_status
+    from workbook.runs.shards import read_status
 
     runs = Path(parsed.results, "runs")
     found = sorted([*runs.glob("*/*/*/seed-*/status.json"), *runs.glob("*/*/*/status.json")])
     for path in found:
-        state, place = read_status(path), path.parent.relative_to(runs)
-        shard = path.parent.name.startswith("seed-")
-        words = [how_far(path.parent) if shard else "notebook", state.get("message", "").split("\n")[0]]
-        print(f"{place}: {state['state']}" + "".join(f", {word}" for word in words if word))
+        state, arms = read_status(path), [arm for arm in path.parent.glob("arms/*") if arm.is_dir()]
+        done = f"{sum((arm / 'done').exists() for arm in arms)} of {len(arms)} started arms done"
+        words = [state["state"], done if arms else "notebook", state.get("message", "").split("\n")[0]]
+        print(f"{path.parent.relative_to(runs)}: {', '.join(filter(None, words))}")
     if not found:
         print(f"no runs under {runs}")
     return 0
@@ -279,6 +256,10 @@ def _doctor(parsed: argparse.Namespace) -> int:
     return 0 if all(check.ok or not check.needed for check in checks) else 3
 
 
+def _flag(text: str) -> dict:
+    return {"action": "store_true", "help": text}
+
+
 _VERBS = {
     "run": (_run, "run a study, or all of them; goes on where an earlier run stopped"),
     "plan": (_plan, "say what a run would do and cost, without doing it"),
@@ -289,3 +270,23 @@ _VERBS = {
     "publish": (_publish, "copy a finished run into results/<study>/<scale>/"),
     "doctor": (_doctor, "examine the installation"),
 }
+"""Verb -> what does it, and what it does."""
+_OPTIONS = (
+    ("run plan publish", "study", {"help": f"a study id or 'all' ({', '.join(STUDIES)})"}),
+    ("run plan publish", "--scale", {"choices": SCALES, "default": "nano"}),
+    ("run plan publish", "--seeds", {"help": "comma-separated, for example 0,1,2"}),
+    ("run plan publish", "-p", {"dest": "parameters", "action": "append", "default": [], "metavar": "NAME=VALUE"}),
+    ("run plan publish", "--from-scratch", _flag("train the shared weights anew as well")),
+    ("run", "--no-notebook", _flag("run the study itself, no notebook needed")),
+    ("run", "--no-merge", _flag("do the jobs of these seeds and no more; a later run without it merges them")),
+    ("publish", "--allow-dirty", _flag("publish from a tree with uncommitted changes")),
+    ("publish", "--redraw", _flag("draw figures and notebook again, from the published rows")),
+    ("report", "--notebook", _flag("execute notebook 90 as well")),
+    ("diff", "a", {"metavar": "A", "help": "a published folder, a run's folder or one of its seed-N folders"}),
+    ("diff", "b", {"metavar": "B", "help": "another one of the same study"}),
+    ("rerun", "manifest", {"metavar": "MANIFEST", "help": "results/<study>/<variant>/manifest.json"}),
+    ("rerun", "--seeds", {"help": "comma-separated; all of the manifest unless given"}),
+    ("run plan status report publish rerun", "--results", {"default": "results", "help": "results folder"}),
+    ("run plan rerun", "--jobs", {"type": int, "help": "worker processes (default: one per GPU, else one per core)"}),
+)
+"""Verbs that have an option, the option, and what argparse is told of it."""

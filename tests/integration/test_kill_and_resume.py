@@ -12,7 +12,7 @@ import pytest
 
 from tests.rows import same_rows
 from tests.toy import ToyStudy
-from workbook.runs.status import read_status
+from workbook.runs.shards import read_status
 
 pytestmark = pytest.mark.integration
 FAST = ["-p", "items=8", "--jobs", "2"]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.workflow_runs import ITEMS, ROOT, ToyWorkflow, undisturbed_rows, wait_for
 from tests.rows import same_rows
-from workbook.runs.status import read_status
+from workbook.runs.shards import read_status
 
 pytestmark = [pytest.mark.integration, pytest.mark.workflow]
 LOCAL = ("--cores", "2")

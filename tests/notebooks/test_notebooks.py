@@ -14,7 +14,7 @@ from oryx.evidence.rows import read_rows
 from tests.rows import same_rows
 from tests.unit.report.pages import answers, publish
 from workbook import cli
-from workbook.runs.status import read_status
+from workbook.runs.shards import read_status
 
 pytestmark = pytest.mark.notebook
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def test_a_second_run_does_nothing_again(finished):
 def test_bare_papermill_refuses_a_misspelt_parameter_or_a_mistyped_value(tmp_path):
     wrong = [
         ({"sacle": "smoke"}, "unknown parameter 'sacle'"),
-        ({"seeds": "0,x"}, r"seeds\[1\]: expected a whole number"),
+        ({"seeds": "0,x"}, r"seeds\[1\]: expected a valid integer"),
     ]
     for number, notebook in enumerate(sorted((ROOT / "notebooks").glob("*.ipynb"))):
         study = "seeds: list" in notebook.read_text(encoding="utf-8")  # others know no seeds at all

@@ -4,7 +4,7 @@ A and B are folders: published ones (``results/<study>/<variant>``), runs (``res
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,12 @@ from oryx.evidence.schema import TIMING, published_rows
 PAIR = ["arm", "condition", "item", "seed"]
 """What names an answer in both runs; the hashes in a row's identity differ by design."""
 HASHES = ("settings_hash", "weights_hash", "data_hash", "schema", "study")
-PASSED_OVER = ("seeds", "source", "jobs", "limit_minutes", "results", "processes")
-"""Settings that change no numbers."""
-INPUTS = ("weights_hash", "data_hash", "dtype", "precision", "attention", "decoder", "prompt", "questions")
+COMPARED = (
+    *("settings", "settings_hash", "weights_hash", "data_hash", "dtype", "precision", "attention", "decoder", "prompt"),
+    *("questions", "python", "packages", "hardware", "commit", "dirty"),
+)
+"""What of two manifests is compared, but for settings that change no numbers."""
+PASSED_OVER = [f"settings.{name}" for name in ("seeds", "source", "jobs", "limit_minutes", "results", "processes")]
 SHOWN = 8
 
 
@@ -50,10 +53,10 @@ class Side:
         return read_rows(files)
 
     @property
-    def verdicts(self) -> dict[str, dict]:
-        """Hypothesis -> verdict, empty for a run that is not finished, or one seed of it."""
+    def verdicts(self) -> list[dict]:
+        """Its verdicts, none for a run that is not finished, or one seed of it."""
         path = self.folder / "verdicts.json"
-        return {v["id"]: v for v in json.loads(path.read_text())} if path.exists() else {}
+        return json.loads(path.read_text()) if path.exists() else []
 
 
 def read_side(path: str | Path, seeds: Sequence[int] | None = None) -> Side:
@@ -90,92 +93,67 @@ def described(a: Side, b: Side) -> str:
         f"{name}  {side.folder}: seeds {', '.join(side.manifests)}, {len(side.rows):,} rows"
         for name, side in (("A", a), ("B", b))
     ]
-    changed = made_from(a.first, b.first)
-    same = [] if len(changed) else ["settings, inputs, versions, machine and code: the same"]
-    return "\n".join([*heads, *same, *_table(changed), *compared(a, b), *verdicts_compared(a.verdicts, b.verdicts)])
+    made = _table(made_from(a.first, b.first)) or ["settings, inputs, versions, machine and code: the same"]
+    rows, _ = compared(a, b)
+    return "\n".join([*heads, *made, *rows, *verdicts_compared(a.verdicts, b.verdicts)])
 
 
 def made_from(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
-    """What two manifests say differently, a line each: what (settings, inputs, ...), name, A, B."""
-
-    def parts(manifest: Mapping[str, Any]) -> dict[str, Mapping]:
-        settings = {n: v for n, v in manifest.get("settings", {}).items() if n not in PASSED_OVER}
-        versions = {"python": manifest.get("python"), **manifest.get("packages", {})}
-        inputs, code = ({name: manifest.get(name) for name in names} for names in (INPUTS, ("commit", "dirty")))
-        hardware = manifest.get("hardware", {})
-        return {"settings": settings, "inputs": inputs, "versions": versions, "machine": hardware, "code": code}
-
-    ours, theirs = parts(a), parts(b)
-    lines = [
-        (what, name, ours[what].get(name, "not recorded"), theirs[what].get(name, "not recorded"))
-        for what in ours
-        for name in dict.fromkeys([*ours[what], *theirs[what]])
-        if ours[what].get(name) != theirs[what].get(name)
-    ]
-    return pd.DataFrame(lines, columns=["what", "name", "A", "B"])
+    """What two manifests say differently of settings, inputs, versions, machine and code, a line each: what, A, B."""
+    both = pd.DataFrame(
+        {
+            side: pd.json_normalize({name: manifest.get(name) for name in COMPARED}).iloc[0]
+            for side, manifest in (("A", a), ("B", b))
+        }
+    )
+    both = both.drop(index=PASSED_OVER, errors="ignore").astype(object)
+    both = both.where(both.notna(), "not recorded").rename_axis("what").reset_index()
+    return both[[ours != theirs for ours, theirs in zip(both["A"], both["B"], strict=True)]]
 
 
-def differing_rows(a: Side, b: Side) -> tuple[pd.DataFrame, int, list[int]]:
-    """The cells of rows of both that differ, how many pairs of rows there are, and how many rows of each have none.
+def compared(a: Side, b: Side) -> tuple[list[str], pd.DataFrame]:
+    """How rows and scores compare over the seeds of both, in words: counts, the first cells that differ, the scores
+    outside the tolerance; and every score (:func:`oryx.evidence.compare.compare`).
 
-    Rows pair by arm, condition, item and seed; timing and hashes do not count. The frame has the index of PAIR and
-    columns (field, "A" or "B"), both missing where a row's field is the same.
+    Rows pair by arm, condition, item and seed; timing and hashes do not count.
     """
     seeds = set(a.rows["seed"]) & set(b.rows["seed"])
+    ours, theirs = (side.rows[side.rows["seed"].isin(seeds)] for side in (a, b))
     frames = []
-    for side in (a, b):
-        rows = side.rows[side.rows["seed"].isin(seeds)].set_index(PAIR)
-        rows = rows[[n for n in rows if n not in (*TIMING, *HASHES) and "seconds" not in n]]
-        rows = rows.round(ROUNDED)  # as published rows keep them
+    for rows in (ours, theirs):
+        rows = rows.set_index(PAIR).round(ROUNDED)  # as published rows keep them
+        rows = rows[[name for name in rows if name not in (*TIMING, *HASHES) and "seconds" not in name]]
         frames.append(rows.map(lambda value: json.dumps(value) if isinstance(value, list) else value))
-    both = frames[0].index.intersection(frames[1].index)
+    pairs = frames[0].index.intersection(frames[1].index)
     names = list(dict.fromkeys([*frames[0], *frames[1]]))
-    left, right = (frame.loc[both].reindex(columns=names).astype(object) for frame in frames)
-    without = [len(frame.index.difference(both)) for frame in frames]
-    return left.compare(right, result_names=("A", "B")), len(both), without
-
-
-def compared(a: Side, b: Side) -> Iterator[str]:
-    """How rows and scores compare: counts, the first cells that differ, the scores outside the tolerance."""
-    cells, pairs, (only_a, only_b) = differing_rows(a, b)
-    yield (
-        f"rows: {pairs:,} pairs (arm, condition, item, seed), {pairs - len(cells):,} the same but for timing, "
-        f"{len(cells):,} differ; without a pair: {only_a:,} of A, {only_b:,} of B"
-    )
-    if len(cells):
-        counts = cells.notna().T.groupby(level=0, sort=False).any().sum(axis=1)
-        yield from _table(counts[counts > 0].rename("rows that differ").rename_axis("field").reset_index())
-        first = cells.head(SHOWN).stack(level=0, future_stack=True).dropna(how="all")
-        yield from _table(first.rename_axis([*PAIR, "field"]).reset_index())
-    elif not (only_a or only_b):
-        yield "  identical, timing aside"
-    table = scores(a, b)
-    yield f"scores: {int(table['same'].sum())} of {len(table)} cells the same within tolerance ({TOLERANCE})"
-    apart = table[~table["same"]].rename(columns={"published": "A", "ours": "B"})
-    yield from _table(apart[["arm", "condition", "task", "A", "B", "tolerance"]].round(3))
-
-
-def scores(a: Side, b: Side) -> pd.DataFrame:
-    """The cells of both with their tolerance, over the seeds that both have (:func:`oryx.evidence.compare.compare`)."""
-    seeds = set(a.rows["seed"]) & set(b.rows["seed"])
-    return compare(b.rows[b.rows["seed"].isin(seeds)], a.rows[a.rows["seed"].isin(seeds)])
-
-
-def verdicts_compared(ours: Mapping[str, Mapping], theirs: Mapping[str, Mapping]) -> Iterator[str]:
-    """How many verdicts (by hypothesis) are the same, and those that differ."""
-    if not (ours and theirs):
-        yield "verdicts: not both runs have any"
-        return
-    common = [name for name in ours if name in theirs]
-    columns = ["verdict", "estimate", "low", "high"]
-    apart = [
-        {"hypothesis": name, "run": run, **{column: verdicts[name][column] for column in columns}}
-        for name in common
-        if ours[name]["verdict"] != theirs[name]["verdict"]
-        for run, verdicts in (("A", ours), ("B", theirs))
+    left, right = (frame.loc[pairs].reindex(columns=names).astype(object) for frame in frames)
+    cells = left.compare(right, result_names=("A", "B"))
+    only_a, only_b = (len(frame.index.difference(pairs)) for frame in frames)
+    lines = [
+        f"rows: {len(pairs):,} pairs (arm, condition, item, seed), {len(pairs) - len(cells):,} the same but for "
+        f"timing, {len(cells):,} differ; without a pair: {only_a:,} of A, {only_b:,} of B"
     ]
-    yield f"verdicts: {len(common) - len(apart) // 2} of {len(common)} the same"
-    yield from _table(pd.DataFrame(apart))
+    if len(cells):
+        changed = cells.stack(level=0, future_stack=True).dropna(how="all").rename_axis([*PAIR, "field"]).reset_index()
+        lines += _table(changed["field"].value_counts().rename("rows that differ").reset_index())
+        lines += _table(changed.head(SHOWN))
+    elif not (only_a or only_b):
+        lines.append("  identical, timing aside")
+    scores = compare(theirs, ours)
+    lines.append(f"scores: {scores['same'].sum()} of {len(scores)} cells the same within tolerance ({TOLERANCE})")
+    apart = scores[~scores["same"]].rename(columns={"published": "A", "ours": "B"})
+    return [*lines, *_table(apart[["arm", "condition", "task", "A", "B", "tolerance"]].round(3))], scores
+
+
+def verdicts_compared(ours: Sequence[Mapping], theirs: Sequence[Mapping]) -> list[str]:
+    """How many verdicts are the same, and those that differ."""
+    if not (ours and theirs):
+        return ["verdicts: not both runs have any"]
+    columns = ["verdict", "estimate", "low", "high"]
+    frames = {side: pd.DataFrame(found).set_index("id")[columns] for side, found in (("A", ours), ("B", theirs))}
+    both = pd.concat(frames, axis=1, join="inner")
+    apart = both[both["A", "verdict"] != both["B", "verdict"]].stack(level=0, future_stack=True).reset_index()
+    return [f"verdicts: {len(both) - len(apart) // 2} of {len(both)} the same", *_table(apart)]
 
 
 def _table(frame: pd.DataFrame) -> list[str]:

@@ -6,26 +6,20 @@ rows, and one that fails, whatever its end, leaves the others alone.
 """
 
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 
 from oryx.errors import RunError
 from oryx.files import atomic_write_json
-from workbook.runs import worker
 from workbook.runs.progress import Display
 
 POLL_SECONDS = 0.1
-PRELOADED = ["oryx.model.modeling", "oryx.evidence.store", "PIL.Image", "safetensors.torch"]
-"""What every job with torch imports: the server that workers are forked from has loaded it, and no job waits for it."""
 
 
 @dataclass(frozen=True)
@@ -90,20 +84,22 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def cuda_devices() -> list[str]:
-    """The GPUs that jobs may use, as ``CUDA_VISIBLE_DEVICES`` names them; empty for a CPU build of torch.
-
-    The driver's tool is asked, not torch: a process that has opened a GPU cannot fork workers that use one.
-    """
+def nvidia_smi(field: str) -> list[str]:
+    """What the driver's tool says of every GPU; torch is not asked, which the parent of the workers need not load."""
+    asked = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader"]
     try:
-        if "+cpu" in metadata.version("torch"):
-            return []
-        if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-            return [name.strip() for name in visible.split(",") if name.strip()]
-        asked = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-        return subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout.split()
-    except (metadata.PackageNotFoundError, OSError, subprocess.SubprocessError):
+        return subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
         return []
+
+
+def cuda_devices() -> list[str]:
+    """The GPUs that jobs may use, as ``CUDA_VISIBLE_DEVICES`` names them; empty for a CPU build of torch."""
+    if "+cpu" in metadata.version("torch"):
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    found = nvidia_smi("index") if visible is None else visible.split(",")
+    return [name.strip() for name in found if name.strip()]
 
 
 def slots(jobs: Sequence[Job], workers: int | None = None) -> list[str | None]:
@@ -120,10 +116,9 @@ def run_jobs(
     jobs: Sequence[Job],
     workers: int | None = None,
     stop_at: float | None = None,
-    started: Callable[[Job], None] = lambda job: None,
     ended: Callable[[Job], None] = lambda job: None,
 ) -> list[Failure]:
-    """Run the jobs that are not done; returns those that failed. ``started`` and ``ended`` are called for each.
+    """Run the jobs that are not done; returns those that failed. ``ended`` is called for each that ran.
 
     Ctrl-C or any other exception ends the running workers and is raised again. Raises TimeoutError, after ending them,
     once ``time.monotonic()`` reaches ``stop_at``.
@@ -133,19 +128,18 @@ def run_jobs(
         return []
     free = slots(jobs, workers)
     count, failures, display = len(free), [], Display(jobs)
-    running: dict[multiprocessing.Process | subprocess.Popen, tuple[Job, list[str | None]]] = {}
+    running: dict[subprocess.Popen, tuple[Job, list[str | None]]] = {}
     try:
         while waiting or running:
             while job := next_job(waiting, [job for job, _ in running.values()], len(free), count):
                 waiting.remove(job)
                 taken, free = free[: job.processes], free[job.processes :]
-                started(job)
                 running[_start(job, taken)] = job, taken
-            for process in [process for process in running if _exit_code(process) is not None]:
+            for process in [process for process in running if process.poll() is not None]:
                 job, taken = running.pop(process)
                 free += taken
-                if _exit_code(process) != 0 or not job.done:
-                    failures.append(Failure(job, _exit_code(process), _tail(job)))
+                if process.returncode != 0 or not job.done:
+                    failures.append(Failure(job, process.returncode, _tail(job)))
                     waiting = [other for other in waiting if other.seed != job.seed or other.level <= job.level]
                 ended(job)
             if stop_at is not None and time.monotonic() >= stop_at and (waiting or running):
@@ -156,7 +150,7 @@ def run_jobs(
         for process in running:
             process.terminate()
         for process in running:
-            process.wait() if isinstance(process, subprocess.Popen) else process.join()
+            process.wait()
         display.close()
     return failures
 
@@ -172,39 +166,21 @@ def next_job(waiting: Sequence[Job], running: Collection[Job], free: int, count:
     return None
 
 
-def _start(job: Job, devices: list[str | None]) -> multiprocessing.Process | subprocess.Popen:
+def _start(job: Job, devices: list[str | None]) -> subprocess.Popen:
+    """The job's process, which sees its own GPUs and no others, or the launcher of its several processes."""
     job.folder.mkdir(parents=True, exist_ok=True)
     description = job.folder / "job.json"
     atomic_write_json(description, {**asdict(job), "folder": str(job.folder)})
+    command = [sys.executable]
     if job.processes > 1:
-        chosen = cuda_devices() if len(devices) < job.processes else devices
-        visible = {"CUDA_VISIBLE_DEVICES": ",".join(dict.fromkeys(filter(None, chosen)))} if any(chosen) else {}
-        launch = ["torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}", "-m", worker.__name__]
-        command = [sys.executable, "-m", *launch, str(description), str(os.getpid())]
-        with (job.folder / "log.txt").open("ab") as log:
-            environment = {**os.environ, **visible}
-            return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    context.set_forkserver_preload(PRELOADED if job.torch else [])
-    process = context.Process(target=worker.work_alone, args=(job, devices[0]), name=job.name)
-    with _without_main():
-        process.start()
-    return process
-
-
-@contextmanager
-def _without_main() -> Iterator[None]:
-    # multiprocessing runs the main script again in every worker; a job needs nothing of it, and it may have no guard
-    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-def _exit_code(process: multiprocessing.Process | subprocess.Popen) -> int | None:
-    return process.poll() if isinstance(process, subprocess.Popen) else process.exitcode
+        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}"]
+        devices = cuda_devices() if len(devices) < job.processes else devices
+    command += ["-m", "workbook.runs.worker", str(description), str(os.getpid())]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # it finds the modules that this process does
+    if any(devices):
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(filter(None, devices)))
+    with (job.folder / "log.txt").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
 
 
 def _tail(job: Job, lines: int = 12) -> str:

@@ -4,31 +4,35 @@ Parameters are checked before a kernel starts (papermill only warns about unknow
 exception, never from the saved notebook: when a kernel is killed papermill marks every cell as completed.
 """
 
+import hashlib
+import inspect
+import json
 import logging
 import os
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import oryx
+import workbook
 from oryx import errors
 from oryx.files import atomic_write_text
-from workbook.runs.progress import Display
+from workbook.runs import provenance
 from workbook.runs.seeds import seeds_of
 from workbook.runs.settings import StudySettings
-from workbook.runs.shards import held
-from workbook.runs.status import read_status, start_attempt, write_status
-from workbook.runs.study import RunnableStudy
-from workbook.runs.unchanged import complete, made_from
+from workbook.runs.shards import held, read_status, write_status
+
+if TYPE_CHECKING:
+    from workbook.studies.base import Study
 
 DONE, NOTEBOOK_ERROR, KILLED = 0, 4, 137
 KILLED_NOTE = "**The kernel was killed while this notebook ran.** Cells after the last output did not run."
-SHOW_SECONDS = 0.5
+CODE = (".py", ".toml", ".csv")
+NEEDED = ("notebook.ipynb", "table.csv", "curves.csv", "verdicts.json")
 
 
-def notebook_path(study: RunnableStudy) -> Path:
+def notebook_path(study: "Study") -> Path:
     """The study's notebook in the repository; raises MissingResource, naming the path, if it is not there."""
     path = Path(__file__).parents[2] / "notebooks" / study.notebook
     if not path.is_file():
@@ -38,21 +42,21 @@ def notebook_path(study: RunnableStudy) -> Path:
     return path
 
 
-def notebook_folder(study: RunnableStudy, settings: StudySettings) -> Path:
+def notebook_folder(study: "Study", settings: StudySettings) -> Path:
     """Where the executed notebook and its status lie: the run's folder, never the published one."""
     if settings.source == "published":
         return Path(settings.results) / "runs" / study.id / settings.variant / "published"
     return study.run_folder(settings)
 
 
-def execute(study: RunnableStudy, settings: StudySettings) -> int:
-    """Run the notebook with these settings; the executed copy is kept in the run's folder, also after a failure.
+def execute(study: "Study", settings: StudySettings) -> int:
+    """Do the jobs of these settings, then run the notebook; the executed copy is kept, also after a failed cell.
 
     A copy that was executed to its end from the same code, settings, rows and publications stays as it is.
 
     ``status.json`` beside it says how it ended, written by this process. Returns 0, 4 (a cell raised: its error is
     printed), the code of the error if a cell raised one of ours (2 usage, 3 failed jobs), or 137 (the kernel was
-    killed).
+    killed). Raises RunError if jobs failed.
     """
     try:
         import papermill
@@ -64,6 +68,7 @@ def execute(study: RunnableStudy, settings: StudySettings) -> int:
             f"running notebooks needs papermill ({error}); add --no-notebook to run without"
         ) from error
 
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of settings that the parameters cell lacks
     source, folder = notebook_path(study), notebook_folder(study, settings)
     status, partial = folder / "status.json", folder / "notebook.partial.ipynb"
     runs_jobs = settings.source == "run"
@@ -72,10 +77,11 @@ def execute(study: RunnableStudy, settings: StudySettings) -> int:
         return DONE
     state, message, code, note = "killed", "the run was stopped", KILLED, KILLED_NOTE
     with held(folder):
-        start_attempt(status)
         write_status(status, "running", source.name)
         try:
-            with _shown(study, settings), _quiet(), tempfile.TemporaryDirectory(prefix="oryx-") as sockets:
+            if runs_jobs:
+                study.finish_seeds(settings)
+            with tempfile.TemporaryDirectory(prefix="oryx-") as sockets:
                 papermill.execute_notebook(
                     str(source),
                     str(partial),
@@ -89,6 +95,9 @@ def execute(study: RunnableStudy, settings: StudySettings) -> int:
                     stderr_file=sys.stderr,
                 )
             state, message, code, note = "done", "", DONE, ""
+        except errors.OryxError as error:
+            state, message = "failed", f"{type(error).__name__}: {error}"
+            raise
         except PapermillExecutionError as error:
             message, code = f"cell {error.cell_index}: {error.ename}: {error.evalue}", _code(error.ename)
             state, note = "failed", ""
@@ -98,58 +107,37 @@ def execute(study: RunnableStudy, settings: StudySettings) -> int:
             print(f"{source.name}: {message}; the same command goes on", file=sys.stderr)
         finally:
             _keep(partial, folder / "notebook.ipynb", f"notebooks/{source.name}", note)
-            made = {"made_from": made_from(study, settings, source)} if runs_jobs else {}
+            made = {"made_from": _made_from(study, settings, source)} if runs_jobs else {}
             write_status(status, state, message, seeds=list(settings.seeds), **made)
     return code
 
 
-def _as_before(study: RunnableStudy, settings: StudySettings, source: Path, folder: Path) -> bool:
+def _as_before(study: "Study", settings: StudySettings, source: Path, folder: Path) -> bool:
     status = read_status(folder / "status.json")
-    if status["state"] != "done" or not complete(folder):
+    if status["state"] != "done" or not all((folder / name).exists() for name in NEEDED):
         return False
-    return status.get("made_from") == made_from(study, settings, source)
+    return status.get("made_from") == _made_from(study, settings, source)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    # papermill warns of every setting that the parameters cell does not name; ours are checked already
-    logger = logging.getLogger("papermill")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _made_from(study: "Study", settings: StudySettings, notebook: Path) -> str:
+    """sha256 over the notebook, the packages' code and data tables, versions, settings, every job's mark and what is
+    published of the study. A job that is done again changes it, for its mark tells the seconds it took."""
+    files = [path for package in (oryx, workbook) for path in sorted(Path(package.__path__[0]).rglob("*"))]
+    code = [path for path in files if path.suffix in CODE and "assets" not in path.parts]
+    jobs = [job for seed in seeds_of(study, settings) for job in seed.all_jobs]
+    marks = [job.folder / name for job in jobs for name in ("job.json", "done")]
+    published = sorted((Path(settings.results) / study.id).glob("*/manifest.json"))
+    made = [settings.to_dict(), study.hashes(settings), provenance.versions()]
+    digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode())
+    for path in (notebook, Path(inspect.getfile(type(study))), *code, *marks, *published):
+        digest.update(str(path).encode() + (path.read_bytes() if path.exists() else b""))
+    return digest.hexdigest()
 
 
 def _code(name: str) -> int:
     kind = getattr(errors, name, None)
     ours = (errors.RunError, errors.SettingsError, errors.MissingResource, errors.CheckpointError)
     return kind.exit_code if kind in ours else NOTEBOOK_ERROR
-
-
-@contextmanager
-def _shown(study: RunnableStudy, settings: StudySettings) -> Iterator[None]:
-    """Show here how far the jobs are that the notebook's kernel runs."""
-    seeds = [] if settings.source == "published" else seeds_of(study, settings)
-    jobs = [job for seed in seeds for job in seed.all_jobs]
-    over = threading.Event()
-
-    def show() -> None:
-        if all(job.done and not job.outdated for job in jobs):
-            return
-        display = Display(jobs)
-        while not over.wait(SHOW_SECONDS):
-            display.update()
-        display.close()
-
-    thread = threading.Thread(target=show, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _keep(partial: Path, kept: Path, source: str, note: str) -> None:

@@ -1,14 +1,11 @@
-"""How far jobs are: written by each worker in its folder, shown as bars by whoever watches.
-
-Watching needs only the folders, so a notebook's kernel and the command line that started it can show the same run.
-"""
+"""How far jobs are: written by each worker in its folder, shown as bars by the process that started them."""
 
 import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -35,15 +32,8 @@ class Progress:
             self.last = now
 
 
-class Watched(Protocol):
-    """What is known of a job from outside."""
-
-    folder: Path
-    done: bool
-
-
-def shares(job: Watched) -> dict[str, float]:
-    """Stage -> share done, from 0 to 1. A stage that came before another is over."""
+def shares(job: Any) -> dict[str, float]:
+    """Stage of a job (its ``folder``, whether it is ``done``) -> share done, 0 to 1. An earlier stage is over."""
     try:
         found = json.loads((job.folder / FILE).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
@@ -56,7 +46,7 @@ def shares(job: Watched) -> dict[str, float]:
 class Display:
     """A bar with its time left for each stage that has begun, over all jobs; a line every 20 seconds in a log."""
 
-    def __init__(self, jobs: Sequence[Watched]):
+    def __init__(self, jobs: Sequence[Any]):
         self.jobs, self.bars = jobs, {}
 
     def update(self) -> None:

@@ -3,19 +3,24 @@
 import json
 import os
 import platform
+import re
 import resource
 import shlex
 import subprocess
 import sys
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import oryx
-from workbook.runs.jobs import cuda_devices
+from workbook.runs.jobs import cuda_devices, nvidia_smi
 from workbook.runs.settings import StudySettings
-from workbook.runs.study import RunnableStudy
+
+if TYPE_CHECKING:
+    from workbook.studies.base import Study
 
 PACKAGES = (
     oryx.DISTRIBUTION,
@@ -29,7 +34,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def describe_run(study: RunnableStudy, settings: StudySettings, seed: int, inputs: dict[str, str]) -> dict:
+def describe_run(study: "Study", settings: StudySettings, seed: int, inputs: dict[str, str]) -> dict:
     """The manifest of one seed at its start; :func:`finish` completes it.
 
     ``inputs``: sha256 of weights and data. ``dirty`` tells uncommitted changes outside ``results/``; both it and
@@ -43,7 +48,7 @@ def describe_run(study: RunnableStudy, settings: StudySettings, seed: int, input
         "settings_hash": settings.settings_hash,
         "seed": seed,
         "command": shlex.join(["python", "-m", "oryx", *sys.argv[1:]]) if own else "notebook",
-        "reproduce": reproduce_command(study.id, settings),
+        "reproduce": shlex.join(["python", *run_words(study.id, settings, settings.counting)]),
         "commit": commit,
         "dirty": dirty,
         "python": platform.python_version(),
@@ -54,6 +59,15 @@ def describe_run(study: RunnableStudy, settings: StudySettings, seed: int, input
         **study.describe(settings),
         "start": now(),
     }
+
+
+def run_words(study: str, settings: StudySettings, names: Collection[str]) -> list[str]:
+    """The words after ``python`` that run a study with these settings; of those away from their presets, ``names``."""
+    words = ["-m", "oryx", "run", study, "--scale", settings.scale, "--seeds", ",".join(map(str, settings.seeds))]
+    for name, value in settings.parameters().items():
+        if name in names and name not in ("scale", "seeds"):
+            words += ["-p", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    return words
 
 
 def precision(asked: str) -> str:
@@ -71,18 +85,6 @@ def after_earlier(manifest: dict, path: Path) -> dict:
     return {**manifest, "attempts": [*earlier.get("attempts", []), attempt]}
 
 
-def reproduce_command(study: str, settings: StudySettings) -> str:
-    """The command line that runs these settings again."""
-    counting = set(settings.counting) - {"scale", "from_scratch"}
-    flags = [f"--scale {settings.scale}", "--seeds " + ",".join(map(str, settings.seeds))]
-    flags += [f"-p {name}={_text(value)}" for name, value in settings.parameters().items() if name in counting]
-    return " ".join([f"python -m oryx run {study}", *flags, *(["--from-scratch"] if settings.from_scratch else [])])
-
-
-def _text(value: Any) -> str:
-    return shlex.quote(value if isinstance(value, str) else json.dumps(value))
-
-
 def finish(manifest: dict, arms: dict[str, dict]) -> dict:
     """The manifest with the end time, and seconds, CPU seconds and peak memory in megabytes of each finished job."""
     own = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -92,14 +94,11 @@ def finish(manifest: dict, arms: dict[str, dict]) -> dict:
 
 def versions() -> dict[str, str]:
     """The versions of the packages that a result rests on, as far as they are installed."""
-    return {name: version for name in PACKAGES if (version := _version(name))}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    found = {}
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def git_state() -> tuple[str | None, bool | None]:
@@ -115,32 +114,18 @@ def git_state() -> tuple[str | None, bool | None]:
 
 
 def _hardware() -> dict:
+    cpu = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*: (.*)", cpu.read_text()) if cpu.exists() else None
     return {
         "machine": platform.machine(),
         "system": platform.system(),
         "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "cpu": _cpu_model(),
+        "cpu": model[1] if model else platform.processor(),
         **_gpu(),
     }
 
 
 def _gpu() -> dict[str, str]:
-    # asked of the driver, not of torch: the parent of the workers need not load it
-    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    try:
-        lines = subprocess.run(query, capture_output=True, text=True, timeout=60).stdout.strip().splitlines()
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    found = [line.rpartition(",") for line in lines if "," in line]
-    if not found:
-        return {}
-    return {"gpu": ", ".join(name.strip() for name, _, _ in found), "driver": found[0][2].strip()}
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
+    names, drivers = nvidia_smi("name"), nvidia_smi("driver_version")
+    return {"gpu": ", ".join(names), "driver": drivers[0]} if names and drivers else {}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oryx.errors import RunError, SettingsError
 from oryx.evidence.rows import write_published
@@ -20,18 +21,18 @@ from oryx.files import atomic_write_json
 from workbook.runs.notebooks import execute, notebook_folder
 from workbook.runs.provenance import git_state, now
 from workbook.runs.settings import StudySettings
-from workbook.runs.status import read_status
-from workbook.runs.study import RunnableStudy
+from workbook.runs.shards import read_status
+
+if TYPE_CHECKING:
+    from workbook.studies.base import Study
 
 MOST_ROW_BYTES = 3_000_000
 MOST_SVG_BYTES = 300_000
 LONG_NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d{6,}(?:e[-+]?\d+)?(?![\w.])")
 REPORT_SEEDS = range(5)
-MACHINE = ("pid", "born", "host")
-"""Fields of a status that mean something on the machine of the run only."""
 
 
-def publish(study: RunnableStudy, settings: StudySettings, allow_dirty: bool = False) -> Path:
+def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) -> Path:
     """Publish the run of these settings and seeds; returns the folder. The earlier one is replaced whole or not at all.
 
     The executed notebook is kept of the default run of a scale only: that of another run is the same story with the
@@ -51,8 +52,11 @@ def publish(study: RunnableStudy, settings: StudySettings, allow_dirty: bool = F
     if study.hypotheses_file is None:
         raise SettingsError(f"{study.id} makes up its hypotheses; published are those that a file stated before")
     run = study.collect(settings)
-    manifests, states = _of_seeds(run.folder, settings)
-    if (dirty := _dirty(manifests)) and not allow_dirty:
+    shards = {str(seed): run.folder / f"seed-{seed}" for seed in settings.seeds}
+    manifests = {seed: json.loads((shard / "manifest.json").read_text()) for seed, shard in shards.items()}
+    # rows may come from several attempts at a seed; each must be of a commit
+    dirty = [s for s, m in manifests.items() if any(each["dirty"] is not False for each in (m, *m["attempts"]))]
+    if dirty and not allow_dirty:
         raise RunError(
             f"seeds {', '.join(dirty)} ran from a tree with uncommitted changes: commit and run again, or publish with "
             "--allow-dirty, which the manifest then says"
@@ -73,6 +77,7 @@ def publish(study: RunnableStudy, settings: StudySettings, allow_dirty: bool = F
         _lighten(staged)
         if notebook is not None:
             shutil.copyfile(notebook, staged / notebook.name)
+        states = {seed: read_status(shard / "status.json") for seed, shard in shards.items()}
         atomic_write_json(staged / "status.json", states)
         manifest = {
             "study": study.id,
@@ -87,7 +92,7 @@ def publish(study: RunnableStudy, settings: StudySettings, allow_dirty: bool = F
     return target
 
 
-def redraw(study: RunnableStudy, settings: StudySettings, allow_dirty: bool = False) -> Path:
+def redraw(study: "Study", settings: StudySettings, allow_dirty: bool = False) -> Path:
     """Draw a published run's figures and execute its notebook, if it has one, again: from its rows, with today's code.
 
     No row, table or verdict changes, and the manifest says when and from which commit it was redrawn. Raises
@@ -122,15 +127,20 @@ def redraw(study: RunnableStudy, settings: StudySettings, allow_dirty: bool = Fa
 def _staged(target: Path) -> Iterator[Path]:
     """A new folder that takes the place of ``target`` at the end, or vanishes if anything fails before."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    staged, old = (Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)) for _ in "ab")
     try:
         yield staged
         os.chmod(staged, 0o755)
-        _swap(staged, target)
+        if target.exists():
+            target.replace(old)
+        staged.replace(target)
     except OSError as error:
+        if not target.exists() and any(old.iterdir()):
+            old.replace(target)
         raise RunError(f"{target} cannot be written ({error}); what was published before is unchanged") from error
     finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        for folder in (staged, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lighten(staged: Path) -> None:
@@ -144,26 +154,7 @@ def _lighten(staged: Path) -> None:
             path.unlink()
 
 
-def _of_seeds(folder: Path, settings: StudySettings) -> tuple[dict[str, dict], dict[str, dict]]:
-    manifests, states = {}, {}
-    for seed in settings.seeds:
-        shard = folder / f"seed-{seed}"
-        manifests[str(seed)] = json.loads((shard / "manifest.json").read_text())
-        state = read_status(shard / "status.json")
-        states[str(seed)] = {name: value for name, value in state.items() if name not in MACHINE}
-    return manifests, states
-
-
-def _dirty(manifests: dict[str, dict]) -> list[str]:
-    # rows may come from several attempts at a seed; each must be of a commit
-    return [
-        seed
-        for seed, manifest in manifests.items()
-        if any(attempt["dirty"] is not False for attempt in (manifest, *manifest["attempts"]))
-    ]
-
-
-def _notebook(study: RunnableStudy, settings: StudySettings) -> Path:
+def _notebook(study: "Study", settings: StudySettings) -> Path:
     folder = notebook_folder(study, settings)
     state = read_status(folder / "status.json")
     if state["state"] != "done" or state["seeds"] != list(settings.seeds):
@@ -183,17 +174,3 @@ def _history(target: Path) -> list[dict]:
     kept = ("settings_hash", "weights_hash", "data_hash", "start", "commit")
     last = {seed: {name: m.get(name) for name in kept} for seed, m in old["seeds"].items()}
     return [*old["earlier_published_runs"], {"published": old.get("published"), "seeds": last}]
-
-
-def _swap(staged: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}.old.tmp")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    try:
-        staged.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

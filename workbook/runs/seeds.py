@@ -4,24 +4,29 @@ import json
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oryx.errors import RunError
 from oryx.files import atomic_write_json
 from workbook.runs import provenance
 from workbook.runs.jobs import Failure, Job, run_jobs
 from workbook.runs.settings import StudySettings
-from workbook.runs.shards import held, shard_folder
-from workbook.runs.status import read_status, start_attempt, write_status
-from workbook.runs.study import RunnableStudy
+from workbook.runs.shards import held, read_status, write_status
+
+if TYPE_CHECKING:
+    from workbook.studies.base import Study
 
 
 class Seed:
-    """One seed of a run: its folder, its jobs, and what is written about it."""
+    """One seed of a run: its folder, its jobs, and what is written about it.
 
-    def __init__(self, study: RunnableStudy, settings: StudySettings, seed: int, inputs: dict[str, str]):
+    ``first``: the jobs that others wait for; ``jobs``: the arms; ``further``: those that no arm waits for.
+    """
+
+    def __init__(self, study: "Study", settings: StudySettings, seed: int, inputs: dict[str, str]):
         self.study, self.settings, self.seed, self.inputs = study, settings, seed, inputs
-        self.folder = shard_folder(study.run_folder(settings), seed)
+        self.folder = study.run_folder(settings) / f"seed-{seed}"
+        self.status, self.manifest = self.folder / "status.json", self.folder / "manifest.json"
         levels = study.prepare(settings, seed)
         self.first = [self._job(name, level) for level, names in enumerate(levels) for name in names]
         self.jobs = [self._job(arm, len(levels)) for arm in study.arms(settings)]
@@ -43,68 +48,56 @@ class Seed:
 
     @property
     def all_jobs(self) -> list[Job]:
-        """Every job in the order of starting: those that others wait for, the arms with the long ones in front, the
-        further ones."""
+        """Every job in the order of starting, of the arms the long ones in front."""
         arms = sorted(self.jobs, key=lambda job: job.arm not in self.study.long_arms)
         return [*self.first, *arms, *self.further]
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do: every job done with today's weights and data, and the status says so."""
-        jobs = self.all_jobs
-        state = read_status(self.folder / "status.json")["state"]
-        return state == "done" and all(job.done and not job.outdated for job in jobs)
+        done = all(job.done and not job.outdated for job in self.all_jobs)
+        return done and read_status(self.status)["state"] == "done"
 
     def begin(self) -> None:
-        """Queue the seed; arms made from other weights or data are laid aside, never mixed with new ones."""
+        """Start an attempt; arms made from other weights or data are laid aside, never mixed with new ones."""
         for job in self.all_jobs:
             if job.outdated:
                 aside = self.folder / "outdated" / f"{job.arm}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
                 aside.parent.mkdir(exist_ok=True)
                 job.folder.rename(aside)
                 print(f"{job.name}: the weights or data it was made from have changed; kept in {aside}, done anew")
-        start_attempt(self.folder / "status.json", f"{len(self.jobs)} jobs")
+        write_status(self.status, "running", f"{len(self.jobs)} jobs")
         described = provenance.describe_run(self.study, self.settings, self.seed, self.inputs)
-        self.manifest = provenance.after_earlier(described, self.folder / "manifest.json")
-        atomic_write_json(self.folder / "manifest.json", self.manifest)
-
-    def running(self) -> None:
-        """Say that a job of this seed has started."""
-        if read_status(self.folder / "status.json")["state"] == "queued":
-            write_status(self.folder / "status.json", "running", f"{len(self.jobs)} jobs")
+        atomic_write_json(self.manifest, provenance.after_earlier(described, self.manifest))
 
     def end(self, state: str, message: str = "") -> None:
         """Complete the manifest and write the final state, once."""
-        if read_status(self.folder / "status.json")["state"] not in ("queued", "running"):
-            return
-        arms = {job.arm: json.loads((job.folder / "done").read_text()) for job in self.all_jobs if job.done}
-        atomic_write_json(self.folder / "manifest.json", provenance.finish(self.manifest, arms))
-        write_status(self.folder / "status.json", state, message)
+        if read_status(self.status)["state"] == "running":
+            arms = {job.arm: json.loads((job.folder / "done").read_text()) for job in self.all_jobs if job.done}
+            atomic_write_json(self.manifest, provenance.finish(json.loads(self.manifest.read_text()), arms))
+            write_status(self.status, state, message)
 
 
-def seeds_of(study: RunnableStudy, settings: StudySettings) -> list[Seed]:
+def seeds_of(study: "Study", settings: StudySettings) -> list[Seed]:
     """The seeds of a run with their jobs; nothing is started or written."""
     inputs = study.hashes(settings)
     return [Seed(study, settings, seed, inputs) for seed in settings.seeds]
 
 
-def run_seeds(study: RunnableStudy, settings: StudySettings) -> list[Failure]:
+def run_seeds(study: "Study", settings: StudySettings) -> list[Failure]:
     """Do what is missing of every seed of ``settings``; returns the jobs that failed, whose seeds read ``failed``.
 
     Raises RunError if another process holds one of the seeds, a folder cannot be written, or ``limit_minutes`` are
     over. Whatever ends it, finished rows stay and the same call goes on.
     """
     stop_at = None if settings.limit_minutes is None else time.monotonic() + 60 * settings.limit_minutes
-    seeds = {seed.seed: seed for seed in seeds_of(study, settings)}
     with ExitStack() as stack:
-        for seed in seeds.values():
+        seeds = seeds_of(study, settings)
+        for seed in seeds:
             stack.enter_context(held(seed.folder))
-        todo = {number: seed for number, seed in seeds.items() if not seed.finished}
+        todo = {seed.seed: seed for seed in seeds if not seed.finished}
         for seed in todo.values():
             seed.begin()
-
-        def started(job: Job) -> None:
-            todo[job.seed].running()
 
         def ended(job: Job) -> None:
             if all(j.done for j in todo[job.seed].all_jobs):
@@ -112,14 +105,12 @@ def run_seeds(study: RunnableStudy, settings: StudySettings) -> list[Failure]:
 
         try:
             jobs = [job for seed in todo.values() for job in seed.all_jobs]
-            failures = run_jobs(jobs, settings.jobs, stop_at, started, ended)
+            failures = run_jobs(jobs, settings.jobs, stop_at, ended)
         except TimeoutError:
+            limit = f"stopped after {settings.limit_minutes:g} minutes (limit_minutes)"
             for seed in todo.values():
-                seed.end("timeout", f"stopped after {settings.limit_minutes} minutes")
-            raise RunError(
-                f"stopped after {settings.limit_minutes:g} minutes (limit_minutes); finished rows are kept, the same "
-                "command goes on"
-            ) from None
+                seed.end("timeout", limit)
+            raise RunError(f"{limit}; finished rows are kept, the same command goes on") from None
         except BaseException as error:
             for seed in todo.values():
                 seed.end("killed", type(error).__name__)
@@ -128,9 +119,3 @@ def run_seeds(study: RunnableStudy, settings: StudySettings) -> list[Failure]:
             failed = [failure.job.name for failure in failures if failure.job.seed == seed.seed]
             seed.end("failed" if failed else "done", ", ".join(failed))
     return failures
-
-
-def how_far(folder: Path) -> str:
-    """How many arms of a shard are done, for people to read."""
-    arms = sorted(path for path in (folder / "arms").glob("*") if path.is_dir())
-    return f"{sum((arm / 'done').exists() for arm in arms)} of {len(arms)} started arms done" if arms else ""

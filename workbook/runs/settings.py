@@ -5,8 +5,6 @@ cells; all go through :meth:`Checked.from_mapping`, which refuses unknown names,
 a field's least before anything starts.
 """
 
-import ast
-import difflib
 import hashlib
 import json
 import re
@@ -18,14 +16,11 @@ from typing import Any, ClassVar, Literal, Self, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 import oryx
-from oryx.errors import SettingsError
+from oryx.errors import SettingsError, check_known, first_fault
 
 SCALES = ("smoke", "nano", "small", "paper")
 LONGEST_NAME = 100
 _PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
-_EXPECTED = {"int": "a whole number", "float": "a number", "finite": "a number", "bool": "true or false",
-             "string": "text", "tuple": "a list", "missing": "one more value"}  # fmt: skip
-"""First word of a kind of error, as pydantic names it -> what was expected."""
 
 
 def setting(default: Any, help: str, counts: bool = True, least: float | None = None, added_later: bool = False) -> Any:
@@ -56,18 +51,13 @@ class Checked(BaseModel):
 
         Raises SettingsError, naming the field, for an unknown name (with the nearest match) or a mistyped value.
         """
-        known = cls.model_fields
-        for name in values:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, 1, 0.5)
-                hint = f"did you mean {near[0]!r}? " if near else ""
-                raise SettingsError(f"unknown parameter {name!r}; {hint}known: {', '.join(known)}")
+        check_known(values, cls.model_fields, "parameter")
         scale = values.get("scale", "nano")
         preset = cls.presets.get(scale, {}) if isinstance(scale, str) else {}
         try:
             return cls(**{**preset, **values})
         except ValidationError as error:
-            raise SettingsError(_told(error.errors()[0])) from None
+            raise SettingsError(first_fault(error)) from None
 
     @field_validator("*", mode="wrap")
     @classmethod
@@ -82,12 +72,10 @@ class Checked(BaseModel):
                 refused = error
         else:
             raise refused
-        if isinstance(value, bool) and not isinstance(made, bool):
-            raise ValueError(f"expected a number or text, got {value}")
         least = field.json_schema_extra["least"]
-        parts = [] if least is None or made is None else made if isinstance(made, tuple) else [made]
-        if wrong := [part for part in parts if part < least]:
-            raise ValueError(f"expected at least {least}, got {wrong[0]}")
+        for part in made if isinstance(made, tuple) else (made,):
+            if None not in (least, part) and part < least:
+                raise ValueError(f"expected at least {least}, got {part}")
         return made
 
     @classmethod
@@ -102,7 +90,8 @@ class Checked(BaseModel):
         JupyterLab starts a notebook in the notebook's own folder: in the repository's ``notebooks`` a relative results
         folder is the repository's, where runs and published results lie.
         """
-        given = _injected(names.get("In", []))
+        cells = [cell for cell in names.get("In", []) if cell.startswith("# Parameters\n")]  # papermill's own
+        given = set(re.findall(r"^(\w+) = ", "\n".join(cells), re.MULTILINE))
         plain = {
             name: value
             for name, value in names.items()
@@ -148,10 +137,8 @@ class StudySettings(Checked):
     @field_validator("seeds")
     @classmethod
     def _different_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if not seeds:
-            raise ValueError("expected at least one whole number, got none")
-        if len(set(seeds)) != len(seeds):
-            raise ValueError(f"each only once, got {list(seeds)}")
+        if not seeds or len(set(seeds)) != len(seeds):
+            raise ValueError(f"expected at least one, each only once, got {list(seeds)}")
         return seeds
 
     @property
@@ -203,23 +190,6 @@ class StudySettings(Checked):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _told(error: Mapping[str, Any]) -> str:
-    """The first thing that pydantic found wrong: field, what was expected, what came."""
-    name, *places = error["loc"]
-    field = name + "".join(f"[{place}]" for place in places)
-    if error["type"] == "value_error":
-        return f"{field}: {error['ctx']['error']}"
-    came = list(error["input"]) if isinstance(error["input"], tuple) else error["input"]
-    if error["type"] == "literal_error":
-        options = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-        near = difflib.get_close_matches(str(came), options, 1)
-        expected = error["ctx"]["expected"].replace(" or ", ", ")
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        return f"{field}: expected one of {expected}, got {came!r}{hint}"
-    expected = _EXPECTED.get(error["type"].split("_")[0], error["msg"])
-    return f"{field}: expected {expected}, got {came!r}"
-
-
 def _tuples(value: Any) -> Any:
     """Lists as tuples and whole floats as integers, the forms that strict fields take."""
     if isinstance(value, list | tuple):
@@ -231,31 +201,18 @@ def _readings(value: Any, is_list: bool) -> list[Any]:
     """A value as it is, then text as JSON (``true``, ``[1,2]``, ``null``, ``1e-3``) or as a list with commas."""
     if not isinstance(value, str):
         return [value]
-    try:
-        return [value, _json(value)]
-    except json.JSONDecodeError:
-        if not is_list:
-            return [value]
-    parts, read = [part.strip() for part in value.split(",") if part.strip()], []
-    for part in parts:
-        try:
-            read.append(_json(part))
-        except json.JSONDecodeError:
-            read.append(part)
-    return [parts, read]
+    read = _json(value)
+    if is_list and not isinstance(read, list):
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        return [parts, [_json(part) for part in parts]]
+    return [value, read]
 
 
 def _json(text: str) -> Any:
-    return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
-
-
-def _injected(cells: Any) -> set[str]:
-    """The names that papermill's own cell binds, from the sources of the cells run so far (IPython's ``In``)."""
-    if not isinstance(cells, list):
-        return {"In"}
-    trees = [ast.parse(cell) for cell in cells if cell.startswith("# Parameters\n")]
-    nodes = [node for tree in trees for node in tree.body if isinstance(node, ast.Assign)]
-    return {target.id for node in nodes for target in node.targets if isinstance(target, ast.Name)}
+    try:
+        return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
+    except json.JSONDecodeError:
+        return text
 
 
 def _as_name(value: Any) -> str:

@@ -1,10 +1,15 @@
-"""Folders of a run: one shard per seed, held by one process at a time.
+"""Folders of a run: one shard per seed, held by one process at a time, and how far it is.
 
 results/runs/<study>/<scale>/<settings-hash>/seed-<n>/   status, manifest, lock, arms/<arm>/
+
+``status.json`` says running, done, failed, killed or timeout; the process that holds the folder writes it. Where nobody
+holds the folder, ``running`` reads as ``killed``. Nothing is ever believed from a notebook's metadata.
 """
 
+import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +17,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from oryx.errors import RunError
+from oryx.files import atomic_write_json
+
+PATIENCE = 1.0
+"""Seconds that a lock is waited for: a look at a status holds it for a moment."""
 
 
 def run_folder(results: str | Path, study: str, scale: str, settings_hash: str) -> Path:
@@ -19,13 +28,8 @@ def run_folder(results: str | Path, study: str, scale: str, settings_hash: str) 
     return Path(results) / "runs" / study / scale / settings_hash
 
 
-def shard_folder(run: Path, seed: int) -> Path:
-    """The folder of one seed."""
-    return run / f"seed-{seed}"
-
-
 @contextmanager
-def held(folder: Path, wait: float = 0.0) -> Iterator[Path]:
+def held(folder: Path, wait: float = PATIENCE) -> Iterator[Path]:
     """Hold a folder, which is made when missing; the lock goes with the process, however it ends.
 
     Raises RunError if another process still holds it after ``wait`` seconds (naming it), or if the folder cannot be
@@ -50,3 +54,36 @@ def held(folder: Path, wait: float = 0.0) -> Iterator[Path]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def write_status(path: Path, state: str, message: str = "", **details: object) -> None:
+    """Say at ``path`` that its folder has come to ``state``, with ``details``; ``running`` begins a new attempt."""
+    now, earlier = round(time.time(), 3), read_status(path)
+    attempt, started = earlier.get("attempt", 0), earlier.get("started", now)
+    if state == "running":
+        attempt, started = attempt + 1, now
+    status = {"state": state, "message": message, "attempt": attempt, "started": started, **details, "updated": now}
+    atomic_write_json(path, status)
+
+
+def read_status(path: Path) -> dict:
+    """The status at ``path``; ``queued`` if there is none yet, ``killed`` if nobody holds its folder any more."""
+    try:
+        status = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {"state": "queued", "message": ""}
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is no JSON ({error}); delete it to start this status anew") from error
+    if status["state"] == "running" and not _in_use(path.parent):
+        return {**status, "state": "killed", "message": "its process is gone; the same command goes on"}
+    return status
+
+
+def _in_use(folder: Path) -> bool:
+    try:
+        with FileLock(folder / "lock").acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder that cannot be written is not being written
+        return False

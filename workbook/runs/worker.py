@@ -5,7 +5,6 @@ whatever the number of cores and seeds.
 """
 
 import json
-import multiprocessing
 import os
 import pkgutil
 import resource
@@ -13,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,20 +23,6 @@ from workbook.runs.progress import Progress
 from workbook.runs.shards import held
 
 ORPHAN_SECONDS = 30.0
-
-
-def work_alone(job: Any, device: str | None) -> None:
-    """Do a job in this process, a worker that :mod:`multiprocessing` started; all output goes to the job's log.
-
-    ``device``: the GPU that the job sees, None for all or none. It is set before torch opens any.
-    """
-    _call_when_over(multiprocessing.connection.wait, [multiprocessing.parent_process().sentinel])
-    log = os.open(job.folder / "log.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    if device is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = device
-    work(job)
 
 
 def work(job: Any) -> None:
@@ -59,34 +44,21 @@ def work(job: Any) -> None:
         study.run_job(settings, job.arm, job.seed, folder, progress)
         wait_for_others()
         if first:
-            mark = {**_cost(began), **_gpu(settings.precision), **_rows(folder / "rows.jsonl")}
-            atomic_write_json(folder / "done", mark)
+            atomic_write_json(folder / "done", _mark(began, folder / "rows.jsonl", settings.precision))
 
 
-def die_with_parent(parent: int, every: float = 0.5) -> None:
+def die_with_parent(parent: int) -> None:
     """End this process soon after ``parent`` has gone, so that a kill leaves no orphan training on.
 
     ``parent`` is the id of this process's own parent, or of the one that started the launcher between them.
     """
     own = os.getppid() == parent
 
-    def there() -> bool:
-        try:
-            os.kill(parent, 0)
-        except ProcessLookupError:
-            return False
-        return not own or os.getppid() == parent
-
-    def wait() -> None:
-        while there():
-            time.sleep(every)
-
-    _call_when_over(wait)
-
-
-def _call_when_over(wait: Callable[..., object], *arguments: object) -> None:
     def watch() -> None:
-        wait(*arguments)
+        with suppress(ProcessLookupError):
+            while not own or os.getppid() == parent:
+                os.kill(parent, 0)
+                time.sleep(0.5)
         os._exit(137)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -102,18 +74,16 @@ def _among(processes: int) -> tuple[bool, Callable[[], None]]:
     return state.is_main_process, state.wait_for_everyone
 
 
-def _rows(path: Path) -> dict[str, int]:
-    """How many rows were written, so that rows lost later are noticed; nothing for a job that writes none."""
-    return {"rows": path.read_bytes().count(b"\n")} if path.exists() else {}
-
-
-def _cost(began: float) -> dict:
+def _mark(began: float, rows: Path, precision: str) -> dict:
+    """What a finished job cost, and how many rows it wrote, so that rows lost later are noticed."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    # wall time says as much about what else the machine does as about the job; CPU time says what the job needs
     return {
         "seconds": round(time.monotonic() - began, 1),
+        # wall time says as much about what else the machine does as about the job; CPU time says what the job needs
         "cpu_seconds": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 2),
         "peak_memory_mb": round(own.ru_maxrss / 1024),
+        **_gpu(precision),
+        **({"rows": rows.read_bytes().count(b"\n")} if rows.exists() else {}),
     }
 
 

@@ -1,8 +1,6 @@
 """What workers write about their progress, and what is shown of it."""
 
 import json
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -69,13 +67,3 @@ def test_every_stage_has_a_bar_with_its_time_left_from_where_this_attempt_began(
     assert set(display.bars) == {"train", "evaluate"}
     err = capsys.readouterr().err
     assert "evaluate" in err and "4.0 of 4 jobs, 00:30 gone, 00:00 left" in err
-
-
-def test_an_ipython_that_is_still_being_imported_is_no_notebook():
-    """``papermill`` imports IPython while the display starts in a thread of its own."""
-    code = (
-        "import sys, types\nsys.modules['IPython'] = types.ModuleType('IPython')\n"
-        "from workbook.runs import progress\nprint(progress.tqdm.__module__)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0 and "tqdm.asyncio" in done.stdout, done.stderr

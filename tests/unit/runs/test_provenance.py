@@ -1,5 +1,6 @@
 """The manifest: command, versions, hardware, and whether the code was committed."""
 
+import shlex
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,8 +9,8 @@ import pytest
 
 import oryx
 from tests.toy import ToyStudy
-from workbook.runs import provenance
-from workbook.runs.provenance import describe_run, reproduce_command
+from workbook.runs import jobs, provenance
+from workbook.runs.provenance import describe_run, run_words
 from workbook.studies.native_resolution.study import Settings
 
 
@@ -60,18 +61,19 @@ def test_the_manifest_names_versions_hardware_inputs_and_prompts():
 def test_the_command_names_what_changes_numbers():
     values = {"scale": "smoke", "seeds": [3, 4], "encoder": "trained", "batch": 4, "jobs": 1, "from_scratch": True}
     settings = Settings.from_mapping({**values, "arms": ["native", "area_1"]})
-    assert reproduce_command("native_vs_fixed_resolution", settings) == (
-        "python -m oryx run native_vs_fixed_resolution --scale smoke --seeds 3,4 "
-        """-p arms='["native", "area_1"]' -p encoder=trained -p batch=4 --from-scratch"""
+    assert shlex.join(run_words("native_vs_fixed_resolution", settings, settings.counting)) == (
+        "-m oryx run native_vs_fixed_resolution --scale smoke --seeds 3,4 "
+        """-p from_scratch=true -p 'arms=["native", "area_1"]' -p encoder=trained -p batch=4"""
     )
 
 
 def test_a_machine_with_gpus_is_named_with_its_driver_and_number_format(monkeypatch):
-    monkeypatch.setattr(
-        provenance.subprocess,
-        "run",
-        lambda *_, **__: SimpleNamespace(stdout="NVIDIA H200, 570.1\nNVIDIA H200, 570.1\n"),
-    )
+    said = {"name": "NVIDIA H200\nNVIDIA H200\n", "driver_version": "570.1\n570.1\n"}
+
+    def smi(command, **_):
+        return SimpleNamespace(stdout=said[command[1].removeprefix("--query-gpu=")])
+
+    monkeypatch.setattr(jobs.subprocess, "run", smi)
     assert provenance._gpu() == {"gpu": "NVIDIA H200, NVIDIA H200", "driver": "570.1"}
     monkeypatch.setattr(provenance, "cuda_devices", lambda: ["0", "1"])
     assert [provenance.precision(asked) for asked in ("auto", "fp32", "bf16")] == ["bf16", "fp32", "bf16"]
@@ -83,5 +85,5 @@ def test_without_a_driver_no_gpu_is_named(monkeypatch):
     def missing(*_, **__):
         raise FileNotFoundError("nvidia-smi")
 
-    monkeypatch.setattr(provenance.subprocess, "run", missing)
+    monkeypatch.setattr(jobs.subprocess, "run", missing)
     assert provenance._gpu() == {}

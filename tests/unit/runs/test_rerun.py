@@ -65,8 +65,8 @@ def test_what_is_not_as_it_was_is_said(committed, finished, capsys):
     assert cli.main(["rerun", str(committed / "manifest.json"), "--results", results]) == 3
     out = capsys.readouterr().out
     plain = re.sub(" +", " ", out)
-    assert "versions torch 1.0" in plain and "inputs weights_hash earlier w" in plain
-    assert "settings hash 000000000000 -> " in out and "settings width not recorded 1" in plain
+    assert "packages.torch 1.0" in plain and "weights_hash earlier w" in plain
+    assert "settings_hash 000000000000 " in plain and "settings.width not recorded 1" in plain
     assert "identical" not in out and "0 of 2 cells the same" in out and "verdicts: 9 of 9 the same" in out
 
 

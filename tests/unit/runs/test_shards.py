@@ -1,6 +1,5 @@
-"""Status and locks: states go forward, a dead process is not running, a folder is held by one process."""
+"""Status and locks: attempts are counted, a dead process is not running, a folder is held by one process."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,8 +7,7 @@ import sys
 import pytest
 
 from oryx.errors import RunError
-from workbook.runs.shards import held
-from workbook.runs.status import read_status, start_attempt, write_status
+from workbook.runs.shards import held, read_status, write_status
 
 
 @pytest.fixture
@@ -17,42 +15,33 @@ def path(tmp_path):
     return tmp_path / "status.json"
 
 
-def test_states_go_forward_within_an_attempt(path):
+def test_an_attempt_starts_anew_and_is_counted(path):
     assert read_status(path)["state"] == "queued"
-    start_attempt(path)
-    for state in ("queued", "running", "failed"):
-        write_status(path, state)
-        assert read_status(path)["state"] == state
-    for earlier in ("queued", "running", "done"):
-        with pytest.raises(RunError, match=f"failed cannot become {earlier} within one attempt"):
-            write_status(path, earlier)
-    with pytest.raises(RunError, match="expected one of queued"):
-        write_status(path, "finished")
+    with held(path.parent):
+        for attempt in (1, 2):
+            write_status(path, "running")
+            running = read_status(path)
+            assert (running["state"], running["attempt"]) == ("running", attempt)
+            write_status(path, "done", "ended", note=3)
+            done = read_status(path)
+            assert (done["state"], done["message"], done["note"], done["attempt"]) == ("done", "ended", 3, attempt)
+            assert done["started"] == running["started"] <= done["updated"]
 
 
-def test_a_new_attempt_starts_anew_and_is_counted(path):
-    write_status(path, "done", "first")
-    started = start_attempt(path)
-    assert (started["state"], started["attempt"]) == ("queued", 2)
-    assert write_status(path, "running", note=3)["note"] == 3
-    assert read_status(path)["attempt"] == 2
-
-
-def test_a_running_state_of_a_dead_process_reads_as_killed(path):
-    write_status(path, "running")
-    written = json.loads(path.read_text())
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    os.waitid(os.P_PID, gone.pid, os.WEXITED | os.WNOWAIT)
-    path.write_text(json.dumps({**written, "pid": gone.pid, "born": None}))
-    assert read_status(path)["state"] == "killed", "ended, though nobody has asked for its exit code yet"
-    gone.wait()
-    path.write_text(json.dumps({**written, "pid": gone.pid}))
-    assert read_status(path)["state"] == "killed"
-    path.write_text(json.dumps({**written, "born": written["born"] - 1}))
-    assert read_status(path)["state"] == "killed", "the number now belongs to a later process"
-    path.write_text(json.dumps({**written, "pid": gone.pid, "host": "elsewhere"}))
-    assert read_status(path)["state"] == "running", "another host's processes cannot be looked at"
-    path.write_text(json.dumps({**written, "pid": gone.pid, "state": "done"}))
+def test_a_running_state_in_a_folder_that_nobody_holds_reads_as_killed(path):
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom workbook.runs.shards import held, write_status\n"
+        f"path = Path({str(path)!r})\nwith held(path.parent):\n"
+        "    write_status(path, 'running')\n    print(flush=True)\n    sys.stdin.read()\n    os._exit(9)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    other.stdout.readline()
+    assert read_status(path)["state"] == "running"
+    other.communicate()
+    killed = read_status(path)
+    assert killed["state"] == "killed" and "the same command goes on" in killed["message"]
+    with held(path.parent):
+        write_status(path, "done")
     assert read_status(path)["state"] == "done"
 
 

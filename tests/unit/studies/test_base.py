@@ -10,8 +10,7 @@ from oryx.errors import MissingResource, RunError
 from oryx.evidence.rows import write_published
 from tests.rows import same_rows
 from tests.toy import ChangedToyStudy, ToyStudy
-from workbook.runs.shards import held
-from workbook.runs.status import read_status
+from workbook.runs.shards import held, read_status
 
 
 def toy(tmp_path, **values):
