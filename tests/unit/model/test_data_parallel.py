@@ -15,6 +15,7 @@ from .builders import MARK, pictures, tiny_model, visual_inputs
 SIZES = [(16, 24), (8, 8), (24, 16), (16, 16)]
 STEPS = 3
 PROCESSES = 2
+COMPRESSORS = ("dynamic", "dynamic_dwconv")
 
 
 def batch(samples: range, side: int) -> dict:
@@ -37,22 +38,30 @@ def train(model: torch.nn.Module, samples: range, side: int) -> list[dict[str, t
     return gradients
 
 
-def one_of_two(rank: int, compressor: str, side: int, folder: Path) -> None:
+def one_of_two(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/met", rank=rank, world_size=PROCESSES)
-    model = DistributedDataParallel(tiny_model(compressor=compressor))
     share = len(SIZES) // PROCESSES
-    torch.save(train(model, range(rank * share, (rank + 1) * share), side), folder / f"{rank}.pt")
+    for compressor in COMPRESSORS:
+        model = DistributedDataParallel(tiny_model(compressor=compressor))
+        torch.save(train(model, range(rank * share, (rank + 1) * share), 1), folder / f"{compressor}{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """The folder with the gradients of both processes, which load torch once for all connectors."""
+    folder = tmp_path_factory.mktemp("together")
+    mp.spawn(one_of_two, (folder,), nprocs=PROCESSES)
+    return folder
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo meets in a file on Linux and macOS only")
-@pytest.mark.parametrize(("compressor", "side"), [("dynamic", 1), ("dynamic_dwconv", 1)])
-def test_plain_data_parallel_on_images(tmp_path, compressor, side):
-    mp.spawn(one_of_two, (compressor, side, tmp_path), nprocs=PROCESSES)
-    alone = train(tiny_model(compressor=compressor), range(len(SIZES)), side)
+@pytest.mark.parametrize("compressor", COMPRESSORS)
+def test_plain_data_parallel_on_images(together, compressor):
+    alone = train(tiny_model(compressor=compressor), range(len(SIZES)), 1)
     for rank in range(PROCESSES):
-        for own, expected in zip(torch.load(tmp_path / f"{rank}.pt"), alone, strict=True):
+        for own, expected in zip(torch.load(together / f"{compressor}{rank}.pt"), alone, strict=True):
             assert own.keys() == expected.keys()
             for name, gradient in own.items():
                 scale = max(1.0, float(expected[name].abs().max()))
