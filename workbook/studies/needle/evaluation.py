@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from oryx.eval.evaluate import Batch
 from oryx.eval.features import FrameTokens
@@ -12,8 +13,9 @@ from oryx.eval.generate import BytePrompt, PromptFormat, ask, read_videos, witho
 from oryx.grids import Grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data.needles import NAMES, Trial, make_trial
+from workbook.studies.evaluation import chunks
 from workbook.studies.frames import MOST_TOKENS
-from workbook.studies.needle.arms import OTHER_QUESTION_ARMS, Cell
+from workbook.studies.needle.arms import OTHER_QUESTION_ARMS, Cell, arm_cells, audit_cells
 from workbook.studies.needle.videos import TrialVideos
 
 OTHER_QUESTION = "colour"
@@ -31,6 +33,7 @@ class Evaluation:
 
     def __init__(
         self,
+        settings: Any,
         model: OryxForConditionalGeneration,
         videos: TrialVideos,
         base: dict,
@@ -41,30 +44,31 @@ class Evaluation:
         share: tuple[int, int] = (0, 1),
     ):
         self.model, self.videos, self.base, self.grid, self.longest = model, videos, base, grid, longest
-        self.prompts, self.phrases, self.share = prompts or BytePrompt(), phrases, share
+        self.prompts, self.phrases, self.share, self.split = prompts or BytePrompt(), phrases, share, settings.split
+        self.asked, self.audited = arm_cells(settings, base["arm"]), audit_cells(settings, base["arm"])
 
-    def batches(self, asked: Sequence[Cell], audited: Sequence[Cell], split: str, folder: Path) -> Iterator[Batch]:
+    def batches(self, folder: Path) -> Iterator[Batch]:
         """Every cell, then trials that are asked again as complete files (written to ``folder`` one at a time)."""
-        for cell in asked:
-            yield from self._batches(cell, self._trials(cell, split), self._conditions(cell), self.videos.tokens)
-        for cell in audited:
-            for trial in self._trials(cell, split):
-                yield from self._batches(
-                    cell, [trial], ["complete_file"], lambda trial: self.videos.whole_file(trial, folder)
-                )
+        for cell in self.asked:
+            yield from self._batches(cell, self._trials(cell), self._conditions(cell), self.videos.tokens)
+        whole_file = partial(self.videos.whole_file, folder=folder)
+        for cell in self.audited:
+            for trial in self._trials(cell):
+                yield from self._batches(cell, [trial], ["complete_file"], whole_file)
 
-    def rows(self, asked: Sequence[Cell], audited: Sequence[Cell]) -> int:
+    @property
+    def rows(self) -> int:
         """How many rows this process writes, about."""
-        questions = sum(cell.trials * len(self._conditions(cell)) for cell in asked)
-        return (questions + sum(cell.trials for cell in audited)) // self.share[1]
+        questions = sum(cell.trials * len(self._conditions(cell)) for cell in self.asked)
+        return (questions + sum(cell.trials for cell in self.audited)) // self.share[1]
 
     def _conditions(self, cell: Cell) -> list[str]:
         """With and without the video; some arms also answer another question about it."""
         other = cell.variant == "number" and self.base["arm"] in OTHER_QUESTION_ARMS
         return ["visual", "no_visual", *(["other_question"] if other else [])]
 
-    def _trials(self, cell: Cell, split: str) -> list[Trial]:
-        where, files = (split, cell.variant, cell.frames, cell.depth), self.videos.files
+    def _trials(self, cell: Cell) -> list[Trial]:
+        where, files = (self.split, cell.variant, cell.frames, cell.depth), self.videos.files
         trials = [make_trial(*where, i, files.size, files.count) for i in range(cell.trials)]
         number, count = self.share
         by_haystack = files.count >= count  # so that each haystack is encoded by one process
@@ -74,14 +78,12 @@ class Evaluation:
         self, cell: Cell, trials: Sequence[Trial], conditions: Sequence[str], tokens_of: Callable[[Trial], FrameTokens]
     ) -> Iterator[Batch]:
         """Trials whose questions are of one length in tokens, at most MOST_TOKENS video tokens together."""
-        most = max(1, MOST_TOKENS // video_token_count(cell.frames, self.grid))
 
         def length(trial: Trial) -> int:
             return len(self.prompts.after(self._question(trial, "visual")[0]))
 
-        for _, group in groupby(sorted(trials, key=length), key=length):
-            of_length = list(group)
-            for batch in (of_length[i : i + most] for i in range(0, len(of_length), most)):
+        for _, of_length in groupby(sorted(trials, key=length), key=length):
+            for batch in chunks(list(of_length), MOST_TOKENS // video_token_count(cell.frames, self.grid)):
                 rows = [self._row(cell, trial, condition) for condition in conditions for trial in batch]
                 yield Batch(rows, partial(self._answers, batch, conditions, tokens_of))
 

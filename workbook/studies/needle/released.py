@@ -27,9 +27,9 @@ from oryx.train.device import Compute, compute, process
 from workbook.studies.base import Progress
 from workbook.studies.evaluation import evaluate_arm
 from workbook.studies.frames import at_size
-from workbook.studies.needle.arms import ARMS, arm_cells, audit_cells
+from workbook.studies.needle.arms import ARMS, arm_cells
 from workbook.studies.needle.evaluation import Evaluation
-from workbook.studies.needle.videos import HaystackFiles, TrialVideos
+from workbook.studies.needle.videos import TrialVideos, haystacks_of
 
 PHRASES = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text("utf-8"))
 """Short form of a question -> how released models are asked."""
@@ -75,7 +75,7 @@ def placed(model: OryxForConditionalGeneration, machine: Compute, processes: int
     return dispatch_model(model, infer_auto_device_map(model, no_split_module_classes=whole))
 
 
-def run_arm(settings: Any, arm: str, folder: Path, cache: Path, base: dict, progress: Progress) -> None:
+def run_arm(settings: Any, arm: str, folder: Path, base: dict, progress: Progress) -> None:
     """Ask released weights every cell of an arm; an interrupted run resumes from the rows in ``folder``.
 
     Features are cached on disk. Several processes (``settings.processes``) share the trials of every cell, and each
@@ -94,22 +94,17 @@ def run_arm(settings: Any, arm: str, folder: Path, cache: Path, base: dict, prog
 
     encoder = FrameEncoder(model, view, side, CHUNK, next(model.parameters()).dtype)
     identity = {"weights": base["weights_hash"], "size": list(size), "options": asdict(options)}
-    features = FrameCache(cache / "features", encoder, identity)
-    files = HaystackFiles(
-        cache / "haystacks", settings.split, settings.haystacks, settings.haystack_frames, size, settings.video
+    videos = TrialVideos(
+        haystacks_of(settings, size), FrameCache(settings.cache_folder / "features", encoder, identity)
     )
-    grid = compressed(size, side**2, options, processor.patch)
-    asked, audited = arm_cells(settings, arm), audit_cells(settings, arm)
     number, count = state.process_index, state.num_processes
     if state.is_main_process:
         gather_parts(folder)  # of an earlier run that was killed
     state.wait_for_everyone()
-    evaluation = Evaluation(
-        model, TrialVideos(files, features), base, grid, 0, ChatPrompt(processor), PHRASES, (number, count)
-    )
-    batches = evaluation.batches(asked, audited, settings.split, folder / f"complete-{number}")
+    grid = compressed(size, side**2, options, processor.patch)
+    evaluation = Evaluation(settings, model, videos, base, grid, 0, ChatPrompt(processor), PHRASES, (number, count))
     with part_writer(folder, number) if count > 1 else RowWriter(folder / "rows.jsonl") as writer:
-        evaluate_arm(batches, writer, machine, progress, evaluation.rows(asked, audited))
+        evaluate_arm(evaluation.batches(folder / f"complete-{number}"), writer, machine, progress, evaluation.rows)
     state.wait_for_everyone()
     if state.is_main_process:
         gather_parts(folder)

@@ -86,6 +86,13 @@ class NeedleInAHaystack(Study[Settings]):
     arm_order = tuple(ARMS)
     baseline = "retrieval"
     weight_files, weights_job, corpora = ("video_reader",), READER_JOB, (*HAYSTACKS, "icons")
+    facts: ClassVar[dict] = {
+        "attention": "sdpa",
+        "decoder": "auto: decord, PyAV where decord reads wrongly",
+        "dtype": "float32, frame tokens kept in float16",
+        "prompt": "<visual>QUESTION\\n",
+        "questions": {"number": "the colour of a card's frame", "picture": "name", "change": "change"},
+    }
     long_arms: ClassVar[tuple[str, ...]] = ("retrieval", "short_tokens", "short_full_1e4")
 
     def check(self, settings: Settings) -> None:
@@ -131,19 +138,13 @@ class NeedleInAHaystack(Study[Settings]):
         return found
 
     def describe(self, settings: Settings) -> dict:
-        """Precision, attention, decoding and the prompts in full."""
-        shared = {"attention": "sdpa", "decoder": "auto: decord, PyAV where decord reads wrongly"}
-        if settings.scale == "paper":
-            from workbook.studies.needle.released import PHRASES
+        """What the manifest says beyond settings and hashes; released weights are asked in words of their own."""
+        if settings.scale != "paper":
+            return self.facts
+        from workbook.studies.needle.released import PHRASES
 
-            dtype, prompt = "bfloat16 on a GPU, else float32", "the checkpoint's chat form: <visual>, newline, QUESTION"
-            return {**shared, "dtype": dtype, "prompt": prompt, "questions": PHRASES}
-        return {
-            **shared,
-            "dtype": "float32, frame tokens kept in float16",
-            "prompt": "<visual>QUESTION\\n",
-            "questions": {"number": "the colour of a card's frame", "picture": "name", "change": "change"},
-        }
+        prompt = "the checkpoint's chat form: <visual>, newline, QUESTION"
+        return self.facts | {"dtype": "bfloat16 on a GPU, else float32", "prompt": prompt, "questions": PHRASES}
 
     def own_figures(self, run: Run, settings: Settings, arms: list[str]) -> dict[str, tuple]:
         """Heat map, lengths, tokens and variants."""
@@ -171,8 +172,7 @@ class NeedleInAHaystack(Study[Settings]):
         if arm == READER_JOB:
             return training.train_reader(settings, seed, folder, progress)
         if settings.scale == "paper":
-            base = self.base_row(settings, arm, seed)
-            return released.run_arm(settings, arm, folder, settings.cache_folder, base, progress)
+            return released.run_arm(settings, arm, folder, self.base_row(settings, arm, seed), progress)
         shared = self.weights_of(settings, folder)
         base = self.base_row(settings, arm, seed, shared)
         return training.run_arm(settings, arm, seed, folder, shared, base, progress)

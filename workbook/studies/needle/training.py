@@ -14,7 +14,7 @@ from oryx.grids import Grid, video_token_count
 from oryx.model.positions import set_positions
 from oryx.train.device import compute
 from oryx.train.loop import TrainPlan
-from workbook.data.needles import make_bank
+from workbook.data.needles import FrameBank, make_bank
 from workbook.stages.recipes import VideoRecipe, video_recipe
 from workbook.stages.stage import Options
 from workbook.stages.video_reader import load_video_reader, train_video_reader
@@ -22,24 +22,24 @@ from workbook.stages.videos import RetrievalPlan, steps_for_tokens, tokens_train
 from workbook.studies.base import Progress
 from workbook.studies.evaluation import evaluate_arm
 from workbook.studies.frames import frame_cache, write_in_parallel
-from workbook.studies.needle.arms import ARMS, arm_cells, audit_cells
+from workbook.studies.needle.arms import ARMS
 from workbook.studies.needle.evaluation import Evaluation
-from workbook.studies.needle.videos import HaystackFiles, NeedleCodes, TrialVideos
+from workbook.studies.needle.videos import NeedleCodes, TrialVideos, haystacks_of
 
 
 def prepare(settings: Any, seed: int) -> None:
     """Write the haystacks and the bank of training frames."""
     recipe = video_recipe(settings.recipe_scale)
-    files = _files(settings, recipe)
+    files = haystacks_of(settings, recipe.size)
     haystacks = [] if files.own else [partial(files.path, number) for number in range(files.count)]
-    write_in_parallel([partial(make_bank, **_bank(settings, recipe, seed)), *haystacks])
+    write_in_parallel([partial(_bank, settings, recipe, seed), *haystacks])
 
 
 def train_reader(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
     """Train the reader of frames that all arms start from; its frames must lie in the cache."""
     recipe = video_recipe(settings.recipe_scale)
-    frames = make_bank(**_bank(settings, recipe, seed))
-    train_video_reader(recipe, Options(recipe.scale, seed, folder, progress=partial(progress, "train")), frames)
+    options = Options(recipe.scale, seed, folder, progress=partial(progress, "train"))
+    train_video_reader(recipe, options, _bank(settings, recipe, seed))
 
 
 def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base: dict, progress: Progress) -> None:
@@ -47,25 +47,20 @@ def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base
     recipe, spec, machine = video_recipe(settings.recipe_scale), ARMS[arm], compute(settings.precision)
     model = machine.place(load_video_reader(recipe, shared))
     set_positions(model, spec.positions)
-    frames = make_bank(**_bank(settings, recipe, seed))
+    frames = _bank(settings, recipe, seed)
     features = frame_cache(settings.cache_folder, model, spec.side, recipe.size, base["weights_hash"])
     tokens = features.joined(frames.files)
     codes = NeedleCodes(tokens) if spec.oracle else None
     curve, longest = [], recipe.longest
     if spec.data != "none":
         plan = retrieval_plan(settings, arm, seed, tokens.grid)
-        shown = tokens if codes is None else codes.into_bank(frames, tokens)
-        longest = plan.longest
-        curve = train_retrieval(
-            model, frames, shown, plan, seed, folder, lambda done, total: progress("train", done, total), machine
-        )
+        shown, longest = codes.into_bank(frames, tokens) if codes else tokens, plan.longest
+        curve = train_retrieval(model, frames, shown, plan, seed, folder, partial(progress, "train"), machine)
     atomic_write_json(folder / "curve.json", curve, indent=None)
-    asked, audited = arm_cells(settings, arm), audit_cells(settings, arm)
-    videos = TrialVideos(_files(settings, recipe), features, codes)
-    evaluation = Evaluation(model, videos, base, tokens.grid, longest)
-    batches = evaluation.batches(asked, audited, settings.split, folder / "complete")
+    videos = TrialVideos(haystacks_of(settings, recipe.size), features, codes)
+    evaluation = Evaluation(settings, model, videos, base, tokens.grid, longest)
     with RowWriter(folder / "rows.jsonl") as writer:
-        evaluate_arm(batches, writer, machine, progress, evaluation.rows(asked, audited))
+        evaluate_arm(evaluation.batches(folder / "complete"), writer, machine, progress, evaluation.rows)
 
 
 def retrieval_plan(settings: Any, arm: str, seed: int, grid: Grid) -> RetrievalPlan:
@@ -90,11 +85,6 @@ SHORT = 16
 """Frames in the longest clip of the arms without retrieval data."""
 
 
-def _files(settings: Any, recipe: VideoRecipe) -> HaystackFiles:
-    folder, size = settings.cache_folder / "haystacks", recipe.size
-    return HaystackFiles(folder, settings.split, settings.haystacks, settings.haystack_frames, size, settings.video)
-
-
-def _bank(settings: Any, recipe: VideoRecipe, seed: int) -> dict:
-    size = {"size": recipe.size, "shots": recipe.shots, "pages": recipe.pages}
-    return {"folder": settings.cache_folder / "bank", "seed": seed, **size}
+def _bank(settings: Any, recipe: VideoRecipe, seed: int) -> FrameBank:
+    shown = {"size": recipe.size, "shots": recipe.shots, "pages": recipe.pages}
+    return make_bank(settings.cache_folder / "bank", seed, **shown)

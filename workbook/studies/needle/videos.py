@@ -5,7 +5,10 @@ Files and features lie in one cache folder that all arms, seeds and runs share; 
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from PIL import Image
@@ -20,6 +23,12 @@ from workbook.data.needles import NAMES, FrameBank, Trial
 from workbook.studies.needle.arms import MOST_FRAMES
 
 
+@cache
+def _haystack(*of: Any) -> Path:
+    """The file that :func:`make_haystack` makes; looked at once, for that takes a tenth of a second."""
+    return make_haystack(*of).path
+
+
 class HaystackFiles:
     """The haystacks of a split: ``count`` files of ``frames`` frames each, or one video of the user's own (count 1).
 
@@ -30,15 +39,10 @@ class HaystackFiles:
     def __init__(self, folder: Path, split: str, count: int, frames: int, size: tuple[int, int], own: str = ""):
         self.folder, self.split, self.frames, self.size, self.own = folder, split, frames, size, own
         self.count = 1 if own else count
-        self.checked: dict[int, Path] = {}
 
     def path(self, number: int) -> Path:
-        """File of haystack ``number``, written if it is not there; looked at once (that takes a tenth of a second)."""
-        number %= self.count
-        if number not in self.checked:
-            made = make_haystack(self.folder, self.split, number, self.frames, self.size)
-            self.checked[number] = made.path
-        return self.checked[number]
+        """File of haystack ``number``, written if it is not there."""
+        return _haystack(self.folder, self.split, number % self.count, self.frames, self.size)
 
     def needle(self, frame: Image.Image) -> Path:
         """The file of one inserted frame, written if it is not there; named by what the frame shows."""
@@ -63,6 +67,12 @@ class HaystackFiles:
         return parts
 
 
+def haystacks_of(settings: Any, size: tuple[int, int]) -> HaystackFiles:
+    """The haystacks of a run, in frames of (height, width) ``size``."""
+    folder, count, frames = settings.cache_folder / "haystacks", settings.haystacks, settings.haystack_frames
+    return HaystackFiles(folder, settings.split, count, frames, size, settings.video)
+
+
 class TrialVideos:
     """Turns trials into frame tokens, each haystack encoded once.
 
@@ -84,26 +94,20 @@ class TrialVideos:
 
     def whole_file(self, trial: Trial, folder: Path) -> FrameTokens:
         """Tokens of the complete video as one real file with the needle inside, encoded anew; the file is removed."""
-        made = trial.file(folder)
-        tokens = self.cache.encoder.encode(made.path)
-        made.path.unlink()
-        made.path.with_suffix(".json").unlink()
-        return tokens
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder) as place:
+            return self.cache.encoder.encode(trial.file(Path(place)).path)
 
     def _haystack(self, number: int, frames: int) -> FrameTokens:
-        found = [self._file(path, indices) for path, indices in self.files.parts(number, frames)]
-        return FrameTokens(torch.cat([part.tokens for part in found]), found[0].grid)
+        found = [(self._file(*part), len(part[1])) for part in self.files.parts(number, frames)]
+        return FrameTokens(torch.cat([film.tokens[:shown] for film, shown in found]), found[0][0].grid)
 
     def _file(self, path: Path, indices: Sequence[int]) -> FrameTokens:
         if not self.files.own:  # a shorter haystack is the beginning of the file
-            whole = MOST_FRAMES[self.cache.encoder.side]
-            wanted = range(self.files.frames if whole is None else min(whole, self.files.frames))
-        else:
-            wanted = indices
-        if (path, len(wanted)) not in self.kept:
-            self.kept[path, len(wanted)] = self.cache.encode(path, wanted)
-        kept = self.kept[path, len(wanted)]
-        return FrameTokens(kept.tokens[: len(indices)], kept.grid)
+            indices = range(min(self.files.frames, MOST_FRAMES[self.cache.encoder.side] or self.files.frames))
+        if (path, len(indices)) not in self.kept:
+            self.kept[path, len(indices)] = self.cache.encode(path, indices)
+        return self.kept[path, len(indices)]
 
     def _inserted(self, trial: Trial, frame: Image.Image) -> Tensor:
         if self.codes is not None:
