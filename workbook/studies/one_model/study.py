@@ -8,11 +8,11 @@ the single-purpose models at 1x and 4x, needles well below them. One training se
 and every verdict is a direction only; its rows therefore stay beside the weights and are no published run.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oryx.errors import SettingsError
+from oryx.files import atomic_write_json, read_json
 from workbook.runs.settings import StudySettings, presets_beside, setting
 from workbook.stages import shipped
 from workbook.studies.base import Progress, Run, Study
@@ -99,19 +99,19 @@ class OneModel(Study[Settings]):
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train the model, or ask it; an interrupted run resumes from ``folder``."""
-        from oryx.files import atomic_write_json, read_json
+        from oryx.evidence.store import RowWriter
         from oryx.train.device import compute
-        from workbook.stages import one_model
-        from workbook.stages.stage import Options
+        from workbook.stages.joint_recipe import recipe
+        from workbook.stages.one_model import load_one_model, train_one_model
+        from workbook.studies.evaluation import evaluate_arm
+        from workbook.studies.one_model.evaluation import Evaluation
 
         machine = compute(settings.precision)
         if arm == TRAINING:
-            changes, show = {"steps": settings.train_steps}, partial(progress, "train")
-            one_model.run(Options(settings.scale, seed, folder, None, machine, show, changes))
+            train_one_model(recipe(settings.scale, steps=settings.train_steps), seed, folder, progress, machine)
             return
-        from workbook.studies.one_model.evaluation import run_arm
-
         weights = self.weights_of(settings, folder)
         atomic_write_json(folder / "curve.json", read_json(weights / "manifest.json")["curve"], indent=None)
-        base = self.base_row(settings, arm, seed, weights)
-        run_arm(settings, folder, weights, base, machine, progress)
+        model, base = machine.place(load_one_model(weights)), self.base_row(settings, arm, seed, weights)
+        with RowWriter(folder / "rows.jsonl") as writer:
+            evaluate_arm(Evaluation(settings, model, base, machine).batches(), writer, machine, progress)
