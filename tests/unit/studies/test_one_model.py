@@ -24,7 +24,7 @@ def _publish(folder, arm, item, task, scores):
         for seed in (0, 1) for i, score in enumerate(scores)
     ]  # fmt: skip
     folder.mkdir(parents=True)
-    write_published(rows, folder / "rows.parquet")
+    write_published(pd.DataFrame(rows), folder / "rows.parquet")
 
 
 def test_differences_are_taken_on_equal_items(tmp_path):

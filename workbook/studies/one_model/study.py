@@ -8,6 +8,7 @@ the single-purpose models at 1x and 4x, needles well below them. One training se
 and every verdict is a direction only; its rows therefore stay beside the weights and are no published run.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -101,17 +102,17 @@ class OneModel(Study[Settings]):
         """Train the model, or ask it; an interrupted run resumes from ``folder``."""
         from oryx.evidence.store import RowWriter
         from oryx.train.device import compute
-        from workbook.stages.joint_recipe import recipe
-        from workbook.stages.one_model import load_one_model, train_one_model
+        from workbook.stages import one_model
+        from workbook.stages.stage import Options
         from workbook.studies.evaluation import evaluate_arm
         from workbook.studies.one_model.evaluation import Evaluation
 
         machine = compute(settings.precision)
         if arm == TRAINING:
-            train_one_model(recipe(settings.scale, steps=settings.train_steps), seed, folder, progress, machine)
-            return
+            changes, show = {"steps": settings.train_steps}, partial(progress, "train")
+            return one_model.run(Options(settings.scale, seed, folder, None, machine, show, changes))
         weights = self.weights_of(settings, folder)
         atomic_write_json(folder / "curve.json", read_json(weights / "manifest.json")["curve"], indent=None)
-        model, base = machine.place(load_one_model(weights)), self.base_row(settings, arm, seed, weights)
+        model, base = machine.place(one_model.load_one_model(weights)), self.base_row(settings, arm, seed, weights)
         with RowWriter(folder / "rows.jsonl") as writer:
             evaluate_arm(Evaluation(settings, model, base, machine).batches(), writer, machine, progress)
