@@ -127,6 +127,17 @@ def failed_share(rows: pd.DataFrame, arm: str, tasks: Sequence[str], seeds: Sequ
     return (expected - int(answered.sum())) / expected if expected else 1.0
 
 
+def score_of(part: pd.DataFrame) -> dict[str, float]:
+    """Mean score of the rows of one arm with its interval and number of items; no interval where there are too few."""
+    try:
+        found = mean_score(part, part["arm"].iloc[0])
+    except InputError:
+        answered = part[part["error"].isna()]
+        mean = answered.groupby("task")["score"].mean().mean()
+        return {"score": mean, "low": np.nan, "high": np.nan, "n": answered["item"].nunique()}
+    return {"score": found.value, "low": found.low, "high": found.high, "n": found.n_items}
+
+
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per (arm, condition, task): score with interval and, beside it, everything needed to judge it.
 
@@ -138,18 +149,13 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     for (arm, condition, task), cell in rows.groupby(["arm", "condition", "task"], sort=False):
         answered, items = cell[cell["error"].isna()], cell.drop_duplicates("item")
         most_given = answered["answer"].mode()
-        try:
-            found = mean_score(cell, arm)
-        except InputError:
-            found = None
+        found = score_of(cell)
         lines.append(
             {
                 "arm": arm,
                 "condition": condition,
                 "task": task,
-                "score": found.value if found else float(answered["score"].mean()),
-                "low": found.low if found else None,
-                "high": found.high if found else None,
+                **{name: found[name] for name in ("score", "low", "high")},
                 "n_items": len(items),
                 "n_clusters": cell["cluster"].nunique(),
                 "seeds": cell["seed"].nunique(),

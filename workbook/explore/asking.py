@@ -1,4 +1,4 @@
-"""One question at one setting: what the model saw, what it cost, what it answered."""
+"""One question at one setting: what the model saw, what it attends to, what it cost, what it answered."""
 
 import time
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ import torch
 
 from oryx.eval.generate import ChatPrompt, read_prompts
 from oryx.grids import Grid, patch_grid, token_count
-from oryx.processing.images import open_image
+from oryx.model.inspect import compressor_attention, encoder_attention
+from oryx.processing.images import open_image, to_patches
 from oryx.processing.processor import Answer
 from oryx.processing.sizes import Partition, Resolution
 from oryx.train.inputs import PictureInputs
@@ -107,3 +108,21 @@ def table(asked: dict[str, Asked], truth: str | None = None) -> pd.DataFrame:
     if truth is not None:
         found["right"] = [one.answer.text == truth for one in asked.values()]
     return found
+
+
+@torch.inference_mode()
+def attention(model: Any, view: np.ndarray) -> dict[str, np.ndarray]:
+    """Four maps (h, w) over the patches of a picture as encoded, (H, W, 3) uint8, by name.
+
+    What the patch in the middle attends to in the encoder's first and last layer, mean over heads, adding up to 1; and
+    each token's weight in its region over the uniform one (1: as much as pooling gives) at 4x and 16x.
+    """
+    weight, tower = next(model.vision_tower.parameters()), model.vision_tower
+    patches, grid = to_patches(view, model.processor.patch)
+    patches, middle = patches.to(weight.device, weight.dtype), grid[0] // 2 * grid[1] + grid[1] // 2
+    first, *_, last = (weights for (weights,) in encoder_attention(tower, patches, [grid]))
+    found = {f"encoder, {name} layer": layer.mean(0)[middle] for name, layer in (("first", first), ("last", last))}
+    tokens = tower(patches, [grid]).tokens
+    for side in (2, 4):
+        found[f"compressor, {side**2}x"] = compressor_attention(model.compressor, tokens[None], grid, side)
+    return {name: weights.view(grid).float().cpu().numpy() for name, weights in found.items()}

@@ -5,13 +5,13 @@ number, a moving icon, photographs). It writes no sentences: a summary is put to
 so. What it cannot do is left to released weights, asked in the words of the article's cases.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from oryx.processing.visuals import Video
-from workbook.data.stories import QUESTIONS, Story
+from workbook.data.stories import QUESTIONS
 from workbook.explore.examples import story
 from workbook.explore.models import Opened
 
@@ -34,17 +34,12 @@ def summary(found: Mapping[str, str]) -> str:
     )
 
 
-def held_out(count: int) -> list[Story]:
-    """The first short held-out videos."""
-    return [story("short", index) for index in range(count)]
-
-
-def described(model: Any, films: Sequence[Story], compression: int = 4) -> pd.DataFrame:
-    """A line per video and question: answer, probability, truth, and whether it is right."""
+def described(model: Any, count: int) -> pd.DataFrame:
+    """A line per question about the first short held-out videos: answer, probability, truth, and if it is right."""
     lines = []
-    for film in films:
+    for film in (story("short", index) for index in range(count)):
         for kind, truth in film.facts.items():
-            answer = model.ask(Video(str(film.path)), QUESTIONS[kind], compression=compression)
+            answer = model.ask(Video(str(film.path)), QUESTIONS[kind], compression=4)
             lines.append([film.id, kind, answer.text, round(answer.probability, 2), truth, answer.text == truth])
     return pd.DataFrame(lines, columns=["film", "question", "answer", "probability", "truth", "right"])
 

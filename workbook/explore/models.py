@@ -43,12 +43,8 @@ class Opened:
         return self.name == "nano"
 
     def __repr__(self) -> str:
-        config, count = self.model.config, sum(p.numel() for p in self.model.parameters())
-        return (
-            f"{self.name}: {count / 1e6:.1f} M parameters on {self.model.device}; patches of "
-            f"{config.vision_config.patch_size} pixels, {config.vision_config.num_hidden_layers} encoder layers, "
-            f"{config.text_config.num_hidden_layers} layers of {config.text_config.model_type}"
-        )
+        count, patch = sum(p.numel() for p in self.model.parameters()), self.model.config.vision_config.patch_size
+        return f"{self.name}: {count / 1e6:.1f} M parameters on {self.model.device}; patches of {patch} pixels"
 
 
 def open_model(name: str, device: str = "") -> Opened:

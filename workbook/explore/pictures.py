@@ -3,7 +3,7 @@
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from workbook.explore.asking import Asked
-from workbook.explore.maps import Map
 from workbook.report.plots import COLOURS, MAP, panels
 
 GRID, REGION = COLOURS[5], COLOURS[1]
@@ -122,18 +121,19 @@ def ways(asked: Mapping[str, Asked]) -> Shown:
     return Shown(figure, f"One picture shown in {len(asked)} ways. {answers}.")
 
 
-def overlays(view: np.ndarray, maps: Sequence[Map]) -> Shown:
-    """Maps over a picture, each on its own scale; the patch that attends is drawn as an orange frame."""
+def overlays(view: np.ndarray, maps: Mapping[str, np.ndarray]) -> Shown:
+    """Maps over a picture, each on its own scale; an orange frame around the patch in the middle, where it attends."""
     count, parts = len(maps) + 1, []
     tall = min(3.4, 0.75 + view.shape[0] / view.shape[1] * WIDEST / count)
     figure, axes = panels(1, count, WIDEST, tall)
     _view(axes[0], view, "as encoded")
-    for axis, (name, weights, start) in zip(axes[1:], maps, strict=True):
-        place = {"extent": (0, weights.shape[1], weights.shape[0], 0), "interpolation": "nearest"}
+    for axis, (name, weights) in zip(axes[1:], maps.items(), strict=True):
+        rows, columns = weights.shape
+        place = {"extent": (0, columns, rows, 0), "interpolation": "nearest"}
         axis.imshow(view.mean(-1), cmap="gray", **place)
         image = axis.imshow(weights, cmap=MAP, alpha=0.72, **place)
-        if start is not None:
-            axis.add_patch(Rectangle(start[::-1], 1, 1, fill=False, ec=REGION, lw=1.6))
+        if name.startswith("encoder"):
+            axis.add_patch(Rectangle((columns // 2, rows // 2), 1, 1, fill=False, ec=REGION, lw=1.6))
         axis.set_title(name, fontsize=8, loc="left")
         axis.set_axis_off()
         figure.colorbar(image, ax=axis, orientation="horizontal", shrink=0.8, pad=0.02)

@@ -4,7 +4,6 @@ A check is a table of claims.toml whose ``kind`` is a function here. ``consisten
 numbers; ``not consistent``: it does not; ``in part``: in some of the cells it speaks of.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -14,7 +13,7 @@ from oryx.evidence.paper import Claim, select
 from oryx.grids import patch_grid, token_count, video_token_count
 from oryx.processing.context import CONTEXTS, PATCH, SIZES, compressed, frames_that_fit
 from oryx.processing.options import PreprocessOptions
-from workbook.report.templating import render
+from workbook.report.tables import render
 
 CONSISTENT, PARTLY, NOT = "consistent", "in part", "not consistent"
 ROUNDING = 0.051
@@ -62,15 +61,13 @@ def _leads(
     studies: Sequence[str],
     model: str,
     on: str,
-    against: Sequence[str] = (),
-    up_to_billion: int = 0,
+    against: Sequence[str],
     questions: Mapping[str, int] | None = None,
 ) -> Found:
     """In which cells of the tables is ``model`` above all it is compared with?"""
     rows = pd.DataFrame([row for study in studies for row in select({"study": study}) if row["value"]])
     wide = rows.astype({"value": float}).pivot_table("value", ["benchmark", "metric", "variant"], "model", sort=False)
-    smaller = [name for name in sorted(set(wide) - {model}) if _billions(name) <= up_to_billion]
-    others = wide.loc[wide[model].notna(), list(against) or smaller].dropna(how="all")
+    others = wide.loc[wide[model].notna(), list(against)].dropna(how="all")
     cells = pd.DataFrame({"score": wide[model], "best": others.max(axis=1), "rival": others.idxmax(axis=1)}).dropna()
     cells = cells.assign(lead=cells["score"] - cells["best"]).reset_index()
     which = cells["variant"].mask(cells["benchmark"] == "ScanQA", cells["metric"])
@@ -81,11 +78,6 @@ def _leads(
     verdict = _graded(ahead.sum(), len(cells)) if on == "all" or not ahead.any() else CONSISTENT
     lost, near = (part.to_dict("records") for part in (cells[~ahead], cells[ahead & (cells["lead"] < cells["half"])]))
     return verdict, {"won": ahead.sum(), "total": len(cells), "lost": lost, "near": near}
-
-
-def _billions(model: str) -> float:
-    size = re.search(r"(\d+)B\b", model)
-    return float(size[1]) if size else float("inf")
 
 
 def _image_tokens(claim: Claim, size: Sequence[int]) -> Found:

@@ -1,11 +1,20 @@
-"""The paper's claims beside ours: which hypotheses, tests and checks answer each of them, run by run."""
+"""The paper's claims beside ours: which hypotheses, tests and checks answer each of them, and what we make of it.
 
+Interpretations (``findings.toml``) are tied to the verdicts they were written for. One whose verdicts have changed is
+not shown: the page then says what the verdicts are now.
+"""
+
+import tomllib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
-from oryx.evidence.paper import NOT_FOUND, PARTS, Claim, described, load_claims, select, sources
+from oryx.errors import SettingsError
+from oryx.evidence.paper import PARTS, Claim, described, load_claims, select, sources
 from oryx.evidence.verdicts import Hypothesis
 from workbook.report.checks import check
 from workbook.report.published import NOT_TESTED, Published, all_hypotheses, direction
@@ -13,6 +22,7 @@ from workbook.report.tables import estimate_text
 
 MARKS = {"as claimed": "▲", "against the claim": "▼", "unclear": "·"}
 """What one seed alone says: its interval wholly on the claimed side, wholly on the other, or across."""
+FINDINGS = Path(__file__).with_name("findings.toml")
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ def _answers(entry: Hypothesis, runs: Sequence[Published]) -> list[dict]:
                 {
                     "verdict": found["verdict"],
                     "hypothesis": name,
-                    "paper": found["paper_value"] or NOT_FOUND,
+                    "paper": found["paper_value"],
                     "ours": estimate_text(found) or found["reason"],
                     "items": found["n_items"],
                     "clusters": found["n_clusters"],
@@ -83,8 +93,8 @@ def _answers(entry: Hypothesis, runs: Sequence[Published]) -> list[dict]:
                     "run": f"[{run.variant}](#{run.place})",
                 }
             )
-    paper = entry.paper_value or NOT_FOUND
-    return lines or [{"verdict": NOT_TESTED, "hypothesis": name, "paper": paper, "ours": "no published run tests it"}]
+    none = {"paper": entry.paper_value, "ours": "no published run tests it"}
+    return lines or [{"verdict": NOT_TESTED, "hypothesis": name, **none}]
 
 
 def counts(claims: Sequence[Answered]) -> pd.DataFrame:
@@ -97,3 +107,60 @@ def counts(claims: Sequence[Answered]) -> pd.DataFrame:
     each = pd.DataFrame(lines).drop_duplicates(["part", "hypothesis"])
     found = each.pivot_table(index="part", columns="verdict", values="hypothesis", aggfunc="count", sort=False)
     return found.astype("Int64").reset_index()
+
+
+class Ground(NamedTuple):
+    """A verdict that a finding rests on: the one it was written for, and the one that is published now."""
+
+    name: str
+    wanted: str
+    verdict: str
+    number: str
+    seeds: str = ""
+
+
+def findings(runs: Sequence[Published], path: Path = FINDINGS) -> list[dict]:
+    """Every finding that rests on something published, in the order of the file.
+
+    ``title``, ``text`` (the interpretation with the numbers filled in), ``grounds`` (what it rests on) and ``changed``:
+    the grounds whose verdict is no longer the one that the interpretation was written for.
+
+    Raises SettingsError for an entry that is not as ``findings.toml`` says.
+    """
+    found = []
+    for entry in tomllib.loads(path.read_text(encoding="utf-8"))["finding"]:
+        if set(entry) != {"title", "rests_on", "text"}:
+            raise SettingsError(f"{path.name}: expected title, rests_on and text, got {', '.join(entry)}")
+        grounds = [_ground(text, runs) for text in entry["rests_on"]]
+        if None not in grounds:
+            seeds = {f"s{i}": ground.seeds for i, ground in enumerate(grounds)}
+            text = entry["text"].format(*(ground.number for ground in grounds), **seeds)
+            changed = [ground for ground in grounds if ground.verdict != ground.wanted]
+            found.append({"title": entry["title"], "text": text, "grounds": grounds, "changed": changed})
+    return found
+
+
+def _ground(text: str, runs: Sequence[Published]) -> Ground | None:
+    """What a line of ``rests_on`` names; None if that is not published."""
+    name, equals, wanted = (part.strip() for part in text.rpartition("="))  # a variant may hold the sign itself
+    place, colon, identifier = name.rpartition(":")
+    if not (equals and colon and wanted):
+        raise SettingsError(f"findings: expected 'STUDY/VARIANT:HYPOTHESIS = verdict', got {text!r}")
+    if place == "claim":
+        claim = next((c for c in load_claims() if c.id == identifier and c.check), None)
+        if claim is None:
+            raise SettingsError(f"findings: no claim {identifier!r} with a check")
+        return Ground(f"claim {identifier}", wanted, *check(claim))
+    for run in runs:
+        for found in run.verdicts if run.place == place else ():
+            if found["id"] == identifier:
+                number = estimate_text(found) or "no estimate"
+                seeds = _by_seed(run.by_seed.get(identifier, {}))
+                return Ground(f"{identifier} in {place}", wanted, found["verdict"], number, seeds)
+    return None
+
+
+def _by_seed(verdicts: dict[int, dict]) -> str:
+    """``as claimed in 3 of 3 seeds``: what seeds say alone, the most frequent first."""
+    words = Counter(sorted(map(direction, verdicts.values()))).most_common()
+    return ", ".join(f"{word} in {n} of {len(verdicts)} seeds" for word, n in words) or "seeds unknown"

@@ -19,11 +19,10 @@ import mistune
 
 from oryx.evidence.paper import PARTS
 from oryx.files import atomic_write_text
-from workbook.report.claims import Answered, answered_claims, counts
-from workbook.report.findings import findings
+from workbook.report.claims import Answered, answered_claims, counts, findings
 from workbook.report.published import NOT_TESTED, Published, disagreements, published
 from workbook.report.questions import Question, questions
-from workbook.report.templating import TEMPLATES, as_table, render
+from workbook.report.tables import TEMPLATES, as_table, render
 from workbook.runs.settings import SCALES, Checked, setting
 
 SHADES = {

@@ -18,9 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from oryx.evidence.stats import summary
+from oryx.evidence.stats import score_of
 from oryx.files import atomic_write_bytes, atomic_write_text
-from workbook.report.tables import score_of, trained_blind
+from workbook.report.tables import trained_blind
 
 _PALETTE = sns.color_palette("colorblind").as_hex()
 COLOURS = tuple(_PALETTE[place] for place in (0, 1, 2, 3, 4, 9, 7, 5, 8, 6))
@@ -41,6 +41,11 @@ STYLE = {
     "legend.frameon": False,
 }
 mpl.rcParams.update(STYLE)
+
+Groups = Mapping[str, Sequence[str]]
+"""Name of a group -> its tasks."""
+Drawn = tuple[Figure, pd.DataFrame]
+"""A figure, and the numbers in it."""
 
 
 def style_of(arm: str, order: Sequence[str]) -> dict[str, str]:
@@ -87,27 +92,17 @@ def legend(figure: Figure, arms: Iterable[str], order: Sequence[str], **others: 
 
 
 def points(
-    axis: Axes,
-    frame: pd.DataFrame,
-    x: str,
-    places: Sequence,
-    order: Sequence[str],
-    *,
-    hue: str = "arm",
-    joined: bool = False,
-    shown: Sequence[str] = (),
+    axis: Axes, frame: pd.DataFrame, x: str, places: Sequence, order: Sequence[str], hue: str = "arm", ls: str = ""
 ) -> None:
     """Scores with their intervals over the categories ``places`` of ``x``, the arms side by side.
 
     A dash marks each category's chance, a grey cross the same arm with nothing to see (columns ``chance``, ``blind``).
-    ``shown``: the arms to leave room for, those of the frame unless given.
     """
-    shown = shown or [arm for arm in order if arm in set(frame[hue])]
-    room = 0.5 if joined else 0.8
+    shown = [arm for arm in order if arm in set(frame[hue])]
     for number, arm in enumerate(shown):
         own = frame[frame[hue] == arm].set_index(x).reindex(places)
-        at = np.arange(len(places)) + room * ((number + 0.5) / len(shown) - 0.5)
-        _marks(axis, at, own, "score", ls="-" if joined else "", **style_of(arm, order))
+        at = np.arange(len(places)) + 0.7 * ((number + 0.5) / len(shown) - 0.5)
+        _marks(axis, at, own, "score", ls=ls, **style_of(arm, order))
         axis.plot(at, own["blind"], **CROSS)
     for place, value in enumerate(places):
         chance = frame.loc[frame[x] == value, "chance"].mean()
@@ -163,7 +158,7 @@ def forest(axis: Axes, frame: pd.DataFrame, y: str, value: str = "estimate", hue
 def group_scores(
     rows: pd.DataFrame,
     arms: Sequence[str],
-    groups: Mapping[str, Sequence[str]],
+    groups: Groups,
     column: str = "condition",
     values: Iterable = ("visual",),
     tasks_in: str = "task",
@@ -173,8 +168,9 @@ def group_scores(
     Tasks, found in the column ``tasks_in``, weigh the same. What was not asked has no line.
     """
     found = []
-    for group, arm, value in product(groups, arms, values):
-        own = rows[(rows["arm"] == arm) & rows[tasks_in].isin(list(groups[group]))]
+    by_arm = dict(list(rows.groupby("arm")))
+    for group, arm, value in product(groups, [arm for arm in arms if arm in by_arm], values):
+        own = by_arm[arm][by_arm[arm][tasks_in].isin(list(groups[group]))]
         own = own if column == "condition" else own[own[column] == value]
         seen, hidden = own[own["condition"] == "visual"], own[own["condition"] == "no_visual"]
         if len(seen):
@@ -191,32 +187,27 @@ def title_of(name: str, frame: pd.DataFrame) -> str:
     return f"{name} (n = {frame['n'].max():,.0f})" if len(frame) else name
 
 
-def score_by_task(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str] = ()) -> tuple[Figure, pd.DataFrame]:
+def score_by_task(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str] = ()) -> Drawn:
     """A panel of tasks: each arm's mean score with its 95 % interval, chance (dash), and two controls.
 
     Cross: the same model without the visual; plus: the best arm that was trained without any.
     """
-    order, frame = order or arms, summary(rows)
-    unseeing = trained_blind(frame)
-    frame = frame[frame["condition"].isin(["visual", "no_visual"]) & frame["arm"].isin(list(arms))]
-    blind = frame[frame["condition"] == "no_visual"].set_index(["arm", "task"])["score"].rename("blind")
-    seen = frame[frame["condition"] == "visual"].join(blind, on=["arm", "task"])
-    tasks, others = list(dict.fromkeys(seen["task"])), {"no_picture": CROSS, "chance": CHANCE}
+    order, unseeing = order or arms, trained_blind(rows)
+    frame = group_scores(rows, arms, {task: [task] for task in dict.fromkeys(rows["task"])})
+    tasks, others = list(dict.fromkeys(frame["group"])), {"no_picture": CROSS, "chance": CHANCE}
     figure, (axis,) = panels(1, 1, 9.5, 3.9)
-    points(axis, seen, "task", tasks, order)
+    points(axis, frame, "group", tasks, order)
     if len(unseeing):
         others["trained_blind"] = {"marker": "P", "ms": 6, "mfc": "white", "mec": "#222222", "ls": ""}
         axis.plot(range(len(tasks)), unseeing.reindex(tasks), label="trained blind", **others["trained_blind"])
     axis.set_xticks(range(len(tasks)), [task.replace("_", "\n") for task in tasks])
     axis.set_ylabel("share of right answers")
-    axis.set_title(title_of("", seen.rename(columns={"n_items": "n"})).strip(), loc="right", fontsize=8)
-    legend(figure, [arm for arm in arms if arm in set(seen["arm"])], order, **others)
+    axis.set_title(title_of("", frame).strip(), loc="right", fontsize=8)
+    legend(figure, [arm for arm in arms if arm in set(frame["arm"])], order, **others)
     return figure, frame
 
 
-def score_by_size(
-    rows: pd.DataFrame, arms: Sequence[str], groups: Mapping[str, Sequence[str]], order: Sequence[str] = ()
-) -> tuple[Figure, pd.DataFrame]:
+def score_by_size(rows: pd.DataFrame, arms: Sequence[str], groups: Groups, order: Sequence[str] = ()) -> Drawn:
     """Score over picture size relative to S², a panel per group of tasks; every task weighs the same."""
     return score_by_bin(rows, arms, groups, order, "size_bin", BINS)
 
@@ -224,29 +215,24 @@ def score_by_size(
 def score_by_bin(
     rows: pd.DataFrame,
     arms: Sequence[str],
-    groups: Mapping[str, Sequence[str]],
+    groups: Groups,
     order: Sequence[str],
     column: str,
     bins: Mapping[Any, str],
     title: str = "{} tasks",
     tasks_in: str = "task",
-) -> tuple[Figure, pd.DataFrame]:
+) -> Drawn:
     """Score over the values of ``column`` (value -> its label), a panel per group of tasks; tasks weigh the same."""
     order, frame = order or arms, group_scores(rows, arms, groups, column, bins, tasks_in)
-    shown = [arm for arm in order if arm in set(frame["arm"])]
 
     def draw(axis: Axes, own: pd.DataFrame) -> None:
-        points(axis, own, column, list(bins), order, joined=True, shown=shown)
+        points(axis, own, column, list(bins), order, ls="-")
         axis.set_xticks(range(len(bins)), bins.values())
 
-    figure = _by_group(frame, groups, title, draw)
-    legend(figure, shown, order, chance=CHANCE, nothing_to_see=CROSS)
-    return figure, frame
+    return _by_group(frame, groups, title, draw, order, chance=CHANCE, nothing_to_see=CROSS), frame
 
 
-def score_against_tokens(
-    rows: pd.DataFrame, arms: Sequence[str], groups: Mapping[str, Sequence[str]], order: Sequence[str] = ()
-) -> tuple[Figure, pd.DataFrame]:
+def score_against_tokens(rows: pd.DataFrame, arms: Sequence[str], groups: Groups, order: Sequence[str] = ()) -> Drawn:
     """Score over visual tokens (log 2) with intervals, a panel per group of tasks, and the step frontier."""
     order, frame = order or arms, group_scores(rows, arms, groups)
 
@@ -258,23 +244,24 @@ def score_against_tokens(
         axis.xaxis.set_major_formatter("{x:g}")
         axis.set(xlabel="visual tokens an item (mean)", ylim=(-0.03, 1.03))
 
-    figure = _by_group(frame, groups, "{} tasks", draw)
-    legend(figure, [arm for arm in arms if arm in set(frame["arm"])], order)
-    return figure, frame
+    return _by_group(frame, groups, "{} tasks", draw, order), frame
 
 
-def _by_group(frame: pd.DataFrame, groups: Iterable[str], title: str, draw: Callable) -> Figure:
-    """A panel for each group of tasks, its title saying how many items there are."""
+def _by_group(
+    frame: pd.DataFrame, groups: Groups, title: str, draw: Callable, order: Sequence[str], **others: Mapping
+) -> Figure:
+    """A panel for each group of tasks, its title saying how many items there are, and the legend."""
     figure, axes = panels(1, len(groups), 4.3 * len(groups) + 1.4, 3.7, sharey=True)
     for axis, group in zip(axes, groups, strict=True):
         own = frame[frame["group"] == group]
         draw(axis, own)
         axis.set_title(title_of(title.format(group), own), loc="left", fontsize=9)
     axes[0].set_ylabel("share of right answers")
+    legend(figure, [arm for arm in order if arm in set(frame["arm"])], order, **others)
     return figure
 
 
-def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> tuple[Figure, pd.DataFrame]:
+def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> Drawn:
     """Training loss over steps, a line per arm and seed."""
     arms = [arm for arm in order or dict.fromkeys(curves["arm"]) if arm in set(curves["arm"])]
     palette = {arm: style_of(arm, order or arms)["color"] for arm in arms}
@@ -287,7 +274,7 @@ def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> tuple[Fi
     return figure, curves
 
 
-def difference_forest(verdicts: Sequence[Mapping], margin: float = 0.05) -> tuple[Figure, pd.DataFrame]:
+def difference_forest(verdicts: Sequence[Mapping], margin: float = 0.05) -> Drawn:
     """Estimate and corrected interval of every hypothesis, with the band of differences that do not matter."""
     frame = pd.DataFrame(verdicts)
     figure, (axis,) = panels(1, 1, 8.5, 0.8 + 0.3 * len(frame))

@@ -27,18 +27,10 @@ class Published:
     """One published run: ``results/<study>/<variant>/``; ``variant`` is the scale, and what differs from its preset."""
 
     folder: Path
+    study: str
+    variant: str
     verdicts: list[dict]
     manifest: dict
-
-    @property
-    def study(self) -> str:
-        """Study id."""
-        return self.folder.parent.name
-
-    @property
-    def variant(self) -> str:
-        """Scale, and settings that differ from its preset: ``nano,encoder=trained``."""
-        return self.folder.name
 
     @property
     def scale(self) -> str:
@@ -79,7 +71,7 @@ def published(results: str | Path) -> list[Published]:
             verdicts, manifest = (json.loads((folder / f"{n}.json").read_text()) for n in ("verdicts", "manifest"))
         except (OSError, ValueError) as error:
             raise RunError(f"{folder}: not a whole published run ({error})") from error
-        found.append(Published(folder, verdicts, manifest))
+        found.append(Published(folder, *folder.parts[-2:], verdicts, manifest))
     return found
 
 
@@ -115,13 +107,15 @@ def disagreements(runs: Sequence[Published]) -> list[dict[str, str]]:
             if len(sides) > 1 and max(values) - min(values) > known[name].margin:
                 said = [f"seed {seed}: {estimate_text(v) or v['verdict']}" for seed, v in seeds.items()]
                 found.append(_disagreement(next(iter(seeds.values())), f"seeds of {run.place}", said))
-    for study, scale in dict.fromkeys((run.study, run.scale) for run in runs):
-        same = [run for run in runs if (run.study, run.scale) == (study, scale)]
-        for name in dict.fromkeys(v["id"] for run in same for v in run.verdicts):
-            judged = {run.variant: v for run in same if (v := run.verdict(name))}
-            if len({v["verdict"] for v in judged.values()}) > 1:
-                said = [f"{who}: {v['verdict']} {estimate_text(v)}" for who, v in judged.items()]
-                found.append(_disagreement(next(iter(judged.values())), f"runs of {study}", said))
+    by_hypothesis: dict[tuple, dict[str, dict]] = {}
+    for run in runs:
+        for v in run.verdicts:
+            if v["verdict"] != NOT_TESTED:
+                by_hypothesis.setdefault((run.study, run.scale, v["id"]), {})[run.variant] = v
+    for (study, *_), judged in by_hypothesis.items():
+        if len({v["verdict"] for v in judged.values()}) > 1:
+            said = [f"{who}: {v['verdict']} {estimate_text(v)}" for who, v in judged.items()]
+            found.append(_disagreement(next(iter(judged.values())), f"runs of {study}", said))
     return found
 
 

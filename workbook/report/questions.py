@@ -18,8 +18,7 @@ from oryx.evidence.paper import numbers, select, sources
 from oryx.processing.context import context_table
 from oryx.processing.options import PreprocessOptions
 from workbook.report.published import Published
-from workbook.report.tables import estimate_text
-from workbook.report.templating import render
+from workbook.report.tables import estimate_text, render
 
 BENCHMARKS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 NAMES = ("throughput", "architecture_or_data", "why_these_ratios", "short_or_long", "several_scores")
@@ -42,17 +41,12 @@ def questions(runs: Sequence[Published], benchmarks: str | None = None) -> list[
     """
     if benchmarks is None:
         benchmarks = BENCHMARKS.read_text(encoding="utf-8") if BENCHMARKS.is_file() else ""
-    default = {run.place: run for run in runs if run.study == "native_vs_fixed_resolution" and "," not in run.variant}
-    connectors = {run.place: run for run in runs if run.study == "pooling_vs_dynamic_compression"}
     contexts = context_table()
     values = {
         **speeds(benchmarks),
-        "answers": {place: answer_costs(run) for place, run in default.items()},
-        "by_ratio": {place: found for place, run in connectors.items() if len(found := mean_scores(run, "ratio"))},
-        "by_length": {
-            place: found for place, run in connectors.items() if len(found := mean_scores(run, "ratio", "length"))
-        },
-        "in_between": any("panel=ratios" in run.variant for run in connectors.values()),
+        "runs": runs,
+        "answer_costs": answer_costs,
+        "mean_scores": mean_scores,
         "tested": partial(verdict_lines, runs),
         "select": select,
         "costs": contexts.query("model == 'Oryx-7B' and frame == '640x360'"),

@@ -7,7 +7,7 @@ A block begins with ``<!-- results:STUDY/VARIANT:NAME -->`` and ends with ``<!--
 
 import argparse
 import re
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -16,47 +16,31 @@ from oryx.errors import SettingsError
 from oryx.files import atomic_write_text
 from workbook.report.checks import CONSISTENT
 from workbook.report.page import Page
-from workbook.report.published import Published, all_verdicts, published
-from workbook.report.templating import as_table
+from workbook.report.published import all_verdicts, published
+from workbook.report.tables import as_table
 
 PAGES = ("README.md", "docs/findings.md")
 BLOCK = re.compile(r"(<!-- results:([\w/,.=+-]+):(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-OF_ONE_RUN = ("verdicts", "scores")
-OVER_ALL = ("findings", "contradicted", "not_learned", "inconclusive", "disagreements", "own_tables")
 
 
 def filled(text: str, results: Path) -> str:
     """``text`` with every block filled from ``results``; raises SettingsError for an unknown block name."""
-    page = Page(published(results))
-    return BLOCK.sub(lambda match: f"{match[1]}{block(page, match[2], match[3])}\n{match[4]}", text)
+    runs = published(results)
+
+    def fill(match: re.Match) -> str:
+        start, place, name, end = match.groups()
+        if name not in BLOCKS:
+            raise SettingsError(f"README block {name!r}: expected one of {', '.join(BLOCKS)}")
+        chosen = [run for run in runs if place in ("all", run.place)]
+        text = BLOCKS[name](Page(chosen)) if chosen else f"*Nothing is published for {place} yet.*"
+        return f"{start}{text}\n{end}"
+
+    return BLOCK.sub(fill, text)
 
 
-def block(page: Page, place: str, name: str) -> str:
-    """The block ``name`` of the run at ``place``, or over all, as Markdown."""
-    if name not in (known := OVER_ALL if place == "all" else OF_ONE_RUN):
-        raise SettingsError(f"README block {name!r}: expected one of {', '.join(known)}")
-    if place == "all":
-        return over_all(page, name)
-    for run in page.runs:
-        if run.place == place:
-            return scores(run) if name == "scores" else verdicts([run])
-    return f"*Nothing is published for {place} yet.*"
-
-
-def over_all(page: Page, name: str) -> str:
-    """The block ``name``, one of OVER_ALL, as Markdown."""
-    if name in ("findings", "disagreements"):
-        return getattr(page, name)()
-    if name != "own_tables":
-        return verdicts(page.runs, only=name.replace("_", " "))
-    claims = [(one.claim, *one.found) for one in page.answered if one.found]
-    lines = [(c.statement, c.paper_value, verdict, found) for c, verdict, found in claims if verdict != CONSISTENT]
-    return as_table(pd.DataFrame(lines, columns=["statement", "paper", "verdict", "found"]))
-
-
-def verdicts(runs: Sequence[Published], only: str = "") -> str:
+def verdicts(page: Page, only: str = "") -> str:
     """The verdicts of the runs and the paper's numbers as Markdown, or those that are ``only`` this, with their run."""
-    table = all_verdicts(runs)
+    table = all_verdicts(page.runs)
     table["hypothesis"] += ": " + table["statement"]
     if only:
         return as_table(table.loc[table["verdict"] == only, ["hypothesis", "estimate", "items", "seeds", "run"]])
@@ -64,9 +48,9 @@ def verdicts(runs: Sequence[Published], only: str = "") -> str:
     return as_table(table[["hypothesis", "verdict", "estimate", "items", "seeds", "paper"]])
 
 
-def scores(run: Published) -> str:
+def scores(page: Page) -> str:
     """Mean score per arm and task, with chance and the control: the best that any arm scores without the picture."""
-    table = pd.read_csv(run.folder / "table.csv")
+    table = pd.read_csv(page.runs[0].folder / "table.csv")
     seen, hidden = table[table["condition"] == "visual"], table[table["condition"] == "no_visual"]
     whole = seen.pivot_table(index="arm", columns="task", values="score", sort=False)
     whole.loc["*chance*"] = seen.groupby("task")["chance"].mean()
@@ -74,6 +58,26 @@ def scores(run: Published) -> str:
     shown = whole.map("{:.2f}".format, na_action="ignore").reset_index()
     items, seeds = int(seen["n_items"].max()), int(seen["seeds"].max())
     return f"{as_table(shown)}\n\nUp to {items} items a task, {seeds} seeds; intervals in table.csv."
+
+
+def own_tables(page: Page) -> str:
+    """What the paper's own tables and integer arithmetic do not bear out, as Markdown."""
+    claims = [(one.claim, *one.found) for one in page.answered if one.found]
+    lines = [(c.statement, c.paper_value, verdict, found) for c, verdict, found in claims if verdict != CONSISTENT]
+    return as_table(pd.DataFrame(lines, columns=["statement", "paper", "verdict", "found"]))
+
+
+BLOCKS = {
+    "verdicts": verdicts,
+    "scores": scores,
+    "findings": Page.findings,
+    "contradicted": partial(verdicts, only="contradicted"),
+    "not_learned": partial(verdicts, only="not learned"),
+    "inconclusive": partial(verdicts, only="inconclusive"),
+    "disagreements": Page.disagreements,
+    "own_tables": own_tables,
+}
+"""Name of a block -> what fills it."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,13 +1,21 @@
-"""Tables for notebooks, the README and the report: numbers with intervals, and what judges them. No torch."""
+"""Tables for notebooks, the README and the report: numbers with intervals, and what judges them. No torch.
+
+Pages are made from templates: sentences stand in ``templates/*.md.j2``, values come in by name.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from oryx.errors import InputError
-from oryx.evidence.stats import mean_score, paired_difference, summary
+from oryx.evidence.stats import paired_difference, score_of, summary
+
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def score_table(rows: pd.DataFrame, arms: Sequence[str], baseline: str) -> pd.DataFrame:
@@ -21,7 +29,7 @@ def score_table(rows: pd.DataFrame, arms: Sequence[str], baseline: str) -> pd.Da
     seen, blind = (found[found["condition"] == name].set_index(keys) for name in ("visual", "no_visual"))
     order = [key for key in product(dict.fromkeys(seen.index.get_level_values("task")), arms) if key in seen.index]
     seen = seen.loc[order].join(visual.groupby(keys)[["visual_tokens", "seconds"]].mean())
-    unseeing = seen.index.get_level_values("task").to_series(seen.index).map(trained_blind(found))
+    unseeing = seen.index.get_level_values("task").to_series(seen.index).map(trained_blind(rows))
     table = {
         "score": with_intervals(seen),
         f"minus {baseline}": [_difference(visual[visual["task"] == task], arm, baseline) for task, arm in seen.index],
@@ -93,21 +101,10 @@ def answer_table(rows: pd.DataFrame, arms: Sequence[str], only_wrong: bool = Fal
     return table.rename_axis(columns=None)
 
 
-def trained_blind(found: pd.DataFrame) -> pd.Series:
-    """Task -> the best score of an arm that never saw a picture, from a summary of rows."""
-    sees = set(found.loc[found["condition"] != "no_visual", "arm"])
-    return found[~found["arm"].isin(sees)].groupby("task")["score"].max()
-
-
-def score_of(part: pd.DataFrame) -> dict[str, float]:
-    """Mean score of one arm with its 95 % interval and number of items; no interval where there are too few items."""
-    try:
-        found = mean_score(part)
-    except InputError:
-        answered = part[part["error"].isna()]
-        mean = answered.groupby("task")["score"].mean().mean()
-        return {"score": mean, "low": np.nan, "high": np.nan, "n": answered["item"].nunique()}
-    return {"score": found.value, "low": found.low, "high": found.high, "n": found.n_items}
+def trained_blind(rows: pd.DataFrame) -> pd.Series:
+    """Task -> the best mean score of an arm that never saw a picture."""
+    sees = set(rows.loc[rows["condition"] != "no_visual", "arm"])
+    return rows[~rows["arm"].isin(sees)].groupby(["task", "arm"])["score"].mean().groupby("task").max()
 
 
 def with_intervals(frame: pd.DataFrame, form: str = ".2f") -> list[str]:
@@ -150,3 +147,32 @@ def _mean(rows: pd.DataFrame, arm: str, task: str) -> str:
     part = own[own["task"] == task]
     found = score_of(part)
     return f"{interval_text(found['score'], found['low'], found['high'])} (n={found['n']})" if len(part) else ""
+
+
+def render(name: str, **values: Any) -> str:
+    """The template ``name`` filled with ``values``, as text without surrounding blank lines.
+
+    Raises jinja2.UndefinedError for a value that the template needs and was not given.
+    """
+    return _ENVIRONMENT.get_template(name).render(values).strip()
+
+
+def as_table(lines: pd.DataFrame | Sequence[dict]) -> str:
+    """A Markdown table of a frame or of dictionaries, pipes escaped; a missing value is an empty cell."""
+    frame = pd.DataFrame(lines, dtype=object)
+    frame = frame.where(frame.notna(), "").astype(str)
+    rows = [list(frame), ["---"] * len(frame.columns), *frame.values.tolist()]
+    text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return text if len(frame) else "*None.*"
+
+
+def span(values: Sequence[float]) -> str:
+    """The smallest and the largest of ``values``, ``0.40 to 0.75``; one number where they are equal."""
+    low, high = min(values), max(values)
+    return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+_ENVIRONMENT.filters.update(table=as_table, span=span, estimate=estimate_text)

@@ -12,7 +12,7 @@ from oryx.errors import SettingsError
 from oryx.grids import compressed_grid, token_count
 from oryx.layout import Layout, visual_token_count
 from oryx.processing.visuals import Video
-from workbook.explore import asking, cases, examples, maps, models, panel, pictures
+from workbook.explore import asking, cases, examples, models, panel, pictures
 from workbook.explore.models import Settings
 
 
@@ -56,15 +56,14 @@ def test_ways_are_compared_at_their_own_tokens(opened, page):
 def test_maps_are_attention(opened, page):
     view = asking.ask(opened.model, page.visual, page.question).views[0]
     rows, columns = view.shape[0] // 8, view.shape[1] // 8
-    found = {one.name: one for one in maps.overview(opened.model, view)}
+    found = asking.attention(opened.model, view)
+    assert {weights.shape for weights in found.values()} == {(rows, columns)}
     for name in ("encoder, first layer", "encoder, last layer"):
-        assert found[name].start == (rows // 2, columns // 2)
-        assert found[name].weights.shape == (rows, columns) and found[name].weights.sum() == pytest.approx(1, abs=1e-4)
-    weights = found["compressor, 4x"].weights
-    whole = weights[: rows // 2 * 2, : columns // 2 * 2]
+        assert found[name].sum() == pytest.approx(1, abs=1e-4)
+    whole = found["compressor, 4x"][: rows // 2 * 2, : columns // 2 * 2]
     blocks = whole.reshape(rows // 2, 2, columns // 2, 2).mean((1, 3))
-    assert weights.shape == (rows, columns) and blocks == pytest.approx(np.ones_like(blocks), abs=1e-4)
-    assert pictures.overlays(view, list(found.values())).alt.count("highest at row") == 4
+    assert blocks == pytest.approx(np.ones_like(blocks), abs=1e-4)
+    assert pictures.overlays(view, found).alt.count("highest at row") == 4
 
 
 @pytest.mark.parametrize("ratio", [1, 4])
@@ -151,7 +150,7 @@ def test_a_summary_is_put_together_from_answers(opened):
     }
     text = cases.summary(truth)
     assert "2 cards, first red, then blue" in text and "reads 48" in text and "“owl” moves up" in text
-    frame = cases.described(opened.model, cases.held_out(2))
+    frame = cases.described(opened.model, 2)
     assert frame["right"].equals(frame["answer"] == frame["truth"]) and len(cases.summaries(frame)) == 2
     summed = cases.reasoned(frame)
     assert summed["of"].tolist()[-1] == 1 and (summed["right"] <= summed["of"]).all()

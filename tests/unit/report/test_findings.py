@@ -6,7 +6,7 @@ import pytest
 
 from oryx.errors import SettingsError
 from tests.unit.report.pages import STUDY, answers, publish
-from workbook.report.findings import FILE, findings
+from workbook.report.claims import FINDINGS, findings
 from workbook.report.page import Page
 from workbook.report.published import published
 from workbook.report.questions import BENCHMARKS, speeds, tables
@@ -36,11 +36,11 @@ def test_numbers_are_filled_in_while_the_verdict_holds(runs, tmp_path):
     path = tmp_path / "findings.toml"
     path.write_text(ENTRY.replace("VERDICT", "supported"))
     (found,) = findings(runs, path)
-    assert not found.changed and found.text.startswith("Lead +0.450 [+0.") and "= 4.5, 0.9 away" in found.text
-    assert [ground.name for ground in found.grounds] == [f"H1a.equal.nano in {STUDY}/nano", "claim T.perception"]
+    assert not found["changed"] and found["text"].startswith("Lead +0.450 [+0.") and "= 4.5, 0.9 away" in found["text"]
+    assert [ground.name for ground in found["grounds"]] == [f"H1a.equal.nano in {STUDY}/nano", "claim T.perception"]
     path.write_text(ENTRY.replace("VERDICT", "contradicted"))
     (found,) = findings(runs, path)
-    assert [ground.verdict for ground in found.changed] == ["supported"]
+    assert [ground.verdict for ground in found["changed"]] == ["supported"]
     assert findings([], path) == [], "nothing published, nothing interpreted"
 
 
@@ -73,7 +73,7 @@ def test_the_page_says_which_interpretation_no_longer_holds_and_what_each_rests_
 
 
 def test_no_estimate_is_typed_into_an_interpretation():
-    assert not re.findall(r"[+-]\d*\.\d{2,}", FILE.read_text()), "estimates are filled in, never typed"
+    assert not re.findall(r"[+-]\d*\.\d{2,}", FINDINGS.read_text()), "estimates are filled in, never typed"
 
 
 def test_blocks_over_everything_are_filled(results):
@@ -82,8 +82,8 @@ def test_blocks_over_everything_are_filled(results):
     page = filled(text, results)
     assert filled(page, results) == page and page.count("*None.*") == 4
     assert "1 verdicts were compared" in page and "71.4 - 66.9" in page
-    with pytest.raises(SettingsError, match="expected one of findings, contradicted"):
-        filled("<!-- results:all:verdicts -->\n<!-- end -->", results)
+    with pytest.raises(SettingsError, match="expected one of verdicts, scores, findings"):
+        filled("<!-- results:all:hypotheses -->\n<!-- end -->", results)
 
 
 def test_answers_come_from_results_and_benchmarks_or_say_that_nothing_was_measured(runs):
