@@ -190,7 +190,7 @@ def test_descriptions_beside_a_score():
     assert (line["empty"], line["failed"], line["n_items"], line["seeds"]) == (1, 1, 4, 2)
     assert line["majority"] == 0.5 and line["chance"] == pytest.approx(0.25)
     assert line["most_given"] == "7" and line["most_given_share"] == 0.5
-    assert line["low"] is None and line["score"] == 0.25  # one complete item only: a mean without an interval
+    assert pd.isna(line["low"]) and line["score"] == 0.25  # one complete item only: a mean without an interval
 
 
 def test_a_mean_over_no_rows_is_refused_not_divided_by_zero():
