@@ -1,6 +1,6 @@
 """The real material shipped inside the package: pictures, fonts, words, tables and clips. Needs Pillow, not torch.
 
-Nothing is read before it is asked for; what was read is kept. The pictures of a corpus lie in one stored ZIP that is
+Nothing is read before it is asked for. The pictures of a corpus lie in one stored ZIP that is
 held in memory as bytes, so that forked and spawned workers never share a file position. Every entry names its licence
 (docs/data.md has the table of sources).
 """
@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -122,9 +122,6 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.items)
 
-    def __repr__(self) -> str:
-        return f"Corpus({self.name!r}, {len(self)} items)"
-
     @cached_property
     def _archive(self) -> zipfile.ZipFile:
         return zipfile.ZipFile(io.BytesIO(read(f"{self.name}.zip")))
@@ -141,15 +138,10 @@ class Corpus:
             raise MissingResource(f"corpus {self.name!r} has no item {identifier!r}") from None
 
     def image(self, item: Item | str) -> Image.Image:
-        """The picture, the caller's own: RGBA if it has transparency, else RGB."""
-        return _decoded(self, (self.item(item) if isinstance(item, str) else item).file).copy()
-
-
-@lru_cache(maxsize=4096)
-def _decoded(corpus: Corpus, file: str) -> Image.Image:
-    # kept, as many as any training draws from: it draws the same ones again and again
-    with Image.open(io.BytesIO(corpus._archive.read(file))) as picture:
-        return picture.convert("RGBA" if picture.mode in ("RGBA", "P", "LA") else "RGB")
+        """The picture: RGBA if it has transparency, else RGB."""
+        file = (self.item(item) if isinstance(item, str) else item).file
+        with Image.open(io.BytesIO(self._archive.read(file))) as picture:
+            return picture.convert("RGBA" if picture.mode in ("RGBA", "P", "LA") else "RGB")
 
 
 @cache

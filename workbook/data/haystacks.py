@@ -63,10 +63,6 @@ class Haystack:
     """A haystack on disk; ``sha256`` is that of the video file."""
 
     path: Path
-    split: str
-    number: int
-    frames: int
-    size: tuple[int, int]
     shots: tuple[Shot, ...]
     sha256: str
 
@@ -127,7 +123,7 @@ def make_haystack(
     plain = (draw_shot(shot, split, size) for shot in shots)
     images = (inserted[i] if i in inserted else next(plain) for i in range(total))
     sha256 = write_once(path, described, images, size, anew=bool(inserted))
-    return Haystack(path, split, number, frames, size, shots, sha256)
+    return Haystack(path, shots, sha256)
 
 
 def write_once(

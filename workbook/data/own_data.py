@@ -20,6 +20,7 @@ A csv separates its columns by commas, semicolons or tabs. No torch and no panda
 import csv
 import difflib
 import hashlib
+import io
 import json
 import re
 import unicodedata
@@ -31,13 +32,19 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from oryx.errors import SettingsError
-from oryx.files import sha256_file
+from oryx.files import atomic_write_text, sha256_file
+from workbook.data.items import evaluation_items
+from workbook.data.pictures import PictureSizes
+from workbook.data.stories import QUESTIONS, chance, make_story
 
 REQUIRED = ("file", "question", "answer")
 COLUMNS = (*REQUIRED, "id", "task", "cluster", "chance", "split")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 EXPECTED = {"chance": "a number from 0 to 1", "split": "dev or report"}
 """What a field holds that is no text."""
+
+PICTURES, FILMS = 8, 4
+"""What the example holds: pictures of each of two tasks, and videos."""
 
 MOST_NAMED = 8
 """Problems of a table that its error names one by one."""
@@ -194,3 +201,30 @@ def _item(fields: dict, folder: Path) -> OwnItem | str:
         wrong = error.errors()[0]
         name = wrong["loc"][0]
         return f"{name}: expected {EXPECTED.get(name, 'text')}, got {wrong['input']!r}"
+
+
+def write_example(folder: Path) -> Path:
+    """A small table to start from, with its pictures and videos, in ``folder``; returns the table's path.
+
+    Drawn from the shipped data, split dev, unless it is there: numbers and icons as pictures, short videos of a moving
+    icon as MP4 files.
+    """
+    table = folder / "own_data.csv"
+    if table.exists():
+        return table
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for task in ("number", "icon"):
+        for i, item in enumerate(evaluation_items(task, "dev", PICTURES, PictureSizes())):
+            item.picture.convert("RGB").save(folder / f"{task}_{i}.png")
+            lines.append([f"{task}_{i}.png", item.question, item.answer, task, item.cluster, f"{item.chance:.4g}"])
+    for i in range(FILMS):
+        story = make_story(folder, "dev", "short", i)
+        name = story.path.relative_to(folder).as_posix()
+        told = f"{chance('move', 'dev'):.4g}"
+        lines.append([name, QUESTIONS["move"], story.facts["move"], "film", f"film {i}", told])
+    text = io.StringIO()
+    columns = ["file", "question", "answer", "task", "cluster", "chance"]
+    csv.writer(text, lineterminator="\n").writerows([columns, *lines])
+    atomic_write_text(table, text.getvalue())  # last: a table that is there names files that are there
+    return table

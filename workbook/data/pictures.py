@@ -12,7 +12,7 @@ from math import exp, log, sqrt
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from oryx.errors import InputError, SettingsError
+from oryx.errors import SettingsError
 from workbook.data import corpora
 
 
@@ -108,17 +108,10 @@ def place(rng: np.random.Generator, outer: tuple[int, int], inner: tuple[int, in
 
 
 def paste_object(rng: np.random.Generator, size: tuple[int, int], thing: Image.Image, fill: float) -> Image.Image:
-    """``thing`` on a plain page of ``size``, scaled to ``fill`` of the room it has, at a random place.
-
-    Raises InputError if ``thing`` has no pixels.
-    """
-    if 0 in thing.size:
-        raise InputError(f"an object to draw must have pixels; got {thing.size[0]}x{thing.size[1]}")
+    """``thing`` on a plain page of ``size``, scaled to ``fill`` of the room it has, at a random place."""
     page, _ = paper(rng, size)
     scale = fill * min(size[0] / thing.height, size[1] / thing.width)
-    opaque = thing.mode == "RGB"  # a mask that hides nothing would double the work
-    drawn = (thing if opaque else thing.convert("RGBA")).resize(
-        (max(1, round(thing.width * scale)), max(1, round(thing.height * scale))), Image.Resampling.BICUBIC
-    )
-    page.paste(drawn, place(rng, size, (drawn.height, drawn.width)), None if opaque else drawn)
+    shown = tuple(max(1, round(side * scale)) for side in thing.size)
+    drawn = thing.convert("RGBA").resize(shown, Image.Resampling.BICUBIC)
+    page.paste(drawn, place(rng, size, (drawn.height, drawn.width)), drawn)
     return page

@@ -3,7 +3,11 @@
 A story shows, in any order: one to four cards in differently coloured frames, of which one is a sign with a two-digit
 number and the others hold clip art; an icon that moves across a plain page; and photographs, panned a little. What is
 seen depends on (split, length, index) alone. Fonts, icon style and names, clip art and photographs of a split are its
-own. No torch.
+own.
+
+A scene is several views: windows, each overlapping the next, that pan along a wide page with cards of the same kinds
+side by side. A card near the edge of a window is seen again, or only in part, in the next one, so counting the cards of
+every view is not counting the cards of the scene. It depends on (split, index) alone. No torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -215,3 +219,56 @@ def _pasted(page: Image.Image, thing: Image.Image, side: float, centre: tuple[fl
 @cache
 def _clipart(split: str) -> list[corpora.Item]:
     return splits.choose("concept", split, corpora.load("clipart").items, key=lambda item: item.title)
+
+
+VIEWS = 4
+STEP = 64
+"""Pixels between two windows; each is as wide as a story's frame, 96 pixels, so neighbours share a third."""
+
+CARD = 58
+"""Side of a card in pixels; the scene has room for four."""
+
+KINDS = ("order", "colour", "sign", "count")
+"""What is asked: the colours of the first two cards from the left, the colour of the sign's frame, its number, and how
+many cards the scene has."""
+
+CHANCE = {"order": 1 / (MOST_CARDS * (MOST_CARDS - 1)), "colour": 1 / 4, "sign": 1 / NUMBERS, "count": 1 / MOST_CARDS}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """``views`` from left to right, and kind of question -> true answer; scenes of one card have no order."""
+
+    id: str
+    views: tuple[Image.Image, ...]
+    facts: dict[str, str]
+
+    @property
+    def turns(self) -> tuple[tuple[str, str], ...]:
+        """(question, answer) pairs."""
+        return tuple((QUESTIONS[kind], self.facts[kind]) for kind in KINDS if kind in self.facts)
+
+
+def make_scene(split: str, index: int) -> Scene:
+    """Scene ``index`` of a split."""
+    name = f"{split}/scene/{index}"
+    rng = generator("scene", name)
+    cards = int(rng.integers(1, MOST_CARDS + 1))
+    colours = [str(colour) for colour in rng.permutation(list(COLOURS))[:cards]]
+    sign = int(rng.integers(cards))
+    width = SIZE[1] + STEP * (VIEWS - 1)
+    page, _ = paper(rng, (SIZE[0], width))
+    slots = sorted(int(i) for i in rng.choice(MOST_CARDS, cards, replace=False))
+    known = {}
+    for i, (slot, colour) in enumerate(zip(slots, colours, strict=True)):
+        [drawn], facts = draw_segment(rng, Segment("sign" if i == sign else "card", 1, colour), split)
+        known |= facts
+        room = width // MOST_CARDS - CARD
+        left = slot * (width // MOST_CARDS) + int(rng.integers(room + 1))
+        top = int(rng.integers(2, SIZE[0] - CARD - 1))
+        page.paste(drawn.resize((CARD, CARD), Image.Resampling.BICUBIC), (left, top))
+    facts = {"colour": colours[sign], "sign": known["number"], "count": str(cards)}
+    if cards > 1:
+        facts["order"] = f"{colours[0]} {colours[1]}"
+    windows = [(i * STEP, 0, i * STEP + SIZE[1], SIZE[0]) for i in range(VIEWS)]
+    return Scene(name, tuple(page.crop(window) for window in windows), facts)

@@ -11,8 +11,7 @@ from oryx.processing.visuals import Video, Views
 from workbook.data import corpora
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
-from workbook.data.scenes import KINDS, make_scene
-from workbook.data.stories import QUESTIONS, Story, make_story
+from workbook.data.stories import KINDS, QUESTIONS, Story, make_scene, make_story
 
 SPLIT = "dev"
 """Examples to play with come from the split that designs are tuned on; ``report`` is for reported numbers."""

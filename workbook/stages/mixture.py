@@ -27,10 +27,10 @@ from workbook.data.items import generator, training_item
 from workbook.data.needles import READER_MIXTURE, Clip, draw_clip
 from workbook.data.needles import make_bank as make_clip_frames
 from workbook.data.pictures import PictureSizes
-from workbook.data.scenes import VIEWS, make_scene
+from workbook.data.stories import VIEWS, make_scene
 from workbook.data.story_bank import make_bank as make_video_frames
 from workbook.stages.recipes import JointRecipe
-from workbook.stages.stage import Progress, silent
+from workbook.stages.stage import Options
 from workbook.stages.videos import Sample, StoryPlan, draw_step, frame_inputs, question_inputs
 
 PATCH = 8
@@ -93,21 +93,13 @@ native size, with the nano limits."""
 class TaskMixture:
     """All training material, encoded.
 
-    Args:
-        folder: where video files are written; what lies there whole is used again.
-        model: its tower encodes, on the device of ``compute``; frozen.
+    Video files are written into the folder ``cache``; what lies there whole is used again. The tower of ``model``,
+    which is frozen, encodes on the device of ``compute``.
     """
 
-    def __init__(
-        self,
-        recipe: JointRecipe,
-        seed: int,
-        model: OryxForConditionalGeneration,
-        folder: Path,
-        compute: Compute,
-        progress: Progress = silent,
-    ):
-        self.recipe, self.seed = recipe, seed
+    def __init__(self, recipe: JointRecipe, options: Options, model: OryxForConditionalGeneration, compute: Compute):
+        self.recipe, self.seed = recipe, options.seed
+        folder, progress, seed = options.folder / "cache", options.progress, options.seed
         material, sizes = recipe.material, dict(enumerate(FRAME_SIZES))
         self.pictures = self._pictures(model, compute)
         progress(1, 4)

@@ -54,7 +54,7 @@ def run(options: Options) -> None:
     compute = options.compute or device.compute()
     model = compute.place(load_shared(recipe("nano")))
     model.freeze_vision()
-    mixture = TaskMixture(r, seed, model, folder / "cache", compute, options.progress)
+    mixture = TaskMixture(r, options, model, compute)
     batches = StepBatches(mixture.draw, mixture.collate, r.steps, lambda sample: clip_targets(sample.clip))
     torch.manual_seed(seed)
     plan = CoolingPlan(r.steps, r.rate, log_every=50, horizon=r.horizon, cooldown=r.cooldown)

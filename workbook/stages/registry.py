@@ -2,20 +2,15 @@
 
 import argparse
 import json
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from oryx.errors import SettingsError
 
-STAGES = {
-    "shared": "workbook.stages.shared",
-    "encoders": "workbook.stages.encoders",
-    "language_model": "workbook.stages.language_model",
-    "video_reader": "workbook.stages.video_reader",
-    "one_model": "workbook.stages.one_model",
-}
-"""Name -> module whose ``run(options)`` carries the stage out."""
+STAGES = ("shared", "encoders", "language_model", "video_reader", "one_model")
+"""Modules of this package; ``run(options)`` carries a stage out."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -43,14 +38,13 @@ def main(arguments: list[str] | None = None) -> None:
 
     where = (parsed.scale, parsed.seed, parsed.folder, parsed.start)
     options = Options(*where, compute(parsed.precision), show, dict(map(_change, parsed.p)))
-    import_module(STAGES[parsed.stage]).run(options)
+    import_module(f"workbook.stages.{parsed.stage}").run(options)
 
 
 def _change(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise SettingsError(f"-p {text}: expected NAME=VALUE")
-    try:
+    with suppress(json.JSONDecodeError):
         return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
+    return name, value

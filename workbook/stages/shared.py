@@ -63,23 +63,21 @@ def fit_training_picture(rng, picture: Image.Image, phase: Phase, r: Recipe) -> 
     return picture if tuple(size) == picture.size else picture.resize(tuple(size), Image.Resampling.BICUBIC)
 
 
-def siglip_pair(rng, r: Recipe, done: float) -> tuple[Image.Image, str]:
-    """A square picture and its caption: rendered text (easy sizes first), an icon, a clip art or a flag."""
-    kind = rng.random()
-    if kind < 0.6:
-        task = "number" if rng.random() < max(0.4, 1 - 2 * done) else "word"
-    else:
-        task = "icon-title" if kind < 0.85 else "clipart-title"
-    item = draw_item(rng, task, "train", r.phases[0].sizes, "pair")
-    return item.picture.resize((r.side, r.side), Image.Resampling.BICUBIC), item.answer
-
-
 def draw_siglip_batch(r: Recipe, seed: int, step: int) -> list[tuple[np.ndarray, bytes]]:
-    """The pairs of a step, pixels (side, side, 3) of 0 to 255 and caption, no two with one caption."""
+    """The pairs of a step, pixels (side, side, 3) of 0 to 255 and caption, no two with one caption.
+
+    Squares with rendered text (easy sizes first), an icon or a clip art.
+    """
     rng, pairs = generator("siglip", seed, step), {}
     while len(pairs) < r.siglip_batch:
-        picture, caption = siglip_pair(rng, r, step / r.siglip_steps)
-        pairs.setdefault(caption.encode()[:CAPTION_LENGTH], picture)
+        kind = rng.random()
+        if kind < 0.6:
+            task = "number" if rng.random() < max(0.4, 1 - 2 * step / r.siglip_steps) else "word"
+        else:
+            task = "icon-title" if kind < 0.85 else "clipart-title"
+        item = draw_item(rng, task, "train", r.phases[0].sizes, "pair")
+        square = item.picture.resize((r.side, r.side), Image.Resampling.BICUBIC)
+        pairs.setdefault(item.answer.encode()[:CAPTION_LENGTH], square)
     return [(np.asarray(picture), caption) for caption, picture in pairs.items()]
 
 
@@ -139,11 +137,12 @@ def siglip_loss(model: SiglipModel, batch: dict) -> Tensor:
 
 def sorted_reader_batch(r: Recipe, seed: int, fit: Callable[..., Image.Image], step: int) -> list[Sample]:
     """The training items of a step; those of equal length, which share attention calls, side by side."""
-    return sorted(draw_reader_batch(r, seed, step, fit), key=lambda sample: (len(sample.patches), _length(sample)))
 
+    def length(sample: Sample) -> tuple[int, int]:
+        tokens = image_token_count(None, sample.grid) + len(sample.question) + len(sample.answer)
+        return len(sample.patches), tokens
 
-def _length(sample: Sample) -> int:
-    return image_token_count(None, sample.grid) + len(sample.question) + len(sample.answer)
+    return sorted(draw_reader_batch(r, seed, step, fit), key=length)
 
 
 def reader_inputs(samples: Sequence[Sample]) -> dict[str, Tensor]:

@@ -57,7 +57,7 @@ class Training:
     batches: StepBatches
     loss: Loss
     plan: TrainPlan
-    saved: Mapping[str, nn.Module]
+    saved: Mapping[str, nn.Module] = field(default_factory=dict)
     dtype: torch.dtype = torch.float16
 
     def carry_out(self, options: Options) -> list[dict]:

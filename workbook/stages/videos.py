@@ -12,26 +12,23 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from oryx.errors import SettingsError
 from oryx.eval.features import FrameTokens
 from oryx.grids import Grid, compressed_grid, uniform_indices, video_token_count
 from oryx.layout import Layout
 from oryx.model.connectors import build_compressor
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.train.device import Compute
 from oryx.train.inputs import answer_targets, questions_batch, text_batch
-from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
+from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.data.items import generator
 from workbook.data.needles import MIXTURE, Clip, FrameBank, draw_clip
 from workbook.data.stories import LENGTHS, PATH
 from workbook.data.story_bank import StoryBank, draw_glance, draw_story
-from workbook.stages.stage import Progress, silent
+from workbook.stages.stage import Options, Training
 
 GLANCE_TEXT, STORY_TEXT = 20, 75
 """Tokens that all questions and answers of a glance and of a story take, about."""
@@ -44,6 +41,9 @@ SIGNS = 0.6
 
 MOST = 96
 """Most glances in a step."""
+
+SHORTEST = 2
+"""Frames in the shortest clip of retrieval: a question about a change needs two."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,6 @@ class StoryPlan:
     glances: float = 0.35
     long_share: float = 0.2
     frames: tuple[int, ...] = ()
-
-    def __post_init__(self):
-        if self.steps < 1 or not self.sides:
-            raise SettingsError(f"training on stories: expected steps and region sides, got {self}")
 
 
 @dataclass(frozen=True)
@@ -149,17 +145,16 @@ def train_stories(
     features: Mapping[int, FrameTokens],
     sources: Mapping[int, Sequence[int]],
     plan: StoryPlan,
-    seed: int,
-    checkpoint: Path,
-    progress: Progress = silent,
+    options: Options,
+    name: str = "arm",
     compresses: bool = True,
-    compute: Compute | None = None,
 ) -> list[dict]:
-    """Train connector, projector and language model in place; returns the curve, and resumes from ``checkpoint``.
+    """Train connector, projector and language model in place; returns the curve, and resumes from ``checkpoints``.
 
     Args:
         features: uncompressed tokens of the bank's frames, by source (side of the pictures in pixels).
         sources: region side -> the sources it may be shown at.
+        name: of the checkpoint.
         compresses: False: the arm's sources are small already, and its connector is always asked for side 1.
     """
     model.freeze_vision()
@@ -173,11 +168,11 @@ def train_stories(
         visual = frame_inputs(clips, features[first.source], first.side if compresses else 1)
         return {**questions_batch([clip.turns for clip in clips]), **visual}
 
-    draw = partial(draw_step, plan, seed, bank=bank, sources=sources, grid_of=grid_of)
+    draw = partial(draw_step, plan, options.seed, bank=bank, sources=sources, grid_of=grid_of)
     batches = StepBatches(draw, collate, plan.steps, lambda sample: clip_targets(sample.clip))
+    torch.manual_seed(options.seed)
     schedule = TrainPlan(plan.steps, plan.rate, warmup=50)
-    torch.manual_seed(seed)
-    return train(model, batches, answer_loss, schedule, checkpoint, progress, compute)
+    return Training(f"checkpoints/{name}", model, batches, answer_loss, schedule).carry_out(options)
 
 
 def with_connector(
@@ -201,25 +196,20 @@ def with_connector(
 class RetrievalPlan:
     """Clip lengths and how much to train.
 
-    ``tokens``: most video tokens in a step; ``most_clips``: most clips in a step. ``shortest`` and ``longest``: frames
-    in a clip.
+    ``longest``: most frames in a clip, of at least SHORTEST. ``tokens``: most video tokens in a step; ``most_clips``:
+    most clips in a step.
     """
 
-    shortest: int
     longest: int
     tokens: int
     most_clips: int
     plan: TrainPlan
 
-    def __post_init__(self):
-        if not 2 <= self.shortest <= self.longest:
-            raise SettingsError(f"clips: expected 2 <= shortest <= longest, got {self.shortest} and {self.longest}")
-
 
 def step_shape(plan: RetrievalPlan, seed: int, step: int, grid: tuple[int, int]) -> tuple[int, int]:
     """(clips, frames of each) of a step."""
     rng = generator("retrieval length", seed, step)
-    low, high = math.log(plan.shortest), math.log(plan.longest + 1)
+    low, high = math.log(SHORTEST), math.log(plan.longest + 1)
     length = min(plan.longest, int(math.exp(rng.uniform(low, high))))
     return max(1, min(plan.most_clips, plan.tokens // video_token_count(length, grid))), length
 
@@ -241,21 +231,15 @@ def steps_for_tokens(plan: RetrievalPlan, seed: int, grid: tuple[int, int], toke
 
 
 def train_retrieval(
-    model: OryxForConditionalGeneration,
-    bank: FrameBank,
-    tokens: FrameTokens,
-    plan: RetrievalPlan,
-    seed: int,
-    folder: Path,
-    progress: Progress = silent,
-    compute: Compute | None = None,
+    model: OryxForConditionalGeneration, bank: FrameBank, tokens: FrameTokens, plan: RetrievalPlan, options: Options
 ) -> list[dict]:
     """Train projector and language model in place on clips of ``bank``, whose frames' ``tokens`` are given in order.
 
-    Returns the curve; resumes from ``folder``/checkpoints.
+    Returns the curve; resumes from ``checkpoints``.
     """
     model.vision_tower.requires_grad_(False)
     model.compressor.requires_grad_(False)
+    seed = options.seed
 
     def draw(step: int) -> list[Clip]:
         rng, (clips, length) = generator("retrieval", seed, step), step_shape(plan, seed, step, tokens.grid)
@@ -266,4 +250,4 @@ def train_retrieval(
 
     batches = StepBatches(draw, collate, plan.plan.steps, clip_targets)
     torch.manual_seed(seed)
-    return train(model, batches, answer_loss, plan.plan, folder / "checkpoints" / "retrieval.pt", progress, compute)
+    return Training("checkpoints/retrieval", model, batches, answer_loss, plan.plan).carry_out(options)

@@ -41,7 +41,7 @@ def test_the_complete_file_holds_every_frame_at_its_place(tmp_path, variant):
     trial = make_trial("report", variant, 12, 0.5, 3, SIZE)
     file = trial.file(tmp_path)
     frames = read_frames(file.path, range(12))
-    assert file.frames + len(trial.inserted) == len(frames) == 12
+    assert len(file.shots) + len(trial.inserted) == len(frames) == 12
     for place, picture in trial.inserted.items():
         distance = [np.abs(pixels(frame) - pixels(picture)).mean() for frame in frames]
         assert int(np.argmin(distance)) == place and distance[place] < 12, "of 255, what H.264 costs"

@@ -6,8 +6,7 @@ import pytest
 from PIL import Image
 
 from oryx.errors import SettingsError
-from workbook.data.own_data import MOST_NAMED, data_hash, read_table, score
-from workbook.data.own_example import FILMS, PICTURES, write_example
+from workbook.data.own_data import FILMS, MOST_NAMED, PICTURES, data_hash, read_table, score, write_example
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Where the ink of a text lies; objects with and without a mask."""
+"""Where the ink of a text lies."""
 
 import numpy as np
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from workbook.data import corpora
-from workbook.data.pictures import draw_text, font_face, paste_object, text_extent
+from workbook.data.pictures import draw_text, font_face, text_extent
 
 FACES = st.builds(font_face, st.sampled_from([font.id for font in corpora.fonts()]), st.integers(6, 56))
 TEXTS = st.one_of(
@@ -34,13 +34,3 @@ def test_text_lies_with_its_ink_where_it_is_put(face, text, xy):
     inked = np.asarray(ours) != np.asarray(PAPER)
     x, y = np.flatnonzero(inked.any((0, 2))), np.flatnonzero(inked.any((1, 2)))
     assert not len(x) or (xy[0] <= x[0] <= x[-1] < xy[0] + width and xy[1] <= y[0] <= y[-1] < xy[1] + height)
-
-
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 9))
-def test_an_opaque_object_is_pasted_as_one_with_a_mask_that_hides_nothing(width, height, seed):
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    thing = Image.fromarray(pixels)
-    plain, masked = (
-        paste_object(np.random.default_rng(seed), (32, 48), each, 0.9) for each in (thing, thing.convert("RGBA"))
-    )
-    assert np.array_equal(plain, masked)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from workbook.data.needles import COLOURS
-from workbook.data.scenes import CARD, CHANCE, KINDS, STEP, VIEWS, make_scene
-from workbook.data.stories import MOST_CARDS, SIZE
+from workbook.data.stories import CARD, CHANCE, KINDS, MOST_CARDS, SIZE, STEP, VIEWS, make_scene
 
 
 def test_a_scene_is_a_function_of_split_and_index():

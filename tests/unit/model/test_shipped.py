@@ -13,7 +13,7 @@ from oryx.model.checkpoint_files import from_8_bits
 from oryx.model.loading import load_shipped
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
-from workbook.data.scenes import make_scene
+from workbook.data.stories import make_scene
 from workbook.stages.shipped import WEIGHTS
 
 FOLDER = WEIGHTS / "nano" / "one"

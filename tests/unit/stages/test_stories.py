@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from oryx.errors import SettingsError
 from oryx.eval.features import FrameTokens
 from oryx.layout import Layout
 from oryx.processing.video import probe
@@ -14,6 +13,7 @@ from workbook.data.stories import LENGTHS
 from workbook.data.story_bank import BankSizes, make_bank
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
+from workbook.stages.stage import Options
 from workbook.stages.videos import StoryPlan, draw_step, frame_inputs, train_stories, with_connector
 
 PLAN = StoryPlan(200, (1, 2, 4), 400, 1e-3)
@@ -102,11 +102,6 @@ def test_training_moves_connector_and_reader_but_not_the_tower(bank, tmp_path):
     features, plan = {16: features_of(bank, (2, 2), 128)}, StoryPlan(3, (1, 2), 200, 1e-3)
     model = with_connector(model_of(), "dynamic", 0)
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    curve = train_stories(model, bank, features, {1: [16], 2: [16]}, plan, 0, tmp_path / "a.pt")
+    curve = train_stories(model, bank, features, {1: [16], 2: [16]}, plan, Options("smoke", 0, tmp_path))
     moved = {name.split(".")[0] for name, p in model.named_parameters() if not torch.equal(before[name], p)}
     assert moved == {"compressor", "projector", "language_model"} and curve[-1]["step"] == 3
-
-
-def test_a_plan_without_steps_is_refused():
-    with pytest.raises(SettingsError, match="expected steps and region sides"):
-        StoryPlan(0, (1,), 100, 1e-3)

@@ -12,6 +12,7 @@ from workbook.stages.mixture import SIDES, TaskMixture
 from workbook.stages.models import build_reader
 from workbook.stages.one_model import CoolingPlan
 from workbook.stages.recipes import joint_recipe, recipe
+from workbook.stages.stage import Options
 from workbook.stages.videos import clip_targets
 
 
@@ -20,7 +21,9 @@ def made(tmp_path_factory):
     torch.manual_seed(0)
     model = build_reader(recipe("smoke")).eval()
     model.freeze_vision()
-    return model, TaskMixture(joint_recipe("smoke"), 100, model, tmp_path_factory.mktemp("mixture"), compute())
+    return model, TaskMixture(
+        joint_recipe("smoke"), Options("smoke", 100, tmp_path_factory.mktemp("one")), model, compute()
+    )
 
 
 def batch_of(mixture, step, **changes):

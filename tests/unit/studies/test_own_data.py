@@ -14,7 +14,7 @@ from oryx.evidence.verdicts import judge
 from tests.rows import same_rows
 from tests.tiny import save_tiny_model
 from workbook import cli
-from workbook.data.own_example import write_example
+from workbook.data.own_data import write_example
 from workbook.report.tables import answer_table, score_table
 from workbook.runs.publish import publish
 from workbook.studies.own_data.study import OwnData, arms_of

@@ -3,6 +3,7 @@
 See :mod:`workbook.studies.compressor.study`, which says what is compared.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from oryx.train.device import compute
 from workbook.stages.models import load_shared
 from workbook.stages.recipes import recipe
 from workbook.stages.shared import train_shared
+from workbook.stages.stage import Options
 from workbook.stages.videos import StoryPlan, train_stories, with_connector
 from workbook.studies.base import Progress
 from workbook.studies.compressor.arms import ARMS, FRAMES, picture_side, ratios_of, region_side, sources_of
@@ -41,10 +43,9 @@ def prepare(settings: Any, seed: int, folder: Path, encoder: Path, progress: Pro
     features.prepare(seed, lambda done, total: progress("encode", done, total))
     side, bank = picture_side(settings), bank_of(settings, seed)
     plan = StoryPlan(settings.start_steps, (1,), settings.tokens, settings.learning_rate)
-    curve = train_stories(
-        with_connector(model, "average_x2", seed), bank, features.bank(bank, [side]), {1: [side]}, plan, seed,
-        folder / "checkpoints" / "start.pt", lambda done, total: progress("train", done, total), compute=machine,
-    )  # fmt: skip
+    with_connector(model, "average_x2", seed)
+    options = Options(settings.scale, seed, folder, None, machine, partial(progress, "train"))
+    curve = train_stories(model, bank, features.bank(bank, [side]), {1: [side]}, plan, options, "start")
     atomic_write_json(folder / "start_curve.json", curve, indent=None)
     # float32: arms go on from exactly what was trained here
     save_weights(folder / START, model, torch.float32)
@@ -65,11 +66,9 @@ def run_arm(
     evaluation = Evaluation(settings, arm, model.eval(), features, base)
     with RowWriter(folder / "rows.jsonl") as writer:
         evaluate_arm(evaluation.shift_batches("start"), writer, machine, progress)
-        curve = train_stories(
-            model, bank, features.bank(bank, sorted({side for sides in sources.values() for side in sides})), sources,
-            plan, seed, folder / "checkpoints" / "arm.pt",
-            lambda done, total: progress("train", done, total), not spec.smaller, machine,
-        )  # fmt: skip
+        shown = features.bank(bank, sorted({side for sides in sources.values() for side in sides}))
+        options = Options(settings.scale, seed, folder, None, machine, partial(progress, "train"))
+        curve = train_stories(model, bank, shown, sources, plan, options, compresses=not spec.smaller)
         atomic_write_json(folder / "curve.json", curve, indent=None)
         evaluate_arm([*evaluation.shift_batches("trained"), *evaluation.batches()], writer, machine, progress)
     with machine.autocast():

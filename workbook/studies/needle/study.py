@@ -189,6 +189,7 @@ def haystack_table(settings: Settings) -> "pd.DataFrame":
     for number in range(settings.haystacks):
         made = make_haystack(folder, settings.split, number, settings.haystack_frames, size)
         kinds = Counter(shot.kind for shot in made.shots)
-        facts = {"split": made.split, "number": number, "frames": made.frames, "size": f"{size[0]}x{size[1]}"}
+        facts = {"split": settings.split, "number": number, "frames": settings.haystack_frames}
+        facts["size"] = f"{size[0]}x{size[1]}"
         lines.append({**facts, "sha256": made.sha256, **{kind: kinds[kind] for kind in KINDS}})
     return pd.DataFrame(lines)

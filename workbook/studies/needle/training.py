@@ -55,7 +55,8 @@ def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base
     if spec.data != "none":
         plan = retrieval_plan(settings, arm, seed, tokens.grid)
         shown, longest = codes.into_bank(frames, tokens) if codes else tokens, plan.longest
-        curve = train_retrieval(model, frames, shown, plan, seed, folder, partial(progress, "train"), machine)
+        options = Options(settings.scale, seed, folder, None, machine, partial(progress, "train"))
+        curve = train_retrieval(model, frames, shown, plan, options)
     atomic_write_json(folder / "curve.json", curve, indent=None)
     videos = TrialVideos(haystacks_of(settings, recipe.size), features, codes)
     evaluation = Evaluation(settings, model, videos, base, tokens.grid, longest)
@@ -68,7 +69,7 @@ def retrieval_plan(settings: Any, arm: str, seed: int, grid: Grid) -> RetrievalP
     a_frame = video_token_count(2, grid) - video_token_count(1, grid)
     longest = settings.longest * TOKENS_AT_16X // a_frame
     schedule = TrainPlan(settings.train_steps, settings.learning_rate, warmup=50)
-    plan = RetrievalPlan(2, max(2, longest), settings.train_tokens, settings.most_clips, schedule)
+    plan = RetrievalPlan(max(2, longest), settings.train_tokens, settings.most_clips, schedule)
     if ARMS[arm].data == "retrieval":
         return plan
     short = replace(plan, longest=min(SHORT, longest))

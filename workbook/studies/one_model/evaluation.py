@@ -27,8 +27,7 @@ from workbook.data.items import evaluation_items
 from workbook.data.needles import NUMBERS, Trial, make_trial
 from workbook.data.object_tasks import OBJECT_TASKS
 from workbook.data.pictures import PictureSizes
-from workbook.data.scenes import CHANCE, KINDS, VIEWS, make_scene
-from workbook.data.stories import LENGTHS, QUESTIONS, chance, make_story
+from workbook.data.stories import CHANCE, KINDS, LENGTHS, QUESTIONS, VIEWS, chance, make_scene, make_story
 from workbook.data.text_tasks import TEXT_TASKS
 from workbook.stages.mixture import CLIP_SIZE, PATCH, encoded_frames, encoded_pictures
 from workbook.studies.evaluation import chunks

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oryx.errors import SettingsError
-from workbook.data.own_data import OwnItem, data_hash, read_table
-from workbook.data.own_example import write_example
+from workbook.data.own_data import OwnItem, data_hash, read_table, write_example
 from workbook.runs.settings import StudySettings, setting
 from workbook.studies.base import Progress, Study
 
