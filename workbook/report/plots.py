@@ -102,7 +102,7 @@ def points(
     for number, arm in enumerate(shown):
         own = frame[frame[hue] == arm].set_index(x).reindex(places)
         at = np.arange(len(places)) + 0.7 * ((number + 0.5) / len(shown) - 0.5)
-        _marks(axis, at, own, "score", ls=ls, **style_of(arm, order))
+        marks(axis, at, own, "score", ls=ls, **style_of(arm, order))
         axis.plot(at, own["blind"], **CROSS)
     for place, value in enumerate(places):
         chance = frame.loc[frame[x] == value, "chance"].mean()
@@ -116,10 +116,10 @@ def lines(
 ) -> None:
     """``y`` over the numbers ``x``, an arm a line, with intervals as bars where the frame has ``low`` and ``high``."""
     for arm, own in frame.sort_values(x).groupby(hue):
-        _marks(axis, own[x], own, y, ls=ls, **style_of(arm, order))
+        marks(axis, own[x], own, y, ls=ls, **style_of(arm, order))
 
 
-def _marks(axis: Axes, at: Any, frame: pd.DataFrame, value: str, **style: Any) -> None:
+def marks(axis: Axes, at: Any, frame: pd.DataFrame, value: str, **style: Any) -> None:
     """Values at places on the x axis, with bars from ``low`` to ``high`` where the frame has them."""
     bars = frame[["low", "high"]].astype(float).sub(frame[value], axis=0).abs().T if "low" in frame else None
     axis.errorbar(at, frame[value], bars, lw=1.1, ms=5, **style)

@@ -17,7 +17,6 @@ from oryx.errors import MissingResource, RunError, SettingsError
 from oryx.evidence.schema import published_rows
 from oryx.files import atomic_write_json, atomic_write_text, read_json, sha256_file
 from workbook.data.corpora import data_hash
-from workbook.runs.jobs import Job
 from workbook.runs.seeds import run_seeds, seeds_of
 from workbook.runs.settings import StudySettings
 from workbook.runs.shards import run_folder
@@ -156,37 +155,25 @@ class Study(ABC, Generic[S]):
         """What a run would do, for people to read, and what that took when it was published."""
         jobs = [job for seed in seeds_of(self, settings) for job in seed.all_jobs]
         done = sum(job.done and not job.outdated for job in jobs)
-        steps = {"train_steps": settings.train_steps} if hasattr(settings, "train_steps") else {}
-        return {
-            "arms": ", ".join(self.arms(settings)),
-            "seeds": list(settings.seeds),
-            "jobs": f"{len(jobs)}, of which {done} are done",
-            **steps,
-            **self._measured(settings, jobs),
-        }
-
-    def _measured(self, settings: S, jobs: list[Job]) -> dict[str, Any]:
-        """What the published run of these settings needed for ``jobs``; early runs noted no CPU time but wall time."""
+        found = {"arms": ", ".join(self.arms(settings)), "seeds": list(settings.seeds)}
+        found |= {"jobs": f"{len(jobs)}, of which {done} are done"}
+        if hasattr(settings, "train_steps"):
+            found["train_steps"] = settings.train_steps
         manifest = self.published_folder(settings) / "manifest.json"
         seeds = read_json(manifest).get("seeds", {}) if manifest.is_file() else {}
-        marks = [[seed["arms"][job.arm] for seed in seeds.values() if job.arm in seed["arms"]] for job in jobs]
-        known = [mark for mark in marks if mark]
-        if not known:
-            return {"CPU minutes, memory": "not measured with these settings"}
-        seconds = sum(mean(one.get("cpu_seconds", one["seconds"]) for one in mark) for mark in known)
-        lacking = sorted({job.arm for job, mark in zip(jobs, marks, strict=True) if not mark})
-        return {
-            "CPU minutes, as published": f"{seconds / 60:.0f}" + f", without {', '.join(lacking)}" * bool(lacking),
-            "memory of a worker, MB, as published": max(one["peak_memory_mb"] for mark in known for one in mark),
-        }
+        marks = [mark | {"arm": arm} for seed in seeds.values() for arm, mark in seed["arms"].items()]
+        if not marks:
+            return found | {"CPU minutes, memory": "not measured with these settings"}
+        # early runs noted wall time alone
+        seconds = {job.arm: [m.get("cpu_seconds", m["seconds"]) for m in marks if m["arm"] == job.arm] for job in jobs}
+        found["CPU minutes, as published"] = round(sum(mean(seconds[job.arm]) for job in jobs if seconds[job.arm]) / 60)
+        return found | {"memory of a worker, MB, as published": max(mark["peak_memory_mb"] for mark in marks)}
 
     def settings(self, values: Mapping[str, Any] | None = None, **overrides: Any) -> S:
         """Settings from a mapping or a notebook's ``globals()``; strict, see :mod:`workbook.runs.settings`."""
-        values = dict(values or {})
-        if "__name__" in values:
-            made = self.settings_class.from_notebook(values)
-            return made if not overrides else self.settings_class.from_mapping({**made.to_dict(), **overrides})
-        return self.settings_class.from_mapping({**values, **overrides})
+        values = {**(values or {}), **overrides}
+        read = self.settings_class.from_notebook if "__name__" in values else self.settings_class.from_mapping
+        return read(values)
 
     def run_folder(self, settings: S) -> Path:
         """Where a run of these settings lies; the published folder for ``source="published"``."""
@@ -238,6 +225,8 @@ class Study(ABC, Generic[S]):
         Raises RunError naming a seed that is not finished.
         """
         # here, not above: workers and most verbs need no frames and statistics, whose imports take half a second
+        import pandas as pd
+
         from oryx.evidence.rows import read_rows
         from oryx.evidence.stats import summary
         from oryx.evidence.verdicts import judge
@@ -249,7 +238,12 @@ class Study(ABC, Generic[S]):
         folder, jobs = self.run_folder(settings), [job for seed in seeds for job in seed.jobs]
         for job in jobs:
             job.check_rows()
-        rows, curves = read_rows([job.folder / "rows.jsonl" for job in jobs]), _curves(jobs)
+        rows = read_rows([job.folder / "rows.jsonl" for job in jobs])
+        points = []
+        for job in jobs:
+            if (path := job.folder / "curve.json").exists():
+                points += [{"arm": job.arm, "seed": job.seed, **point} for point in json.loads(path.read_text())]
+        curves = pd.DataFrame(points, columns=["arm", "seed", "step", "loss", "rate"])
         evidence = self.evidence(settings, rows)
         verdicts = judge(evidence, self.id, settings.scale, self.hypotheses(settings))
         comparison = self._compare(settings, rows)
@@ -322,16 +316,3 @@ def study_at(path: str) -> Study:
     if not (isinstance(found, type) and issubclass(found, Study)):
         raise SettingsError(f"study {path!r}: expected a subclass of workbook.studies.base.Study, got {found!r}")
     return found()
-
-
-def _curves(jobs: list[Job]) -> "pd.DataFrame":
-    """Every job's training curve: arm, seed, step, loss, rate."""
-    import pandas as pd
-
-    points = []
-    for job in jobs:
-        if (job.folder / "curve.json").exists():
-            points += [
-                {"arm": job.arm, "seed": job.seed, **p} for p in json.loads((job.folder / "curve.json").read_text())
-            ]
-    return pd.DataFrame(points, columns=["arm", "seed", "step", "loss", "rate"])

@@ -32,14 +32,11 @@ def test_public_weights_are_continued_and_asked(public, tmp_path):
     for job in (*first, last):
         (arms / job).mkdir(parents=True)
         STUDY.run_job(settings, job, 0, arms / job, silent)
-    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "items").glob("*.npz")}
-    assert len(written) == 8, "the training items, and those of seven tasks"
     looks = (arms / last / "looks.json").read_text()
     assert "attention distance" in looks and "retrieval" not in looks, "public weights have another tokenizer"
     for arm in ("siglip_partition", "oryxvit_native"):
         (arms / arm).mkdir()
         STUDY.run_job(settings, arm, 0, arms / arm, silent)
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "items").glob("*.npz")} == written
     rows = read_rows([arms / arm / "rows.jsonl" for arm in ("siglip_partition", "oryxvit_native")])
     hashes = [module_sha256(load_tower(settings, name, 0, arms))[:8] for name in ENCODERS]
     assert set(rows["weights_hash"]) == {"+".join(hashes)}

@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from oryx.errors import SettingsError
 from oryx.grids import cumulative_lengths, token_count
 from oryx.model.attention import Segments
 from oryx.model.inspect import encoder_attention
@@ -19,10 +18,12 @@ from tests.pixels import pack_images, patchify
 from workbook.stages.models import build_siglip
 from workbook.stages.recipes import CAPTION_LENGTH, recipe
 from workbook.stages.shared import caption_ids, square_pixels
+from workbook.studies.encoders import jobs
 from workbook.studies.encoders import reading as encoder_reading
 from workbook.studies.encoders import robustness as encoder_robustness
+from workbook.studies.encoders.arms import ENCODERS
 from workbook.studies.encoders.features import PENALTIES, feature_maps, fit_ridge, mean_of, pooled
-from workbook.studies.encoders.probes import PROBES, probe_encoders
+from workbook.studies.encoders.figures import PANELS
 from workbook.studies.encoders.reading import caption_embeddings, own_head, patch_reading, ranked
 from workbook.studies.encoders.robustness import (
     area_grids,
@@ -32,6 +33,8 @@ from workbook.studies.encoders.robustness import (
     patch_distances,
     robustness,
 )
+from workbook.studies.encoders.study import OryxViTvsSigLIP
+from workbook.studies.encoders.tables import PROBES
 
 RECIPE = recipe(
     "nano", vision={"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
@@ -223,23 +226,19 @@ def test_attention_distance_of_uniform_and_of_looking_at_oneself(tower, monkeypa
             assert record["value"] == pytest.approx(0 if kind == "self" else record["uniform"], abs=1e-4)
 
 
-def test_all_probes_in_json_and_the_same_for_the_same_tower(siglip, tower):
-    seen = []
-    records = probe_encoders({"a": tower, "b": tower}, siglip, RECIPE, 3, "dev", 12, lambda *args: seen.append(args))
-    assert json.loads(json.dumps(records)) == records
-    assert {r["look"] for r in records} == set(PROBES)
-    assert seen == [(i, 4) for i in range(1, 5)]
+def test_all_probes_in_json_and_the_same_for_the_same_tower(siglip, tower, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "load_tower", lambda *_: tower)
+    monkeypatch.setattr(jobs, "load_siglip", lambda *_: siglip)
+    monkeypatch.setattr(jobs, "recipe_of", lambda _: RECIPE)
+    settings, seen = OryxViTvsSigLIP().settings(look_items=12, split="dev"), []
+    jobs.probe(settings, 3, tmp_path / "looks", lambda *told: seen.append(told))
+    records = json.loads((tmp_path / "looks" / "looks.json").read_text())
+    assert {r["look"] for r in records} == {*PANELS, *PROBES}
+    assert seen == [("probe", i, 4) for i in range(1, 5)]
     for record in records:
-        assert record["seed"] == 3 and record["low"] <= record["value"] + 1e-9 <= record["high"] + 2e-9
-    bare = [[{k: v for k, v in r.items() if k != "encoder"} for r in records if r["encoder"] == name] for name in "ab"]
-    assert bare[0] == bare[1] and len(bare[0]) > 40
+        assert (record["seed"], record["split"]) == (3, "dev")
+        assert record["low"] <= record["value"] + 1e-9 <= record["high"] + 2e-9
+    linear = [r for r in records if r.get("reader") != "own head"]
+    bare = [[{**r, "encoder": ""} for r in linear if r["encoder"] == name] for name in ENCODERS]
+    assert bare[0] == bare[1] == bare[2] and len(bare[0]) > 40
     assert {r["encoder"] for r in records if r.get("reader") == "own head"} == {"siglip"}
-    without = probe_encoders({"a": tower}, None, RECIPE, 3, "dev", 6)
-    assert {r["look"] for r in without} == set(PROBES) - {"retrieval", "retrieval rank"}
-
-
-def test_probes_refuse_the_training_split_and_other_patches(tower):
-    with pytest.raises(SettingsError, match="split: expected dev or report, got 'train'"):
-        probe_encoders({"a": tower}, None, RECIPE, 0, "train")
-    with pytest.raises(SettingsError, match="encoder a: expected patches of 16 pixels, got 8"):
-        probe_encoders({"a": tower}, None, recipe("nano", patch=16), 0, "dev")

@@ -5,7 +5,7 @@ import pytest
 
 from tests.unit.evidence.builders import row
 from workbook.studies.encoders.arms import ARMS
-from workbook.studies.encoders.tables import EFFECTS, effects_table
+from workbook.studies.encoders.tables import CROSSED, EFFECTS, effects_table, probes_table
 
 GROUPS = {"text": ["number"]}
 
@@ -37,5 +37,20 @@ def test_an_effect_of_arms_that_were_not_run_says_which(rows):
 
 
 def test_weights_are_contrasts_of_arms_that_exist():
+    assert set(CROSSED) <= set(ARMS)
     for weights in EFFECTS.values():
-        assert set(weights) <= set(ARMS) and sum(weights.values()) == pytest.approx(0)
+        assert len(weights) == len(CROSSED) and sum(weights) == pytest.approx(0)
+
+
+def test_probes_of_a_run_are_a_line_each_with_the_span_of_its_seeds():
+    values = {("siglip", 0): 0.1, ("siglip", 1): 0.2, ("oryxvit", 0): 0.3, ("oryxvit", 1): 0.5}
+    common = {"look": "patch reading", "reader": None, "input": None, "x": "native", "n": 50, "chance": 0.1}
+    records = [{**common, "encoder": encoder, "seed": seed, "value": v} for (encoder, seed), v in values.items()]
+    own = {**common, "look": "retrieval", "reader": "own head", "input": "fixed", "x": "words", "encoder": "siglip"}
+    table = probes_table(pd.DataFrame([*records, {**own, "seed": 0, "value": 0.4}]))
+    assert table.to_dict("records") == [
+        {"look": "patch reading", "condition": "native", "siglip": "0.15 (0.10 to 0.20)",
+         "oryxvit": "0.40 (0.30 to 0.50)", "chance": "0.10", "n": 50},
+        {"look": "retrieval", "condition": "own head, fixed, words", "siglip": "0.40", "oryxvit": "", "chance": "0.10",
+         "n": 50},
+    ]  # fmt: skip

@@ -11,14 +11,12 @@ from workbook.studies.native_resolution.study import (
     ARMS,
     BLIND,
     CONTROL,
-    OBJECT_TASKS,
-    QUESTIONS,
     TEXT_TASKS,
     NativeVsFixedResolution,
     Settings,
     arm_resolution,
-    evaluations,
 )
+from workbook.studies.pictures import OBJECT_TASKS
 
 SIZES = PictureSizes()
 TASKS = (*TEXT_TASKS, *OBJECT_TASKS)
@@ -48,17 +46,17 @@ def test_fixed_areas_are_a_quarter_one_and_four(items):
     assert tokens("native", items).max() <= 190 and four < 165
 
 
-def test_questions_are_those_of_the_manifest(items):
-    for task, each in items.items():
-        asked = {item.question for item in each}
-        assert asked == {QUESTIONS[task]} or (task == "list" and all(len(q) == 1 and q.isupper() for q in asked))
-
-
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_arm_is_also_asked_without_the_picture(arm):
-    asked = {e.condition: e for e in evaluations(arm, 48)}
-    assert not asked["no_visual"].visual and asked["no_visual"].resolution is None
-    assert ("visual" in asked) == (arm != BLIND)
+    study = NativeVsFixedResolution()
+    asked = study.picture_arm(study.settings(), arm).passes()
+    blind = [task for condition, task, view in asked if condition == "no_visual" and view is None]
+    assert len(blind) == len(TASKS) and (arm == CONTROL or blind == [*TASKS])
+    seen = [(task, view) for condition, task, view in asked if condition == "visual"]
+    assert seen == [(task, arm_resolution(arm, 48)) for task in blind if arm != BLIND]
+    others = {(condition, view.kind) for condition, _, view in asked if condition.startswith("at_")}
+    expected = {"native": {("at_area_matched", "area")}, "area_matched": {("at_native", "native")}}
+    assert others == expected.get(arm, set())
 
 
 def test_scales_that_cannot_run_say_what_they_need():

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from oryx.evidence.stats import contrast
+from oryx.evidence.stats import contrast, wilson
 from oryx.model.vit import OryxViT
 from oryx.processing.images import to_patches
 from oryx.train.device import Compute
@@ -26,13 +26,8 @@ def feature_maps(tower: OryxViT, pictures: Sequence[Image.Image]) -> list[Tensor
     """
     on = Compute(tower.device, "fp32")
     cut = [to_patches(picture, tower.config.patch_size) for picture in pictures]
-    # equal lengths side by side share one attention call
-    order = sorted(range(len(cut)), key=lambda i: len(cut[i][0]))
-    found: dict[int, Tensor] = {}
-    for start in range(0, len(order), ENCODE_BATCH):
-        chosen = order[start : start + ENCODE_BATCH]
-        found |= zip(chosen, encoded(tower, [cut[i] for i in chosen], on), strict=True)
-    return [found[i] for i in range(len(cut))]
+    batches = [cut[start : start + ENCODE_BATCH] for start in range(0, len(cut), ENCODE_BATCH)]
+    return [features for batch in batches for features in encoded(tower, batch, on)]
 
 
 def pooled(tower: OryxViT, pictures: Sequence[Image.Image]) -> Tensor:
@@ -51,6 +46,12 @@ def mean_of(values: Sequence[float] | np.ndarray, pictures: Sequence | None = No
     frame["cluster"] = frame["item"] if pictures is None else list(pictures)
     found = contrast(frame, [("", [""], 1.0)])
     return {"value": found.value, "low": found.low, "high": found.high, "n": len(values)}
+
+
+def share_of(right: int, count: int) -> dict:
+    """As :func:`mean_of`, with Wilson's interval: ``right`` of ``count`` that choose one of ``count`` each."""
+    low, high = wilson(right, count)
+    return {"value": right / count, "low": low, "high": high, "n": count, "chance": 1 / count}
 
 
 @dataclass(frozen=True)

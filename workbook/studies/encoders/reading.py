@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 from transformers import SiglipModel
 
-from oryx.evidence.stats import wilson
 from oryx.model.vit import OryxViT
 from oryx.processing.sizes import Resolution
 from workbook.data.items import draw_item, generator
@@ -21,7 +20,7 @@ from workbook.data.pictures import PictureSizes
 from workbook.data.text_tasks import NO_DIGIT, DigitMap, draw_digits
 from workbook.stages.recipes import CAPTION_LENGTH, Recipe
 from workbook.stages.shared import caption_ids, square_pixels
-from workbook.studies.encoders.features import ENCODE_BATCH, feature_maps, fit_ridge, mean_of, pooled
+from workbook.studies.encoders.features import ENCODE_BATCH, feature_maps, fit_ridge, mean_of, pooled, share_of
 
 PAIRS = {"number": 0.24, "word": 0.36, "icon-title": 0.25, "clipart-title": 0.15}
 """What the maps to captions are fitted on: the mixture of the later part of SigLIP's own training."""
@@ -72,15 +71,13 @@ def ranked(pictures: Tensor, captions: Tensor) -> dict[str, dict]:
     fit, count = pictures.double() @ captions.double().T, len(captions)
     own = fit.diagonal()[:, None]
     behind, tied = (fit < own).sum(1), (fit == own).sum(1) - 1
-    right = int((behind == count - 1).sum())
-    low, high = wilson(right, count)
     return {
-        "retrieval": {"value": right / count, "low": low, "high": high, "n": count, "chance": 1 / count},
+        "retrieval": share_of(int((behind == count - 1).sum()), count),
         "retrieval rank": {**mean_of(((behind + tied / 2) / (count - 1)).numpy()), "chance": 0.5},
     }
 
 
-def retrieval(towers: Mapping[str, OryxViT], siglip: SiglipModel, r: Recipe, split: str, items: int) -> list[dict]:
+def retrieval(siglip: SiglipModel, towers: Mapping[str, OryxViT], r: Recipe, split: str, items: int) -> list[dict]:
     """Caption by image among the different captions of ``items`` draws of a family; a finite family gives fewer.
 
     Records of two probes (:func:`ranked`): ``x`` the family, ``input`` fixed or native, ``reader`` "linear" or (SigLIP

@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from oryx.evidence.stats import wilson
 from oryx.grids import Grid, token_count
 from oryx.model.inspect import encoder_attention
 from oryx.model.vit import OryxViT
@@ -19,7 +18,7 @@ from oryx.processing.images import to_patches
 from workbook.data.items import generator
 from workbook.data.object_tasks import draw_object
 from workbook.stages.recipes import Recipe
-from workbook.studies.encoders.features import mean_of, pooled
+from workbook.studies.encoders.features import mean_of, pooled, share_of
 
 TASKS = ("icon-title", "clipart-title", "photo")
 AREAS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -27,6 +26,8 @@ AREAS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 ASPECTS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 DISTANCE_AREAS = (0.25, 1.0, 4.0)
+DISTANCE_SHARE = 8
+"""Attention weights are large and differ little between pictures: one picture in so many is enough."""
 
 
 def object_pictures(r: Recipe, split: str, draws: int) -> list[Image.Image]:
@@ -78,21 +79,15 @@ def robustness(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: int)
                 shapes = [grid[::-1] if i % 2 else grid for i in range(len(pictures))]
                 shown = [resized(p, shape, r.patch) for p, shape in zip(pictures, shapes, strict=True)]
                 cosine = torch.nn.functional.normalize(pooled(tower, shown) - centre, dim=-1) @ trained.T
+                own, count = cosine.diagonal(), len(cosine)
+                floor = float((cosine.sum() - own.sum()) / (count * (count - 1)))
+                right = int((cosine.argmax(1) == torch.arange(count)).sum())
                 x = token_count([grid]) / cells**2 if kind == "area" else grid[1] / grid[0]
-                records += _similarity(cosine, {"encoder": name, "x": x, "grid": list(grid)}, kind)
+                found = {f"similarity by {kind}": {**mean_of(own.numpy()), "floor": floor}}
+                found |= {f"match by {kind}": share_of(right, count)}
+                described = {"encoder": name, "x": x, "grid": list(grid)}
+                records += [{"look": look, **described, **values} for look, values in found.items()]
     return records
-
-
-def _similarity(cosine: Tensor, described: dict, kind: str) -> list[dict]:
-    count = len(cosine)
-    floor = float((cosine.sum() - cosine.diagonal().sum()) / (count * (count - 1)))
-    right = int((cosine.argmax(1) == torch.arange(count)).sum())
-    low, high = wilson(right, count)
-    match = {"value": right / count, "low": low, "high": high, "n": count, "chance": 1 / count}
-    return [
-        {"look": f"similarity by {kind}", **described, **mean_of(cosine.diagonal().numpy()), "floor": floor},
-        {"look": f"match by {kind}", **described, **match},
-    ]
 
 
 def patch_distances(grid: Grid) -> Tensor:
@@ -108,7 +103,7 @@ def attention_distance(towers: Mapping[str, OryxViT], r: Recipe, split: str, ite
 
     Records: ``x`` the layer (from 1), ``grid``, ``uniform`` the distance if all patches were attended to alike.
     """
-    pictures = object_pictures(r, split, items)
+    pictures = object_pictures(r, split, max(6, items // DISTANCE_SHARE))
     records = []
     for grid in area_grids(r.side // r.patch, DISTANCE_AREAS):
         distances, grids = patch_distances(grid), [grid] * len(pictures)

@@ -23,23 +23,15 @@ from typing import ClassVar, Literal
 
 from oryx.errors import MissingResource, SettingsError
 from oryx.files import atomic_write_text, sha256_file
-from workbook.runs.settings import StudySettings, setting
-from workbook.stages.recipes import encoder_recipe
-from workbook.studies.base import Progress, Run
-from workbook.studies.encoders.arms import ARMS, BLIND, ENCODER_JOBS, ENCODERS, SHIPPED_SEED, arm_view, trains_encoders
-from workbook.studies.pictures import ITEM_JOBS, Evaluation, PictureArm, PictureStudy
+from workbook.runs.settings import StudySettings, presets_beside, setting
+from workbook.studies.base import Progress, Run, Study
+from workbook.studies.encoders.arms import ARMS, ENCODERS, arm_view, recipe_of, trains_encoders
+from workbook.studies.pictures import FACTS, OBJECT_TASKS, PictureArm
 
 TEXT_TASKS = ("number", "word", "page", "chart")
-OBJECT_TASKS = ("icon", "clipart", "photo")
 MIXTURE = {"number": 3.0, "word": 2.0, "page": 2.0, "chart": 2.0, "icon": 1.0, "clipart": 1.0, "photo": 1.0}
 """How often the arms meet each task in training; reading takes longest to learn."""
-QUESTIONS = {
-    **dict.fromkeys(("number", "word"), "read"),
-    "page": "marked",
-    "chart": "highest",
-    "icon": "name",
-    **dict.fromkeys(("clipart", "photo"), "kind"),
-}
+ENCODER_JOBS = tuple(f"encoder_{name}" for name in ENCODERS)
 SHIPPED = ("siglip", "continued_fixed", "continued_native")
 USUAL = tuple(arm for arm in ARMS if arm != "control_partition")
 """The arms of a default run: eight minutes hold no more."""
@@ -64,22 +56,10 @@ class Settings(StudySettings):
     look_items: int = setting(200, "pictures of each direct look at the encoders", least=8)
     siglip: str = setting("", "public SigLIP or SigLIP 2 weights to start from: a folder, or a name in the local cache")
 
-    presets: ClassVar[dict[str, dict]] = {
-        "smoke": {
-            "arms": ("siglip_fixed", "siglip_partition", "oryxvit_native", BLIND),
-            "train_items": 40,
-            "train_steps": 4,
-            "batch": 8,
-            "text_items": 4,
-            "object_items": 4,
-            "look_items": 12,
-        },
-        "small": {"train_items": 40000, "train_steps": 6000, "batch": 128, "text_items": 500, "object_items": 500},
-        "paper": {"side": 384, "patch": 16, "train_items": 200000, "train_steps": 10000, "batch": 128},
-    }
+    presets = presets_beside(__file__)
 
 
-class OryxViTvsSigLIP(PictureStudy[Settings]):
+class OryxViTvsSigLIP(Study[Settings]):
     """Arms, items and rows of the study; statistics and most figures are shared with the other studies."""
 
     id = "oryxvit_vs_siglip"
@@ -88,13 +68,9 @@ class OryxViTvsSigLIP(PictureStudy[Settings]):
     settings_class = Settings
     hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = tuple(ARMS)
-    baseline = usual_arm = "oryxvit_native"
-    text_tasks, object_tasks = TEXT_TASKS, OBJECT_TASKS
+    baseline = "oryxvit_native"
     corpora = ("fonts", "words", "icons", "clipart", "photos", "tables")
-    facts: ClassVar[dict] = PictureStudy.facts | {
-        "dtype": "as precision says; encoders stored in 8 bits, their features in float16",
-        "questions": QUESTIONS,
-    }
+    facts: ClassVar[dict] = FACTS | {"dtype": f"{FACTS['dtype']}; encoders stored in 8 bits, features in float16"}
     long_arms: ClassVar[tuple[str, ...]] = tuple(arm for arm in ARMS if arm.endswith("_partition"))
     tables: ClassVar[tuple[str, ...]] = ("looks.csv",)
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": OBJECT_TASKS}
@@ -115,18 +91,16 @@ class OryxViTvsSigLIP(PictureStudy[Settings]):
 
             public_siglip(settings.siglip)
         lacking = [name for name in SHIPPED if not (self.weights / f"{name}.safetensors").is_file()]
-        if lacking and not trains_encoders(settings, SHIPPED_SEED):
+        if lacking and not trains_encoders(settings):
             raise MissingResource(
                 f"{self.weights} lacks {', '.join(lacking)}: add --from-scratch to train the encoders"
             )
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
-        """The items; SigLIP, then the two continued encoders, unless shipped."""
-        [items] = super().prepare(settings, seed)
+        """SigLIP, then the two continued encoders, unless shipped."""
         if not trains_encoders(settings, seed):
-            return [items]
-        waves = [list(ENCODER_JOBS[1:])] if settings.siglip else [[ENCODER_JOBS[0]], list(ENCODER_JOBS[1:])]
-        return [[*waves[0], *items], *waves[1:]]
+            return []
+        return [*([] if settings.siglip else [[ENCODER_JOBS[0]]]), [*ENCODER_JOBS[1:]]]
 
     def further_jobs(self, settings: Settings) -> list[str]:
         """The direct looks at the encoders."""
@@ -135,31 +109,23 @@ class OryxViTvsSigLIP(PictureStudy[Settings]):
     def hashes(self, settings: Settings) -> dict[str, str]:
         """The shipped encoders (or that a run trains its own) and the shipped data; rows name their seed's encoders."""
         weights = "+".join(sha256_file(self.weights / f"{name}.safetensors")[:8] for name in SHIPPED)
-        if trains_encoders(settings, SHIPPED_SEED):
+        if trains_encoders(settings):
             weights = f"trained by this run {settings.siglip}".strip()
         return super().hashes(settings) | {"weights_hash": weights}
 
     def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
         """What an arm is trained on and asked."""
-        view, tasks = arm_view(arm, settings.side), (*TEXT_TASKS, *OBJECT_TASKS)
-        asked = [Evaluation("no_visual", tasks, None, visual=False)]
-        if arm != BLIND:
-            asked.insert(0, Evaluation("visual", tasks, view))
-        sizes = encoder_recipe(settings.scale, settings.side, settings.patch).phases[-1].sizes
-        return PictureArm(view, MIXTURE, sizes, asked)
+        return PictureArm(arm_view(arm, settings.side), MIXTURE, recipe_of(settings).phases[-1].sizes)
 
     def collect(self, settings: Settings) -> Run:
         """As every study's, and ``looks.csv``: the direct looks at the encoders, one line a number, all seeds."""
         import pandas as pd  # here, not above: workers need no frames
 
-        looks = [
-            pd.read_json(self.run_folder(settings) / f"seed-{seed}" / "arms" / LOOKS / "looks.json")
-            for seed in settings.seeds
-            if (self.run_folder(settings) / f"seed-{seed}" / "arms" / LOOKS / "looks.json").exists()
-        ]
-        if looks:
-            text = pd.concat(looks, ignore_index=True).to_csv(index=False)
-            atomic_write_text(self.run_folder(settings) / "looks.csv", text)
+        folder = self.run_folder(settings)
+        looks = [folder / f"seed-{seed}" / "arms" / LOOKS / "looks.json" for seed in settings.seeds]
+        if all(path.exists() for path in looks):
+            text = pd.concat(map(pd.read_json, looks), ignore_index=True).to_csv(index=False)
+            atomic_write_text(folder / "looks.csv", text)
         return super().collect(settings)
 
     def own_figures(self, run: Run, settings: Settings, arms: list[str]) -> dict[str, tuple]:
@@ -177,15 +143,12 @@ class OryxViTvsSigLIP(PictureStudy[Settings]):
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train an encoder, look at all of them, or train one arm and write its rows; goes on after a kill."""
-        if arm in ITEM_JOBS:
-            self.write_items(settings, arm, seed, folder, progress)
-            return
-        from workbook.studies.encoders import jobs as encoder_jobs
+        from workbook.studies.encoders import jobs
 
         if arm in ENCODER_JOBS:
-            encoder_jobs.train(settings, arm.removeprefix("encoder_"), seed, folder, progress)
+            jobs.train(settings, arm.removeprefix("encoder_"), seed, folder, progress)
         elif arm == LOOKS:
-            encoder_jobs.probe(settings, seed, folder, progress)
+            jobs.probe(settings, seed, folder, progress)
         else:
-            base = self.base_row(settings, arm, seed)
-            encoder_jobs.run_arm(self, settings, arm, seed, folder, base, progress)
+            own, base = self.picture_arm(settings, arm), self.base_row(settings, arm, seed)
+            jobs.run_arm(settings, arm, own, seed, folder, base, progress)

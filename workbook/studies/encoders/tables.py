@@ -7,42 +7,15 @@ import pandas as pd
 from oryx.errors import InputError
 from oryx.evidence.stats import contrast
 
-EFFECTS: dict[str, dict[str, float]] = {
-    "more training, on squares (control - siglip)": {
-        "control_fixed": 0.5,
-        "control_native": 0.5,
-        "siglip_fixed": -0.5,
-        "siglip_native": -0.5,
-    },
-    "native instead of square training (oryxvit - control)": {
-        "oryxvit_fixed": 0.5,
-        "oryxvit_native": 0.5,
-        "control_fixed": -0.5,
-        "control_native": -0.5,
-    },
-    "native instead of fixed input, all encoders": {
-        "siglip_native": 1 / 3,
-        "control_native": 1 / 3,
-        "oryxvit_native": 1 / 3,
-        "siglip_fixed": -1 / 3,
-        "control_fixed": -1 / 3,
-        "oryxvit_fixed": -1 / 3,
-    },
-    "interaction: native input gains more after native training": {
-        "oryxvit_native": 1.0,
-        "oryxvit_fixed": -1.0,
-        "control_native": -1.0,
-        "control_fixed": 1.0,
-    },
-    "interaction: native input gains more after more training": {
-        "control_native": 1.0,
-        "control_fixed": -1.0,
-        "siglip_native": -1.0,
-        "siglip_fixed": 1.0,
-    },
+CROSSED = ("siglip_fixed", "siglip_native", "control_fixed", "control_native", "oryxvit_fixed", "oryxvit_native")
+EFFECTS: dict[str, tuple[float, ...]] = {
+    "more training, on squares (control - siglip)": (-1 / 2, -1 / 2, 1 / 2, 1 / 2, 0, 0),
+    "native instead of square training (oryxvit - control)": (0, 0, -1 / 2, -1 / 2, 1 / 2, 1 / 2),
+    "native instead of fixed input, all encoders": (-1 / 3, 1 / 3, -1 / 3, 1 / 3, -1 / 3, 1 / 3),
+    "interaction: native input gains more after native training": (0, 0, 1, -1, -1, 1),
+    "interaction: native input gains more after more training": (1, -1, -1, 1, 0, 0),
 }
-"""Effect -> arm -> weight: main effects and interactions of the crossed design, encoder by fixed or native input."""
-
+"""Effect -> weights of CROSSED: main effects and interactions of encoder by fixed or native input."""
 
 PROBES = ("retrieval", "patch reading", "match by area", "match by aspect", "attention distance")
 
@@ -52,18 +25,14 @@ def probes_table(frame: pd.DataFrame) -> pd.DataFrame:
 
     ``frame``: ``looks.csv`` of a run.
     """
-    frame = frame[frame["look"].isin(PROBES)].copy()
-    lines = []
-    for (look, reader, view, x), part in frame.groupby(["look", "reader", "input", "x"], sort=False, dropna=False):
-        condition = ", ".join(str(v) for v in (reader, view, x) if pd.notna(v))
-        line = {"look": look, "condition": condition}
-        for encoder, own in part.groupby("encoder", sort=False):
-            each = own.groupby("seed")["value"].mean()
-            span = f" ({each.min():.2f} to {each.max():.2f})" if len(each) > 1 else ""
-            line[encoder] = f"{each.mean():.2f}{span}"
-        chance = part["chance"].dropna() if "chance" in part else pd.Series(dtype=float)
-        lines.append({**line, "chance": f"{chance.mean():.2f}" if len(chance) else "", "n": int(part["n"].mean())})
-    return pd.DataFrame(lines).fillna("")
+    frame = frame[frame["look"].isin(PROBES)].reindex(columns=list(dict.fromkeys([*frame.columns, "chance"])))
+    conditions = [", ".join(line.dropna().astype(str)) for _, line in frame[["reader", "input", "x"]].iterrows()]
+    lines = frame.assign(condition=conditions).groupby(["look", "condition"], sort=False)
+    seeds = lines.obj.groupby(["look", "condition", "encoder", "seed"], sort=False)["value"].mean()
+    found = seeds.groupby(["look", "condition", "encoder"], sort=False).agg(_span).unstack("encoder")
+    found = found.reindex(index=list(lines.groups), columns=list(dict.fromkeys(frame["encoder"])))
+    found = found.join(lines.agg(chance=("chance", "mean"), n=("n", "mean"))).astype({"n": int}).reset_index()
+    return found.assign(chance=found["chance"].map("{:.2f}".format, na_action="ignore")).fillna("")
 
 
 def effects_table(rows: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -71,20 +40,23 @@ def effects_table(rows: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd
 
     An effect whose arms were not all run says so.
     """
-    seen = rows[rows["condition"] == "visual"]
-    lines = []
+    seen, lines = rows[rows["condition"] == "visual"], []
     for group, tasks in groups.items():
         for effect, weights in EFFECTS.items():
-            line = {"tasks": group, "effect": effect}
-            if lacking := sorted(set(weights) - set(seen["arm"])):
-                lines.append({**line, "estimate": f"not run: {', '.join(lacking)}", "items": 0, "seeds": 0})
-                continue
+            terms = {arm: weight for arm, weight in zip(CROSSED, weights, strict=True) if weight}
+            line = {"tasks": group, "effect": effect, "items": 0, "seeds": 0}
             try:
-                found = contrast(seen, [(arm, list(tasks), weight) for arm, weight in weights.items()])
+                found = contrast(seen, [(arm, tasks, weight) for arm, weight in terms.items()])
             except InputError as error:
-                lines.append({**line, "estimate": str(error), "items": 0, "seeds": seen["seed"].nunique()})
+                lacking = sorted(set(terms) - set(seen["arm"]))
+                lines.append({**line, "estimate": f"not run: {', '.join(lacking)}" if lacking else str(error)})
                 continue
             text = f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
-            text += "*" if found.low > 0 or found.high < 0 else ""
+            text += "*" * (found.low > 0 or found.high < 0)
             lines.append({**line, "estimate": text, "items": found.n_items, "seeds": found.n_seeds})
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=["tasks", "effect", "estimate", "items", "seeds"])
+
+
+def _span(seeds: pd.Series) -> str:
+    """The mean, and the lowest and highest of several."""
+    return f"{seeds.mean():.2f}" + (f" ({seeds.min():.2f} to {seeds.max():.2f})" if len(seeds) > 1 else "")

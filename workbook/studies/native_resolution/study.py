@@ -22,26 +22,18 @@ from typing import ClassVar, Literal
 from oryx.errors import MissingResource, SettingsError
 from oryx.processing.sizes import Resolution
 from workbook.data.pictures import PictureSizes
-from workbook.runs.settings import StudySettings, setting
+from workbook.runs.settings import StudySettings, presets_beside, setting
 from workbook.stages.shipped import SHARED as SHARED_FILES
-from workbook.studies.base import Progress
-from workbook.studies.pictures import ITEM_JOBS, Evaluation, PictureArm, PictureStudy
+from workbook.studies.base import Progress, Study
+from workbook.studies.pictures import FACTS, OBJECT_TASKS, PictureArm
 
 TEXT_TASKS = ("number", "word", "list", "page")
-OBJECT_TASKS = ("icon", "clipart", "photo")
 LEGIBLE_TASKS = tuple(f"{task}_legible" for task in TEXT_TASKS)
 CONTROL, BLIND, SHARED = "area_matched_legible", "blind", "shared"
 ARMS = ("native", "area_quarter", "area_1", "area_matched", "area_4", "squash", "pad", CONTROL, BLIND)
 MATCHED = 1.2
 """Side of the token-matched arms over S: areas log-uniform in S²/4 to 4 S² have a mean above S². Then the shape-keeping
 arm has native's mean number of tokens within 5 % (``tests/unit/studies/test_native_vs_fixed_resolution.py``)."""
-QUESTIONS = {
-    **dict.fromkeys(("number", "word"), "read"),
-    "list": "the letter whose number is asked",
-    "page": "marked",
-    "icon": "name",
-    **dict.fromkeys(("clipart", "photo"), "kind"),
-}
 
 
 def arm_resolution(arm: str, side: int) -> Resolution | None:
@@ -80,21 +72,10 @@ class Settings(StudySettings):
     checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name")
     benchmarks: tuple[str, ...] = setting(("ocrbench", "mmbench_en_dev"), "scale paper: public benchmarks")
 
-    presets: ClassVar[dict[str, dict]] = {
-        "smoke": {
-            "arms": ("native", "area_matched", CONTROL, BLIND),
-            "train_items": 40,
-            "train_steps": 4,
-            "batch": 8,
-            "text_items": 4,
-            "object_items": 4,
-        },
-        "small": {"train_items": 40000, "train_steps": 4000, "batch": 128, "text_items": 500, "object_items": 500},
-        "paper": {"side": 768},
-    }
+    presets = presets_beside(__file__)
 
 
-class NativeVsFixedResolution(PictureStudy[Settings]):
+class NativeVsFixedResolution(Study[Settings]):
     """Arms, items and rows of the study; statistics and figures are shared with the other studies."""
 
     id = "native_vs_fixed_resolution"
@@ -103,10 +84,9 @@ class NativeVsFixedResolution(PictureStudy[Settings]):
     settings_class = Settings
     hypotheses_file = Path(__file__).with_name("hypotheses.toml")
     arm_order = ARMS
-    baseline = usual_arm = "native"
-    text_tasks, object_tasks = TEXT_TASKS, OBJECT_TASKS
+    baseline = "native"
     weight_files, weights_job, corpora = SHARED_FILES, SHARED, ("fonts", "words", "icons", "clipart", "photos")
-    facts: ClassVar[dict] = PictureStudy.facts | {"questions": QUESTIONS}
+    facts = FACTS
     long_arms: ClassVar[tuple[str, ...]] = ("native", "area_4")
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": OBJECT_TASKS}
 
@@ -133,50 +113,28 @@ class NativeVsFixedResolution(PictureStudy[Settings]):
     def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
         """What an arm is trained on and asked."""
         tasks = (*(LEGIBLE_TASKS if arm == CONTROL else TEXT_TASKS), *OBJECT_TASKS)
+        # the price of a mismatch between training and test
+        other = {"native": "area_matched", "area_matched": "native"}.get(arm)
         return PictureArm(
             resolution=arm_resolution(arm, settings.side),
             mixture=dict.fromkeys(tasks, 1.0),
             sizes=PictureSizes(side=settings.side),
-            evaluations=evaluations(arm, settings.side),
+            also=[(f"at_{other}", task, arm_resolution(other, settings.side)) for task in TEXT_TASKS if other],
             warmup=50,
             frozen=settings.encoder == "frozen",
         )
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
-        if arm in ITEM_JOBS:
-            self.write_items(settings, arm, seed, folder, progress)
-            return
         from workbook.stages.models import load_shared
         from workbook.stages.recipes import recipe
         from workbook.stages.shared import train_shared
         from workbook.studies.picture_training import compute, run_arm
 
-        r = recipe(settings.recipe_scale)
+        r, weights = recipe(settings.recipe_scale), self.weights_of(settings, folder)
         if arm == SHARED:
             machine = compute(settings.precision)
             train_shared(r, seed, folder, lambda done, total: progress("train", done, total), machine)
             return
-        shared = self.weights_of(settings, folder)
-        base = self.base_row(settings, arm, seed, shared)
-        run_arm(self, settings, arm, load_shared(r, shared), seed, folder, base, progress)
-
-
-def evaluations(arm: str, side: int) -> list[Evaluation]:
-    """What an arm is asked.
-
-    Beside its own resolution every arm answers without the picture. The native and the token-matched arm also answer at
-    each other's resolution (the price of a train/test mismatch), and the control arm answers its own kind of items.
-    """
-    own = arm_resolution(arm, side)
-    tasks = (*TEXT_TASKS, *OBJECT_TASKS)
-    if arm == BLIND:
-        return [Evaluation("no_visual", tasks, None, visual=False)]
-    if arm == CONTROL:
-        tasks = (*LEGIBLE_TASKS, *OBJECT_TASKS)
-    asked = [Evaluation("visual", tasks, own), Evaluation("no_visual", tasks, None, visual=False)]
-    if arm == "native":
-        asked.append(Evaluation("at_area_matched", TEXT_TASKS, arm_resolution("area_matched", side)))
-    if arm == "area_matched":
-        asked.append(Evaluation("at_native", TEXT_TASKS, arm_resolution("native", side)))
-    return asked
+        model, base = load_shared(r, weights), self.base_row(settings, arm, seed, weights)
+        run_arm(settings, self.picture_arm(settings, arm), model, seed, folder, base, progress)
