@@ -44,7 +44,7 @@ def test_seeds_of_one_trial_do_not_narrow_the_interval(rows):
 
 
 def test_the_heat_map_hatches_what_was_not_asked(rows):
-    figure, frame = figures.heat_map(rows, ORDER, ORDER)
+    figure, frame = figures.heat_map(rows, ORDER)
     upper, lower = figure.axes[0], figure.axes[2]
     assert upper.patch.get_hatch() and lower.patch.get_hatch(), "what no cell covers shows the hatching"
     cells = [axis.collections[0].get_array() for axis in (upper, lower)]
@@ -99,5 +99,5 @@ def test_other_questions_tell_right_from_sensible(rows):
 
 @pytest.mark.parametrize("draw", [figures.score_by_length, figures.score_by_context])
 def test_the_other_figures_draw_every_arm(rows, draw):
-    figure, frame = draw(rows, ORDER, ORDER)
+    figure, frame = draw(rows, ORDER)
     assert set(frame["arm"]) == set(ORDER) and figure.axes

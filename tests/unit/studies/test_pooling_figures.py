@@ -48,8 +48,8 @@ def test_group_scores_weigh_questions_equally_and_carry_the_controls(rows):
 def test_figures_draw_every_arm(rows):
     arms = ORDER[:3]
     for figure, frame in (
-        figures.score_by_ratio(rows, arms, (4, 16), {"fine": ("sign",), "coarse": ("move",)}, ORDER),
-        figures.score_by_kind(rows, arms, (4, 16), ORDER),
+        figures.score_by_ratio(rows, arms),
+        figures.score_by_kind(rows, arms),
         figures.shift_figure(rows, arms),
     ):
         assert set(frame["arm"]) == set(arms) and figure.axes

@@ -1,6 +1,6 @@
 """Figures of the connector study. Each comes with the DataFrame behind it. No torch but in :func:`twice_at_1x`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from oryx.grids import uniform_indices
 from oryx.processing.video import read_frames
 from workbook.data import corpora
-from workbook.data.stories import QUESTIONS, SIZE
+from workbook.data.stories import COARSE, FINE, QUESTIONS, SIZE
 from workbook.report import plots
 from workbook.studies.compressor.arms import ARMS, CLIP_FRAMES, PATCH, STORY, story
 from workbook.studies.compressor.tables import COSTS, cells, frontier, on_demand_rows, shifts
@@ -24,39 +24,31 @@ MEASURES = {
     "shift_rank_share": ("effective rank over that at 1x", 1.0),
 }
 """Field of a shift row -> what it is called, and its value if nothing shifts."""
+GROUPS = {"fine": FINE, "coarse": COARSE}
 SHOWN = 8
 """Frames of a video in a row."""
 LEAST_WEIGHT = 2**-6
 """Weights below this one look the same."""
 
 
-def score_by_ratio(
-    rows: pd.DataFrame,
-    arms: Sequence[str],
-    ratios: Sequence[int],
-    groups: Mapping[str, Sequence[str]],
-    order: Sequence[str],
-) -> tuple[Figure, pd.DataFrame]:
+def score_by_ratio(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
     """Score over compression ratio, a panel per group of questions; dashes mark chance, crosses the blind control."""
-    labels = {ratio: f"{ratio}x" for ratio in ratios}
-    titles = {f"{group} questions: {', '.join(kinds)}": kinds for group, kinds in groups.items()}
-    return plots.score_by_bin(rows, arms, titles, order, "ratio", labels, "{}", "kind")
+    labels = {ratio: f"{ratio}x" for ratio in sorted(rows["ratio"].unique())}
+    titles = {f"{group} questions: {', '.join(kinds)}": kinds for group, kinds in GROUPS.items()}
+    return plots.score_by_bin(rows, arms, titles, tuple(ARMS), "ratio", labels, "{}", "kind")
 
 
-def score_by_kind(
-    rows: pd.DataFrame, arms: Sequence[str], ratios: Sequence[int], order: Sequence[str]
-) -> tuple[Figure, pd.DataFrame]:
+def score_by_kind(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
     """A panel per ratio: each arm's score on each question with its 95 % interval; dashes mark chance."""
+    ratios = sorted(rows["ratio"].unique())
     frame = plots.group_scores(rows, arms, {kind: (kind,) for kind in QUESTIONS}, "ratio", ratios, "kind")
-    kinds, by_ratio = list(dict.fromkeys(frame["group"])), list(frame.groupby("ratio"))
     with mpl.rc_context(plots.STYLE):
-        figure, axes = plots.panels(len(by_ratio), 1, 10, 2.5 * len(by_ratio), sharex=True)
-        for axis, (ratio, own) in zip(axes, by_ratio, strict=True):
-            plots.points(axis, own, "group", kinds, order)
+        figure, axes = plots.panels(len(ratios), 1, 10, 2.5 * len(ratios), sharex=True)
+        for axis, (ratio, own) in zip(axes, frame.groupby("ratio"), strict=True):
+            plots.points(axis, own, "group", list(frame["group"].unique()), tuple(ARMS))
             axis.set_title(plots.title_of(f"{ratio}x", own), loc="left", fontsize=10)
             axis.set_ylabel("right answers")
-        arms = [arm for arm in arms if arm in set(frame["arm"])]
-        plots.legend(figure, arms, order, chance=plots.CHANCE, no_video=plots.CROSS)
+        plots.legend(figure, frame["arm"].unique(), tuple(ARMS), chance=plots.CHANCE, no_video=plots.CROSS)
     return figure, frame
 
 
@@ -145,7 +137,7 @@ def attention_figure(settings: Any, maps: pd.DataFrame) -> tuple[Figure, pd.Data
     return figure, maps
 
 
-def twice_at_1x(width: int = 64, tokens: int = 16) -> pd.DataFrame:
+def twice_at_1x() -> pd.DataFrame:
     """Connectors with random weights on random tokens at side 1: output over input, smallest and largest ratio."""
     import torch
 
@@ -153,14 +145,12 @@ def twice_at_1x(width: int = 64, tokens: int = 16) -> pd.DataFrame:
     from oryx.model.connectors import build_compressor
 
     torch.manual_seed(0)
-    x, lines = torch.randn(1, tokens, width), []
+    x, lines = torch.randn(1, 16, 64), []
     for name in dict.fromkeys(arm.connector for arm in ARMS.values()):
-        vision = {"hidden_size": width, "num_attention_heads": 1}
+        vision = {"hidden_size": 64, "num_attention_heads": 1}
         connector = build_compressor(OryxConfig(vision_config=vision, compressor_dim=16, compressor=name))
-        with torch.no_grad():
-            for parameter in connector.parameters():
-                if "output" not in name:  # value and output maps start as the identity; random ones are no factor
-                    parameter.normal_()
-            ratio = connector(x, (1, tokens), 1)[0] / x
+        if "output" not in name:  # value and output maps start as the identity; random ones are no factor
+            connector.apply(lambda part: [torch.nn.init.normal_(own) for own in part.parameters(recurse=False)])
+        ratio = (connector(x, (1, 16), 1)[0] / x).detach()
         lines.append({"connector": name, "smallest ratio": float(ratio.min()), "largest ratio": float(ratio.max())})
     return pd.DataFrame(lines)

@@ -111,10 +111,9 @@ class PoolingVsDynamicCompression(Study[Settings]):
         """Scores by task and ratio, the shift of features, where attention looks, tokens and cost."""
         from workbook.studies.compressor import figures
 
-        ratios = [ratio for ratio in ratios_of(settings) if ratio in set(run.rows["ratio"])]
         found = {
-            "score_by_ratio": figures.score_by_ratio(run.rows, arms, ratios, self.task_groups, self.arm_order),
-            "score_by_task": figures.score_by_kind(run.rows, arms, ratios, self.arm_order),
+            "score_by_ratio": figures.score_by_ratio(run.rows, arms),
+            "score_by_task": figures.score_by_kind(run.rows, arms),
             "shift": figures.shift_figure(run.rows, arms),
         }
         if len(maps := probes_of(run)["attention"]):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 from oryx.eval.evaluate import Batch
 from oryx.eval.features import FrameTokens
 from oryx.eval.generate import BytePrompt, PromptFormat, ask, read_videos, without_video
+from oryx.evidence.store import RowWriter, gather_parts, part_writer
 from oryx.grids import Grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.train.device import Compute, process
 from workbook.data.needles import NAMES, Trial, make_trial
-from workbook.studies.evaluation import chunks
+from workbook.studies.base import Progress
+from workbook.studies.evaluation import chunks, evaluate_arm
 from workbook.studies.frames import MOST_TOKENS
 from workbook.studies.needle.arms import OTHER_QUESTION_ARMS, Cell, arm_cells, audit_cells
 from workbook.studies.needle.videos import TrialVideos
@@ -23,29 +27,42 @@ OTHER_QUESTION = "colour"
 it: does the model still answer other questions sensibly?"""
 
 
+@dataclass
 class Evaluation:
     """The questions to one arm. A batch's payload is a call that answers it.
 
     ``base``: the fields that all rows share; ``grid``: of a compressed frame; ``longest``: frames in the longest clip
     it was trained on; ``phrases``: what stands for a question's short form (``red``), itself where there is none.
-    ``share``: (number, count) of this process among those that share the trials.
     """
 
-    def __init__(
-        self,
-        settings: Any,
-        model: OryxForConditionalGeneration,
-        videos: TrialVideos,
-        base: dict,
-        grid: Grid,
-        longest: int,
-        prompts: PromptFormat | None = None,
-        phrases: Mapping[str, str] = {},
-        share: tuple[int, int] = (0, 1),
-    ):
-        self.model, self.videos, self.base, self.grid, self.longest = model, videos, base, grid, longest
-        self.prompts, self.phrases, self.share, self.split = prompts or BytePrompt(), phrases, share, settings.split
-        self.asked, self.audited = arm_cells(settings, base["arm"]), audit_cells(settings, base["arm"])
+    settings: Any
+    model: OryxForConditionalGeneration
+    videos: TrialVideos
+    base: dict
+    grid: Grid
+    longest: int
+    prompts: PromptFormat = field(default_factory=BytePrompt)
+    phrases: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        arm, state = self.base["arm"], process()
+        self.asked, self.audited = arm_cells(self.settings, arm), audit_cells(self.settings, arm)
+        self.share = state.process_index, state.num_processes
+
+    def ask(self, folder: Path, machine: Compute, progress: Progress) -> None:
+        """Ask everything that has no row in ``folder`` yet.
+
+        Several processes share the trials of every cell, and each writes rows of its own, which the first gathers.
+        """
+        state, (number, count) = process(), self.share
+        if state.is_main_process:
+            gather_parts(folder)  # of an earlier run that was killed
+        state.wait_for_everyone()
+        with part_writer(folder, number) if count > 1 else RowWriter(folder / "rows.jsonl") as writer:
+            evaluate_arm(self.batches(folder / f"complete-{number}"), writer, machine, progress, self.rows)
+        state.wait_for_everyone()
+        if state.is_main_process:
+            gather_parts(folder)
 
     def batches(self, folder: Path) -> Iterator[Batch]:
         """Every cell, then trials that are asked again as complete files (written to ``folder`` one at a time)."""
@@ -68,7 +85,7 @@ class Evaluation:
         return ["visual", "no_visual", *(["other_question"] if other else [])]
 
     def _trials(self, cell: Cell) -> list[Trial]:
-        where, files = (self.split, cell.variant, cell.frames, cell.depth), self.videos.files
+        where, files = (self.settings.split, cell.variant, cell.frames, cell.depth), self.videos.files
         trials = [make_trial(*where, i, files.size, files.count) for i in range(cell.trials)]
         number, count = self.share
         by_haystack = files.count >= count  # so that each haystack is encoded by one process

@@ -15,7 +15,10 @@ from PIL.ImageOps import expand
 from oryx.processing.video import read_frames
 from workbook.data.needles import VARIANTS, make_trial
 from workbook.report import plots
+from workbook.studies.needle.arms import ARMS
 from workbook.studies.needle.tables import shares
+
+ORDER = tuple(ARMS)
 
 TRAINED = {"color": plots.COLOURS[3], "lw": 2}
 """The line at the longest clip that an arm was trained on."""
@@ -28,7 +31,7 @@ BORDER = 2
 """Pixels of a frame's coloured edge."""
 
 
-def heat_map(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+def heat_map(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
     """Frames by depth for each arm, cells not asked hatched; beside each the scores by length with their intervals."""
     numbers = rows[rows["variant"] == "number"]
     frame, by_length = (shares(numbers, by) for by in (("arm", "length", "depth"), ("arm", "length")))
@@ -44,17 +47,17 @@ def heat_map(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str]) -> t
             text = f"{arm} (trained to the line: {trained:,} frames; {_trials(mine)} a cell)"
             left.set_title(text, loc="left", fontsize=9)
             left.set(xlabel="", ylabel="depth")
-            plots.lines(right, own, "length", order)
+            plots.lines(right, own, "length", ORDER)
             _lengths(right, own)
             right.axvline(trained, **TRAINED)
         axes[-2].set_xlabel("frames (hatched: not asked)")
         axes[-1].set_xlabel("frames")
         plots.colour_bar(figure, axes[::2], "share of right answers", shrink=0.8, location="left")
-        plots.legend(figure, [], order, **NO_VIDEO)
+        plots.legend(figure, [], ORDER, **NO_VIDEO)
     return figure, frame
 
 
-def score_by_length(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+def score_by_length(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
     """All arms in one panel: score over frames; a ring marks the lengths within an arm's training."""
     frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "length"))
     places = {arm: 1.02 ** (i - len(arms) / 2) for i, arm in enumerate(arms)}
@@ -62,21 +65,21 @@ def score_by_length(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str
     inside = apart[apart["length"] <= apart["longest_trained"]]
     with mpl.rc_context(plots.STYLE):
         figure, (axis,) = plots.panels(1, 1, 8.5, 4)
-        plots.lines(axis, apart, "place", order)
+        plots.lines(axis, apart, "place", ORDER)
         axis.plot(inside["place"], inside["score"], **RING)
         _lengths(axis, frame)
         axis.set(xlabel="frames", ylabel="share of right answers")
         others = {"within_the_training_lengths": RING, **NO_VIDEO}
-        plots.legend(figure, [arm for arm in arms if arm in set(frame["arm"])], order, **others)
+        plots.legend(figure, [arm for arm in arms if arm in set(frame["arm"])], ORDER, **others)
     return figure, frame
 
 
-def score_by_context(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+def score_by_context(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
     """The trade of tokens a frame: score, and seconds a video, against the tokens that a video takes."""
     frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "side", "length"))
     named = frame.assign(arm=[f"{line.arm} ({line.side**2}x)" for line in frame.itertuples()])
     names = dict(zip(frame["arm"], named["arm"], strict=True))
-    order = [names.get(arm, arm) for arm in order]
+    order = [names.get(arm, arm) for arm in ORDER]
     with mpl.rc_context(plots.STYLE):
         figure, (left, right) = plots.panels(1, 2, 9.5, 3.6)
         plots.lines(left, named, "visual_tokens", order)

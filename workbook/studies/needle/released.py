@@ -16,7 +16,7 @@ import oryx
 from oryx.errors import InputError, MissingResource
 from oryx.eval.features import FrameCache, FrameEncoder
 from oryx.eval.generate import ChatPrompt
-from oryx.evidence.store import RowWriter, gather_parts, part_writer
+from oryx.files import sha256_file
 from oryx.grids import Size
 from oryx.model.loading import resolve
 from oryx.model.modeling import OryxForConditionalGeneration
@@ -25,7 +25,6 @@ from oryx.processing.images import frame_view
 from oryx.processing.video import probe
 from oryx.train.device import Compute, compute, process
 from workbook.studies.base import Progress
-from workbook.studies.evaluation import evaluate_arm
 from workbook.studies.frames import at_size
 from workbook.studies.needle.arms import ARMS, arm_cells
 from workbook.studies.needle.evaluation import Evaluation
@@ -62,27 +61,22 @@ def checkpoint_hash(checkpoint: str) -> str:
     digest = hashlib.sha256()
     for path in sorted(resolve(checkpoint).iterdir()):
         if path.suffix in (".safetensors", ".pth", ".json"):
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(bytes.fromhex(sha256_file(path)))
     return digest.hexdigest()[:16]
 
 
-def placed(model: OryxForConditionalGeneration, machine: Compute, processes: int) -> OryxForConditionalGeneration:
+def placed(model: OryxForConditionalGeneration, machine: Compute) -> OryxForConditionalGeneration:
     """On the GPU if there is one, each of several processes on its own; one process takes all GPUs that there are."""
-    if processes > 1 or torch.cuda.device_count() < 2:
+    if process().num_processes > 1 or torch.cuda.device_count() < 2:
         return machine.place(model)
     whole = ["Block", *(model.language_model._no_split_modules or [])]
     return dispatch_model(model, infer_auto_device_map(model, no_split_module_classes=whole))
 
 
 def run_arm(settings: Any, arm: str, folder: Path, base: dict, progress: Progress) -> None:
-    """Ask released weights every cell of an arm; an interrupted run resumes from the rows in ``folder``.
-
-    Features are cached on disk. Several processes (``settings.processes``) share the trials of every cell, and each
-    writes rows of its own, which the first gathers.
-    """
-    side, machine, state = ARMS[arm].side, compute(settings.precision), process()
-    model = placed(oryx.load(settings.checkpoint, dtype=machine.dtype), machine, state.num_processes)
+    """Ask released weights every cell of an arm; an interrupted run resumes from the rows in ``folder``."""
+    side, machine = ARMS[arm].side, compute(settings.precision)
+    model = placed(oryx.load(settings.checkpoint, dtype=machine.dtype), machine)
     processor, size = model.processor, shown_size(settings)
     if processor is None:
         raise MissingResource(f"{settings.checkpoint}: expected a tokenizer beside the weights, there is none")
@@ -94,17 +88,10 @@ def run_arm(settings: Any, arm: str, folder: Path, base: dict, progress: Progres
 
     encoder = FrameEncoder(model, view, side, CHUNK, next(model.parameters()).dtype)
     identity = {"weights": base["weights_hash"], "size": list(size), "options": asdict(options)}
-    videos = TrialVideos(
-        haystacks_of(settings, size), FrameCache(settings.cache_folder / "features", encoder, identity)
+    features = FrameCache(settings.cache_folder / "features", encoder, identity)
+    videos, grid = (
+        TrialVideos(haystacks_of(settings, size), features),
+        compressed(size, side**2, options, processor.patch),
     )
-    number, count = state.process_index, state.num_processes
-    if state.is_main_process:
-        gather_parts(folder)  # of an earlier run that was killed
-    state.wait_for_everyone()
-    grid = compressed(size, side**2, options, processor.patch)
-    evaluation = Evaluation(settings, model, videos, base, grid, 0, ChatPrompt(processor), PHRASES, (number, count))
-    with part_writer(folder, number) if count > 1 else RowWriter(folder / "rows.jsonl") as writer:
-        evaluate_arm(evaluation.batches(folder / f"complete-{number}"), writer, machine, progress, evaluation.rows)
-    state.wait_for_everyone()
-    if state.is_main_process:
-        gather_parts(folder)
+    evaluation = Evaluation(settings, model, videos, base, grid, 0, ChatPrompt(processor), PHRASES)
+    evaluation.ask(folder, machine, progress)

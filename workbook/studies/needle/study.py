@@ -151,9 +151,9 @@ class NeedleInAHaystack(Study[Settings]):
         from workbook.studies.needle import figures
 
         return {
-            "heat_map": figures.heat_map(run.rows, whole_grid(arms), self.arm_order),
-            "score_by_length": figures.score_by_length(run.rows, at_16x(arms), self.arm_order),
-            "score_by_context": figures.score_by_context(run.rows, ratio_arms(arms), self.arm_order),
+            "heat_map": figures.heat_map(run.rows, whole_grid(arms)),
+            "score_by_length": figures.score_by_length(run.rows, at_16x(arms)),
+            "score_by_context": figures.score_by_context(run.rows, ratio_arms(arms)),
             "score_by_variant": figures.score_by_variant(run.rows, arms[0]),
         }
 

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from oryx.evidence.store import RowWriter
 from oryx.files import atomic_write_json
 from oryx.grids import Grid, video_token_count
 from oryx.model.positions import set_positions
@@ -20,7 +19,6 @@ from workbook.stages.stage import Options
 from workbook.stages.video_reader import load_video_reader, train_video_reader
 from workbook.stages.videos import RetrievalPlan, steps_for_tokens, tokens_trained_on, train_retrieval
 from workbook.studies.base import Progress
-from workbook.studies.evaluation import evaluate_arm
 from workbook.studies.frames import frame_cache, write_in_parallel
 from workbook.studies.needle.arms import ARMS
 from workbook.studies.needle.evaluation import Evaluation
@@ -59,9 +57,7 @@ def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base
         curve = train_retrieval(model, frames, shown, plan, options)
     atomic_write_json(folder / "curve.json", curve, indent=None)
     videos = TrialVideos(haystacks_of(settings, recipe.size), features, codes)
-    evaluation = Evaluation(settings, model, videos, base, tokens.grid, longest)
-    with RowWriter(folder / "rows.jsonl") as writer:
-        evaluate_arm(evaluation.batches(folder / "complete"), writer, machine, progress, evaluation.rows)
+    Evaluation(settings, model, videos, base, tokens.grid, longest).ask(folder, machine, progress)
 
 
 def retrieval_plan(settings: Any, arm: str, seed: int, grid: Grid) -> RetrievalPlan:
