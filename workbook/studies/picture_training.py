@@ -18,16 +18,10 @@ from workbook.studies.pictures import OBJECT_TASKS, PictureArm
 
 
 def run_arm(
-    settings: Any,
-    own: PictureArm,
-    model: OryxForConditionalGeneration,
-    seed: int,
-    folder: Path,
-    base: dict,
-    progress: Progress,
+    settings: Any, own: PictureArm, model: OryxForConditionalGeneration, folder: Path, base: dict, progress: Progress
 ) -> None:
     """Train ``own`` and ask it; goes on from checkpoint and rows in ``folder``. ``base``: what all rows share."""
-    machine = compute(settings.precision)
+    seed, machine = base["seed"], compute(settings.precision)
     model.freeze_vision(own.frozen)
     items = [training_item(seed, index, own.mixture, own.sizes) for index in range(settings.train_items)]
     encoder = model if own.frozen else None

@@ -1,13 +1,13 @@
 """Figures of the encoder study: scores, the crossed design, and probes of the encoders themselves. No torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from workbook.report import plots
+from workbook.report.plots import Drawn, Groups
 from workbook.studies.encoders.arms import ARMS, ENCODERS, INPUTS
 
 ASPECTS = {"1-2": "1 to 2", "2-4": "2 to 4", "4+": "4 and more"}
@@ -30,9 +30,7 @@ def aspect_bin(aspect: pd.Series) -> pd.Series:
     return pd.cut(aspect.astype(float), [0, 2, 4, np.inf], right=False, labels=list(ASPECTS)).astype(object)
 
 
-def score_by_aspect(
-    rows: pd.DataFrame, arms: Sequence[str], groups: Mapping[str, Sequence[str]], order: Sequence[str] = ()
-) -> tuple[Figure, pd.DataFrame]:
+def score_by_aspect(rows: pd.DataFrame, arms: Sequence[str], groups: Groups, order: Sequence[str] = ()) -> Drawn:
     """Score over aspect ratio, a panel per group of tasks; every task weighs the same."""
     rows = rows.assign(aspect_bin=aspect_bin(rows["aspect"]))
     figure, frame = plots.score_by_bin(rows, arms, groups, order, "aspect_bin", ASPECTS)
@@ -41,7 +39,7 @@ def score_by_aspect(
     return figure, frame
 
 
-def crossed_scores(rows: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> tuple[Figure, pd.DataFrame]:
+def crossed_scores(rows: pd.DataFrame, groups: Groups) -> Drawn:
     """A panel per group of tasks: mean score with its 95 % interval, and visual tokens, of every encoder and input.
 
     A cell whose arm was not run is hatched, never shown as zero.
@@ -73,7 +71,7 @@ def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
     return grouped.agg(**named, low=("low", "min"), high=("high", "max"), seeds=("seed", "nunique")).reset_index()
 
 
-def probes_figure(frame: pd.DataFrame, order: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+def probes_figure(frame: pd.DataFrame, order: Sequence[str]) -> Drawn:
     """All probes (records of :func:`.jobs.probe`), a panel each; ``order``: the study's encoders.
 
     Probes that the records lack leave their panel empty. The returned frame holds every probe, also the match rates,

@@ -69,4 +69,4 @@ def run_arm(settings: Any, arm: str, own: PictureArm, seed: int, folder: Path, b
     model = warm_reader(recipe_of(settings), tower.config, seed, forms=True)
     model.vision_tower = tower
     base = {**base, "weights_hash": "+".join(module_sha256(towers[name])[:8] for name in ENCODERS)}
-    picture_training.run_arm(settings, own, model, seed, folder, base, progress)
+    picture_training.run_arm(settings, own, model, folder, base, progress)

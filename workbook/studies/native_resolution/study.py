@@ -137,4 +137,4 @@ class NativeVsFixedResolution(Study[Settings]):
             train_shared(r, seed, folder, lambda done, total: progress("train", done, total), machine)
             return
         model, base = load_shared(r, weights), self.base_row(settings, arm, seed, weights)
-        run_arm(settings, self.picture_arm(settings, arm), model, seed, folder, base, progress)
+        run_arm(settings, self.picture_arm(settings, arm), model, folder, base, progress)
