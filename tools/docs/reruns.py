@@ -26,7 +26,6 @@ def line(folder: Path) -> dict:
     assert len(manifests) < LEAST_SEEDS, f"{folder}: the table's verdicts are directions, of fewer than {LEAST_SEEDS}"
     judged = [name for name in old if old[name]["estimate"] is not None and new[name]["estimate"] is not None]
     differing = [name for name in judged if old[name]["verdict"] != new[name]["verdict"]]
-    jobs = [job for manifest in manifests for job in manifest["arms"].values()]
     parameters = manifests[0]["reproduce"].partition(" -p ")[2].replace("'", "").replace('"', "").replace(" -p ", ", ")
     return {
         "study": manifests[0]["study"],
@@ -37,13 +36,13 @@ def line(folder: Path) -> dict:
         "within": int(cells["same"].sum()),
         "largest": round(float(cells["difference"].abs().max()), 3),
         "verdicts": len(judged),
+        "same_sign": sum(old[name]["estimate"] * new[name]["estimate"] >= 0 for name in judged),
         "same": len(judged) - len(differing),
         "differing": "; ".join(
             f"{name} {old[name]['estimate']:+.3f} -> {new[name]['estimate']:+.3f} "
             f"({_direction(old[name])} -> {_direction(new[name])})"
             for name in differing
         ),
-        "cpu_minutes": round(sum(job["cpu_seconds"] for job in jobs) / 60, 1),
     }
 
 
@@ -53,22 +52,20 @@ def _direction(verdict: dict) -> str:
 
 def table(found: pd.DataFrame) -> str:
     """The lines as a markdown table, with what chance alone would do below it."""
-    head = ["study", "settings", "seeds", "cells within tolerance", "largest difference", "directions the same",
-            "CPU minutes"]  # fmt: skip
-    lines = [
-        f"| `{r.study}` | {r.settings} | {r.seeds} | {r.within} of {r.cells} | {r.largest:.3f} | "
-        f"{r.same} of {r.verdicts}{' (' + r.differing + ')' if r.differing else ''} | {r.cpu_minutes:.1f} |"
-        for r in found.fillna("").itertuples()
-    ]
-    cells, within = int(found["cells"].sum()), int(found["within"].sum())
-    commits = ", ".join(f"`{commit}`" for commit in dict.fromkeys(found["commit"]))
+    head = ["study", "settings", "seeds", "cells within tolerance", "largest difference", "same sign", "same verdict"]
+    lines = [head, ["---"] * len(head)]
+    for r in found.fillna("").itertuples():
+        verdicts = f"{r.same} of {r.verdicts}" + (f": {r.differing}" if r.differing else "")
+        counts = [f"{r.within} of {r.cells}", f"{r.largest:.3f}", f"{r.same_sign} of {r.verdicts}", verdicts]
+        lines.append([f"`{r.study}`", r.settings, str(r.seeds), *counts])
+    total = found[["cells", "within", "verdicts", "same_sign", "same"]].sum()
     said = (
-        f"Together {within:,} of {cells:,} cells lie within tolerance; {cells - within} lie outside, where chance "
-        f"alone would put up to {OUTSIDE:.0%}, {OUTSIDE * cells:.0f}. {int(found['same'].sum())} of "
-        f"{int(found['verdicts'].sum())} directions are the same. No tolerance is below {LEAST}. Code: {commits}."
+        f"Together {total['within']:,} of {total['cells']:,} cells lie within tolerance (which is never below {LEAST}); "
+        f"{total['cells'] - total['within']} lie outside, where chance alone would put up to {OUTSIDE:.0%}, "
+        f"{OUTSIDE * total['cells']:.0f}. Of {total['verdicts']} verdicts {total['same_sign']} keep the sign of their "
+        f"estimate and {total['same']} their words. Code: {', '.join(f'`{one}`' for one in found['commit'].unique())}."
     )
-    rule = ["---", "---", "--:", "--:", "--:", "---", "--:"]
-    return "\n".join([BEGIN, "", *(f"| {' | '.join(row)} |" for row in (head, rule)), *lines, "", said, "", END])
+    return "\n".join([BEGIN, "", *(f"| {' | '.join(line)} |" for line in lines), "", said, "", END])
 
 
 def main(runs: Path) -> None:
