@@ -60,7 +60,7 @@ def table(found: pd.DataFrame) -> str:
         lines.append([f"`{r.study}`", r.settings, str(r.seeds), *counts])
     total = found[["cells", "within", "verdicts", "same_sign", "same"]].sum()
     said = (
-        f"Together {total['within']:,} of {total['cells']:,} cells lie within tolerance (which is never below {LEAST}); "
+        f"Together {total['within']:,} of {total['cells']:,} cells lie within tolerance (at least {LEAST}); "
         f"{total['cells'] - total['within']} lie outside, where chance alone would put up to {OUTSIDE:.0%}, "
         f"{OUTSIDE * total['cells']:.0f}. Of {total['verdicts']} verdicts {total['same_sign']} keep the sign of their "
         f"estimate and {total['same']} their words. Code: {', '.join(f'`{one}`' for one in found['commit'].unique())}."
