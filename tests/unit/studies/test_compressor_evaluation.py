@@ -136,14 +136,14 @@ def test_smaller_pictures_and_the_varied_arm(model, results, tmp_path):
 
 def test_probes_need_one_short_story(model, results):
     evaluation = evaluation_of(model, results, short_stories=1)
-    assert probes(evaluation.settings, "dynamic", model, evaluation.features)["maps"]
+    assert probes(evaluation.settings, "dynamic", model, evaluation.features)["attention"]
 
 
 def test_probes_hold_a_weight_for_every_token_and_an_answer_for_every_question(model, results, tmp_path):
     evaluation = evaluation_of(model, results)
     found = probes(evaluation.settings, "dynamic", model, evaluation.features)
-    maps = pd.DataFrame(found["maps"]).set_index(["film", "ratio", "frame", "row"])
+    maps = pd.DataFrame(found["attention"]).set_index(["film", "ratio", "frame", "row"])
     assert maps.shape == (3 * 2 * 8 * 4, 4) and set(maps.index.unique("film")) == {"story", "bunny", "city"}
     means = maps.mean(axis=1).groupby(["film", "ratio"]).mean()
     assert means.sub(1).abs().max() < 1e-3, "weights of a region sum to one"
-    assert len(found["answers"]) == 2 * 3 and set(found["answers"][0]) == {"clip", "ratio", *QUESTIONS.values()}
+    assert len(found["answers"]) == 2 * 3 and set(found["answers"][0]) == {"arm", "clip", "ratio", *QUESTIONS.values()}

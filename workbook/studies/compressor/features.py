@@ -1,13 +1,13 @@
 """Stories and frame features of the connector study: files written and encoded once, for all arms, seeds and runs."""
 
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from oryx.eval.features import FrameCache, FrameTokens
+from oryx.eval.features import FrameTokens
 from oryx.model.compressor import NoCompressor
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data.stories import LENGTHS
@@ -40,16 +40,10 @@ class Features:
     """
 
     def __init__(self, settings: Any, model: OryxForConditionalGeneration, weights: str, blind: bool = False):
-        self.settings, self.model, self.weights, self.caches = settings, model, weights, {}
-        self.blind = blind
-
-    def cache(self, side: int) -> FrameCache:
-        """The cache for square pictures of ``side`` pixels."""
-        if side not in self.caches:
-            self.caches[side] = frame_cache(
-                self.settings.cache_folder, _Tower(self.model), 1, (side, side), self.weights
-            )
-        return self.caches[side]
+        self.settings, self.blind = settings, blind
+        folder, tower = settings.cache_folder, _Tower(model)
+        self.cache = cache(lambda side: frame_cache(folder, tower, 1, (side, side), weights))
+        """Side of square pictures in pixels -> their cache."""
 
     def bank(self, bank: StoryBank, sides: Iterable[int]) -> dict[int, FrameTokens]:
         """The bank's tokens by side of the pictures."""

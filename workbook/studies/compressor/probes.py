@@ -6,7 +6,6 @@ import torch
 
 from oryx.eval.generate import ask, read_videos
 from oryx.grids import uniform_indices
-from oryx.model.compressor import DynamicCompressor
 from oryx.model.inspect import compressor_attention
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data import corpora
@@ -20,15 +19,16 @@ from workbook.studies.frames import compressed, on_device
 def probes(settings: Any, arm: str, model: OryxForConditionalGeneration, features: Features) -> dict:
     """What an arm's weights and answers show.
 
-    ``maps``: one line per row of a map of a video shown, the weight of each of its tokens over the uniform one under
-    the number of its column. ``answers``: to all questions about the real clips, which have no known truth.
+    ``attention`` (of the compressor itself): one line per row of a map of a video shown, the weight of each of its
+    tokens over the uniform one under the number of its column. ``answers``: to all questions about the real clips,
+    which have no known truth.
     """
     side, maps, answers = picture_side(settings), [], []
     shown = {"story": (story(settings, "short", STORY).path, None)}
     shown |= {clip.id: (clip.path, uniform_indices(clip.frames, CLIP_FRAMES)) for clip in corpora.clips()}
     for name, frames in shown.items():
         for cell in short_cells(settings, arm):
-            if isinstance(model.compressor, DynamicCompressor) and cell.ratio > 1:
+            if arm in ("dynamic", "on_demand") and cell.ratio > 1:
                 video = on_device(model, features.cache(side).encode(*frames))
                 weights = compressor_attention(model.compressor, video.tokens, video.grid, cell.region)
                 for frame, grid in enumerate(weights.double().numpy().round(4)):
@@ -38,5 +38,5 @@ def probes(settings: Any, arm: str, model: OryxForConditionalGeneration, feature
                 video = features.cache(cell.side).encode(*frames)
                 read = read_videos(model, [compressed(model, video, cell.region)])
                 given = {question: ask(read, [question], [""])[0]["answer"] for question in QUESTIONS.values()}
-                answers.append({"clip": name, "ratio": cell.ratio, **given})
-    return {"maps": maps, "answers": answers}
+                answers.append({"arm": arm, "clip": name, "ratio": cell.ratio, **given})
+    return {"attention": maps, "answers": answers}

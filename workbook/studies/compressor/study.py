@@ -144,24 +144,18 @@ class PoolingVsDynamicCompression(Study[Settings]):
 def probes_of(run: Run) -> "dict[str, pd.DataFrame]":
     """What the arms of the first seed left beside their rows, in a run's folders or its published files.
 
-    ``attention`` (arm dynamic): maps; ``answers`` about the real clips; ``connectors``: what each arm's connector is,
-    starts from, and how many parameters it has.
+    ``attention``: maps; ``answers`` about the real clips; ``connectors``: what each arm's connector is, starts from and
+    has in parameters, with the loss of the first steps over all seeds.
     """
     import pandas as pd  # here, not above: workers need no frames
 
-    found = {"attention": [], "answers": [], "connectors": []}
-    if not (folders := list(run.folder.glob("seed-*/arms/*/probes.json"))):
-        files = {name: run.folder / "figures" / f"{name}.csv" for name in found}
+    names = ("attention", "answers", "connectors")
+    if not (folders := {path.parents[2] for path in run.folder.glob("seed-*/arms/*/probes.json")}):
+        files = {name: run.folder / "figures" / f"{name}.csv" for name in names}
         return {name: pd.read_csv(file) if file.is_file() else pd.DataFrame() for name, file in files.items()}
-    first = min((path.parents[2] for path in folders), key=lambda seed: int(seed.name.removeprefix("seed-")))
-    for path in sorted(first.glob("arms/*/probes.json")):
-        arm, probes = path.parent.name, read_json(path)
-        spec, curve = ARMS[arm], run.curves[run.curves["arm"] == arm]
-        start = "random" if spec.cold else "average" if "dwconv" in arm else "no weights, or as the paper's"
-        loss = curve.loc[curve["step"] == curve["step"].min(), "loss"].mean()
-        facts = {"connector": spec.connector, "downsampler starts from": start, "projector scaled by": 2 / spec.factor}
-        facts |= {"parameters": probes["connector_parameters"], "loss of the first steps": round(loss, 3)}
-        found["connectors"].append({"arm": arm, **facts})
-        found["answers"] += [{"arm": arm, **line} for line in probes["answers"]]
-        found["attention"] += probes["maps"] if arm in ("dynamic", "on_demand") else []
-    return {name: pd.DataFrame(lines) for name, lines in found.items()}
+    first = min(folders, key=lambda seed: int(seed.name.removeprefix("seed-")))
+    left = [read_json(path) for path in sorted(first.glob("arms/*/probes.json"))]
+    found = {name: pd.DataFrame([line for probes in left for line in probes[name]]) for name in names}
+    losses = run.curves[run.curves["step"] == run.curves["step"].min()].groupby("arm")["loss"].mean().round(3)
+    found["connectors"]["loss of the first steps"] = found["connectors"]["arm"].map(losses)
+    return found

@@ -73,8 +73,10 @@ def run_arm(
         evaluate_arm([*evaluation.shift_batches("trained"), *evaluation.batches()], writer, machine, progress)
     with machine.autocast():
         found = probes(settings, arm, model, features)
-    parameters = connector_parameters(settings, arm, model)
-    atomic_write_json(folder / "probes.json", {"connector_parameters": parameters, **found}, indent=None)
+    start = "random" if spec.cold else "average" if "dwconv" in arm else "no weights, or as the paper's"
+    facts = {"arm": arm, "connector": spec.connector, "downsampler starts from": start}
+    facts |= {"projector scaled by": 2 / spec.factor, "parameters": connector_parameters(settings, arm, model)}
+    atomic_write_json(folder / "probes.json", {"connectors": [facts], **found}, indent=None)
 
 
 def connector_parameters(settings: Any, arm: str, model: OryxForConditionalGeneration) -> int:

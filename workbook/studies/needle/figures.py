@@ -60,13 +60,11 @@ def heat_map(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFr
 def score_by_length(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
     """All arms in one panel: score over frames; a ring marks the lengths within an arm's training."""
     frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "length"))
-    places = {arm: 1.02 ** (i - len(arms) / 2) for i, arm in enumerate(arms)}
-    apart = frame.assign(place=frame["length"] * frame["arm"].map(places))
-    inside = apart[apart["length"] <= apart["longest_trained"]]
+    inside = frame[frame["length"] <= frame["longest_trained"]]
     with mpl.rc_context(plots.STYLE):
         figure, (axis,) = plots.panels(1, 1, 8.5, 4)
-        plots.lines(axis, apart, "place", ORDER)
-        axis.plot(inside["place"], inside["score"], **RING)
+        plots.lines(axis, frame, "length", ORDER)
+        axis.plot(inside["length"], inside["score"], **RING)
         _lengths(axis, frame)
         axis.set(xlabel="frames", ylabel="share of right answers")
         others = {"within_the_training_lengths": RING, **NO_VIDEO}
