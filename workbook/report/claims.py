@@ -5,11 +5,10 @@ not shown: the page then says what the verdicts are now.
 """
 
 import tomllib
-from collections import Counter
+from collections import Counter, namedtuple
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -109,14 +108,8 @@ def counts(claims: Sequence[Answered]) -> pd.DataFrame:
     return found.astype("Int64").reset_index()
 
 
-class Ground(NamedTuple):
-    """A verdict that a finding rests on: the one it was written for, and the one that is published now."""
-
-    name: str
-    wanted: str
-    verdict: str
-    number: str
-    seeds: str = ""
+Ground = namedtuple("Ground", ["name", "wanted", "verdict", "number", "seeds"], defaults=[""])
+"""A verdict that a finding rests on: the one it was written for, and the one that is published now."""
 
 
 def findings(runs: Sequence[Published], path: Path = FINDINGS) -> list[dict]:

@@ -25,14 +25,6 @@ from workbook.report.questions import Question, questions
 from workbook.report.tables import TEMPLATES, as_table, render
 from workbook.runs.settings import SCALES, Checked, setting
 
-SHADES = {
-    "good": ("supported", "consistent", "held by tests", "measured"),
-    "bad": ("contradicted", "not consistent"),
-    "open": ("inconclusive", "in part", "mixed", "measured in part"),
-    "none": (NOT_TESTED, "not learned", "not measured", "no result yet", "see the answer"),
-}
-"""Class of a verdict's colour in the report -> verdicts. They keep their words: colour is never alone."""
-
 
 class Settings(Checked):
     """What the notebook may be given, and all that the notebook runner needs to know of it."""
@@ -129,15 +121,13 @@ def build(results: Path, out: Path) -> Path:
 
 
 def to_html(text: str, folder: Path) -> str:
-    """Markdown as HTML: markup in it is escaped, headings get ids as in Jupyter, verdicts the class of their colour.
+    """Markdown as HTML: markup in it is escaped, headings get ids as in Jupyter.
 
+    Verdicts are named to the style sheet, which has colours for them; they keep their words: colour is never alone.
     Pictures, whose paths are relative to ``folder``, are embedded.
     """
     body = mistune.create_markdown(renderer=_Renderer(folder), plugins=["table"])(text)
-    for shade, verdicts in SHADES.items():
-        words = "|".join(map(re.escape, verdicts))
-        body = re.sub(rf"<(td|strong)>({words})</\1>", rf'<\1 class="{shade}">\2</\1>', body)
-    return body
+    return re.sub(r"<(td|strong)>([a-z ]+)</\1>", r'<\1 data-verdict="\2">\2</\1>', body)
 
 
 class _Renderer(mistune.HTMLRenderer):

@@ -6,11 +6,12 @@ review forum of ICLR 2025 (openreview.net/forum?id=ODiY6pbHZQ). Users: public th
 
 import csv
 import re
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -24,14 +25,8 @@ BENCHMARKS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 NAMES = ("throughput", "architecture_or_data", "why_these_ratios", "short_or_long", "several_scores")
 
 
-class Question(NamedTuple):
-    """One question with its answer as Markdown, and how far the answer was measured."""
-
-    id: str
-    title: str
-    asked_by: str
-    status: str
-    text: str
+Question = namedtuple("Question", ["id", "title", "asked_by", "status", "text"])
+"""One question with its answer as Markdown, and how far the answer was measured."""
 
 
 def questions(runs: Sequence[Published], benchmarks: str | None = None) -> list[Question]:
