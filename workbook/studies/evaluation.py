@@ -9,16 +9,13 @@ from oryx.train.device import Compute
 from workbook.studies.base import Progress
 
 
-def evaluate_arm(
-    batches: Iterable[Batch], writer: RowWriter, compute: Compute, progress: Progress, total: int | None = None
-) -> None:
+def evaluate_arm(batches: Iterable[Batch], writer: RowWriter, compute: Compute, progress: Progress) -> None:
     """Write the rows of ``batches`` that are missing, each batch answered by its payload in the run's precision.
 
-    ``total``: how many rows there are; by default all batches are made before the first is asked, to count them.
+    All batches are made before the first is asked, to count their rows.
     """
-    if total is None:
-        batches = list(batches)
-        total = sum(len(batch.rows) for batch in batches)
+    batches = list(batches)
+    total = sum(len(batch.rows) for batch in batches)
     with compute.autocast():
         evaluate(batches, call, writer, lambda done: progress("evaluate", done, total))
 

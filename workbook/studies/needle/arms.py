@@ -78,28 +78,21 @@ def few(values: Sequence, count: int = 3) -> list:
     return [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
 
 
-def cells(arm: str, lengths: Sequence[int], beyond: Sequence[int], depths: Sequence[float], trials: int) -> list[Cell]:
+def arm_cells(settings: Any, arm: str) -> list[Cell]:
     """The cells an arm is asked, the easy ones first.
 
     Headline arms and released weights: every length and depth. Others: three lengths, the longest among them, by three
     depths. The main arm (or ``released``) also: lengths ``beyond`` the grid, and every other variant, three by three.
     """
     most = None if arm in RELEASED else MOST_FRAMES[ARMS[arm].side]
-    own = sorted(n for n in lengths if most is None or n <= most)
-    three = few(depths)
-    found = [Cell("number", EASY, depth, trials) for depth in three]
-    whole = arm in (*HEADLINE, *RELEASED)
-    grid = [(n, d) for n in (own if whole else few(own)) for d in (depths if whole else three)]
-    found += [Cell("number", n, d, trials) for n, d in grid]
+    own = sorted(n for n in settings.lengths if most is None or n <= most)
+    three, whole = few(settings.depths), arm in (*HEADLINE, *RELEASED)
+    asked = [("number", EASY, d) for d in three]
+    asked += [("number", n, d) for n in (own if whole else few(own)) for d in (settings.depths if whole else three)]
     if arm in (HEADLINE[0], RELEASED[0]):
-        found += [Cell("number", n, d, trials) for n in beyond for d in three]
-        found += [Cell(v, n, d, trials) for v in VARIANTS if v != "number" for n in few(own) for d in three]
-    return found
-
-
-def arm_cells(settings: Any, arm: str) -> list[Cell]:
-    """The cells an arm is asked at these settings."""
-    return cells(arm, settings.lengths, settings.beyond, settings.depths, settings.trials)
+        asked += [("number", n, d) for n in settings.beyond for d in three]
+        asked += [(v, n, d) for v in VARIANTS if v != "number" for n in few(own) for d in three]
+    return [Cell(*where, settings.trials) for where in asked]
 
 
 def audit_cells(settings: Any, arm: str) -> list[Cell]:

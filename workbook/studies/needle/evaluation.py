@@ -59,7 +59,7 @@ class Evaluation:
             gather_parts(folder)  # of an earlier run that was killed
         state.wait_for_everyone()
         with part_writer(folder, number) if count > 1 else RowWriter(folder / "rows.jsonl") as writer:
-            evaluate_arm(self.batches(folder / f"complete-{number}"), writer, machine, progress, self.rows)
+            evaluate_arm(self.batches(folder / f"complete-{number}"), writer, machine, progress)
         state.wait_for_everyone()
         if state.is_main_process:
             gather_parts(folder)
@@ -72,12 +72,6 @@ class Evaluation:
         for cell in self.audited:
             for trial in self._trials(cell):
                 yield from self._batches(cell, [trial], ["complete_file"], whole_file)
-
-    @property
-    def rows(self) -> int:
-        """How many rows this process writes, about."""
-        questions = sum(cell.trials * len(self._conditions(cell)) for cell in self.asked)
-        return (questions + sum(cell.trials for cell in self.audited)) // self.share[1]
 
     def _conditions(self, cell: Cell) -> list[str]:
         """With and without the video; some arms also answer another question about it."""
