@@ -13,7 +13,7 @@ from oryx.eval.generate import ReadVideos, ask, read_videos, without_video
 from oryx.grids import uniform_indices
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data.stories import LENGTHS, QUESTIONS, Story, chance
-from workbook.studies.compressor.arms import ARMS, Cell, cells, picture_side, short_cells, stories
+from workbook.studies.compressor.arms import ARMS, Cell, cells, picture_side, stories
 from workbook.studies.compressor.features import Features
 from workbook.studies.compressor.shift import shift
 from workbook.studies.evaluation import chunks
@@ -49,26 +49,23 @@ class Evaluation:
         seen = {"visual_tokens": cell.tokens, "frames": cell.frames, "input_side": cell.side}
         seen |= {"held_kb": None, "encode_seconds": None}
         for chunk in chunks(asked, MOST_TOKENS // cell.tokens):
-            rows = self._rows(chunk, cell.condition, cell.ratio, cell.length)
-            yield Batch([{**row, **seen} for row in rows], partial(self.answers, cell, chunk))
+            rows = [row | seen for row in self._rows(chunk, cell.condition, cell)]
+            yield Batch(rows, partial(self.answers, cell, chunk))
 
     def blind_batches(self) -> Iterator[Batch]:
         """The questions about the videos of a length without the video, once; a row for every ratio beside it."""
+        seen = {"visual_tokens": 0, "frames": 0}
         for length, asked in self.stories.items():
-            ratios = dict.fromkeys(cell.ratio for cell in self.cells if cell.length == length)
-            rows = [row for ratio in ratios for row in self._rows(asked, "no_visual", ratio, length)]
-            if rows:
-                rows = [{**row, "visual_tokens": 0, "frames": 0} for row in rows]
-                yield Batch(rows, partial(self.blind_answers, asked, len(ratios)))
+            shown = {cell.ratio: cell for cell in self.cells if cell.length == length}.values()
+            if rows := [row | seen for cell in shown for row in self._rows(asked, "no_visual", cell)]:
+                yield Batch(rows, partial(self.blind_answers, asked, len(shown)))
 
     def shift_batches(self, when: str) -> Iterator[Batch]:
         """How far compressed tokens are from uncompressed ones, a row per video and ratio; the score is their CKA."""
-        if ARMS[self.arm].connector == "mlp" or ARMS[self.arm].blind:
-            return
-        for cell in short_cells(self.settings, self.arm):
-            for story in self.stories["short"][:SHIFT_STORIES] if cell.ratio > 1 else ():
-                row = self._row(story, f"shift_{when}", cell.ratio, "short", "shift")
-                row |= {"visual_tokens": 0, "frames": story.frames}
+        measured = ARMS[self.arm].connector != "mlp" and not ARMS[self.arm].blind
+        for cell in self.cells if measured else ():
+            for story in self.stories["short"][:SHIFT_STORIES] if cell.length == "short" and cell.ratio > 1 else ():
+                row = self._row(story, "shift", f"shift_{when}", cell) | {"visual_tokens": 0, "frames": story.frames}
                 yield Batch([row], partial(self.measured_shift, story, cell.region))
 
     def answers(self, cell: Cell, chunk: Sequence[Story]) -> list[dict]:
@@ -99,20 +96,16 @@ class Evaluation:
         video, shown = self.features.story(story.path, cell.side), uniform_indices(story.frames, cell.frames)
         return compressed(self.model, FrameTokens(video.tokens[shown], video.grid), cell.region)
 
-    def _rows(self, asked: Sequence[Story], condition: str, ratio: int, length: str) -> list[dict]:
-        return [
-            self._row(story, condition, ratio, length, kind)
-            for kind in QUESTIONS
-            for story in asked
-            if kind in story.facts
-        ]
+    def _rows(self, asked: Sequence[Story], condition: str, cell: Cell) -> list[dict]:
+        of_kind = ((story, kind) for kind in QUESTIONS for story in asked if kind in story.facts)
+        return [self._row(story, kind, condition, cell) for story, kind in of_kind]
 
-    def _row(self, story: Story, condition: str, ratio: int, length: str, kind: str) -> dict:
+    def _row(self, story: Story, kind: str, condition: str, cell: Cell) -> dict:
         return {
             **self.base,
-            "item": f"{story.id}/{kind}/{ratio}x",
-            "task": f"{kind}_{ratio}x",
-            "ratio": ratio,
+            "item": f"{story.id}/{kind}/{cell.ratio}x",
+            "task": f"{kind}_{cell.ratio}x",
+            "ratio": cell.ratio,
             "condition": condition,
             "split": story.split,
             "cluster": story.id,
@@ -120,7 +113,7 @@ class Evaluation:
             "truth": story.facts.get(kind, ""),
             "chance": chance(kind, story.split) if kind in QUESTIONS else 0.0,
             "kind": kind,
-            "length": length,
+            "length": cell.length,
         }
 
     def _held(self, read: ReadVideos, cell: Cell) -> float:
