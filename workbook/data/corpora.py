@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from PIL import Image
@@ -119,9 +118,6 @@ class Corpus:
         self.name = name
         self.items = tuple(Item(**entry) for entry in _index(name))
 
-    def __len__(self) -> int:
-        return len(self.items)
-
     @cached_property
     def _archive(self) -> zipfile.ZipFile:
         return zipfile.ZipFile(io.BytesIO(read(f"{self.name}.zip")))
@@ -131,11 +127,8 @@ class Corpus:
         return {item.id: item for item in self.items}
 
     def item(self, identifier: str) -> Item:
-        """The item of that id; raises MissingResource, naming it, if there is none."""
-        try:
-            return self._by_id[identifier]
-        except KeyError:
-            raise MissingResource(f"corpus {self.name!r} has no item {identifier!r}") from None
+        """The item of that id; raises KeyError, naming it, if there is none."""
+        return self._by_id[identifier]
 
     def image(self, item: Item | str) -> Image.Image:
         """The picture: RGBA if it has transparency, else RGB."""
@@ -186,16 +179,9 @@ def clips() -> tuple[Clip, ...]:
     return tuple(Clip(**{**entry, "size": tuple(entry["size"])}) for entry in _index("clips"))
 
 
-@cache
 def assets_folder() -> Path:
-    """The folder of the assets. Clips are handed out as paths, so the package must lie unpacked on disk.
-
-    Raises MissingResource if it was imported from inside an archive.
-    """
-    with as_file(files("workbook.data").joinpath("assets")) as folder:
-        if not folder.is_dir() or not (folder / "SHA256SUMS").exists():
-            raise MissingResource("workbook/data/assets is not on disk: install the package with pip, unpacked")
-        return folder
+    """The folder of the assets. Clips are handed out as paths, so the package must lie unpacked on disk."""
+    return Path(__file__).with_name("assets")
 
 
 @cache
@@ -228,7 +214,9 @@ def read(name: str) -> bytes:
         return path.read_bytes()
     if packed.is_file():
         return lzma.decompress(packed.read_bytes())
-    raise MissingResource(f"the shipped file workbook/data/assets/{name} is missing: reinstall the package")
+    raise MissingResource(
+        f"the shipped file workbook/data/assets/{name} is missing: reinstall the package with pip, unpacked"
+    )
 
 
 def _index(name: str) -> list[dict]:

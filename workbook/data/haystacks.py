@@ -21,7 +21,7 @@ from oryx.errors import InputError
 from oryx.files import atomic_write_text, sha256_file
 from oryx.processing.video import read_frames
 from workbook.data import corpora, splits
-from workbook.data.items import generator
+from workbook.data.items import choose, generator
 from workbook.data.pictures import paper
 from workbook.data.text_tasks import draw_face
 
@@ -69,10 +69,9 @@ class Haystack:
 
 def haystack_shots(split: str, number: int, frames: int) -> tuple[Shot, ...]:
     """The shots of haystack ``number`` of a split; a longer one begins with the shots of a shorter one."""
-    rng, kinds = generator("haystack", split, number), list(KINDS)
-    shots = []
+    rng, shots = generator("haystack", split, number), []
     for _ in range(frames):
-        kind = kinds[int(rng.choice(len(kinds), p=list(KINDS.values())))]
+        kind = choose(rng, KINDS)
         sources = _sources(kind, split)
         source, numbers = sources[int(rng.integers(len(sources)))]
         chosen = int(rng.integers(numbers))

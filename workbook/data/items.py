@@ -1,20 +1,40 @@
-"""Items: a picture, a question and its one right answer, drawn for a split.
+"""Items: a picture, a question and its one right answer, drawn for a split; object pictures.
 
 An evaluation item depends on (split, task, index) alone, so every arm, seed and machine sees the same one. Training
 items come from a stream of the training split, a function of (seed, index). Fonts, words, icon styles and pictures of
 the splits are disjoint (``workbook.data.splits``).
+
+Object pictures are a named icon, the kind of a clip art or of a photograph, each on a plain page. The object fills most
+of the picture's short side, so it stays visible when the picture is reduced: on these tasks an equivalence between
+native and fixed resolution is expected and tested.
 """
 
 import hashlib
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from PIL import Image
 
-from oryx.errors import InputError
-from workbook.data.object_tasks import CORPORA, OBJECT_TASKS, draw_object
-from workbook.data.pictures import PictureSizes, size_bin
-from workbook.data.text_tasks import TEXT_TASKS, chart, digit
+from workbook.data import corpora, splits
+from workbook.data.pictures import PictureSizes, paste_object, size_bin
+from workbook.data.text_tasks import TEXT_TASKS, Drawn, chart, digit
+
+OBJECT_TASKS = {"icon": "icons", "clipart": "clipart", "photo": "photos"}
+"""Task -> corpus."""
+
+TITLE_TASKS = {"icon-title": "icons", "clipart-title": "clipart", "icon-restyled": "icons"}
+"""Captions for encoders: the title itself. The first two train them; in a held-out split their titles are new too.
+``icon-restyled``: titles of the training part in the drawing style that training does not see."""
+
+CORPORA = {**OBJECT_TASKS, **TITLE_TASKS}
+
+ENOUGH = {"clipart": 45, "photo": 25}
+
+ICON_NAMES = 24
+"""How many icon names the naming task knows."""
 
 TASKS = (*TEXT_TASKS, "chart", *OBJECT_TASKS)
 DRAW = {**TEXT_TASKS, "chart": chart, "digit": digit}
@@ -72,17 +92,85 @@ def generator(*key: object) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
-def draw_item(rng: np.random.Generator, task: str, split: str, sizes: PictureSizes, name: str) -> Item:
-    """One item of ``task``; sizes are drawn again until the task's content fits.
+def choose(rng: np.random.Generator, weights: Mapping[str, float]) -> str:
+    """One of the names, drawn by their weights."""
+    names, shares = list(weights), np.array(list(weights.values()), dtype=float)
+    return names[int(rng.choice(len(names), p=shares / shares.sum()))]
 
-    Raises InputError for an unknown task.
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+@cache
+def icon_names() -> tuple[str, ...]:
+    """The names of the naming task: one-word titles of at most 8 letters, chosen by the sha256 of the name."""
+    titles = {i.title for i in corpora.load("icons").items if i.title.isalpha() and len(i.title) <= 8}
+    return tuple(sorted(sorted(titles, key=_digest)[:ICON_NAMES]))
+
+
+@cache
+def kinds(task: str) -> tuple[str, ...]:
+    """The kinds that the clip art and photograph tasks ask for: those with enough pictures to learn from."""
+    counts = Counter(i.category for i in corpora.load(CORPORA[task]).items)
+    return tuple(sorted(kind for kind, n in counts.items() if n >= ENOUGH[task] and kind != "other"))
+
+
+@cache
+def _pool(task: str, split: str) -> tuple[tuple[corpora.Item, str], ...]:
+    """The (corpus item, answer) pairs of a task in a split.
+
+    Icons: training sees two drawing styles, the held-out splits the third, each with its own half of the names.
+    Clip art and photographs: the pictures themselves are split. Restyled icons are for held-out splits.
     """
+    items = corpora.load(CORPORA[task]).items
+    new_style = {i for i in items if i.style and splits.split_of("style", i.style) != "train"}
+
+    def half(title: str) -> bool:
+        """Whether a held-out split draws a name in the new style."""
+        return int(_digest(title), 16) % 2 == ("dev", "report").index(split)
+
+    if task == "icon-restyled":
+        taught = {answer for _, answer in _pool("icon-title", "train")}
+        titles = ((i, i.title.lower()) for i in items if i in new_style)
+        return tuple((i, title) for i, title in titles if title in taught and half(title))
+    if task == "icon":
+        named = [i for i in items if i.title in icon_names()]
+        chosen = (i for i in named if (i not in new_style if split == "train" else i in new_style and half(i.title)))
+        return tuple((i, i.title) for i in chosen)
+    chosen = [i for i in items if splits.split_of("concept", i.title) == split]
+    if task in TITLE_TASKS:
+        return tuple((i, i.title.lower()) for i in chosen if i not in new_style)
+    return tuple((i, i.category) for i in chosen if i.category in kinds(task))
+
+
+@cache
+def _by_answer(task: str, split: str) -> dict[str, list[corpora.Item]]:
+    groups: dict[str, list[corpora.Item]] = {}
+    for item, answer in _pool(task, split):
+        groups.setdefault(answer, []).append(item)
+    return dict(sorted(groups.items()))
+
+
+def pick_object(rng: np.random.Generator, task: str, split: str) -> tuple[corpora.Item, str, int]:
+    """A picture of the task's corpus, the answer it stands for, and how many answers the split has; evenly drawn."""
+    groups = _by_answer(task, split)
+    answers = list(groups)
+    answer = answers[int(rng.integers(len(answers)))]
+    return groups[answer][int(rng.integers(len(groups[answer])))], answer, len(answers)
+
+
+def draw_object(rng: np.random.Generator, task: str, size: tuple[int, int], split: str) -> Drawn:
+    """One picture of an object; answers are evenly drawn: chance is one over their number."""
+    item, answer, answers = pick_object(rng, task, split)
+    picture = paste_object(rng, size, corpora.load(CORPORA[task]).image(item), rng.uniform(0.75, 1.0))
+    return Drawn(picture, "name" if task == "icon" else "kind", answer, 1.0 / answers, f"{task}/{item.title}")
+
+
+def draw_item(rng: np.random.Generator, task: str, split: str, sizes: PictureSizes, name: str) -> Item:
+    """One item of ``task``; sizes are drawn again until the task's content fits."""
     legible = task.endswith(LEGIBLE_SUFFIX)
     base = task.removesuffix(LEGIBLE_SUFFIX)
-    if base not in (*DRAW, *CORPORA) or (legible and base not in TEXT_TASKS):
-        raise InputError(
-            f"task {task!r} is unknown; known: {', '.join(TASKS)}, text tasks also with {LEGIBLE_SUFFIX!r}"
-        )
     while True:
         size = sizes.draw(rng)
         ratio = size[0] * size[1] / sizes.side**2
@@ -108,6 +196,4 @@ def evaluation_item(task: str, split: str, index: int, sizes: PictureSizes) -> I
 def training_item(seed: int, index: int, mixture: dict[str, float], sizes: PictureSizes) -> Item:
     """Item ``index`` of the training stream of ``seed``; the task is drawn from ``mixture`` (task -> weight)."""
     rng = generator("training", seed, index)
-    tasks, weights = list(mixture), np.array(list(mixture.values()), dtype=float)
-    task = tasks[int(rng.choice(len(tasks), p=weights / weights.sum()))]
-    return draw_item(rng, task, "train", sizes, f"train/{seed}/{index}")
+    return draw_item(rng, choose(rng, mixture), "train", sizes, f"train/{seed}/{index}")

@@ -1,16 +1,15 @@
-"""Origin, licence and attribution of the shipped assets, read from ``assets/licences.toml``; standard library only."""
+"""Origin, licence and attribution of the shipped assets, read from ``assets/licences.toml``."""
 
 import tomllib
 from importlib.resources import files
 from types import SimpleNamespace
 
+from jinja2 import Template
+
 _TEXT = files("workbook.data").joinpath("assets/licences.toml").read_text(encoding="utf-8")
 
 ALLOWED = frozenset(tomllib.loads(_TEXT)["allowed"])
 """SPDX identifiers where one exists; anything else is refused by the build and by the tests."""
-
-PER_FILE = "per file"
-"""A source whose files differ in licence: each index entry carries its own."""
 
 
 Source = SimpleNamespace
@@ -25,10 +24,5 @@ def sources() -> list[Source]:
 
 def markdown_table() -> str:
     """The licence table of docs/data.md: one row per package with corpus, version, licence, attribution and sha256."""
-    rows = ["| corpus | package | version | licence | attribution | what was changed | sha256 of the package |"]
-    rows.append("|---|---|---|---|---|---|---|")
-    for s in sources():
-        package = f"[{s.package}]({s.homepage}) ({s.registry})"
-        cells = (", ".join(s.corpora), package, s.version, s.licence, s.attribution, s.changes, f"`{s.sha256}`")
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+    template = files("workbook.data").joinpath("licences.md.jinja").read_text(encoding="utf-8")
+    return Template(template).render(sources=sources()).strip()

@@ -21,8 +21,7 @@ from oryx.errors import InputError
 from oryx.processing.video import probe, read_frames
 from workbook.data.corpora import data_hash
 from workbook.data.haystacks import ENCODER, Haystack, make_haystack, write_once
-from workbook.data.items import generator
-from workbook.data.object_tasks import draw_object
+from workbook.data.items import choose, draw_object, generator
 from workbook.data.pictures import draw_text, font_face, paper, text_extent
 from workbook.data.text_tasks import split_fonts
 
@@ -83,8 +82,7 @@ class Trial:
     def inserted(self) -> Mapping[int, Image.Image]:
         """Place -> frame that is put there."""
         places, frames = (*self.needles, *self.others), (*self.needle.frames, *self.needle.others)
-        pairs = zip(places, frames, strict=True)
-        return dict(sorted(pairs))
+        return {place: frame for place, frame in sorted(zip(places, frames, strict=True))}
 
     def file(self, folder) -> Haystack:
         """The complete video as a real file in ``folder``, every inserted frame at its place."""
@@ -93,11 +91,17 @@ class Trial:
         return make_haystack(folder, self.split, self.haystack, plain, size, self.inserted)
 
 
+def framed(rng, size: tuple[int, int], colour: str, border: int) -> tuple[Image.Image, tuple[int, int, int]]:
+    """A blank page of ``size`` with a coloured frame of ``border`` pixels, and its ink."""
+    page, ink = paper(rng, size)
+    ImageDraw.Draw(page).rectangle((0, 0, size[1] - 1, size[0] - 1), outline=COLOURS[colour], width=border)
+    return page, ink
+
+
 def card(rng: np.random.Generator, number: int, colour: str, split: str, size: tuple[int, int]) -> Image.Image:
     """A number in the middle of a plain page with a coloured frame, (height, width) = ``size``."""
-    page, ink = paper(rng, size)
     border = max(2, round(min(size) / 10))
-    ImageDraw.Draw(page).rectangle((0, 0, size[1] - 1, size[0] - 1), outline=COLOURS[colour], width=border)
+    page, ink = framed(rng, size, colour, border)
     fonts, text = split_fonts(split), str(number)
     path = fonts[int(rng.integers(len(fonts)))]
     most_wide, most_high = size[1] - 2 * border - 2, size[0] - 2 * border - 2
@@ -113,9 +117,7 @@ def card(rng: np.random.Generator, number: int, colour: str, split: str, size: t
 
 
 def draw_needle(rng: np.random.Generator, variant: str, split: str, size: tuple[int, int], name: str) -> Needle:
-    """One needle; ``name`` is its cluster where every needle is its own. Raises InputError for an unknown variant."""
-    if variant not in VARIANTS:
-        raise InputError(f"needle variant {variant!r}: expected one of {', '.join(VARIANTS)}")
+    """One needle of one of VARIANTS; ``name`` is its cluster where every needle is its own."""
     if variant == "picture":
         drawn = draw_object(rng, "icon", size, split)
         return Needle(variant, drawn.question, drawn.answer, (drawn.picture,), (), drawn.chance, drawn.concept)
@@ -224,28 +226,21 @@ def make_bank(
     needles = [draw_needle(rng, "picture", "train", size, "bank") for _ in range(pictures)]
     data = data_hash(("fonts", "icons"))
     described = {"split": "train", "seed": seed, "size": list(size), "encoder": ENCODER, "data": data}
-    for name, frames, count in (
-        ("cards", drawn, pages),
-        ("pictures", (needle.frames[0] for needle in needles), pictures),
-    ):
+    parts = {"cards": (pages, drawn), "pictures": (pictures, (needle.frames[0] for needle in needles))}
+    for name, (count, frames) in parts.items():
         files.append(Path(folder) / f"train-{seed}-{count}-{name}.mp4")
         write_once(files[-1], {**described, name: count}, frames, size)
     return FrameBank(tuple(files), haystacks * shots, numbers, tuple(needle.answer for needle in needles))
 
 
 def draw_clip(rng: np.random.Generator, bank: FrameBank, length: int, mixture: Mapping[str, float] = MIXTURE) -> Clip:
-    """One training clip of ``length`` frames.
+    """One training clip of ``length`` frames, at least two.
 
     The frames around are cut from a stretch of the haystacks, from a random place on; the needles lie anywhere.
     Number clips hold up to three cards of other colours.
-
-    Raises InputError for a clip too short for a change.
     """
-    if length < 2:
-        raise InputError(f"a clip needs at least 2 frames, got {length}")
     frames = (int(rng.integers(bank.plain)) + np.arange(length)) % bank.plain
-    variants = list(mixture)
-    variant = variants[int(rng.choice(len(variants), p=np.array(list(mixture.values())) / sum(mixture.values())))]
+    variant = choose(rng, mixture)
     if variant == "picture":
         number = int(rng.integers(len(bank.names)))
         frames[int(rng.integers(length))] = bank.picture(number)
@@ -260,7 +255,6 @@ def draw_clip(rng: np.random.Generator, bank: FrameBank, length: int, mixture: M
         frames[rng.choice(length, cards, replace=False)] = [
             bank.card(int(page), int(colour)) for page, colour in zip(pages, colours, strict=True)
         ]
-        question, answer = NAMES[colours[0]], str(bank.numbers[pages[0]])
-        if variant == "colour":
-            question, answer = "colour", NAMES[colours[0]]
+        name, number = NAMES[colours[0]], str(bank.numbers[pages[0]])
+        question, answer = ("colour", name) if variant == "colour" else (name, number)
     return Clip(tuple(frames.tolist()), ((question, answer),))

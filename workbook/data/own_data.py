@@ -20,7 +20,6 @@ A csv separates its columns by commas, semicolons or tabs. No torch and no panda
 import csv
 import difflib
 import hashlib
-import io
 import json
 import re
 import unicodedata
@@ -82,10 +81,8 @@ def read_table(path: str | Path) -> list[OwnItem]:
         raise SettingsError(f"data: expected a file that ends in .csv, .tsv or .jsonl, got {str(path)!r}")
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SettingsError(f"data: {path} cannot be read ({error.strerror or error})") from None
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"data: {path}: expected UTF-8 text ({error}); save the table as UTF-8") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"data: {path} cannot be read ({error}); expected text: save the table as UTF-8") from None
     lines = _jsonl(text) if path.suffix.lower() == ".jsonl" else _csv(text, path)
     items: list[OwnItem] = []
     problems: list[str] = []
@@ -209,6 +206,8 @@ def write_example(folder: Path) -> Path:
     Drawn from the shipped data, split dev, unless it is there: numbers and icons as pictures, short videos of a moving
     icon as MP4 files.
     """
+    import pandas as pd  # here, not above: workers need no frames
+
     table = folder / "own_data.csv"
     if table.exists():
         return table
@@ -223,8 +222,7 @@ def write_example(folder: Path) -> Path:
         name = story.path.relative_to(folder).as_posix()
         told = f"{chance('move', 'dev'):.4g}"
         lines.append([name, QUESTIONS["move"], story.facts["move"], "film", f"film {i}", told])
-    text = io.StringIO()
     columns = ["file", "question", "answer", "task", "cluster", "chance"]
-    csv.writer(text, lineterminator="\n").writerows([columns, *lines])
-    atomic_write_text(table, text.getvalue())  # last: a table that is there names files that are there
+    text = pd.DataFrame(lines, columns=columns).to_csv(index=False, lineterminator="\n")
+    atomic_write_text(table, text)  # last: a table that is there names files that are there
     return table

@@ -107,11 +107,15 @@ def place(rng: np.random.Generator, outer: tuple[int, int], inner: tuple[int, in
     return x, y
 
 
+def scaled(thing: Image.Image, scale: float) -> Image.Image:
+    """``thing`` at ``scale`` times its sides, with transparency."""
+    sides = tuple(max(1, round(side * scale)) for side in thing.size)
+    return thing.convert("RGBA").resize(sides, Image.Resampling.BICUBIC)
+
+
 def paste_object(rng: np.random.Generator, size: tuple[int, int], thing: Image.Image, fill: float) -> Image.Image:
     """``thing`` on a plain page of ``size``, scaled to ``fill`` of the room it has, at a random place."""
     page, _ = paper(rng, size)
-    scale = fill * min(size[0] / thing.height, size[1] / thing.width)
-    shown = tuple(max(1, round(side * scale)) for side in thing.size)
-    drawn = thing.convert("RGBA").resize(shown, Image.Resampling.BICUBIC)
+    drawn = scaled(thing, fill * min(size[0] / thing.height, size[1] / thing.width))
     page.paste(drawn, place(rng, size, (drawn.height, drawn.width)), drawn)
     return page

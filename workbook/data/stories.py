@@ -7,24 +7,27 @@ own.
 
 A scene is several views: windows, each overlapping the next, that pan along a wide page with cards of the same kinds
 side by side. A card near the edge of a window is seen again, or only in part, in the next one, so counting the cards of
-every view is not counting the cards of the scene. It depends on (split, index) alone. No torch.
+every view is not counting the cards of the scene. It depends on (split, index) alone.
+
+To train on, segments lie in a bank of real MP4 files, from which any number of stories is put together. Frames do not
+see each other before the language model, so features of a bank are computed once, and a training story is a list of
+frame numbers. No torch.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from oryx.errors import InputError
 from workbook.data import corpora, splits
 from workbook.data.haystacks import ENCODER, photos, write_once
-from workbook.data.items import generator
-from workbook.data.needles import COLOURS, NUMBERS
-from workbook.data.object_tasks import ICON_NAMES, pick_object
-from workbook.data.pictures import draw_text, paper, place, text_extent
+from workbook.data.items import ICON_NAMES, generator, pick_object
+from workbook.data.needles import COLOURS, NUMBERS, Clip, framed
+from workbook.data.pictures import draw_text, paper, place, scaled, text_extent
 from workbook.data.text_tasks import draw_face
 
 SIZE = (96, 96)
@@ -59,6 +62,9 @@ MOST_CARDS = 4
 LEAST_MOVING = 3
 PATH = 5
 """Places on an icon's way that a training bank holds."""
+
+PAN = 3
+"""Frames of a photograph in a bank."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +113,7 @@ def chance(kind: str, split: str) -> float:
 
 
 def plan_story(rng: np.random.Generator, frames: int) -> tuple[Segment, ...]:
-    """Draw the segments of a story; raises InputError for fewer than ``MOST_CARDS + LEAST_MOVING`` frames."""
-    if frames < MOST_CARDS + LEAST_MOVING:
-        raise InputError(f"a story needs at least {MOST_CARDS + LEAST_MOVING} frames, got {frames}")
+    """Draw the segments of a story of at least ``MOST_CARDS + LEAST_MOVING`` frames."""
     cards = int(rng.integers(1, MOST_CARDS + 1))
     colours = [str(colour) for colour in rng.permutation(list(COLOURS))[:cards]]
     parts = [["sign" if i == 0 else "card", 1, colour] for i, colour in enumerate(colours)]
@@ -124,8 +128,6 @@ def plan_story(rng: np.random.Generator, frames: int) -> tuple[Segment, ...]:
 
 def make_story(folder: Path, split: str, length: str, index: int) -> Story:
     """Story ``index`` of a split, its file written unless it lies there whole. ``length``: a name in LENGTHS."""
-    if length not in LENGTHS:
-        raise InputError(f"length {length!r}: expected one of {', '.join(LENGTHS)}")
     name, frames = f"{split}/{length}/{index}", LENGTHS[length]
     rng = generator("story", name)
     segments = plan_story(rng, frames)
@@ -153,7 +155,7 @@ def draw_segment(rng: np.random.Generator, segment: Segment, split: str) -> tupl
 
 def draw_sign(rng: np.random.Generator, number: int, colour: str, split: str) -> Image.Image:
     """A number of about half the frame's width, anywhere inside a coloured frame."""
-    page, ink = _framed(rng, colour)
+    page, ink = framed(rng, SIZE, colour, BORDER)
     face = draw_face(rng, split, 40, 56)
     _, _, width, height = text_extent(face, str(number))
     left, top = place(rng, (INSIDE, INSIDE), (height, width))
@@ -163,7 +165,7 @@ def draw_sign(rng: np.random.Generator, number: int, colour: str, split: str) ->
 
 def draw_card(rng: np.random.Generator, colour: str, split: str) -> Image.Image:
     """A clip art inside a coloured frame."""
-    page, _ = _framed(rng, colour)
+    page, _ = framed(rng, SIZE, colour, BORDER)
     items = _clipart(split)
     thing = corpora.load("clipart").image(items[int(rng.integers(len(items)))])
     return _pasted(page, thing, rng.uniform(0.6, 0.9) * INSIDE, (0.5, 0.5))
@@ -199,18 +201,9 @@ def draw_photo(rng: np.random.Generator, frames: int, split: str) -> list[Image.
     return found
 
 
-def _framed(rng: np.random.Generator, colour: str) -> tuple[Image.Image, tuple[int, int, int]]:
-    page, ink = paper(rng, SIZE)
-    ImageDraw.Draw(page).rectangle((0, 0, SIZE[1] - 1, SIZE[0] - 1), outline=COLOURS[colour], width=BORDER)
-    return page, ink
-
-
 def _pasted(page: Image.Image, thing: Image.Image, side: float, centre: tuple[float, float]) -> Image.Image:
     """``thing``, its longer side ``side`` pixels, with its centre at (x, y), shares of the page's sides."""
-    scale = side / max(thing.size)
-    drawn = thing.convert("RGBA").resize(
-        tuple(max(1, round(edge * scale)) for edge in thing.size), Image.Resampling.BICUBIC
-    )
+    drawn = scaled(thing, side / max(thing.size))
     at = [round(share * whole - own / 2) for share, whole, own in zip(centre, page.size, drawn.size, strict=True)]
     page.paste(drawn, tuple(at), drawn)
     return page
@@ -272,3 +265,102 @@ def make_scene(split: str, index: int) -> Scene:
         facts["order"] = f"{colours[0]} {colours[1]}"
     windows = [(i * STEP, 0, i * STEP + SIZE[1], SIZE[0]) for i in range(VIEWS)]
     return Scene(name, tuple(page.crop(window) for window in windows), facts)
+
+
+@dataclass(frozen=True)
+class BankSizes:
+    """How much a bank holds: signs and cards of each colour, icons' ways in each direction, photographs."""
+
+    signs: int = 600
+    cards: int = 50
+    paths: int = 100
+    photos: int = 150
+
+
+@dataclass(frozen=True)
+class StoryBank:
+    """The frames of ``files``, which are the parts of a bank in order.
+
+    ``facts``: part -> what is to know of each thing in it, the number on a sign or the name of an icon.
+    """
+
+    files: tuple[Path, ...]
+    sizes: BankSizes
+    facts: Mapping[str, Sequence[str]]
+
+    def frames(self, rng: np.random.Generator, segment: Segment) -> tuple[list[int], dict[str, str]]:
+        """Frame numbers of a segment, its content drawn by ``rng``, and what it adds to the story's facts."""
+        parts, wanted = bank_parts(self.sizes), (segment.kind, segment.detail)
+        part = next(name for name, (_, thing) in parts.items() if (thing.kind, thing.detail) == wanted)
+        first = sum(count * thing.frames for count, thing in map(parts.get, takewhile(part.__ne__, parts)))
+        count, thing = parts[part]
+        chosen, last = int(rng.integers(count)), thing.frames - 1
+        steps = np.minimum(np.arange(segment.frames), last)
+        if segment.kind == "object":
+            steps = np.rint(np.linspace(0, last, segment.frames)).astype(int)
+        known = {"sign": "number", "object": "name"}.get(segment.kind)
+        facts = {known: self.facts[part][chosen]} if known else {}
+        return (first + chosen * thing.frames + steps).tolist(), facts
+
+
+def draw_story(rng: np.random.Generator, bank: StoryBank, frames: int) -> Clip:
+    """One training story of ``frames`` frames with all its questions."""
+    segments = plan_story(rng, frames)
+    shown, known = [], {}
+    for segment in segments:
+        numbers, facts = bank.frames(rng, segment)
+        shown, known = shown + numbers, known | facts
+    facts = story_facts(segments, **known)
+    return Clip(tuple(shown), tuple((QUESTIONS[kind], facts[kind]) for kind in QUESTIONS if kind in facts))
+
+
+def draw_glance(rng: np.random.Generator, bank: StoryBank, kind: str) -> Clip:
+    """The first thing a reader learns: one sign (``kind`` "sign", one frame) or one icon's way ("object", PATH frames).
+
+    Asked for what a story would ask about it: number and colour, or name and direction.
+    """
+    details, length, asked = (COLOURS, 1, ("sign", "colour")) if kind == "sign" else (MOVES, PATH, ("what", "move"))
+    segment = Segment(kind, length, list(details)[int(rng.integers(len(details)))])
+    frames, facts = bank.frames(rng, segment)
+    return Clip(
+        tuple(frames), tuple(zip((QUESTIONS[a] for a in asked), (*facts.values(), segment.detail), strict=True))
+    )
+
+
+def bank_parts(sizes: BankSizes) -> dict[str, tuple[int, Segment]]:
+    """Name of a bank's file -> how many things it holds and what one of them is; in order of the files.
+
+    Each file can be written by itself.
+    """
+    signs = {f"sign-{colour}": (sizes.signs, Segment("sign", 1, colour)) for colour in COLOURS}
+    cards = {f"card-{colour}": (sizes.cards, Segment("card", 1, colour)) for colour in COLOURS}
+    paths = {f"path-{direction}": (sizes.paths, Segment("object", PATH, direction)) for direction in MOVES}
+    return {**signs, **cards, **paths, "photos": (sizes.photos, Segment("photo", PAN))}
+
+
+def write_part(folder: Path, seed: int, sizes: BankSizes, part: str) -> tuple[Path, list[str]]:
+    """Write one file of a bank unless it lies there whole; its path, and the numbers or names in it."""
+    count, thing = bank_parts(sizes)[part]
+
+    def rng(index: int) -> np.random.Generator:
+        return generator("story bank", "train", seed, part, index)
+
+    def fact(index: int) -> str:
+        """The number of a sign or the name of an icon: the first that :func:`draw_segment` draws of it."""
+        if thing.kind == "sign":
+            return str(int(10 + rng(index).integers(NUMBERS)))
+        return pick_object(rng(index), "icon", "train")[1] if thing.kind == "object" else ""
+
+    facts = [fact(index) for index in range(count)]
+    path = Path(folder) / f"train-{seed}-{count}-{part}.mp4"
+    described = {"split": "train", "seed": seed, "part": part, "count": count, "size": list(SIZE)}
+    drawn = (picture for index in range(count) for picture in draw_segment(rng(index), thing, "train")[0])
+    write_once(path, {**described, "encoder": ENCODER, "facts": facts}, drawn, SIZE)
+    return path, facts
+
+
+def make_bank(folder: Path, seed: int, sizes: BankSizes) -> StoryBank:
+    """The bank of a seed, every file written that is not there."""
+    parts = bank_parts(sizes)
+    files, facts = zip(*(write_part(folder, seed, sizes, part) for part in parts), strict=True)
+    return StoryBank(files, sizes, dict(zip(parts, facts, strict=True)))

@@ -8,9 +8,17 @@ at native size.
 The authors made OryxViT so (maintainers' answer in the public repository: from SigLIP, a small language model as
 interface, cross-entropy on text); the control is ours. What ships lies in ``oryx/weights/nano/``. On several GPUs:
 ``accelerate launch -m oryx.train encoders ...``, which splits every batch.
+
+The stage ``language_model``: the one that all arms of the encoder study start from has read pictures in every form.
+
+    python -m oryx.train language_model --folder results/runs/shared/nano
+
+The shipped reader knows pictures at native size or squeezed, in one view. An arm that shows it tiles and a thumbnail
+would start behind. So it is trained on, on all forms in equal shares, with the shipped OryxViT frozen, which is none of
+the encoders that the study compares. What ships lies in ``oryx/weights/nano/language_model.safetensors``, in 8 bits.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,17 +26,20 @@ import torch
 from PIL import Image
 from transformers import SiglipVisionModel
 
-from oryx.errors import MissingResource
-from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
+from oryx.errors import MissingResource, SettingsError
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.siglip import vit_from_siglip
 from oryx.model.vit import OryxViT
-from oryx.processing.sizes import Resolution
+from oryx.processing.sizes import Resolution, picture_forms
 from oryx.train.checkpoints import load_weights
-from oryx.train.loop import TrainPlan, answer_loss
-from workbook.stages.models import build_siglip, load_siglip, warm_reader
-from workbook.stages.recipes import Phase, Recipe, encoder_recipe
+from oryx.train.inputs import PictureInputs
+from oryx.train.loop import StepBatches, TrainPlan, answer_loss
+from workbook.data.items import generator, training_item
+from workbook.stages.models import LANGUAGE_MODEL, build_siglip, load_shared, load_siglip, warm_reader
+from workbook.stages.recipes import Phase, Recipe, encoder_recipe, recipe
+from workbook.stages.registry import Options, Training, write_manifest
 from workbook.stages.shared import reader_batches, train_siglip
-from workbook.stages.shipped import WEIGHTS
-from workbook.stages.stage import Options, Training, write_manifest
+from workbook.stages.shipped import WEIGHTS, shared_hash
 
 CONTINUED = {"control": "fixed", "oryxvit": "native"}
 """Encoder -> the size at which it is continued."""
@@ -40,11 +51,6 @@ CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
 def encoder_file(name: str) -> str:
     """The file name of an encoder's weights."""
     return "siglip.safetensors" if name == "siglip" else f"continued_{CONTINUED[name]}.safetensors"
-
-
-def resolution_of(size: str, r: Recipe) -> Resolution:
-    """``fixed``: SigLIP's own square, the shape lost; ``native``: the picture's own size."""
-    return Resolution("squash", r.side) if size == "fixed" else Resolution("native")
 
 
 def public_siglip(name: str) -> SiglipVisionModel:
@@ -65,7 +71,9 @@ def starting_tower(r: Recipe, folder: Path | None = None, public: str = "") -> O
 
 
 def _at(size: str, rng, picture: Image.Image, phase: Phase, r: Recipe) -> Image.Image:
-    return resolution_of(size, r).apply(picture, r.patch)
+    """``fixed``: in SigLIP's own square, the shape lost; ``native``: at the picture's own size."""
+    resolution = Resolution("squash", r.side) if size == "fixed" else Resolution("native")
+    return resolution.apply(picture, r.patch)
 
 
 def train_encoder(name: str, r: Recipe, options: Options, public: str = "") -> list[dict]:
@@ -92,8 +100,8 @@ def load_encoder(name: str, r: Recipe, folder: Path | None = None, public: str =
     """
     if name == "siglip":
         return starting_tower(r, folder, public).eval()
-    config = public_siglip(public).config if public else build_siglip(r).config.vision_config
-    tower = OryxViT(vit_config_from_siglip(config, r.position_grid, r.patch))
+    siglip = public_siglip(public) if public else build_siglip(r).vision_model
+    tower = vit_from_siglip(siglip, r.position_grid, r.patch)
     load_weights((folder or WEIGHTS / r.scale) / encoder_file(name), tower)
     return tower.eval()
 
@@ -104,4 +112,51 @@ def run(options: Options) -> None:
     start, trained = options.start or folder, ENCODERS if options.start is None else tuple(CONTINUED)
     curves = {name: train_encoder(name, r, replace(options, start=start)) for name in trained}
     files = [(folder if name in trained else start) / encoder_file(name) for name in ENCODERS]
-    write_manifest(folder / "encoders.json", options.command("encoders"), options.seed, r, files, curves, CORPORA)
+    write_manifest(folder / "encoders.json", "encoders", options, r, files, curves, CORPORA)
+
+
+@dataclass(frozen=True)
+class FormsPlan:
+    """``items`` pictures of each form, ``steps`` of ``batch`` pictures of one form in turn; ``seed`` of the stream."""
+
+    items: int = 1600
+    steps: int = 1000
+    batch: int = 16
+    rate: float = 5e-4
+    seed: int = 10_000
+
+
+def run_language_model(options: Options) -> OryxForConditionalGeneration:
+    """Train the shipped reader on, its encoder frozen, on every form; writes the language model and its manifest.
+
+    Raises SettingsError for another scale than nano.
+    """
+    if options.scale != "nano":
+        raise SettingsError(f"scale {options.scale!r}: the language model of the encoder study is trained at nano")
+    plan, r, folder = FormsPlan(**options.changes), recipe("nano"), options.folder
+    phase, model, inputs = encoder_recipe("nano").phases[-1], load_shared(r), []
+    model.freeze_vision(True)
+    for number, form in enumerate(picture_forms(r.side).values()):
+        first = number * plan.items
+        items = [training_item(plan.seed, first + i, phase.mixture, phase.sizes) for i in range(plan.items)]
+        inputs.append(PictureInputs(items, form, r.patch, model, compute=options.compute))
+
+    def draw(step: int) -> list[tuple[int, int]]:
+        """(form, item) of every sample."""
+        chosen = generator("forms", plan.seed, step).choice(plan.items, plan.batch, replace=False)
+        return [(step % len(inputs), i) for i in chosen.tolist()]
+
+    batches = StepBatches(
+        draw,
+        lambda samples: inputs[samples[0][0]].batch([i for _, i in samples]),
+        plan.steps,
+        lambda sample: inputs[sample[0]].targets(sample[1]),
+    )
+    torch.manual_seed(plan.seed)
+    schedule, saved = TrainPlan(plan.steps, plan.rate), {LANGUAGE_MODEL: model.language_model}
+    training = Training(LANGUAGE_MODEL, model, batches, answer_loss, schedule, saved, torch.int8)
+    curves = {LANGUAGE_MODEL: training.carry_out(options)}
+    path, files = folder / f"{LANGUAGE_MODEL}.json", [folder / f"{LANGUAGE_MODEL}.safetensors"]
+    options, reader = replace(options, seed=plan.seed), shared_hash(WEIGHTS / "nano")
+    write_manifest(path, LANGUAGE_MODEL, options, plan, files, curves, CORPORA, reader=reader)
+    return model

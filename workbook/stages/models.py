@@ -79,17 +79,14 @@ def build_reader(r: Recipe, vision: OryxVisionConfig | None = None) -> OryxForCo
     )
 
 
-class WithoutTower(nn.Module):
+def without_tower(model: OryxForConditionalGeneration) -> nn.ModuleDict:
     """Everything of a model but its tower, under the same names."""
-
-    def __init__(self, model: OryxForConditionalGeneration):
-        super().__init__()
-        self.compressor, self.projector, self.language_model = model.compressor, model.projector, model.language_model
+    return nn.ModuleDict({name: getattr(model, name) for name in ("compressor", "projector", "language_model")})
 
 
 def reader_parts(model: OryxForConditionalGeneration) -> dict[str, nn.Module]:
     """File -> part of a model: OryxViT, and the reader behind it."""
-    return {"oryxvit": model.vision_tower, "reader": WithoutTower(model)}
+    return {"oryxvit": model.vision_tower, "reader": without_tower(model)}
 
 
 def load_siglip(r: Recipe, folder: Path | None = None) -> SiglipModel:

@@ -7,7 +7,6 @@ on native and square inputs.
 
 import math
 import tomllib
-from collections.abc import Mapping
 from dataclasses import field, replace
 from importlib.resources import files
 from typing import Any
@@ -17,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from oryx.errors import SettingsError
 from workbook.data.pictures import PictureSizes
-from workbook.data.story_bank import BankSizes
+from workbook.data.stories import BankSizes
 
 CAPTION_LENGTH = 16
 """Bytes of a caption; a longer title is cut."""
@@ -67,7 +66,8 @@ class VideoRecipe:
     """Shapes and training of a scale's reader of frames.
 
     ``steps``: of single digits, of single cards and pictures at 1x, of the same at all sides (drawn with ``shares``),
-    of clips at all sides. ``frames``: frames in a step of clips, shared by clips of one length.
+    of clips at all sides. ``frames``: frames in a step of clips, shared by clips of one length. ``bank``: arguments of
+    :func:`workbook.data.needles.make_bank`.
     """
 
     scale: str
@@ -79,28 +79,15 @@ class VideoRecipe:
     longest: int
     shares: tuple[float, ...]
     rate: float
-    pages: int
-    shots: int
-
-
-@dataclass(frozen=True, config=STRICT)
-class Material:
-    """How much there is for the one model to learn from."""
-
-    pictures: int
-    tasks: Mapping[str, float]
-    films: BankSizes
-    scenes: int
-    haystacks: int
-    shots: int
-    pages: int
-    shots_named: int
+    bank: dict[str, int]
 
 
 @dataclass(frozen=True, config=STRICT)
 class JointRecipe:
     """What the one model for everything is trained on and how much.
 
+    ``pictures`` of ``tasks`` (with weights); frames of synthetic videos (``films``); ``scenes``; ``clips`` of frames
+    that :func:`workbook.data.needles.make_bank` makes with these arguments.
     ``horizon``: the learning rate follows the cosine of a run of so many steps, but for the last ``cooldown`` steps, in
     which it falls in a straight line; so a run may end at any step without having to know it at the start.
     ``shares``: of steps, by task. ``first``: share of the horizon at the beginning in which videos and clips are shown
@@ -109,7 +96,11 @@ class JointRecipe:
     about. ``blind``: share of steps with nothing to see. ``longest``: frames of the longest clip.
     """
 
-    material: Material
+    pictures: int
+    tasks: dict[str, float]
+    films: BankSizes
+    scenes: int
+    clips: dict[str, int]
     steps: int
     horizon: int
     cooldown: int

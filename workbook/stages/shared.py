@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from math import exp, log
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,13 +26,13 @@ from oryx.layout import Layout
 from oryx.model.siglip import vit_from_siglip
 from oryx.processing.images import cut, normalised
 from oryx.train import device
-from oryx.train.device import Compute, process
+from oryx.train.device import process
 from oryx.train.inputs import END, answer_targets, text_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.data.items import draw_item, generator
 from workbook.stages.models import build_reader, build_siglip, reader_parts
 from workbook.stages.recipes import CAPTION_LENGTH, Phase, Recipe, recipe
-from workbook.stages.stage import Options, Progress, Training, silent, write_manifest
+from workbook.stages.registry import Options, Training, write_manifest
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos")
 
@@ -95,10 +95,9 @@ def draw_reader_batch(
         draw_item(rng, tasks[i], "train", phase.sizes, f"reader/{step}")
         for i in rng.choice(len(tasks), phase.batch, p=weights)
     ]
-    fitted = [fit(rng, item.picture, phase, r) for item in items]
     return [
-        Sample(*cut(np.asarray(picture), r.patch), item.question, item.answer)
-        for picture, item in zip(fitted, items, strict=True)
+        Sample(*cut(np.asarray(fit(rng, item.picture, phase, r)), r.patch), item.question, item.answer)
+        for item in items
     ]
 
 
@@ -181,11 +180,9 @@ def train_siglip(r: Recipe, options: Options) -> tuple[SiglipModel, list[dict]]:
     return siglip, Training("siglip", siglip, batches, siglip_loss, plan, {"siglip": siglip}).carry_out(options)
 
 
-def train_shared(
-    r: Recipe, seed: int, folder: Path, progress: Progress = silent, compute: Compute | None = None
-) -> None:
-    """:func:`run` with a recipe of one's own."""
-    run(Options(r.scale, seed, folder, None, compute, progress), r)
+def train_shared(r: Recipe, seed: int, folder: Path, **how: Any) -> None:
+    """:func:`run` with a recipe of one's own; ``how``: other fields of the options."""
+    run(Options(r.scale, seed, folder, **how), r)
 
 
 def run(options: Options, r: Recipe | None = None) -> None:
@@ -203,4 +200,4 @@ def run(options: Options, r: Recipe | None = None) -> None:
     training = Training("reader", model, batches, answer_loss, plan, reader_parts(model))
     curves = {"siglip": first, "reader": training.carry_out(options)}
     files = [folder / f"{file}.safetensors" for file in ("siglip", *training.saved)]
-    write_manifest(folder / "manifest.json", options.command("shared"), seed, r, files, curves, CORPORA)
+    write_manifest(folder / "manifest.json", "shared", options, r, files, curves, CORPORA)

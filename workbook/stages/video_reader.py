@@ -10,7 +10,6 @@ language models on from here. What ships lies in ``oryx/weights/nano/video_reade
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,15 +21,14 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
 from oryx.processing.images import to_patches
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
-from workbook.data.items import generator
+from workbook.data.items import draw_object, generator
 from workbook.data.needles import COLOURS, NUMBERS, READER_MIXTURE, Clip, FrameBank, card, draw_clip, make_bank
-from workbook.data.object_tasks import draw_object
 from workbook.stages.models import build_reader, load_siglip, loaded
 from workbook.stages.recipes import VideoRecipe, video_recipe
+from workbook.stages.registry import Options, Training, write_manifest
 from workbook.stages.shared import train_siglip
 from workbook.stages.shipped import WEIGHTS
-from workbook.stages.stage import Options, Training, write_manifest
-from workbook.stages.videos import clip_targets, question_inputs
+from workbook.stages.videos import Sample, clip_targets, question_inputs
 
 NAME = "video_reader"
 CORPORA = ("fonts", "words", "icons", "clipart", "photos")
@@ -53,34 +51,25 @@ def single_frame(rng: np.random.Generator, size: tuple[int, int], digits: int) -
     return frame, colour, str(number)
 
 
-class ClipSample(NamedTuple):
-    """A clip with the frames (N, H, W, 3) uint8 that it numbers and the region side at which it is shown."""
-
-    frames: np.ndarray
-    clip: Clip
-    side: int
-
-
-def draw_samples(r: VideoRecipe, seed: int, bank: FrameBank, step: int) -> list[ClipSample]:
-    """The clips of a step: a function of (seed, step) alone, with one region side and one clip length."""
+def draw_samples(r: VideoRecipe, seed: int, bank: FrameBank, step: int) -> list[Sample]:
+    """The clips of a step, frames as source: a function of (seed, step) alone, of one region side and clip length."""
     rng = generator("video reader", seed, step)
     stage = int(np.searchsorted(np.cumsum(r.steps), step, side="right"))
     side = SIDES[int(rng.choice(len(SIDES), p=r.shares))] if stage >= 2 else 1
     if stage == 3:
         length = int(rng.integers(2, r.longest + 1))
         clips = [draw_clip(rng, bank, length, READER_MIXTURE) for _ in range(max(1, r.frames // length))]
-        return [ClipSample(bank.frames, clip, side) for clip in clips]
+        return [Sample(bank.frames, side, clip) for clip in clips]
     drawn = [single_frame(rng, r.size, 1 if stage == 0 else 2) for _ in range(r.batch)]
     frames = np.stack([frame for frame, _, _ in drawn])
-    return [
-        ClipSample(frames, Clip((i,), ((question, answer),)), side) for i, (_, question, answer) in enumerate(drawn)
-    ]
+    clips = [Clip((i,), ((question, answer),)) for i, (_, question, answer) in enumerate(drawn)]
+    return [Sample(frames, side, clip) for clip in clips]
 
 
-def sample_inputs(patch: int, samples: Sequence[ClipSample]) -> dict[str, Tensor]:
+def sample_inputs(patch: int, samples: Sequence[Sample]) -> dict[str, Tensor]:
     """Model inputs with labels of clips of one step."""
     clips, side = [sample.clip for sample in samples], samples[0].side
-    shown = samples[0].frames[[number for clip in clips for number in clip.frames]]
+    shown = samples[0].source[[number for clip in clips for number in clip.frames]]
     patches, grid = to_patches(shown, patch)
     return {
         **question_inputs(clips),
@@ -113,8 +102,8 @@ def train_video_reader(r: VideoRecipe, options: Options, bank: FrameBank) -> Non
     training = Training(NAME, model, batches, answer_loss, TrainPlan(sum(r.steps), r.rate), {NAME: model})
     curves[NAME] = training.carry_out(options)
     started = "trained first, from nothing" if siglip is None else sha256_file(siglip / "siglip.safetensors")
-    files, command = [folder / f"{NAME}.safetensors"], options.command(NAME)
-    write_manifest(folder / f"{NAME}.json", command, seed, r, files, curves, CORPORA, siglip=started)
+    files = [folder / f"{NAME}.safetensors"]
+    write_manifest(folder / f"{NAME}.json", NAME, options, r, files, curves, CORPORA, siglip=started)
 
 
 def load_video_reader(r: VideoRecipe, folder: Path | None = None) -> OryxForConditionalGeneration:
@@ -126,5 +115,5 @@ def load_video_reader(r: VideoRecipe, folder: Path | None = None) -> OryxForCond
 def run(options: Options) -> None:
     """The stage as the command line asks for it; the frames to train on are written first."""
     r = video_recipe(options.scale, **options.changes)
-    bank = make_bank(options.folder / "bank", options.seed, r.size, shots=r.shots, pages=r.pages)
+    bank = make_bank(options.folder / "bank", options.seed, r.size, **r.bank)
     train_video_reader(r, options, bank)

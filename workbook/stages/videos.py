@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate, count
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +28,8 @@ from oryx.train.inputs import answer_targets, questions_batch, text_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.data.items import generator
 from workbook.data.needles import MIXTURE, Clip, FrameBank, draw_clip
-from workbook.data.stories import LENGTHS, PATH
-from workbook.data.story_bank import StoryBank, draw_glance, draw_story
-from workbook.stages.stage import Options, Training
+from workbook.data.stories import LENGTHS, PATH, StoryBank, draw_glance, draw_story
+from workbook.stages.registry import Options, Training
 
 GLANCE_TEXT, STORY_TEXT = 20, 75
 """Tokens that all questions and answers of a glance and of a story take, about."""
@@ -69,13 +70,13 @@ class StoryPlan:
 
 @dataclass(frozen=True)
 class Sample:
-    """One visual with its questions, from which source (a key of the features) and at which region side it is shown.
+    """One visual with its questions, from which source (a key of the features, or frames) and at which region side.
 
     Of the mixture for the one model: ``task``, and ``blind`` if there is nothing to see, so that the control without a
     visual is one that the model has met.
     """
 
-    source: int | str
+    source: Any
     side: int
     clip: Clip
     task: str = "films"
@@ -214,20 +215,20 @@ def step_shape(plan: RetrievalPlan, seed: int, step: int, grid: tuple[int, int])
     return max(1, min(plan.most_clips, plan.tokens // video_token_count(length, grid))), length
 
 
+def _step_tokens(plan: RetrievalPlan, seed: int, step: int, grid: tuple[int, int]) -> int:
+    clips, length = step_shape(plan, seed, step, grid)
+    return clips * video_token_count(length, grid)
+
+
 def tokens_trained_on(plan: RetrievalPlan, seed: int, grid: tuple[int, int]) -> int:
     """Video tokens of all steps."""
-    shapes = (step_shape(plan, seed, step, grid) for step in range(plan.plan.steps))
-    return sum(clips * video_token_count(length, grid) for clips, length in shapes)
+    return sum(_step_tokens(plan, seed, step, grid) for step in range(plan.plan.steps))
 
 
 def steps_for_tokens(plan: RetrievalPlan, seed: int, grid: tuple[int, int], tokens: int) -> int:
     """How many steps of ``plan`` bring at least ``tokens`` video tokens; its own number of steps is not looked at."""
-    step = 0
-    while tokens > 0:
-        clips, length = step_shape(plan, seed, step, grid)
-        tokens -= clips * video_token_count(length, grid)
-        step += 1
-    return step
+    brought = accumulate(_step_tokens(plan, seed, step, grid) for step in count())
+    return next(steps for steps, found in enumerate(brought, 1) if found >= tokens)
 
 
 def train_retrieval(

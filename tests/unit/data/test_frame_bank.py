@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from oryx.errors import InputError
 from workbook.data.items import generator
 from workbook.data.needles import COLOURS, NAMES, draw_clip, make_bank
 
@@ -45,8 +44,3 @@ def test_the_answer_is_shown_once(bank, variant, length):
             asked = [f for f in shown if NAMES[(f - bank.plain) % 4] == question]
             assert [str(bank.numbers[(f - bank.plain) // 4]) for f in asked] == [answer]
             assert 1 <= len(shown) <= min(4, length)
-
-
-def test_a_clip_of_one_frame_is_refused(bank):
-    with pytest.raises(InputError, match="at least 2 frames, got 1"):
-        draw_clip(generator("x"), bank, 1)

@@ -87,8 +87,6 @@ def test_numbers_stay_inside_their_frame(size):
 
 
 def test_bad_requests_say_what_was_expected():
-    with pytest.raises(InputError, match="needle variant 'haystack': expected one of number"):
-        make_trial("dev", "haystack", 50, 0.5, 0, SIZE)
     for frames, depth in ((7, 0.5), (50, 1.5), (50, -0.1)):
         with pytest.raises(InputError, match=f"got depth {depth}, {frames} frames"):
             make_trial("dev", "number", frames, depth, 0, SIZE)

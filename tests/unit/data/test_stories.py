@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oryx.errors import InputError
 from oryx.processing.video import probe, read_frames
 from workbook.data import corpora, splits
 from workbook.data.needles import COLOURS
@@ -20,13 +19,18 @@ from workbook.data.stories import (
     PATH,
     QUESTIONS,
     SIZE,
+    BankSizes,
     Segment,
+    bank_parts,
     chance,
+    draw_glance,
+    draw_story,
+    make_bank,
     make_story,
     plan_story,
     story_facts,
+    write_part,
 )
-from workbook.data.story_bank import BankSizes, bank_parts, draw_glance, draw_story, make_bank, write_part
 
 SMALL = BankSizes(signs=6, cards=2, paths=3, photos=2)
 
@@ -63,13 +67,6 @@ def test_facts_of_a_known_plan():
     segments = (Segment("card", 2, "blue"), Segment("object", 3, "up"), Segment("photo", 1), Segment("sign", 2, "red"))
     expected = {"what": "axe", "when": "late", "order": "blue red", "move": "up", "colour": "red"}
     assert story_facts(segments, "axe", "17") == expected | {"sign": "17", "count": "2"}
-
-
-def test_too_short_a_story_and_an_unknown_length_are_refused(tmp_path):
-    with pytest.raises(InputError, match="at least 7 frames, got 6"):
-        plan_story(np.random.default_rng(0), 6)
-    with pytest.raises(InputError, match="'longer': expected one of short, long"):
-        make_story(tmp_path, "dev", "longer", 0)
 
 
 @pytest.mark.parametrize("length", LENGTHS)

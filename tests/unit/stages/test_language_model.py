@@ -4,15 +4,15 @@ import torch
 
 from oryx.processing.sizes import picture_forms
 from oryx.train.checkpoints import load_weights, module_sha256
-from workbook.stages.language_model import run
+from workbook.stages.encoders import run_language_model
 from workbook.stages.models import build_reader, load_shared, warm_reader
 from workbook.stages.recipes import encoder_recipe, recipe
-from workbook.stages.stage import Options
+from workbook.stages.registry import Options
 
 
 def test_training_moves_the_language_model_and_leaves_the_encoder(tmp_path):
     forms = len(picture_forms(48))
-    trained = run(Options("nano", 0, tmp_path, changes={"items": 4, "steps": forms, "batch": 2}))
+    trained = run_language_model(Options("nano", 0, tmp_path, changes={"items": 4, "steps": forms, "batch": 2}))
     before = load_shared(recipe("nano"))
     assert module_sha256(trained.vision_tower) == module_sha256(before.vision_tower)
     assert module_sha256(trained.language_model) != module_sha256(before.language_model)

@@ -8,11 +8,10 @@ import torch
 from oryx.errors import SettingsError
 from oryx.train.device import compute
 from oryx.train.loop import StepBatches, answer_loss
-from workbook.stages.mixture import SIDES, TaskMixture
 from workbook.stages.models import build_reader
-from workbook.stages.one_model import CoolingPlan
+from workbook.stages.one_model import SIDES, CoolingPlan, TaskMixture
 from workbook.stages.recipes import joint_recipe, recipe
-from workbook.stages.stage import Options
+from workbook.stages.registry import Options
 from workbook.stages.videos import clip_targets
 
 

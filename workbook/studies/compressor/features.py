@@ -10,8 +10,7 @@ import torch
 from oryx.eval.features import FrameTokens
 from oryx.model.compressor import NoCompressor
 from oryx.model.modeling import OryxForConditionalGeneration
-from workbook.data.stories import LENGTHS
-from workbook.data.story_bank import BankSizes, StoryBank, bank_parts, make_bank, write_part
+from workbook.data.stories import LENGTHS, BankSizes, StoryBank, bank_parts, make_bank, write_part
 from workbook.studies.compressor.arms import arms_of, cells, picture_side, stories
 from workbook.studies.frames import frame_cache, write_in_parallel
 

@@ -16,8 +16,8 @@ from oryx.train.checkpoints import load_weights, save_weights
 from oryx.train.device import compute
 from workbook.stages.models import load_shared
 from workbook.stages.recipes import recipe
+from workbook.stages.registry import Options
 from workbook.stages.shared import train_shared
-from workbook.stages.stage import Options
 from workbook.stages.videos import StoryPlan, train_stories, with_connector
 from workbook.studies.base import Progress
 from workbook.studies.compressor.arms import ARMS, FRAMES, picture_side, ratios_of, region_side, sources_of
@@ -35,7 +35,7 @@ def prepare(settings: Any, seed: int, folder: Path, encoder: Path, progress: Pro
     ``encoder``: folder of OryxViT and reader; from scratch (and at smoke) they are trained there first.
     """
     if settings.trains_shared and not (encoder / "manifest.json").is_file():
-        train_shared(recipe(settings.recipe_scale), seed, encoder, lambda done, total: progress("train", done, total))
+        train_shared(recipe(settings.recipe_scale), seed, encoder, progress=partial(progress, "train"))
     write_files(settings, seed)
     machine = compute(settings.precision)
     model = machine.place(load_shared(recipe(settings.recipe_scale), encoder))

@@ -15,8 +15,7 @@ from oryx.grids import Grid, token_count
 from oryx.model.inspect import encoder_attention
 from oryx.model.vit import OryxViT
 from oryx.processing.images import to_patches
-from workbook.data.items import generator
-from workbook.data.object_tasks import draw_object
+from workbook.data.items import draw_object, generator
 from workbook.stages.recipes import Recipe
 from workbook.studies.encoders.features import mean_of, pooled, share_of
 

@@ -14,7 +14,7 @@ this apart from native resolution is ours.
 Each seed pre-trains a SigLIP and continues it twice (``workbook/stages/encoders.py``). Then every arm freezes one
 encoder, and the same language model with the same new projector learns from its features: same pictures, order and
 steps. That language model has read pictures in every form before, with an encoder that is not compared
-(``workbook/stages/language_model.py``; at scales of another shape it is new). Seed 0's encoders ship with the package;
+(``workbook/stages/encoders.py``; at scales of another shape it is new). Seed 0's encoders ship with the package;
 other seeds train their own.
 """
 

@@ -16,6 +16,7 @@ steps. Arms differ only in the size at which pictures reach the encoder. The low
 arms.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -134,7 +135,7 @@ class NativeVsFixedResolution(Study[Settings]):
         r, weights = recipe(settings.recipe_scale), self.weights_of(settings, folder)
         if arm == SHARED:
             machine = compute(settings.precision)
-            train_shared(r, seed, folder, lambda done, total: progress("train", done, total), machine)
+            train_shared(r, seed, folder, progress=partial(progress, "train"), compute=machine)
             return
         model, base = load_shared(r, weights), self.base_row(settings, arm, seed, weights)
         run_arm(settings, self.picture_arm(settings, arm), model, folder, base, progress)

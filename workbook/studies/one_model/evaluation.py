@@ -23,13 +23,12 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.sizes import Resolution
 from oryx.train.device import Compute
 from oryx.train.inputs import PictureInputs
-from workbook.data.items import evaluation_items
+from workbook.data.items import OBJECT_TASKS, evaluation_items
 from workbook.data.needles import NUMBERS, Trial, make_trial
-from workbook.data.object_tasks import OBJECT_TASKS
 from workbook.data.pictures import PictureSizes
 from workbook.data.stories import CHANCE, KINDS, LENGTHS, QUESTIONS, VIEWS, chance, make_scene, make_story
 from workbook.data.text_tasks import TEXT_TASKS
-from workbook.stages.mixture import CLIP_SIZE, PATCH, encoded_frames, encoded_pictures
+from workbook.stages.one_model import CLIP_SIZE, PATCH, encoded_frames, encoded_pictures
 from workbook.studies.evaluation import chunks
 from workbook.studies.frames import compressed
 
