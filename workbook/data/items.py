@@ -184,13 +184,9 @@ def draw_item(rng: np.random.Generator, task: str, split: str, sizes: PictureSiz
 
 
 def evaluation_items(task: str, split: str, count: int, sizes: PictureSizes) -> list[Item]:
-    """The first ``count`` items of a held-out split (``dev`` or ``report``)."""
-    return [evaluation_item(task, split, index, sizes) for index in range(count)]
-
-
-def evaluation_item(task: str, split: str, index: int, sizes: PictureSizes) -> Item:
-    """Item ``index`` of a task of a held-out split."""
-    return draw_item(generator("evaluation", split, task, index), task, split, sizes, f"{split}/{task}/{index}")
+    """The first ``count`` items of a task of a held-out split (``dev`` or ``report``)."""
+    keys = [(split, task, index) for index in range(count)]
+    return [draw_item(generator("evaluation", *key), task, split, sizes, "/".join(map(str, key))) for key in keys]
 
 
 def training_item(seed: int, index: int, mixture: dict[str, float], sizes: PictureSizes) -> Item:

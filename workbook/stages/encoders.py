@@ -37,9 +37,9 @@ from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.data.items import generator, training_item
 from workbook.stages.models import LANGUAGE_MODEL, build_siglip, load_shared, load_siglip, warm_reader
 from workbook.stages.recipes import Phase, Recipe, encoder_recipe, recipe
-from workbook.stages.registry import Options, Training, write_manifest
 from workbook.stages.shared import reader_batches, train_siglip
 from workbook.stages.shipped import WEIGHTS, shared_hash
+from workbook.stages.stage import Options, Training, write_manifest
 
 CONTINUED = {"control": "fixed", "oryxvit": "native"}
 """Encoder -> the size at which it is continued."""

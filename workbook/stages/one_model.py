@@ -43,8 +43,8 @@ from workbook.data.stories import VIEWS, make_scene
 from workbook.data.stories import make_bank as make_video_frames
 from workbook.stages.models import load_shared, loaded, without_tower
 from workbook.stages.recipes import JointRecipe, joint_recipe, recipe
-from workbook.stages.registry import Options, Training, write_manifest
 from workbook.stages.shipped import WEIGHTS, shared_hash
+from workbook.stages.stage import Options, Training, write_manifest
 from workbook.stages.videos import Sample, StoryPlan, clip_targets, draw_step, frame_inputs, question_inputs
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "clips")

@@ -32,7 +32,7 @@ from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.data.items import draw_item, generator
 from workbook.stages.models import build_reader, build_siglip, reader_parts
 from workbook.stages.recipes import CAPTION_LENGTH, Phase, Recipe, recipe
-from workbook.stages.registry import Options, Training, write_manifest
+from workbook.stages.stage import Options, Training, write_manifest
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos")
 

@@ -29,7 +29,7 @@ from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.data.items import generator
 from workbook.data.needles import MIXTURE, Clip, FrameBank, draw_clip
 from workbook.data.stories import LENGTHS, PATH, StoryBank, draw_glance, draw_story
-from workbook.stages.registry import Options, Training
+from workbook.stages.stage import Options, Training
 
 GLANCE_TEXT, STORY_TEXT = 20, 75
 """Tokens that all questions and answers of a glance and of a story take, about."""

@@ -22,8 +22,8 @@ from workbook.stages.encoders import (
 )
 from workbook.stages.models import build_siglip
 from workbook.stages.recipes import encoder_recipe
-from workbook.stages.registry import Options
 from workbook.stages.shared import reader_batches
+from workbook.stages.stage import Options
 
 SMOKE = encoder_recipe("smoke")
 

@@ -7,7 +7,7 @@ from oryx.train.checkpoints import load_weights, module_sha256
 from workbook.stages.encoders import run_language_model
 from workbook.stages.models import build_reader, load_shared, warm_reader
 from workbook.stages.recipes import encoder_recipe, recipe
-from workbook.stages.registry import Options
+from workbook.stages.stage import Options
 
 
 def test_training_moves_the_language_model_and_leaves_the_encoder(tmp_path):

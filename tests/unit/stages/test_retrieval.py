@@ -8,7 +8,7 @@ from oryx.train.loop import TrainPlan
 from workbook.data.needles import make_bank
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import video_recipe
-from workbook.stages.registry import Options
+from workbook.stages.stage import Options
 from workbook.stages.videos import RetrievalPlan, step_shape, steps_for_tokens, tokens_trained_on, train_retrieval
 from workbook.studies.frames import frame_cache
 

@@ -12,7 +12,7 @@ from oryx.processing.video import probe
 from workbook.data.stories import LENGTHS, BankSizes, make_bank
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.stages.registry import Options
+from workbook.stages.stage import Options
 from workbook.stages.videos import StoryPlan, draw_step, frame_inputs, train_stories, with_connector
 
 PLAN = StoryPlan(200, (1, 2, 4), 400, 1e-3)

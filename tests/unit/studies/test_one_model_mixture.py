@@ -11,7 +11,7 @@ from oryx.train.loop import StepBatches, answer_loss
 from workbook.stages.models import build_reader
 from workbook.stages.one_model import SIDES, CoolingPlan, TaskMixture
 from workbook.stages.recipes import joint_recipe, recipe
-from workbook.stages.registry import Options
+from workbook.stages.stage import Options
 from workbook.stages.videos import clip_targets
 
 

@@ -16,8 +16,8 @@ from oryx.train.checkpoints import load_weights, save_weights
 from oryx.train.device import compute
 from workbook.stages.models import load_shared
 from workbook.stages.recipes import recipe
-from workbook.stages.registry import Options
 from workbook.stages.shared import train_shared
+from workbook.stages.stage import Options
 from workbook.stages.videos import StoryPlan, train_stories, with_connector
 from workbook.studies.base import Progress
 from workbook.studies.compressor.arms import ARMS, FRAMES, picture_side, ratios_of, region_side, sources_of

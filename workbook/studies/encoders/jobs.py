@@ -13,7 +13,7 @@ from oryx.train.checkpoints import module_sha256
 from oryx.train.device import compute
 from workbook.stages.encoders import load_encoder, train_encoder
 from workbook.stages.models import load_siglip, warm_reader
-from workbook.stages.registry import Options
+from workbook.stages.stage import Options
 from workbook.studies import picture_training
 from workbook.studies.base import Progress, Study
 from workbook.studies.encoders.arms import ARMS, ENCODERS, recipe_of, trains_encoders

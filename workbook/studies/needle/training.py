@@ -15,7 +15,7 @@ from oryx.train.device import compute
 from oryx.train.loop import TrainPlan
 from workbook.data.needles import FrameBank, make_bank
 from workbook.stages.recipes import VideoRecipe, video_recipe
-from workbook.stages.registry import Options
+from workbook.stages.stage import Options
 from workbook.stages.video_reader import load_video_reader, train_video_reader
 from workbook.stages.videos import RetrievalPlan, steps_for_tokens, tokens_trained_on, train_retrieval
 from workbook.studies.base import Progress

@@ -103,7 +103,7 @@ class OneModel(Study[Settings]):
         from oryx.evidence.store import RowWriter
         from oryx.train.device import compute
         from workbook.stages import one_model
-        from workbook.stages.registry import Options
+        from workbook.stages.stage import Options
         from workbook.studies.evaluation import evaluate_arm
         from workbook.studies.one_model.evaluation import Evaluation
 
