@@ -23,8 +23,8 @@ WIDEST = 9.4
 MOST_FRAMES = 24
 """Frames of a film strip; of more, these many are shown, evenly chosen."""
 
-LEAST = 100
-"""Least width of a way in pixels of the pictures: its title needs it."""
+LEAST, GAP = 100, 8
+"""Least width of a way in pixels of the pictures, as its title needs it, and the space between tiles."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,14 +58,15 @@ class Shown:
         return self.alt
 
 
-def _view(axis: Axes, view: np.ndarray, title: str, patch: int = 0, side: int = 1, left: int = 0) -> None:
-    """A picture with its top left corner at ``left``, patches outlined in blue, regions of more than one in orange."""
+def _view(axis: Axes, view: np.ndarray, title: str, asked: Asked | None = None, left: int = 0) -> None:
+    """A picture with its top left corner at ``left``; as asked, patches in blue, regions of more than one in orange."""
     height, width = view.shape[:2]
     axis.imshow(view, extent=(left, left + width, height, 0), interpolation="nearest")
     axis.set_title(title, fontsize=8, loc="left", pad=2)
     axis.set_axis_off()
     axis.set_anchor("NW")
-    for step, colour, thick in [(patch, GRID, 0.7)] * bool(patch) + [(patch * side, REGION, 1.4)] * (side > 1):
+    patch, side = (asked.model.processor.patch, asked.side) if asked else (0, 0)
+    for step, colour, thick in [(patch, GRID, 0.7), (patch * side, REGION, 1.4)][: min(side, 2)]:
         axis.vlines(range(left, left + width + 1, step), 0, height, color=colour, lw=thick, alpha=0.9)
         axis.hlines(range(0, height + 1, step), left, left + width, color=colour, lw=thick, alpha=0.9)
 
@@ -85,7 +86,7 @@ def patches(original: np.ndarray, asked: Asked) -> Shown:
     figure, (left, right) = panels(1, 2, WIDEST, tall, width_ratios=wide)
     _view(left, original, f"the picture:\n{original.shape[1]} x {original.shape[0]} px")
     size, grid = f"{view.shape[1]} x {view.shape[0]} px", f"{columns} x {rows} patches{regions}"
-    _view(right, view, f"as encoded: {size},\n{grid}", asked.model.processor.patch, asked.side)
+    _view(right, view, f"as encoded: {size},\n{grid}", asked)
     alt = f"Left the picture, right the same at {size} under a grid of {grid}; {_answer(asked)}."
     return Shown(figure, alt, asked.numbers)
 
@@ -100,7 +101,7 @@ def strip(asked: Asked) -> Shown:
     for axis in axes[len(chosen) :]:
         axis.set_axis_off()
     for axis, number in zip(axes, chosen, strict=False):
-        _view(axis, asked.views[number], f"{number + 1}", asked.model.processor.patch, asked.side)
+        _view(axis, asked.views[number], f"{number + 1}", asked)
     what = f"{len(chosen)} of {count} frames seen" if len(chosen) < count else f"{count} frames seen"
     return Shown(figure, f"A strip of {what}, each {width} x {height} pixels; {_answer(asked)}.", asked.numbers)
 
@@ -108,14 +109,13 @@ def strip(asked: Asked) -> Shown:
 def ways(asked: Mapping[str, Asked]) -> Shown:
     """One picture as every way shows it to the encoder, all to one scale; tiles apart, the thumbnail first."""
     tallest = max(view.shape[0] for one in asked.values() for view in one.views)
-    patch = next(iter(asked.values())).model.processor.patch
-    widths = [max(LEAST, sum(view.shape[1] + patch for view in one.views)) for one in asked.values()]
+    widths = [max(LEAST, sum(view.shape[1] + GAP for view in one.views)) for one in asked.values()]
     figure, axes = panels(1, len(asked), WIDEST, 0.6 + tallest * WIDEST / sum(widths), width_ratios=widths)
     for axis, (name, one), width in zip(axes, asked.items(), widths, strict=True):
         left, title = 0, f"{name}\n{one.answer.visual_tokens} tokens, “{one.answer.text}”"
         for view in one.views:
-            _view(axis, view, title, patch, left=left)
-            left += view.shape[1] + patch
+            _view(axis, view, title, one, left)
+            left += view.shape[1] + GAP
         axis.set(xlim=(-1, width), ylim=(tallest + 1, -1))
     answers = "; ".join(f"{name}: {_answer(one)}" for name, one in asked.items())
     return Shown(figure, f"One picture shown in {len(asked)} ways. {answers}.")

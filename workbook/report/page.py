@@ -22,7 +22,7 @@ from oryx.files import atomic_write_text
 from workbook.report.claims import Answered, answered_claims, counts, findings
 from workbook.report.published import NOT_TESTED, Published, disagreements, published
 from workbook.report.questions import Question, questions
-from workbook.report.tables import TEMPLATES, as_table, render
+from workbook.report.tables import as_table, render
 from workbook.runs.settings import SCALES, Checked, setting
 
 
@@ -33,14 +33,10 @@ class Settings(Checked):
     notebook: ClassVar[str] = "90_paper_vs_ours.ipynb"
     source: ClassVar[str] = "published"
     seeds: ClassVar[tuple[int, ...]] = ()
+    variant: ClassVar[str] = "all"  # names the folder that the executed notebook is kept in
 
     scale: Literal[("all", *SCALES)] = setting("all", "all, or show the published runs of one scale alone")
     results: str = setting("results", "results folder")
-
-    @property
-    def variant(self) -> str:
-        """Name of the folder that the executed notebook is kept in."""
-        return self.scale
 
     def parameters(self) -> dict:
         """What the notebook is given."""
@@ -116,8 +112,7 @@ def build(results: Path, out: Path) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)  # relative paths of pictures go through it
     page = Page(published(results), out.parent)
     text = render("report.md.j2", page=page, parts=PARTS)
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    return atomic_write_text(out, render("report.html.j2", style=style, body=to_html(text, out.parent)) + "\n")
+    return atomic_write_text(out, render("report.html.j2", body=to_html(text, out.parent)) + "\n")
 
 
 def to_html(text: str, folder: Path) -> str:

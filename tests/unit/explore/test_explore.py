@@ -12,7 +12,7 @@ from oryx.errors import SettingsError
 from oryx.grids import compressed_grid, token_count
 from oryx.layout import Layout, visual_token_count
 from oryx.processing.visuals import Video
-from workbook.explore import asking, cases, examples, models, panel, pictures
+from workbook.explore import asking, examples, models, panel, pictures
 from workbook.explore.models import Settings
 
 
@@ -148,13 +148,13 @@ def test_a_summary_is_put_together_from_answers(opened):
         "what": "owl",
         "move": "up",
     }
-    text = cases.summary(truth)
+    text = examples.summary(truth)
     assert "2 cards, first red, then blue" in text and "reads 48" in text and "“owl” moves up" in text
-    frame = cases.described(opened.model, 2)
-    assert frame["right"].equals(frame["answer"] == frame["truth"]) and len(cases.summaries(frame)) == 2
-    summed = cases.reasoned(frame)
+    frame = examples.described(opened.model, 2)
+    assert frame["right"].equals(frame["answer"] == frame["truth"]) and len(examples.summaries(frame)) == 2
+    summed = examples.reasoned(frame)
     assert summed["of"].tolist()[-1] == 1 and (summed["right"] <= summed["of"]).all()
-    told = cases.reasoned(frame.assign(answer=frame["truth"], right=True))
+    told = examples.reasoned(frame.assign(answer=frame["truth"], right=True))
     assert told["right"].tolist() == told["of"].tolist()
 
 
@@ -162,7 +162,7 @@ def test_without_released_weights_the_reason_is_printed(capsys):
     found, reason = models.open_released(Settings.from_mapping({"released": "THUdyh/not-there"}))
     assert found is None and "neither a folder nor" in reason
     assert (
-        cases.asked_in_words(found, reason, "film.mp4").empty
+        examples.asked_in_words(found, reason, "film.mp4").empty
         and "Not asked: THUdyh/not-there" in capsys.readouterr().out
     )
     assert models.open_released(Settings.from_mapping({"scale": "smoke"}))[0] is None
