@@ -7,13 +7,12 @@ and renamed. A full disk, a read-only folder or a kill therefore leaves the earl
 import hashlib
 import json
 import os
-import tempfile
+import shutil
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 from oryx.errors import CheckpointError, InputError, RunError
-
-CHUNK_BYTES = 1 << 20
 
 
 def atomic_write_bytes(path: str | Path, data: bytes) -> Path:
@@ -23,27 +22,23 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> Path:
     earlier file, if any, is then untouched and no temporary file stays behind.
     """
     path = Path(path)
-    temporary = None
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            # mkstemp makes files private to the user; results are meant to be read by others like any other file.
-            os.chmod(temporary, _usual_mode(path))
+        with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
-        temporary = None
-        _sync_folder(path.parent)
     except OSError as error:
         raise RunError(
             f"{path}: cannot be written ({error.strerror or error}); the earlier file is unchanged"
         ) from error
     finally:
-        if temporary is not None:
-            with suppress(OSError):
-                os.unlink(temporary)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -90,28 +85,8 @@ def check_file(source: str | os.PathLike, what: str) -> Path:
 
 def sha256_file(path: str | Path) -> str:
     """The sha256 of a file as 64 hexadecimal digits, read in pieces. Raises RunError when it cannot be read."""
-    digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:
-            while piece := file.read(CHUNK_BYTES):
-                digest.update(piece)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return digest.hexdigest()
-
-
-def _usual_mode(path: Path) -> int:
-    try:
-        return path.stat().st_mode & 0o777
-    except FileNotFoundError:
-        return 0o644
-
-
-def _sync_folder(folder: Path) -> None:
-    # The rename itself must reach the disk; some file systems refuse to sync a folder, and then nothing can be done.
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

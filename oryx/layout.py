@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from oryx.errors import InputError
-from oryx.grids import Grid, image_token_count, video_token_count
+from oryx.grids import Grid, row_tokens
 
 VISUAL_TOKEN_ID = -200  # marks one visual in ``input_ids`` (reference: IMAGE_TOKEN_INDEX)
 IGNORED_LABEL = -100  # a label that takes no part in the loss (reference: IGNORE_INDEX)
@@ -95,9 +95,8 @@ def visual_token_count(layout: Layout, grids: Sequence[Grid]) -> int:
     """Length of a visual's sequence for the compressed ``grids``, newlines and separators included."""
     if layout == Layout.TEXT:
         return 0
-    if layout == Layout.VIDEO:
-        return sum(video_token_count(1, grid) - 2 for grid in grids) + 2
-    return image_token_count(*([None] * (2 - len(grids))), *grids)
+    # begin and end, and a separator between maps; in a video one after the last too
+    return sum(map(row_tokens, grids)) + len(grids) + 1 + (layout == Layout.VIDEO)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class FrameTokens:
         }
 
 
+@dataclass
 class FrameEncoder:
     """Encodes the frames of video files with a model, ``chunk`` frames at a time.
 
@@ -54,15 +55,11 @@ class FrameEncoder:
     of the compressor (ratio k²). Tokens are returned as ``dtype``.
     """
 
-    def __init__(
-        self,
-        model: OryxForConditionalGeneration,
-        view: Callable[[Image.Image], Image.Image],
-        side: int,
-        chunk: int = 64,
-        dtype: torch.dtype = torch.float16,
-    ):
-        self.model, self.view, self.side, self.chunk, self.dtype = model, view, side, chunk, dtype
+    model: OryxForConditionalGeneration
+    view: Callable[[Image.Image], Image.Image]
+    side: int
+    chunk: int = 64
+    dtype: torch.dtype = torch.float16
 
     @property
     def number_formats(self) -> str:
@@ -75,19 +72,14 @@ class FrameEncoder:
     def encode(self, path: str | Path, indices: Sequence[int] | None = None) -> FrameTokens:
         """Tokens of the frames ``indices`` (all by default); errors as for :class:`oryx.processing.video.VideoFile`."""
         with closing(VideoFile(path)) as video:
-            wanted, filled = range(video.info.frames) if indices is None else indices, 0
-            tokens, grid = None, None
-            for frames in video.frames(wanted, self.chunk):
-                part, grid = self._encode_chunk(np.stack([self.view(Image.fromarray(frame)) for frame in frames]))
-                if tokens is None:  # filled in place: a list of chunks would be held twice when joined
-                    tokens = torch.empty(len(wanted), *part.shape[1:], dtype=self.dtype)
-                tokens[filled : filled + len(part)] = part
-                filled += len(part)
-        return FrameTokens(tokens, grid)
+            wanted = range(video.info.frames) if indices is None else indices
+            parts = [self._encode_chunk(frames) for frames in video.frames(wanted, self.chunk)]
+        return FrameTokens(torch.cat([tokens for tokens, _ in parts]), parts[0][1])
 
     def _encode_chunk(self, frames: np.ndarray) -> tuple[Tensor, Grid]:
         model, vision = self.model, self.model.config.vision_config
-        patches, grid = to_patches(frames, vision.patch_size)
+        shown = np.stack([self.view(Image.fromarray(frame)) for frame in frames])
+        patches, grid = to_patches(shown, vision.patch_size)
         grids = [grid] * len(frames)
         features = model.vision_tower(patches.to(model.device), grids).tokens
         features = features.to(model.projector.image_newline.dtype)

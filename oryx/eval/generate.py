@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from accelerate.utils import send_to_device
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel
 
 from oryx.errors import InputError
@@ -110,10 +111,9 @@ class Prompted:
     @torch.inference_mode()
     def likelihoods(self, answers: Sequence[Sequence[int]]) -> list[float]:
         """The log-likelihood of an answer of at least one token for every sample."""
-        length, longest = self.cache.get_seq_length(), max(map(len, answers))
-        padded = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in answers], device=self.first.device)
-        logits = self.first[:, None]
-        if longest > 1:
+        length, logits = self.cache.get_seq_length(), self.first[:, None]
+        padded = pad_sequence([torch.tensor(ids, device=self.first.device) for ids in answers], batch_first=True)
+        if padded.shape[1] > 1:
             rest = _after(self.language_model, self.cache, padded[:, :-1], self.mask)
             logits = torch.cat([logits, rest], 1)
         _crop(self.cache, length)
@@ -148,12 +148,11 @@ def read_prompts(model: OryxForConditionalGeneration, inputs: dict[str, Tensor])
 
 @dataclass
 class ReadVideos:
-    """``cache`` of the language model after ``length`` tokens of each of ``count`` videos; length 0: no video."""
+    """``cache`` of the language model after each of ``count`` videos; empty: no video."""
 
     model: OryxForConditionalGeneration
     prompts: PromptFormat
     cache: DynamicCache
-    length: int
     count: int
 
 
@@ -173,12 +172,12 @@ def read_videos(
     cache = DynamicCache(config=model.language_model.config)
     # the mask is left out: no video is padded, and attention without a mask is the fast path
     model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return ReadVideos(model, prompts, cache, embeds.shape[1], len(videos))
+    return ReadVideos(model, prompts, cache, len(videos))
 
 
 def without_video(model: OryxForConditionalGeneration, count: int, prompts: PromptFormat | None = None) -> ReadVideos:
     """Nothing read: the control."""
-    return ReadVideos(model, prompts or BytePrompt(), DynamicCache(config=model.language_model.config), 0, count)
+    return ReadVideos(model, prompts or BytePrompt(), DynamicCache(config=model.language_model.config), count)
 
 
 @torch.inference_mode()
@@ -187,13 +186,13 @@ def ask(read: ReadVideos, questions: Sequence[str], truths: Sequence[str], max_n
 
     Raises InputError unless there is a question a video and all are of one length in tokens.
     """
-    language_model = read.model.language_model
-    prompts = [read.prompts.after(question, visual=read.length > 0) for question in questions]
+    language_model, length = read.model.language_model, read.cache.get_seq_length()
+    prompts = [read.prompts.after(question, visual=length > 0) for question in questions]
     if len(prompts) != read.count or len({len(prompt) for prompt in prompts}) != 1:
         raise InputError(f"expected {read.count} questions of one length, got {list(questions)}")
     first = _after(language_model, read.cache, torch.tensor(prompts, device=read.model.device))[:, -1]
     found = Prompted(language_model, read.cache, first).answers(read.prompts, truths, max_new_tokens)
-    _crop(read.cache, read.length)
+    _crop(read.cache, length)
     return found
 
 

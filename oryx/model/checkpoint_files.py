@@ -5,13 +5,16 @@ Nothing in a file is executed. Every problem is a CheckpointError that names the
 
 import pickle
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from oryx.errors import CheckpointError
 from oryx.files import read_json
@@ -124,6 +127,16 @@ def check_tensors(
             raise CheckpointError(
                 f"{source}: {names(name)!r}: expected shape {tuple(expected[name].shape)}, got {tuple(value.shape)}"
             )
+
+
+def build(
+    make: Callable[[Any], PreTrainedModel], config: Any, tensors: Mapping[str, Tensor], source: str, names=str
+) -> Any:
+    """The model of a configuration with ``tensors`` as its weights, in eval mode; see :func:`fill`."""
+    with init_empty_weights(include_buffers=False):
+        model = make(config)
+    fill(model, tensors, source, names)
+    return model.eval()
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor], source: str, names=str) -> None:

@@ -8,7 +8,7 @@ layouts: reference file ``oryx/model/multimodal_projector/builder.py`` (``simple
 
 import math
 from collections.abc import Sequence
-from itertools import islice
+from itertools import groupby, islice
 
 import numpy as np
 import torch
@@ -153,7 +153,7 @@ def region_means(features: Tensor, grid: Grid, side: int) -> Tensor:
 def compress_maps(
     compressor: nn.Module, tokens: Tensor, grids: Sequence[Grid], sides: Sequence[int]
 ) -> tuple[Tensor, list[Grid]]:
-    """Compress packed maps, each with its own side; maps of one grid and side share a call.
+    """Compress packed maps, each with its own side; neighbours of one grid and side share a call.
 
     Args:
         tokens: (N, C), the maps one after the other.
@@ -162,18 +162,13 @@ def compress_maps(
     Returns:
         the compressed maps in the same order, (N', C), and their grids.
     """
-    groups: dict[tuple[Grid, int], list[int]] = {}
-    for index, key in enumerate(zip(grids, sides, strict=True)):
-        groups.setdefault(key, []).append(index)
-    if not groups:
-        return tokens, []
-    maps = tokens.split([height * width for height, width in grids])
-    pieces: list[Tensor] = [tokens] * len(maps)
-    new_grids: list[Grid] = list(grids)
-    for (grid, side), members in groups.items():
-        out, new_grid = compressor(torch.stack([maps[index] for index in members]), grid, side)
-        for index, piece in zip(members, out.unbind(0), strict=True):
-            pieces[index], new_grids[index] = piece, new_grid
+    runs = [(*key, len(list(run))) for key, run in groupby(zip(grids, sides, strict=True))]
+    parts = tokens.split([height * width * count for (height, width), _, count in runs])
+    pieces, new_grids = [tokens[:0]], []
+    for (grid, side, count), part in zip(runs, parts, strict=True):
+        out, new_grid = compressor(part.unflatten(0, (count, -1)), grid, side)
+        pieces.append(out.flatten(0, 1))
+        new_grids += [new_grid] * count
     return torch.cat(pieces), new_grids
 
 

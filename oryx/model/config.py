@@ -5,7 +5,7 @@ Numbers: reference file ``oryx/model/multimodal_encoder/oryx_vit.py`` (tower) an
 
 from transformers import AutoConfig, PretrainedConfig
 
-from oryx.errors import SettingsError
+from oryx.errors import SettingsError, check_known
 from oryx.layout import VISUAL_TOKEN_ID
 
 ACTIVATIONS = ("gelu", "gelu_pytorch_tanh")
@@ -33,8 +33,7 @@ class OryxVisionConfig(PretrainedConfig):
     hidden_act: str = "gelu"
 
     def __post_init__(self, **kwargs):
-        if self.hidden_act not in ACTIVATIONS:
-            raise SettingsError(f"vision_config: hidden_act: expected one of {ACTIVATIONS}, got {self.hidden_act!r}")
+        check_known([self.hidden_act], ACTIVATIONS, "hidden_act")
         if self.hidden_size % self.num_attention_heads:
             raise SettingsError(
                 f"vision_config: hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
@@ -72,10 +71,7 @@ class OryxConfig(PretrainedConfig):
     tokenizer_padding_side: str = "right"
 
     def __post_init__(self, **kwargs):
-        if self.tokenizer_padding_side not in ("right", "left"):
-            raise SettingsError(
-                f"tokenizer_padding_side: expected 'right' or 'left', got {self.tokenizer_padding_side!r}"
-            )
+        check_known([self.tokenizer_padding_side], ("right", "left"), "tokenizer_padding_side")
         if not isinstance(self.vision_config, OryxVisionConfig):
             self.vision_config = OryxVisionConfig(**(self.vision_config or {}))
         if not isinstance(self.text_config, PretrainedConfig):

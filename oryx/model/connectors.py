@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oryx.errors import InputError, SettingsError
+from oryx.errors import InputError, check_known
 from oryx.grids import Grid, compressed_grid
 from oryx.model.compressor import DynamicCompressor, NoCompressor, check_features, region_means
 from oryx.model.config import OryxConfig
@@ -179,6 +179,5 @@ def build_compressor(config: OryxConfig) -> nn.Module:
     Raises:
         SettingsError: an unknown name, with the known ones.
     """
-    if config.compressor not in COMPRESSORS:
-        raise SettingsError(f"compressor: expected one of {sorted(COMPRESSORS)}, got {config.compressor!r}")
+    check_known([config.compressor], COMPRESSORS, "compressor")
     return COMPRESSORS[config.compressor](config)

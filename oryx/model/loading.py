@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import torch
-from accelerate import init_empty_weights
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import GenerationConfig
@@ -16,7 +15,7 @@ from transformers.utils import logging
 
 from oryx.errors import CheckpointError, MissingResource
 from oryx.files import read_json, sha256_file
-from oryx.model.checkpoint_files import SINGLE, fill, from_8_bits, read_pickle, read_safetensors, read_weights
+from oryx.model.checkpoint_files import SINGLE, build, from_8_bits, read_pickle, read_safetensors, read_weights
 from oryx.model.config import OryxConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.reference import (
@@ -108,11 +107,9 @@ def load_shipped(folder: Path, dtype: torch.dtype | None = None) -> OryxForCondi
     for name, tensor in _whole(encoder / tower["file"], tower.get("sha256")).items():
         tensors[f"vision_tower.{name}"] = tensor
     config = OryxConfig.from_dict(read_json(folder / "config.json"))
-    with init_empty_weights(include_buffers=False):
-        model = OryxForConditionalGeneration(config)
-    fill(model, cast(tensors, dtype or torch.float32), str(folder))
+    model = build(OryxForConditionalGeneration, config, cast(tensors, dtype or torch.float32), str(folder))
     model.processor = OryxProcessor.from_pretrained(folder, byte_tokenizer())
-    return model.eval()
+    return model
 
 
 def resolve(name_or_path: str | Path) -> Path:
@@ -151,10 +148,7 @@ def _load_own(folder: Path, model_class: type, config: dict, dtype: torch.dtype 
     except (TypeError, ValueError, StrictDataclassError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
     # from_pretrained would fill missing tensors with random numbers and only warn
-    with init_empty_weights(include_buffers=False):
-        model = model_class(config)
-    fill(model, cast(read_weights(folder), dtype), str(folder))
-    return model.eval()
+    return build(model_class, config, cast(read_weights(folder), dtype), str(folder))
 
 
 def _load_authors(

@@ -284,8 +284,6 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def _needs_expansion(self, input_ids: Tensor, past_key_values, visual_spec) -> bool:
         if visual_spec is not None and len(visual_spec):
             return True
-        if past_key_values is not None and input_ids.shape[1] == 1:
-            return False  # a step of generation
         limit = self.config.tokenizer_model_max_length
         too_long = limit is not None and past_key_values is None and input_ids.shape[1] > limit
         return too_long or bool((input_ids == self.config.visual_token_id).any())

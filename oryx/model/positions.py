@@ -8,7 +8,7 @@ import copy
 
 from torch import nn
 
-from oryx.errors import SettingsError
+from oryx.errors import SettingsError, check_known
 from oryx.model.modeling import OryxForConditionalGeneration
 
 POSITIONS = {
@@ -28,8 +28,7 @@ def set_positions(model: OryxForConditionalGeneration, scheme: str) -> None:
     Raises:
         SettingsError: an unknown scheme, or a language model without rotary positions.
     """
-    if scheme not in POSITIONS:
-        raise SettingsError(f"positions: expected one of {', '.join(POSITIONS)}, got {scheme!r}")
+    check_known([scheme], POSITIONS, "positions")
     decoder = model.language_model.get_decoder()
     rotary: nn.Module | None = getattr(decoder, "rotary_emb", None)
     if rotary is None:

@@ -8,14 +8,13 @@ import math
 from collections.abc import Mapping
 
 import torch
-from accelerate import init_empty_weights
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import LlamaConfig, PretrainedConfig, Qwen2Config
 from transformers.utils import logging
 
 from oryx.errors import CheckpointError
-from oryx.model.checkpoint_files import fill
+from oryx.model.checkpoint_files import build
 from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT
@@ -77,21 +76,19 @@ def from_reference(
             the message names it, what was expected and what came.
     """
     state_dict = {name: value for name, value in state_dict.items() if not name.endswith(STALE_BUFFERS)}
-    tower = {name[len(TOWER_PREFIX) :]: value for name, value in state_dict.items() if name.startswith(TOWER_PREFIX)}
+    tower = _tower_tensors(_tower_part(state_dict), source)
     stated = {**(config.get("vision_config") or {}), **(vision_config or {})}
-    own = {"vision_tower." + name: value for name, value in _tower_tensors(tower, source).items()}
+    own = {"vision_tower." + name: value for name, value in tower.items()}
     for name, value in state_dict.items():
         if name.startswith(TOWER_PREFIX):
             continue
         prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
         own[PREFIXES[prefix] + name[len(prefix) :] if prefix else "language_model." + name] = value
     oryx_config = reference_config(config, own, tower_config(tower, stated, source), source)
-    with init_empty_weights(include_buffers=False):
-        model = OryxForConditionalGeneration(oryx_config)
-    fill(model, own, source, authors_name)
+    model = build(OryxForConditionalGeneration, oryx_config, own, source, authors_name)
     is_llama = oryx_config.text_config.model_type == "llama"
     model.generation_config.eos_token_id = LLAMA_STOP_ID if is_llama else config.get("eos_token_id")
-    return model.eval()
+    return model
 
 
 def tower_from_reference(state_dict: Mapping[str, Tensor], source: str = "state_dict", **config_fields) -> OryxViT:
@@ -104,15 +101,8 @@ def tower_from_reference(state_dict: Mapping[str, Tensor], source: str = "state_
     Raises:
         CheckpointError: see :func:`from_reference`.
     """
-    if any(name.startswith(TOWER_PREFIX) for name in state_dict):
-        state_dict = {
-            name.removeprefix(TOWER_PREFIX): value for name, value in state_dict.items() if TOWER_PREFIX in name
-        }
-    config = tower_config(state_dict, config_fields, source)
-    with init_empty_weights(include_buffers=False):
-        tower = OryxViT(config)
-    fill(tower, _tower_tensors(state_dict, source), source)
-    return tower.eval()
+    tower = _tower_tensors(_tower_part(state_dict) or state_dict, source)
+    return build(OryxViT, tower_config(tower, config_fields, source), tower, source)
 
 
 def tower_config(tower: Mapping[str, Tensor], stated: Mapping, source: str) -> OryxVisionConfig:
@@ -200,6 +190,10 @@ def authors_name(name: str) -> str:
     return name.removeprefix("language_model.")
 
 
+def _tower_part(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(TOWER_PREFIX) :]: value for name, value in state_dict.items() if name.startswith(TOWER_PREFIX)}
+
+
 def _tower_tensors(tower: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     ignored = sorted(name for name in tower if name.startswith(HEAD_KEYS))
     if ignored:
@@ -208,10 +202,7 @@ def _tower_tensors(tower: Mapping[str, Tensor], source: str) -> dict[str, Tensor
 
 
 def _need(tower: Mapping[str, Tensor], name: str, dimensions: int, source: str) -> torch.Size:
-    if name not in tower:
-        raise CheckpointError(f"{source}: {name!r} missing; expected a tensor of {dimensions} dimensions, got nothing")
-    if tower[name].ndim != dimensions:
-        raise CheckpointError(
-            f"{source}: {name!r}: expected {dimensions} dimensions, got shape {tuple(tower[name].shape)}"
-        )
+    if name not in tower or tower[name].ndim != dimensions:
+        got = f"shape {tuple(tower[name].shape)}" if name in tower else "nothing"
+        raise CheckpointError(f"{source}: {name!r}: expected a tensor of {dimensions} dimensions, got {got}")
     return tower[name].shape

@@ -126,10 +126,7 @@ def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def _split_at_marks(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    ids: list[int] = []
-    for i, piece in enumerate(text.split(MARK)):
-        ids += [VISUAL_TOKEN_ID] * (i > 0) + _encode(tokenizer, piece)
-    begin = tokenizer.bos_token_id
+    ids, begin = _marked(tokenizer, text, []), tokenizer.bos_token_id
     return [begin, *ids] if begin is not None and tokenizer("a")["input_ids"][0] == begin else ids
 
 
@@ -141,31 +138,27 @@ def _piecewise(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], marks:
     start, end = known["<|im_start|>"], known["<|im_end|>"]
     newline = _encode(tokenizer, "\n")
 
-    def masked(ids: list[int]) -> tuple[list[int], list[int]]:
-        return ids, [IGNORED_LABEL] * len(ids)
+    def role(name: str) -> list[int]:
+        return _encode(tokenizer, name) + newline
 
-    pieces = [([start], [start]), masked(_encode(tokenizer, "system") + newline + _encode(tokenizer, SYSTEM))]
-    pieces.append(([end, *newline], [end, *newline]))
+    # of every piece its ids, and whether they are supervised
+    pieces = [([start], True), (role("system") + _encode(tokenizer, SYSTEM), False), ([end, *newline], True)]
     for turn in turns:
         human = turn["from"] == "human"
-        role = _encode(tokenizer, "user" if human else "assistant") + newline
-        pieces += [([start], [start]), masked(role)]
+        pieces += [([start], True), (role("user" if human else "assistant"), False)]
         if turn["value"] is None:
             break
-        if human:
-            pieces.append(masked(_marked(tokenizer, turn["value"], newline, marks)))
-        else:
-            text = _marked(tokenizer, turn["value"], newline, "text" if marks == "all" else marks)
-            pieces.append((text, text))
-        pieces.append(([end, *newline], [end, *newline]))
-    return Tokens([i for ids, _ in pieces for i in ids], [label for _, labels in pieces for label in labels])
+        kind = marks if human or marks != "all" else "text"
+        pieces += [(_marked(tokenizer, turn["value"], newline, kind), not human), ([end, *newline], True)]
+    ids = [i for piece, _ in pieces for i in piece]
+    return Tokens(ids, [i if supervised else IGNORED_LABEL for piece, supervised in pieces for i in piece])
 
 
-def _marked(tokenizer: PreTrainedTokenizerBase, text: str, newline: list[int], marks: str) -> list[int]:
-    parts = text.split(MARK, {"all": -1, "first": 1, "text": 0}[marks])
+def _marked(tokenizer: PreTrainedTokenizerBase, text: str, after: list[int], marks: str = "all") -> list[int]:
+    """Ids of a text, a mark's followed by those of ``after``; ``marks`` as in :func:`tokenize`."""
     ids: list[int] = []
-    for i, part in enumerate(parts):
-        ids += [VISUAL_TOKEN_ID, *newline] * (i > 0) + _encode(tokenizer, part)
+    for i, part in enumerate(text.split(MARK, {"all": -1, "first": 1, "text": 0}[marks])):
+        ids += [VISUAL_TOKEN_ID, *after] * (i > 0) + _encode(tokenizer, part)
     return ids
 
 

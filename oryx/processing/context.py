@@ -16,17 +16,20 @@ PATCH, PROMPT_TOKENS = 16, 128
 RULES = {16: "video_long", 4: "video", 1: "video"}
 
 
-def frames_that_fit(context: int, grid: Grid, prompt_tokens: int = PROMPT_TOKENS) -> int:
+def frame_tokens(grid: Grid) -> int:
+    """What one more frame of ``grid`` costs."""
+    return video_token_count(1, grid) - video_token_count(0, grid)
+
+
+def frames_that_fit(context: int, grid: Grid) -> int:
     """The longest video, in frames of ``grid`` after compression, that fits a context beside the prompt."""
-    a_frame = video_token_count(2, grid) - video_token_count(1, grid)
-    around = video_token_count(1, grid) - a_frame
-    return max(0, (context - prompt_tokens - around) // a_frame)
+    return max(0, (context - PROMPT_TOKENS - video_token_count(0, grid)) // frame_tokens(grid))
 
 
-def check_fits(frames: int, context: int, grid: Grid, prompt_tokens: int = PROMPT_TOKENS) -> None:
+def check_fits(frames: int, context: int, grid: Grid) -> None:
     """Raises InputError, saying how many frames fit, if ``frames`` frames do not."""
-    if frames > (most := frames_that_fit(context, grid, prompt_tokens)):
-        tokens = video_token_count(frames, grid) + prompt_tokens
+    if frames > (most := frames_that_fit(context, grid)):
+        tokens = video_token_count(frames, grid) + PROMPT_TOKENS
         raise InputError(
             f"{frames} frames of {grid[0]} x {grid[1]} tokens need {tokens} tokens with the prompt; the context holds "
             f"{context}, that is {most} frames. Ask for fewer frames, smaller ones or more compression"
@@ -41,21 +44,17 @@ def compressed(size: Size, ratio: int, options: PreprocessOptions | None = None,
 
 def context_table() -> pd.DataFrame:
     """Frames that fit each released context, by frame size and compression."""
-    lines = []
-    for model, context in CONTEXTS.items():
-        for name, size in SIZES.items():
-            for ratio in RULES:
-                grid = compressed(size, ratio)
-                a_frame = video_token_count(2, grid) - video_token_count(1, grid)
-                lines.append(
-                    {
-                        "model": model,
-                        "context": context,
-                        "frame": name,
-                        "compression": f"{ratio}x",
-                        "tokens a frame": a_frame,
-                        "frames that fit": frames_that_fit(context, grid),
-                        "1,600 frames need": video_token_count(1600, grid) + PROMPT_TOKENS,
-                    }
-                )
-    return pd.DataFrame(lines)
+    shown = [(*released, frame, ratio) for released in CONTEXTS.items() for frame in SIZES for ratio in RULES]
+    grids = [compressed(SIZES[frame], ratio) for _, _, frame, ratio in shown]
+    return pd.DataFrame(
+        {
+            "model": model,
+            "context": context,
+            "frame": frame,
+            "compression": f"{ratio}x",
+            "tokens a frame": frame_tokens(grid),
+            "frames that fit": frames_that_fit(context, grid),
+            "1,600 frames need": video_token_count(1600, grid) + PROMPT_TOKENS,
+        }
+        for (model, context, frame, ratio), grid in zip(shown, grids, strict=True)
+    )

@@ -40,10 +40,6 @@ class PreprocessOptions:
             raise SettingsError(f"newlines: expected 1 (evaluation form) or 2 (training form), got {self.newlines!r}")
         for name in ("frames", "short_video_frames", "max_pixels"):
             check_whole(name, getattr(self, name))
-        for name in RULES:
-            value = getattr(self, name)
-            if not isinstance(value, SizeRule) and (value is not None or name == "high"):
-                raise SettingsError(f"{name}: expected a SizeRule{' or None' * (name != 'high')}, got {value!r}")
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "PreprocessOptions":

@@ -49,6 +49,11 @@ class Prepared:
         """(height, width) of every map in pixels."""
         return [one.shape[:2] for one in self.maps]
 
+    def visual_tokens(self, patch: int) -> int:
+        """What the projector emits for it, newlines and separators included, where patches have this side."""
+        grids = [compressed_grid(patch_grid(size, patch), self.side) for size in self.sizes]
+        return visual_token_count(self.layout, grids)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -161,18 +166,6 @@ class OryxProcessor:
         conversation = chat.question(f"{chat.MARK}\n" * visuals + text)
         return chat.tokenize(self.tokenizer, conversation, self._form(conversation)).input_ids
 
-    def seen(self, prepared: Sequence[Prepared]) -> dict:
-        """What the model gets to see: sizes (height, width) of every map, frames, and visual tokens."""
-        tokens = 0
-        for one in prepared:
-            grids = [compressed_grid(patch_grid(size, self.patch), one.side) for size in one.sizes]
-            tokens += visual_token_count(one.layout, grids)
-        return {
-            "sizes": [size for one in prepared for size in one.sizes],
-            "frames": sum(one.frames for one in prepared),
-            "visual_tokens": tokens,
-        }
-
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the tokenizer and ``processor_config.json``."""
         self.tokenizer.save_pretrained(folder)
@@ -278,8 +271,8 @@ def ask(
     limit = model.config.tokenizer_model_max_length or float("inf")
     for side in _sides(compression, visual, token_budget):
         prepared = [] if visual is None else processor.prepare(visual, resolution, side)
-        inputs, seen = processor.assemble(question, prepared), processor.seen(prepared)
-        tokens, frames = seen["visual_tokens"], seen["frames"]
+        inputs, frames = processor.assemble(question, prepared), sum(one.frames for one in prepared)
+        tokens = sum(one.visual_tokens(processor.patch) for one in prepared)
         length = inputs["input_ids"].shape[1] - len(prepared) + tokens
         if length <= limit and tokens <= (token_budget or tokens):
             break
@@ -311,7 +304,7 @@ def ask(
         visual_tokens=tokens,
         seconds=time.perf_counter() - began,
         frames=frames,
-        sizes=tuple(seen["sizes"]),
+        sizes=tuple(size for one in prepared for size in one.sizes),
     )
 
 

@@ -10,7 +10,7 @@ from math import sqrt
 
 from PIL import Image
 
-from oryx.errors import SettingsError
+from oryx.errors import SettingsError, check_known
 from oryx.grids import Grid, Size, check_size
 
 KINDS = ("native", "area", "squash", "pad")
@@ -35,8 +35,7 @@ class Resolution:
     side: int | None = None
 
     def __post_init__(self):
-        if self.kind not in KINDS:
-            raise SettingsError(f"resolution kind {self.kind!r}: expected one of {', '.join(KINDS)}")
+        check_known([self.kind], KINDS, "resolution kind")
         if (self.kind == "native") != (self.side is None):
             raise SettingsError(
                 f"resolution {self.kind!r}: side must be {'absent' if self.kind == 'native' else 'given'}"
@@ -95,20 +94,12 @@ class Partition:
     tiles: tuple[Grid, ...] = LLAVA_NEXT_TILES
 
     def canvas(self, size: Size) -> Grid:
-        """The (rows, columns) of tiles for a picture of ``size``: least loss of pixels first, then least waste.
+        """The (rows, columns) of tiles for a picture of ``size``: least loss of pixels first, then least waste."""
+        from transformers.image_processing_utils import select_best_resolution  # seconds of imports
 
-        The choice of transformers' ``select_best_resolution``, which a test holds it to; that function costs three
-        seconds of imports.
-        """
-        height, width = check_size(size)
-
-        def merit(tiles: Grid) -> tuple[int, int]:
-            rows, columns = (count * self.side for count in tiles)
-            scale = min(columns / width, rows / height)
-            kept = min(int(width * scale) * int(height * scale), width * height)
-            return kept, kept - rows * columns
-
-        return max(self.tiles, key=merit)
+        canvases = [(rows * self.side, columns * self.side) for rows, columns in self.tiles]
+        height, width = select_best_resolution(check_size(size), canvases)
+        return height // self.side, width // self.side
 
     def inner(self, size: Size) -> Size:
         """The (height, width) of a picture of ``size`` on its canvas, shape kept, at least one pixel."""

@@ -28,39 +28,37 @@ try:
 except ImportError:  # pictures are read without it
     av = None
 
-BACKENDS = ("auto", "decord", "pyav")
 NO_VIDEO_FORMATS = ("tty",)  # FFmpeg plays text files as ANSI art
 HIDDEN_FRAMES = ("vp8",)  # some packets of these codecs hold a frame that is never shown
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file holds: frames, (height, width) in pixels as displayed, frames a second, and who reads it."""
+    """What a video file holds: frames, (height, width) in pixels as displayed, and who reads it, decord or pyav."""
 
     frames: int
     size: tuple[int, int]
-    rate: float
     backend: str
 
 
 class VideoFile:
     """An open video file: ``info``, and :meth:`frames`. Close it, or use ``contextlib.closing``.
 
-    ``backend``: "decord", "pyav", or "auto": decord where it is installed and reads the file right, else PyAV.
-
     Raises:
         InputError: missing, empty, a folder, no video, sound only, truncated, frames of more than ``max_pixels``
-            pixels; or decord was demanded and gets this file wrong. The message names the file.
-        MissingResource: PyAV is not installed, or decord was demanded and is not.
+            pixels. The message names the file.
+        MissingResource: PyAV is not installed.
     """
 
-    def __init__(self, path: str | Path, backend: str = "auto", max_pixels: int = PreprocessOptions.max_pixels):
-        if backend not in BACKENDS:
-            raise InputError(f"backend {backend!r}: expected one of {', '.join(BACKENDS)}")
+    def __init__(self, path: str | Path, max_pixels: int = PreprocessOptions.max_pixels):
         if av is None:
             raise MissingResource(f"{path}: reading videos needs PyAV (the package 'av')")
         self.path = check_file(path, "video")
-        self.reader = _reader(self.path, backend, examine(self.path, max_pixels))
+        index = examine(self.path, max_pixels)
+        try:
+            self.reader: DecordReader | PyAVReader = DecordReader(self.path, index)
+        except (NotForDecord, ImportError, OSError):  # also where it is not installed, or broken
+            self.reader = PyAVReader(self.path, index)
         self.info = self.reader.info
 
     def frames(self, indices: Sequence[int], chunk: int = 16, size: Size | None = None) -> Iterator[np.ndarray]:
@@ -82,28 +80,22 @@ class VideoFile:
         self.reader.close()
 
 
-def probe(path: str | Path, backend: str = "auto") -> VideoInfo:
+def probe(path: str | Path) -> VideoInfo:
     """Examine a video file; errors as for :class:`VideoFile`."""
-    with closing(VideoFile(path, backend)) as video:
+    with closing(VideoFile(path)) as video:
         return video.info
 
 
-def read_frames(
-    path: str | Path, indices: Sequence[int], size: tuple[int, int] | None = None, backend: str = "auto"
-) -> np.ndarray:
+def read_frames(path: str | Path, indices: Sequence[int], size: Size | None = None) -> np.ndarray:
     """Frames (n, H, W, 3) uint8 RGB at ``indices``; see :meth:`VideoFile.frames`."""
-    return np.concatenate(list(iter_frames(path, indices, max(1, len(indices)), size, backend)))
+    return np.concatenate(list(iter_frames(path, indices, max(1, len(indices)), size)))
 
 
 def iter_frames(
-    path: str | Path,
-    indices: Sequence[int],
-    chunk: int = 16,
-    size: tuple[int, int] | None = None,
-    backend: str = "auto",
+    path: str | Path, indices: Sequence[int], chunk: int = 16, size: Size | None = None
 ) -> Iterator[np.ndarray]:
     """As :func:`read_frames`, at most ``chunk`` frames at a time, so that a long video is never held in memory."""
-    with closing(VideoFile(path, backend)) as video:
+    with closing(VideoFile(path)) as video:
         yield from video.frames(indices, chunk, size)
 
 
@@ -114,32 +106,16 @@ def scaled(frame: np.ndarray, size: Size) -> np.ndarray:
     return np.asarray(Image.fromarray(frame).resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
-def _reader(path: Path, backend: str, index: "Index") -> "DecordReader | PyAVReader":
-    """The one that reads this file right."""
-    if backend != "pyav":
-        try:
-            return DecordReader(path, index)
-        except (ImportError, OSError) as error:  # no wheel for this platform, or a broken one
-            if backend == "decord":
-                raise MissingResource(f"decord cannot be imported ({error}); use backend 'pyav'") from None
-        except NotForDecord as error:
-            if backend == "decord":
-                raise InputError(f"{path}: decord cannot read this file right ({error}); use backend 'pyav'") from None
-    return PyAVReader(path, index)
-
-
 @dataclass(frozen=True)
 class Index:
     """What the packets of a video file say.
 
     Attributes:
-        rate: frames a second, 0 if unknown.
         times: when each frame is shown, in the stream's unit, ascending; None if only decoding tells.
         keys: numbers of the frames at which decoding can begin, ascending.
         not_for_decord: why decord would get this file wrong; empty if it would not.
     """
 
-    rate: float
     times: tuple[int, ...] | None
     keys: tuple[int, ...]
     not_for_decord: str
@@ -171,7 +147,7 @@ def examine(path: Path, max_pixels: int) -> Index:
         if last.is_corrupt or missing:
             raise InputError(f"{path}: the video is truncated{missing and ': ' + missing}")
         shown = [(pts, key) for pts, key, cut in packets if not cut]
-        codec, rate = stream.codec_context.name, float(stream.average_rate or 0)
+        codec = stream.codec_context.name
         # AVI knows the order of decoding only
         guessed = codec in HIDDEN_FRAMES or (container.format.name == "avi" and stream.codec_context.has_b_frames)
     ordered = sorted(shown) if all(pts is not None for pts, _ in shown) else []
@@ -187,7 +163,7 @@ def examine(path: Path, max_pixels: int) -> Index:
         reason = "it has open groups of pictures"
     else:
         reason = ""
-    return Index(rate, times, tuple(i for i, (_, key) in enumerate(ordered) if key), reason)
+    return Index(times, tuple(i for i, (_, key) in enumerate(ordered) if key), reason)
 
 
 def opened(path: Path) -> Any:
@@ -260,7 +236,7 @@ class DecordReader:
             raise NotForDecord(f"it reads frames of shape {tuple(shape)}, expected three channels")
         if len(self.reader) != len(index.times):
             raise NotForDecord(f"it counts {len(self.reader)} frames where {len(index.times)} exist")
-        self.info = VideoInfo(len(self.reader), tuple(shape[:2]), index.rate, "decord")
+        self.info = VideoInfo(len(self.reader), tuple(shape[:2]), "decord")
 
     def read(self, numbers: list[int]) -> Iterator[np.ndarray]:
         """Frames (H, W, 3) uint8 RGB in the order asked for."""
@@ -284,7 +260,7 @@ class PyAVReader:
         self.path, self.times, self.keys, self.container = path, index.times, index.keys, None
         self._restart()
         self.total = self._count() if self.times is None else len(self.times)
-        self.info = VideoInfo(self.total, self._turned(self._frame(0)).shape[:2], index.rate, "pyav")
+        self.info = VideoInfo(self.total, self._turned(self._frame(0)).shape[:2], "pyav")
 
     def read(self, numbers: list[int]) -> Iterator[np.ndarray]:
         """Frames (H, W, 3) uint8 RGB in the order asked for."""
@@ -316,13 +292,7 @@ class PyAVReader:
 
     def _frame(self, number: int) -> Any:
         try:
-            found = None if self.times is None else self._by_time(number)
-            if found is None and self.times is not None:
-                # the packets' times are not the frames' (AVI with B-frames); if the numbers agree, count frames instead
-                self._restart()
-                self.times = None if self._count() == self.total else self.times
-            if found is None and self.times is None:
-                found = self._by_counting(number)
+            found = self._by_counting(number) if self.times is None else self._by_time(number)
         except av.error.FFmpegError as error:
             raise InputError(f"{self.path}: frame {number} cannot be decoded, the file is damaged ({error})") from None
         if found is None:

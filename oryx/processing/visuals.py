@@ -23,23 +23,21 @@ from oryx.processing.video import VideoFile
 
 
 @dataclass(frozen=True)
-class Images:
+class Pictures:
+    """Some pictures; what they are together its kinds say."""
+
+    items: Sequence[Any]
+
+    def __post_init__(self):
+        _some(self.items, type(self).__name__)
+
+
+class Images(Pictures):
     """Several separate images, each a visual of its own in the prompt."""
 
-    items: Sequence[Any]
 
-    def __post_init__(self):
-        _some(self.items, "Images")
-
-
-@dataclass(frozen=True)
-class Views:
+class Views(Pictures):
     """One scene from several poses, in order; laid out like the frames of a video, all at the size of the first."""
-
-    items: Sequence[Any]
-
-    def __post_init__(self):
-        _some(self.items, "Views")
 
 
 @dataclass(frozen=True)
@@ -78,18 +76,14 @@ def choose_frames(video: Video, options: PreprocessOptions) -> ChosenFrames:
 
     Raises InputError naming the file or frame: nothing there, not readable, or frames of different sizes.
     """
+    source, count = video.source, video.frames or options.frames
     rule = uniform_indices if video.repeat else bounded_indices
-
-    def choose(total: int) -> list[int]:
-        return rule(total, video.frames or options.frames)
-
-    source = video.source
     if isinstance(source, (str, PathLike)) and not isdir(source):
         file = VideoFile(source, max_pixels=options.max_pixels)
-        indices = choose(file.info.frames)
+        indices = rule(file.info.frames, count)
         return ChosenFrames(len(indices), _decoded(file, indices))
     items = frame_files(Path(source)) if isinstance(source, (str, PathLike)) else source
-    indices = choose(len(items))
+    indices = rule(len(items), count)
     return ChosenFrames(len(indices), _opened(items, indices, options.max_pixels))
 
 

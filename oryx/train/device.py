@@ -7,7 +7,7 @@ import torch
 from accelerate import PartialState
 from torch import nn
 
-from oryx.errors import SettingsError
+from oryx.errors import check_known
 
 PRECISIONS = ("auto", "fp32", "bf16")
 GPU_WORKERS = 4
@@ -58,8 +58,7 @@ def compute(precision: str = "auto") -> Compute:
 
     "auto" is bf16 on CUDA and fp32 on a CPU. Raises SettingsError for another name than PRECISIONS.
     """
-    if precision not in PRECISIONS:
-        raise SettingsError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+    check_known([precision], PRECISIONS, "precision")
     device = process().device
     if precision == "auto":
         precision = "bf16" if device.type == "cuda" else "fp32"

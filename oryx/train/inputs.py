@@ -163,9 +163,6 @@ class PictureInputs:
             self.maps.append(((side, side), cells[2:]))
             self.parts.append(torch.cat([thumbnail, joined(tiles, self.view.canvas(item.size), side, cells)]))
 
-    def __len__(self) -> int:
-        return len(self.items)
-
     def at_side(self, side: int) -> Self:
         """The same items with their maps compressed in regions of ``side`` x ``side`` tokens; nothing is encoded."""
         found = copy(self)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,11 +27,11 @@ from oryx.train import device
 from oryx.train.checkpoints import load_checkpoint, save_checkpoint
 from oryx.train.device import Compute, process
 
-Sample = TypeVar("Sample")
 Loss = Callable[[nn.Module, dict], Tensor]
 """(model, batch of this process) -> scalar loss; the mean over processes is the loss of the whole batch."""
 
 
+@dataclass(eq=False)
 class StepBatches(Dataset):
     """Item t is the collated batch of step t, this process's share of it.
 
@@ -49,20 +49,15 @@ class StepBatches(Dataset):
             right where features in memory are all that is drawn from.
     """
 
-    def __init__(
-        self,
-        draw: Callable[[int], Sequence[Sample]],
-        collate: Callable[[Sequence[Sample]], dict],
-        steps: int,
-        targets: Callable[[Sample], int] | None = None,
-        workers: int = 0,
-    ):
-        self.draw, self.collate, self.steps, self.targets, self.workers = draw, collate, steps, targets, workers
+    draw: Callable[[int], Sequence[Any]]
+    collate: Callable[[Sequence[Any]], dict]
+    steps: int
+    targets: Callable[[Any], int] | None = None
+    workers: int = 0
+
+    def __post_init__(self):
         state = process()
         self.rank, self.processes = state.process_index, state.num_processes
-
-    def __len__(self) -> int:
-        return self.steps
 
     def __getitem__(self, step: int) -> dict:
         """The batch of ``step``; raises SettingsError for fewer samples than processes."""
@@ -82,7 +77,6 @@ class StepBatches(Dataset):
 
 def loader(batches: StepBatches, first: int, compute: Compute) -> Iterator[dict]:
     """The batches of the steps from ``first`` on, drawn ahead by the dataset's workers, in pinned memory for a GPU."""
-    workers: dict[str, Any] = {"multiprocessing_context": "spawn", "prefetch_factor": 4} if batches.workers else {}
     return iter(
         DataLoader(
             batches,
@@ -91,7 +85,7 @@ def loader(batches: StepBatches, first: int, compute: Compute) -> Iterator[dict]
             num_workers=batches.workers,
             pin_memory=compute.device.type == "cuda",
             generator=torch.Generator(),  # the loader's own draws must not move the training's random numbers
-            **workers,
+            multiprocessing_context="spawn" if batches.workers else None,
         )
     )
 
@@ -122,11 +116,11 @@ class Objective(nn.Module):
 
     def __init__(self, model: nn.Module, loss: Loss, compute: Compute):
         super().__init__()
-        self.model, self.loss, self.compute = model, loss, compute
+        self.model, self.loss, self.autocast = model, loss, compute.autocast()
 
     def forward(self, batch: dict) -> Tensor:
         """The loss of a batch that lies on the device."""
-        with self.compute.autocast():
+        with self.autocast:
             return self.loss(self.model, batch)
 
 

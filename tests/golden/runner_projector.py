@@ -10,7 +10,7 @@ from oryx.errors import InputError
 from oryx.layout import Layout, modality, visual_token_count
 from oryx.model.compressor import Projector
 from oryx.model.config import OryxConfig
-from oryx.model.reference import fill
+from oryx.model.checkpoint_files import fill
 
 from .harness import GoldenCase, GoldenFile, assert_close, assert_same, seeded
 

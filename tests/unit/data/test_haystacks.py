@@ -2,7 +2,6 @@
 
 import json
 import os
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -21,18 +20,11 @@ def difference(frame, picture):
     return np.abs(frame.astype(int) - np.asarray(picture).astype(int)).mean()
 
 
-BACKENDS = [
-    pytest.param("decord", marks=pytest.mark.skipif(find_spec("decord") is None, reason="decord has no wheel here")),
-    "pyav",
-]
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_every_frame_is_its_own_shot(tmp_path, backend):
+def test_every_frame_is_its_own_shot(tmp_path):
     haystack = make_haystack(tmp_path, "dev", 3, 12, SIZE)
-    info = probe(haystack.path, backend)
-    assert (info.frames, info.size, info.rate, info.backend) == (12, SIZE, 1.0, backend)
-    frames = read_frames(haystack.path, range(12), backend=backend)
+    info = probe(haystack.path)
+    assert (info.frames, info.size) == (12, SIZE)
+    frames = read_frames(haystack.path, range(12))
     drawn = [draw_shot(shot, "dev", SIZE) for shot in haystack.shots]
     nearest = [min(range(12), key=lambda i: difference(frame, drawn[i])) for frame in frames]
     assert nearest == list(range(12))

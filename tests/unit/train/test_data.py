@@ -53,6 +53,7 @@ def test_workers_draw_the_batches_that_the_training_would():
         expected = batches[step]
         assert batch.keys() == expected.keys()
         assert all(torch.equal(batch[name], expected[name]) for name in batch)
+    assert step + 1 == batches.steps
 
 
 def test_shares_of_several_processes_make_up_the_batch():
