@@ -73,8 +73,12 @@ class FrameEncoder:
         """Tokens of the frames ``indices`` (all by default); errors as for :class:`oryx.processing.video.VideoFile`."""
         with closing(VideoFile(path)) as video:
             wanted = range(video.info.frames) if indices is None else indices
-            parts = [self._encode_chunk(frames) for frames in video.frames(wanted, self.chunk)]
-        return FrameTokens(torch.cat([tokens for tokens, _ in parts]), parts[0][1])
+            for start, frames in zip(range(0, len(wanted), self.chunk), video.frames(wanted, self.chunk), strict=True):
+                part, grid = self._encode_chunk(frames)
+                if start == 0:  # filled in place: a list of chunks would be held twice when joined
+                    tokens = torch.empty(len(wanted), *part.shape[1:], dtype=self.dtype)
+                tokens[start : start + len(part)] = part
+        return FrameTokens(tokens, grid)
 
     def _encode_chunk(self, frames: np.ndarray) -> tuple[Tensor, Grid]:
         model, vision = self.model, self.model.config.vision_config

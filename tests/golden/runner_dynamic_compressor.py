@@ -9,9 +9,9 @@ import torch
 from oryx.errors import InputError
 from oryx.grids import compressed_grid
 from oryx.layout import modality
+from oryx.model.checkpoint_files import fill
 from oryx.model.compressor import DynamicCompressor, regions
 from oryx.model.config import OryxConfig
-from oryx.model.checkpoint_files import fill
 
 from .harness import GoldenCase, GoldenFile, assert_close, assert_same, seeded
 

@@ -8,9 +8,9 @@ import torch
 
 from oryx.errors import InputError
 from oryx.layout import Layout, modality, visual_token_count
+from oryx.model.checkpoint_files import fill
 from oryx.model.compressor import Projector
 from oryx.model.config import OryxConfig
-from oryx.model.checkpoint_files import fill
 
 from .harness import GoldenCase, GoldenFile, assert_close, assert_same, seeded
 

@@ -48,12 +48,11 @@ def test_workers_draw_the_batches_that_the_training_would():
     batches, before = reader_batches(recipe("smoke"), 0), torch.random.get_rng_state()
     batches.workers = 2
     found = list(loader(batches, 1, compute()))
-    assert torch.equal(torch.random.get_rng_state(), before) and len(found) == len(batches) - 1 > 1
+    assert torch.equal(torch.random.get_rng_state(), before) and len(found) == batches.steps - 1 > 1
     for step, batch in enumerate(found, 1):
         expected = batches[step]
         assert batch.keys() == expected.keys()
         assert all(torch.equal(batch[name], expected[name]) for name in batch)
-    assert step + 1 == batches.steps
 
 
 def test_shares_of_several_processes_make_up_the_batch():

@@ -13,7 +13,7 @@ def test_a_cpu_computes_in_float32_unless_told_otherwise(monkeypatch):
     own = compute()
     assert own == Compute(torch.device("cpu"), "fp32") and own.dtype == torch.float32 and own.workers == 0
     assert compute("bf16").dtype == torch.bfloat16
-    with pytest.raises(SettingsError, match="expected one of auto, fp32, bf16, got 'half'"):
+    with pytest.raises(SettingsError, match="unknown precision 'half'; known: auto, fp32, bf16"):
         compute("half")
 
 
