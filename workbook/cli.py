@@ -96,21 +96,9 @@ def find_studies(name: str) -> dict[str, Study]:
     return {each: find_study(each) for each in (STUDIES if name == "all" else [name])}
 
 
-def _seeds(text: str) -> list[int]:
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.lstrip("-").isdigit() for word in words):
-        raise SettingsError(f"--seeds: expected whole numbers separated by commas, got {text!r}")
-    return [int(word) for word in words]
-
-
 def _values(parsed: argparse.Namespace) -> dict:
-    values: dict = {"scale": parsed.scale, "results": parsed.results}
-    if parsed.seeds is not None:
-        values["seeds"] = _seeds(parsed.seeds)
-    if parsed.from_scratch:
-        values["from_scratch"] = True
-    if getattr(parsed, "jobs", None) is not None:
-        values["jobs"] = parsed.jobs
+    options = {name: getattr(parsed, name, None) for name in ("scale", "seeds", "results", "jobs", "from_scratch")}
+    values = {name: value for name, value in options.items() if value}
     for text in parsed.parameters:
         name, equals, value = text.partition("=")
         if not equals:
@@ -232,7 +220,7 @@ def _rerun(parsed: argparse.Namespace) -> int:
     from workbook.runs.difference import read_side
     from workbook.runs.rerun import rerun
 
-    published = read_side(parsed.manifest, _seeds(parsed.seeds) if parsed.seeds else None)
+    published = read_side(parsed.manifest, parsed.seeds.split(",") if parsed.seeds else None)
     return 0 if rerun(find_study(published.first["study"]), published, parsed.results, parsed.jobs) else 3
 
 
@@ -287,6 +275,6 @@ _OPTIONS = (
     ("rerun", "manifest", {"metavar": "MANIFEST", "help": "results/<study>/<variant>/manifest.json"}),
     ("rerun", "--seeds", {"help": "comma-separated; all of the manifest unless given"}),
     ("run plan status report publish rerun", "--results", {"default": "results", "help": "results folder"}),
-    ("run plan rerun", "--jobs", {"type": int, "help": "worker processes (default: one per GPU, else one per core)"}),
+    ("run plan rerun", "--jobs", {"help": "worker processes (default: one per GPU, else one per core)"}),
 )
 """Verbs that have an option, the option, and what argparse is told of it."""

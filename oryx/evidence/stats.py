@@ -21,7 +21,7 @@ Tasks that share no cluster are strata: each has its own C and var_cluster. Degr
 is in both terms, so intervals are a little too wide rather than too narrow.
 
 **Few seeds.** With one seed the interval covers clusters only: it says nothing about another training run. Below three
-seeds an estimate is marked ``direction_only``.
+seeds a verdict is a direction only.
 
 **No variation at all.** If every cluster and seed gives the same value, the variance estimate of zero is not evidence
 of certainty. The half-width is then ``1 - (alpha/2) ** (1/C)``, the exact (Clopper-Pearson) bound on the share of
@@ -58,7 +58,6 @@ class Estimate:
     n_clusters: int
     n_seeds: int
     df: float
-    direction_only: bool
 
 
 def wilson(k: float, n: int) -> tuple[float, float]:
@@ -97,8 +96,8 @@ def contrast(rows: pd.DataFrame, weights: Sequence[Term], cluster: str = "cluste
     # how far the contrast can move one way when scores go from 0 to 1: 1 for a level or difference, 2 for a gap
     span = max(sum(max(0.0, sign * coefficient) for _, _, coefficient in weights) for sign in (1, -1))
     half, df = _half_width(parts, n_clusters, span, alpha)
-    value, seeds = float(theta.mean()), len(theta)
-    return Estimate(value, value - half, value + half, len(values), n_clusters, seeds, df, seeds < LEAST_SEEDS)
+    value = float(theta.mean())
+    return Estimate(value, value - half, value + half, len(values), n_clusters, len(theta), df)
 
 
 def paired_difference(rows: pd.DataFrame, a: str, b: str) -> Estimate:
@@ -114,17 +113,6 @@ def mean_score(
     tasks = rows.loc[rows["arm"] == arm, "task"].unique() if tasks is None else tasks
     found = contrast(rows, [(arm, tasks, 1.0)], cluster, alpha)
     return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
-
-
-def failed_share(rows: pd.DataFrame, arm: str, tasks: Sequence[str], seeds: Sequence[int]) -> float:
-    """Share of an arm's answers that failed or are missing, among all items that any arm has on these tasks.
-
-    ``seeds``: those expected. An arm without rows gives 1.
-    """
-    rows = rows[rows["task"].isin(tasks)]
-    expected = len(rows[["task", "item"]].drop_duplicates()) * len(seeds)
-    answered = (rows["arm"] == arm) & rows["seed"].isin(seeds) & rows["error"].isna()
-    return (expected - int(answered.sum())) / expected if expected else 1.0
 
 
 def score_of(part: pd.DataFrame) -> dict[str, float]:

@@ -41,7 +41,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from oryx.errors import InputError, RunError, SettingsError
 from oryx.evidence.entries import Entry, Listed, Names, Text, read_entries
-from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED, Estimate, contrast, failed_share, mean_score
+from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED, Estimate, contrast, mean_score
 
 ALPHA = 0.05
 KINDS = {
@@ -236,7 +236,12 @@ def _side(found: Estimate, level: float = 0.0) -> str:
 
 
 def _check_complete(rows: pd.DataFrame, arms: Sequence[str], tasks: Sequence[str], seeds: Sequence[int]) -> None:
-    """Raises InputError, the reason of "not tested", if an arm lacks a task or seed or too many of its items failed."""
+    """Raises InputError, the reason of "not tested", if an arm lacks a task or seed or too many of its items failed.
+
+    Every arm is expected to have answered, in every seed, each item that any arm has on these tasks.
+    """
+    items = rows.loc[rows["task"].isin(tasks), ["task", "item"]].drop_duplicates()
+    expected = len(items) * len(seeds)
     for arm in arms:
         own = rows[rows["arm"] == arm]
         if own.empty:
@@ -244,7 +249,8 @@ def _check_complete(rows: pd.DataFrame, arms: Sequence[str], tasks: Sequence[str
         for task in tasks:
             if lacking := sorted(set(seeds) - set(own.loc[own["task"] == task, "seed"])):
                 raise InputError(f"arm {arm} has no rows of task {task}, seeds {', '.join(map(str, lacking))}")
-        share = failed_share(rows, arm, tasks, seeds)
+        answered = own["task"].isin(tasks) & own["error"].isna()
+        share = (expected - int(answered.sum())) / expected
         if share > MOST_FAILED:
             raise InputError(f"{share:.1%} of the answers of arm {arm} failed or are missing, at most 1 % may")
 

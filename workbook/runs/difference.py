@@ -59,7 +59,7 @@ class Side:
         return json.loads(path.read_text()) if path.exists() else []
 
 
-def read_side(path: str | Path, seeds: Sequence[int] | None = None) -> Side:
+def read_side(path: str | Path, seeds: Sequence[str] | None = None) -> Side:
     """The run in a folder (or beside a ``manifest.json``), or some ``seeds`` of it.
 
     Raises SettingsError, saying what was expected, if there is none, or if it has not these seeds.
@@ -79,10 +79,9 @@ def read_side(path: str | Path, seeds: Sequence[int] | None = None) -> Side:
             manifests |= content["seeds"] if "seeds" in content else {str(content["seed"]): content}
         except (OSError, ValueError, KeyError) as error:
             raise RunError(f"{file}: not a manifest ({type(error).__name__}: {error})") from error
-    if lacking := [seed for seed in seeds or () if str(seed) not in manifests]:
+    if lacking := [seed for seed in seeds or () if seed not in manifests]:
         raise SettingsError(f"{path}: expected some of the seeds {', '.join(manifests)}, got {lacking[0]}")
-    chosen = map(str, seeds) if seeds else manifests
-    return Side(folder, {seed: manifests[seed] for seed in chosen})
+    return Side(folder, {seed: manifests[seed] for seed in seeds or manifests})
 
 
 def described(a: Side, b: Side) -> str:

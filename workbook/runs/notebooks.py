@@ -58,15 +58,10 @@ def execute(study: "Study", settings: StudySettings) -> int:
     printed), the code of the error if a cell raised one of ours (2 usage, 3 failed jobs), or 137 (the kernel was
     killed). Raises RunError if jobs failed.
     """
-    try:
-        import papermill
-        from nbclient.exceptions import DeadKernelError
-        from papermill.exceptions import PapermillExecutionError
-        from traitlets.config import Config
-    except ImportError as error:
-        raise errors.MissingResource(
-            f"running notebooks needs papermill ({error}); add --no-notebook to run without"
-        ) from error
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
     logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of settings that the parameters cell lacks
     source, folder = notebook_path(study), notebook_folder(study, settings)

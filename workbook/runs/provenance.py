@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import re
-import resource
 import shlex
 import subprocess
 import sys
@@ -35,7 +34,7 @@ def now() -> str:
 
 
 def describe_run(study: "Study", settings: StudySettings, seed: int, inputs: dict[str, str]) -> dict:
-    """The manifest of one seed at its start; :func:`finish` completes it.
+    """The manifest of one seed at its start; its end, and what each job cost, are added when it ends.
 
     ``inputs``: sha256 of weights and data. ``dirty`` tells uncommitted changes outside ``results/``; both it and
     ``commit`` are None outside a git checkout.
@@ -77,19 +76,11 @@ def precision(asked: str) -> str:
 
 def after_earlier(manifest: dict, path: Path) -> dict:
     """``manifest`` with what earlier attempts at the same shard, whose rows it may keep, ran from."""
-    try:
-        earlier = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    if not path.exists():
         return {**manifest, "attempts": []}
+    earlier = json.loads(path.read_text())
     attempt = {name: earlier.get(name) for name in ("command", "commit", "dirty", "start", "end")}
     return {**manifest, "attempts": [*earlier.get("attempts", []), attempt]}
-
-
-def finish(manifest: dict, arms: dict[str, dict]) -> dict:
-    """The manifest with the end time, and seconds, CPU seconds and peak memory in megabytes of each finished job."""
-    own = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    largest = max((arm["peak_memory_mb"] for arm in arms.values()), default=0)
-    return {**manifest, "end": now(), "arms": arms, "peak_memory_mb": {"parent": own, "largest_worker": largest}}
 
 
 def versions() -> dict[str, str]:

@@ -40,8 +40,8 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
 
     Raises SettingsError for scale smoke, too few seeds or seeds outside 0 to 4, or a study that brings its own
     hypotheses, and RunError if a seed is unfinished, more than 1 % of the items failed, rows are of another split than
-    ``report`` or too large, the notebook that is to be kept was not executed with these settings, or the run was made
-    from a tree with uncommitted changes or outside git (``allow_dirty`` records that instead).
+    ``report`` or too large, the notebook fails, or the run was made from a tree with uncommitted changes or outside git
+    (``allow_dirty`` records that instead).
     """
     if settings.scale == "smoke":
         raise SettingsError("scale smoke is never published: its models are barely trained")
@@ -65,18 +65,16 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
         raise RunError(f"{run.failed} of {len(run.rows)} items failed; more than {MOST_FAILED:.0%} is not published")
     if (splits := sorted(run.rows["split"].unique())) != ["report"]:
         raise RunError(f"rows are of split {', '.join(splits)}: only 'report' is published")
-    notebook = _notebook(study, settings) if settings.variant == settings.scale else None
-    target = study.published_folder(settings)
+    notebook, target = _executed(study, settings), study.published_folder(settings)
     with _staged(target) as staged:
         size = write_published(run.rows, staged / "rows.parquet").stat().st_size
         if size > MOST_ROW_BYTES:
             raise RunError(f"rows.parquet would have {size} bytes, the limit is {MOST_ROW_BYTES}")
-        for name in ("table.csv", "verdicts.json", "curves.csv", *study.tables):
-            shutil.copyfile(run.folder / name, staged / name)
+        tables = [run.folder / name for name in ("table.csv", "verdicts.json", "curves.csv", *study.tables)]
+        for path in (*tables, *notebook):
+            shutil.copyfile(path, staged / path.name)
         shutil.copytree(run.folder / "figures", staged / "figures")
         _lighten(staged)
-        if notebook is not None:
-            shutil.copyfile(notebook, staged / notebook.name)
         states = {seed: read_status(shard / "status.json") for seed, shard in shards.items()}
         atomic_write_json(staged / "status.json", states)
         manifest = {
@@ -104,19 +102,16 @@ def redraw(study: "Study", settings: StudySettings, allow_dirty: bool = False) -
         raise RunError("the tree has uncommitted changes: commit and redraw again, or add --allow-dirty")
     target, run = study.published_folder(settings), study.run(settings)
     seeds = json.loads((target / "manifest.json").read_text())["seeds"]
-    shown, notebook = settings.model_copy(update={"seeds": tuple(map(int, seeds))}), None
-    if settings.variant == settings.scale:
-        if code := execute(study, shown):
-            raise RunError(f"the notebook of {target} ended with code {code}; what was published is unchanged")
-        notebook = notebook_folder(study, shown) / "notebook.ipynb"
+    shown = settings.model_copy(update={"seeds": tuple(map(int, seeds))})
+    notebook = _executed(study, shown)
     with _staged(target) as staged:
         shutil.copytree(target, staged, dirs_exist_ok=True)
         for drawn in [*(staged / "figures").glob("*.png"), *(staged / "figures").glob("*.svg")]:
             drawn.unlink()
         study.draw(replace(run, folder=staged), shown)
         _lighten(staged)
-        if notebook is not None:
-            shutil.copyfile(notebook, staged / notebook.name)
+        for path in notebook:
+            shutil.copyfile(path, staged / path.name)
         manifest = json.loads((staged / "manifest.json").read_text())
         again = {"at": now(), "commit": commit, "dirty": dirty}
         atomic_write_json(staged / "manifest.json", {**manifest, "redrawn": again})
@@ -154,15 +149,13 @@ def _lighten(staged: Path) -> None:
             path.unlink()
 
 
-def _notebook(study: "Study", settings: StudySettings) -> Path:
-    folder = notebook_folder(study, settings)
-    state = read_status(folder / "status.json")
-    if state["state"] != "done" or state["seeds"] != list(settings.seeds):
-        raise RunError(
-            f"{folder / 'notebook.ipynb'} was not executed to its end with these seeds: run the same "
-            "command without --no-notebook (finished rows are not computed again)"
-        )
-    return folder / "notebook.ipynb"
+def _executed(study: "Study", settings: StudySettings) -> list[Path]:
+    """The executed notebook of a scale's default run, executed now if it was not yet; of another run none is kept."""
+    if settings.variant != settings.scale:
+        return []
+    if code := execute(study, settings):
+        raise RunError(f"the notebook of {study.id} ended with code {code}; what was published is unchanged")
+    return [notebook_folder(study, settings) / "notebook.ipynb"]
 
 
 def _history(target: Path) -> list[dict]:

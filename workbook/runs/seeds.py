@@ -74,7 +74,8 @@ class Seed:
         """Complete the manifest and write the final state, once."""
         if read_status(self.status)["state"] == "running":
             arms = {job.arm: json.loads((job.folder / "done").read_text()) for job in self.all_jobs if job.done}
-            atomic_write_json(self.manifest, provenance.finish(json.loads(self.manifest.read_text()), arms))
+            begun = json.loads(self.manifest.read_text())
+            atomic_write_json(self.manifest, {**begun, "end": provenance.now(), "arms": arms})
             write_status(self.status, state, message)
 
 

@@ -23,11 +23,6 @@ PATIENCE = 1.0
 """Seconds that a lock is waited for: a look at a status holds it for a moment."""
 
 
-def run_folder(results: str | Path, study: str, scale: str, settings_hash: str) -> Path:
-    """The folder of a run's merged tables; its shards lie inside."""
-    return Path(results) / "runs" / study / scale / settings_hash
-
-
 @contextmanager
 def held(folder: Path, wait: float = PATIENCE) -> Iterator[Path]:
     """Hold a folder, which is made when missing; the lock goes with the process, however it ends.

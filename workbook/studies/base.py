@@ -19,7 +19,6 @@ from oryx.files import atomic_write_json, atomic_write_text, read_json, sha256_f
 from workbook.data.corpora import data_hash
 from workbook.runs.seeds import run_seeds, seeds_of
 from workbook.runs.settings import StudySettings
-from workbook.runs.shards import run_folder
 from workbook.stages import shipped
 
 if TYPE_CHECKING:
@@ -179,7 +178,7 @@ class Study(ABC, Generic[S]):
         """Where a run of these settings lies; the published folder for ``source="published"``."""
         if settings.source == "published":
             return self.published_folder(settings)
-        return run_folder(settings.results, self.id, settings.scale, settings.settings_hash)
+        return Path(settings.results) / "runs" / self.id / settings.scale / settings.settings_hash
 
     def published_folder(self, settings: S) -> Path:
         """``results/<study>/<scale>``; settings away from the preset are named too: ``<scale>,<name>=<value>``."""

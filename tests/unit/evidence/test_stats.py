@@ -10,7 +10,6 @@ from scipy import stats as scipy_stats
 from oryx.errors import InputError
 from oryx.evidence.stats import (
     contrast,
-    failed_share,
     mean_score,
     paired_difference,
     summary,
@@ -60,7 +59,6 @@ def test_seed_and_cluster_variance_add_with_satterthwaite_df():
     half = scipy_stats.t.ppf(0.95, df) * math.sqrt(seed + cluster)
     assert found.value == pytest.approx(0.5) and found.df == pytest.approx(df)
     assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
-    assert not found.direction_only
 
 
 def test_clusters_of_unequal_size_use_the_ratio_estimator():
@@ -72,12 +70,9 @@ def test_clusters_of_unequal_size_use_the_ratio_estimator():
     assert raw.high - raw.value == pytest.approx(scipy_stats.t.ppf(0.975, 1) * 0.25)
 
 
-def test_one_seed_gives_clusters_only_and_below_three_direction_only():
+def test_one_seed_gives_clusters_only():
     one = paired_difference(frame({"a": [[1.0, 0.0, 1.0]], "b": [[0.0, 0.0, 0.0]]}), "a", "b")
-    assert one.direction_only and one.df == 2 and one.n_seeds == 1
-    scores = {"a": [[1.0, 0.0, 1.0]] * 3}
-    two = frame({"a": scores["a"][:2]})
-    assert mean_score(two, "a").direction_only and not mean_score(frame(scores), "a").direction_only
+    assert one.df == 2 and one.n_seeds == 1
 
 
 def test_tasks_weigh_the_same_and_without_common_clusters_are_strata():
@@ -183,9 +178,6 @@ def test_descriptions_beside_a_score():
             row("i0", seed=1, truth="7", answer="5", score=0.0, chance=0.1),
         ]
     )
-    assert failed_share(rows, "native", ["number"], seeds=[0]) == 0.25
-    assert failed_share(rows, "native", ["number"], [0, 1]) == 0.5  # seed 1 lacks three of four items
-    assert failed_share(rows, "other", ["number"], [0]) == 1 and failed_share(rows, "native", ["none"], [0]) == 1
     line = summary(rows).iloc[0]
     assert (line["empty"], line["failed"], line["n_items"], line["seeds"]) == (1, 1, 4, 2)
     assert line["majority"] == 0.5 and line["chance"] == pytest.approx(0.25)

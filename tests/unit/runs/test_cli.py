@@ -22,7 +22,7 @@ STUDY = "native_vs_fixed_resolution"
         (["run", "native_vs_fixed_resolutoin"], f"did you mean '{STUDY}'"),
         (["run", STUDY, "--scale", "nan"], "invalid choice: 'nan'.*did you mean 'nano'"),
         (["run", STUDY, "--seed", "0"], "unrecognized arguments: --seed 0.*did you mean '--seeds'"),
-        (["run", STUDY, "--seeds", "a,b"], "--seeds: expected whole numbers"),
+        (["run", STUDY, "--seeds", "a,b"], r"seeds\[0\]: expected a valid integer.*got 'a'"),
         (["run", STUDY, "--seeds", "0,0"], "each only once"),
         (["run", STUDY, "--jobs", "0"], "jobs: expected at least 1, got 0"),
         (["run", STUDY, "-p", "train_step=3"], "did you mean 'train_steps'"),

@@ -74,7 +74,7 @@ def test_what_cannot_be_run_again_is_refused(committed, tmp_path):
     with pytest.raises(SettingsError, match=r"no manifest\.json there"):
         read_side(tmp_path)
     with pytest.raises(SettingsError, match="expected some of the seeds 0, 1, 2, got 5"):
-        read_side(committed, [0, 5])
+        read_side(committed, ["0", "5"])
     manifest = json.loads((committed / "manifest.json").read_text())
     manifest["seeds"]["0"]["settings"]["gone"] = 1
     (committed / "manifest.json").write_text(json.dumps(manifest))

@@ -29,9 +29,7 @@ def test_a_run_makes_rows_tables_verdicts_status_and_manifest(tmp_path):
         assert read_status(shard / "status.json")["state"] == "done"
         manifest = json.loads((shard / "manifest.json").read_text())
         assert manifest["seed"] == seed and manifest["end"] >= manifest["start"] and manifest["attempts"] == []
-        assert manifest["peak_memory_mb"]["largest_worker"] == max(
-            a["peak_memory_mb"] for a in manifest["arms"].values()
-        )
+        assert all(arm["peak_memory_mb"] > 0 for arm in manifest["arms"].values())
         assert all(a["seconds"] >= 0 and a["cpu_seconds"] >= 0 for a in manifest["arms"].values())
         assert (manifest["weights_hash"], manifest["dtype"], manifest["prompts"]) == (
             "w",
