@@ -35,7 +35,7 @@ def test_every_ending_leaves_a_notebook_an_honest_status_and_its_code(tmp_path, 
     study, settings, folder = toy(tmp_path, seeds=[0, 2])
     assert execute(study, settings) == 0
     done = read_status(folder / "status.json")
-    assert (done["state"], done["seeds"]) == ("done", [0, 2])
+    assert (done["state"], done["made_from"]["settings"]["seeds"]) == ("done", [0, 2])
     assert "24 rows, seeds 0, 2" in outputs(folder / "notebook.ipynb")
     assert "4.0 of 4 jobs" in capsys.readouterr().err
 

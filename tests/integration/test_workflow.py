@@ -56,7 +56,7 @@ def test_a_killed_job_a_killed_snakemake_and_a_failed_notebook_go_on_to_the_same
     assert toy.rows_file(1).read_bytes().startswith(kept), "finished rows survive as they were"
     assert same_rows(toy.rows(), undisturbed_rows(tmp_path / "undisturbed")) == []
     status = read_status(toy.run_folder / "status.json")
-    assert (status["state"], status["seeds"]) == ("done", [0, 1])
+    assert (status["state"], status["made_from"]["settings"]["seeds"]) == ("done", [0, 1])
 
 
 def test_wrong_words_stop_before_any_job(tmp_path):

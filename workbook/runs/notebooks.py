@@ -4,9 +4,7 @@ Parameters are checked before a kernel starts (papermill only warns about unknow
 exception, never from the saved notebook: when a kernel is killed papermill marks every cell as completed.
 """
 
-import hashlib
 import inspect
-import json
 import logging
 import os
 import sys
@@ -66,8 +64,9 @@ def execute(study: "Study", settings: StudySettings) -> int:
     logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of settings that the parameters cell lacks
     source, folder = notebook_path(study), notebook_folder(study, settings)
     status, partial = folder / "status.json", folder / "notebook.partial.ipynb"
+    made_from = {"settings": settings.to_dict(), "versions": provenance.versions()}
     runs_jobs = settings.source == "run"
-    if runs_jobs and _as_before(study, settings, source, folder):
+    if runs_jobs and _as_before(study, settings, source, folder, made_from):
         print(f"{source.name}: nothing has changed since {folder / 'notebook.ipynb'} was executed")
         return DONE
     state, message, code, note = "killed", "the run was stopped", KILLED, KILLED_NOTE
@@ -102,31 +101,24 @@ def execute(study: "Study", settings: StudySettings) -> int:
             print(f"{source.name}: {message}; the same command goes on", file=sys.stderr)
         finally:
             _keep(partial, folder / "notebook.ipynb", f"notebooks/{source.name}", note)
-            made = {"made_from": _made_from(study, settings, source)} if runs_jobs else {}
-            write_status(status, state, message, seeds=list(settings.seeds), **made)
+            write_status(status, state, message, made_from=made_from)
     return code
 
 
-def _as_before(study: "Study", settings: StudySettings, source: Path, folder: Path) -> bool:
-    status = read_status(folder / "status.json")
-    if status["state"] != "done" or not all((folder / name).exists() for name in NEEDED):
+def _as_before(study: "Study", settings: StudySettings, source: Path, folder: Path, made_from: dict) -> bool:
+    """Whether the run is finished and its notebook, made from the same settings, is younger than all that it shows."""
+    status, files = read_status(folder / "status.json"), [folder / name for name in NEEDED]
+    same = status["state"] == "done" and status.get("made_from") == made_from and all(file.exists() for file in files)
+    seeds = seeds_of(study, settings)
+    if not same or not all(seed.finished for seed in seeds):
         return False
-    return status.get("made_from") == _made_from(study, settings, source)
-
-
-def _made_from(study: "Study", settings: StudySettings, notebook: Path) -> str:
-    """sha256 over the notebook, the packages' code and data tables, versions, settings, every job's mark and what is
-    published of the study. A job that is done again changes it, for its mark tells the seconds it took."""
-    files = [path for package in (oryx, workbook) for path in sorted(Path(package.__path__[0]).rglob("*"))]
-    code = [path for path in files if path.suffix in CODE and "assets" not in path.parts]
-    jobs = [job for seed in seeds_of(study, settings) for job in seed.all_jobs]
-    marks = [job.folder / name for job in jobs for name in ("job.json", "done")]
-    published = sorted((Path(settings.results) / study.id).glob("*/manifest.json"))
-    made = [settings.to_dict(), study.hashes(settings), provenance.versions()]
-    digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode())
-    for path in (notebook, Path(inspect.getfile(type(study))), *code, *marks, *published):
-        digest.update(str(path).encode() + (path.read_bytes() if path.exists() else b""))
-    return digest.hexdigest()
+    code = [
+        path for package in (oryx, workbook) for path in Path(package.__path__[0]).rglob("*") if path.suffix in CODE
+    ]
+    marks = [job.folder / "done" for seed in seeds for job in seed.all_jobs]
+    published = Path(settings.results, study.id).glob("*/manifest.json")
+    shown = [source, Path(inspect.getfile(type(study))), *code, *marks, *published]
+    return max(path.stat().st_mtime for path in shown) <= files[0].stat().st_mtime
 
 
 def _code(name: str) -> int:

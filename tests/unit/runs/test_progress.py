@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from workbook.runs import progress
-from workbook.runs.progress import Display, Progress, shares
+from workbook.runs.progress import Display, Progress, share
 
 
 @pytest.fixture
@@ -28,42 +28,39 @@ def test_a_job_writes_at_most_once_a_second_and_always_its_ends(tmp_path, clock)
     seen = []
     for step in range(1, 9):
         report("train", step, 8)
-        seen.append(json.loads((tmp_path / "progress.json").read_text())["train"]["done"])
+        seen.append(json.loads((tmp_path / "progress.json").read_text()))
         clock.now += 0.3
-    assert seen == [1, 1, 1, 1, 5, 5, 5, 8]
+    assert seen == [step / 16 for step in (1, 1, 1, 1, 5, 5, 5, 8)]
 
 
-def test_a_stage_is_over_when_a_later_one_has_begun(tmp_path):
+def test_training_and_asking_are_half_a_job_each(tmp_path, clock):
     one = job(tmp_path / "a")
-    assert shares(one) == {"train": 0.0, "evaluate": 0.0}
+    assert share(one) == 0.0
     report = Progress(one.folder)
-    report("encode", 1, 2)
-    report("train", 50, 100)
-    assert shares(one) == {"train": 0.5, "evaluate": 0.0}
-    report("evaluate", 1, 10)
-    assert shares(one) == {"train": 1.0, "evaluate": 0.1}
-    assert shares(job(tmp_path / "b", done=True)) == {"train": 1.0, "evaluate": 1.0}
+    for stage, done, total, expected in (("encode", 1, 2, 0.0), ("train", 50, 100, 0.25), ("evaluate", 1, 10, 0.55)):
+        clock.now += 1
+        report(stage, done, total)
+        assert share(one) == expected
+    assert share(job(tmp_path / "b", done=True)) == 1.0
 
 
-def test_every_stage_has_a_bar_with_its_time_left_from_where_this_attempt_began(tmp_path, capsys):
+def test_a_bar_has_the_time_left_from_where_this_attempt_began(tmp_path, capsys):
     jobs = [job(tmp_path / name) for name in "abcd"]
     display = Display(jobs)
     display.update()
-    assert capsys.readouterr().err == "", "nothing has begun"
+    assert display.bar is None and capsys.readouterr().err == "", "nothing has begun"
     report = Progress(jobs[0].folder)
-    report("train", 5, 10)
+    report("train", 10, 10)
     display.update()
-    (bar,) = display.bars.values()
-    assert (bar.desc, bar.n, bar.initial, bar.total) == ("train", 0.5, 0.5, 4)
+    bar = display.bar
+    assert (bar.n, bar.initial, bar.total) == (0.5, 0.5, 4)
     assert "0.5 of 4 jobs" in (shown := capsys.readouterr().err) and "? left" in shown, "no pace is known yet"
     bar.start_t -= 30
-    report("train", 10, 10)
+    report("evaluate", 10, 10)
     display.update()
     bar.refresh()
     assert "1.0 of 4 jobs, 00:30 gone, 03:00 left" in capsys.readouterr().err, "half a job took 30 s"
     for each in jobs:
         each.done = True
     display.close()
-    assert set(display.bars) == {"train", "evaluate"}
-    err = capsys.readouterr().err
-    assert "evaluate" in err and "4.0 of 4 jobs, 00:30 gone, 00:00 left" in err
+    assert "4.0 of 4 jobs, 00:30 gone, 00:00 left" in capsys.readouterr().err

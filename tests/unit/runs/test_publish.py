@@ -19,7 +19,9 @@ def executed(study, settings) -> int:
     """What the notebook runner leaves behind."""
     folder = publishing.notebook_folder(study, settings)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "notebook.ipynb").write_text(json.dumps({"cells": [{"source": [f"seeds {settings.seeds}"]}]}))
+    (folder / "notebook.ipynb").write_text(
+        json.dumps({"cells": [{"source": [f"{settings.source}, seeds {settings.seeds}"]}]})
+    )
     return 0
 
 
@@ -177,7 +179,7 @@ def test_a_redrawn_publication_keeps_its_rows_and_says_so(ready, monkeypatch):
     assert publishing.redraw(study, shown) == target
     after = {path.name: path.read_bytes() for path in target.glob("*") if path.is_file()}
     changed = {name for name in before if after[name] != before[name]}
-    assert changed == {"notebook.ipynb", "manifest.json"} and b"seeds (0, 1, 2)" in after["notebook.ipynb"]
+    assert changed == {"notebook.ipynb", "manifest.json"} and b"published, seeds (0, 1, 2)" in after["notebook.ipynb"]
     manifest = json.loads(after["manifest.json"])
     assert manifest.pop("redrawn")["commit"] == "c0ffee" and manifest == json.loads(before["manifest.json"])
     assert sorted(path.name for path in (target / "figures").iterdir()) == ["new.png", "one.csv"]
