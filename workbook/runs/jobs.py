@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -49,10 +49,8 @@ class Job:
     @property
     def outdated(self) -> bool:
         """Whether what lies in the folder was made from other weights or data than this job's."""
-        try:
-            return json.loads((self.folder / "job.json").read_text()).get("inputs") != self.inputs
-        except FileNotFoundError:
-            return False
+        path = self.folder / "job.json"
+        return path.exists() and json.loads(path.read_text()).get("inputs") != self.inputs
 
     @property
     def name(self) -> str:
@@ -68,15 +66,6 @@ class Job:
                 f"{path}: {wrote} rows were written, {there} are there; delete {self.folder / 'done'} and run again, "
                 "which computes the missing ones"
             )
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A job that ended with a non-zero exit code (below zero: the signal that killed it), and the end of its log."""
-
-    job: Job
-    code: int
-    log: str
 
 
 def cores() -> int:
@@ -112,13 +101,8 @@ def slots(jobs: Sequence[Job], workers: int | None = None) -> list[str | None]:
     return [devices[i % len(devices)] if devices else None for i in range(count)]
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    workers: int | None = None,
-    stop_at: float | None = None,
-    ended: Callable[[Job], None] = lambda job: None,
-) -> list[Failure]:
-    """Run the jobs that are not done; returns those that failed. ``ended`` is called for each that ran.
+def run_jobs(jobs: Sequence[Job], workers: int | None = None, stop_at: float | None = None) -> list[tuple[Job, int]]:
+    """Run the jobs that are not done; returns those that failed with their exit codes (below zero: a signal).
 
     Ctrl-C or any other exception ends the running workers and is raised again. Raises TimeoutError, after ending them,
     once ``time.monotonic()`` reaches ``stop_at``.
@@ -139,9 +123,8 @@ def run_jobs(
                 job, taken = running.pop(process)
                 free += taken
                 if process.returncode != 0 or not job.done:
-                    failures.append(Failure(job, process.returncode, _tail(job)))
+                    failures.append((job, process.returncode))
                     waiting = [other for other in waiting if other.seed != job.seed or other.level <= job.level]
-                ended(job)
             if stop_at is not None and time.monotonic() >= stop_at and (waiting or running):
                 raise TimeoutError
             display.update()
@@ -181,8 +164,3 @@ def _start(job: Job, devices: list[str | None]) -> subprocess.Popen:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(filter(None, devices)))
     with (job.folder / "log.txt").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
-
-
-def _tail(job: Job, lines: int = 12) -> str:
-    log = job.folder / "log.txt"
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from workbook.studies.base import Study
 
 DONE, NOTEBOOK_ERROR, KILLED = 0, 4, 137
-KILLED_NOTE = "**The kernel was killed while this notebook ran.** Cells after the last output did not run."
 CODE = (".py", ".toml", ".csv")
 NEEDED = ("notebook.ipynb", "table.csv", "curves.csv", "verdicts.json")
 
@@ -69,7 +68,7 @@ def execute(study: "Study", settings: StudySettings) -> int:
     if runs_jobs and _as_before(study, settings, source, folder, made_from):
         print(f"{source.name}: nothing has changed since {folder / 'notebook.ipynb'} was executed")
         return DONE
-    state, message, code, note = "killed", "the run was stopped", KILLED, KILLED_NOTE
+    state, message, code = "killed", "the run was stopped", KILLED
     with held(folder):
         write_status(status, "running", source.name)
         try:
@@ -88,19 +87,19 @@ def execute(study: "Study", settings: StudySettings) -> int:
                     stdout_file=sys.stdout,
                     stderr_file=sys.stderr,
                 )
-            state, message, code, note = "done", "", DONE, ""
+            state, message, code = "done", "", DONE
         except errors.OryxError as error:
             state, message = "failed", f"{type(error).__name__}: {error}"
             raise
         except PapermillExecutionError as error:
-            message, code = f"cell {error.cell_index}: {error.ename}: {error.evalue}", _code(error.ename)
-            state, note = "failed", ""
+            state, code = "failed", _code(error.ename)
+            message = f"cell {error.cell_index}: {error.ename}: {error.evalue}"
             print(f"{source.name}, {message}", file=sys.stderr)
         except DeadKernelError as error:
             message = f"the kernel was killed ({error})"
             print(f"{source.name}: {message}; the same command goes on", file=sys.stderr)
         finally:
-            _keep(partial, folder / "notebook.ipynb", f"notebooks/{source.name}", note)
+            _keep(partial, folder / "notebook.ipynb", f"notebooks/{source.name}")
             write_status(status, state, message, made_from=made_from)
     return code
 
@@ -127,15 +126,13 @@ def _code(name: str) -> int:
     return kind.exit_code if kind in ours else NOTEBOOK_ERROR
 
 
-def _keep(partial: Path, kept: Path, source: str, note: str) -> None:
-    """Put the executed copy in its place in one step, without this machine's paths, and with ``note`` on top."""
+def _keep(partial: Path, kept: Path, source: str) -> None:
+    """Put the executed copy in its place in one step, without this machine's paths."""
     if not partial.exists():
         return
     import nbformat
 
     book = nbformat.read(partial, as_version=4)
     book.metadata.get("papermill", {}).update(input_path=source, output_path=kept.name)
-    if note:
-        book.cells.insert(0, nbformat.v4.new_markdown_cell(note))
     atomic_write_text(kept, nbformat.writes(book) + "\n")
     partial.unlink()

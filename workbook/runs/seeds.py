@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from oryx.errors import RunError
 from oryx.files import atomic_write_json
 from workbook.runs import provenance
-from workbook.runs.jobs import Failure, Job, run_jobs
+from workbook.runs.jobs import Job, run_jobs
 from workbook.runs.settings import StudySettings
 from workbook.runs.shards import held, read_status, write_status
 
@@ -71,12 +71,12 @@ class Seed:
         atomic_write_json(self.manifest, provenance.after_earlier(described, self.manifest))
 
     def end(self, state: str, message: str = "") -> None:
-        """Complete the manifest and write the final state, once."""
-        if read_status(self.status)["state"] == "running":
-            arms = {job.arm: json.loads((job.folder / "done").read_text()) for job in self.all_jobs if job.done}
-            begun = json.loads(self.manifest.read_text())
-            atomic_write_json(self.manifest, {**begun, "end": provenance.now(), "arms": arms})
-            write_status(self.status, state, message)
+        """Complete the manifest and write the final state: ``done`` whatever it is, if nothing is left to do."""
+        arms = {job.arm: json.loads((job.folder / "done").read_text()) for job in self.all_jobs if job.done}
+        left = [job.name for job in self.all_jobs if not job.done]
+        begun = json.loads(self.manifest.read_text())
+        atomic_write_json(self.manifest, {**begun, "end": provenance.now(), "arms": arms})
+        write_status(self.status, state if left else "done", (message or ", ".join(left)) if left else "")
 
 
 def seeds_of(study: "Study", settings: StudySettings) -> list[Seed]:
@@ -85,38 +85,36 @@ def seeds_of(study: "Study", settings: StudySettings) -> list[Seed]:
     return [Seed(study, settings, seed, inputs) for seed in settings.seeds]
 
 
-def run_seeds(study: "Study", settings: StudySettings) -> list[Failure]:
-    """Do what is missing of every seed of ``settings``; returns the jobs that failed, whose seeds read ``failed``.
+def run_seeds(study: "Study", settings: StudySettings) -> None:
+    """Do what is missing of every seed of ``settings``.
 
-    Raises RunError if another process holds one of the seeds, a folder cannot be written, or ``limit_minutes`` are
-    over. Whatever ends it, finished rows stay and the same call goes on.
+    Raises RunError if jobs failed, another process holds one of the seeds, a folder cannot be written, or
+    ``limit_minutes`` are over. Whatever ends it, finished rows stay and the same call goes on.
     """
     stop_at = None if settings.limit_minutes is None else time.monotonic() + 60 * settings.limit_minutes
     with ExitStack() as stack:
         seeds = seeds_of(study, settings)
         for seed in seeds:
             stack.enter_context(held(seed.folder))
-        todo = {seed.seed: seed for seed in seeds if not seed.finished}
-        for seed in todo.values():
+        todo = [seed for seed in seeds if not seed.finished]
+        for seed in todo:
             seed.begin()
-
-        def ended(job: Job) -> None:
-            if all(j.done for j in todo[job.seed].all_jobs):
-                todo[job.seed].end("done")
-
+        state, message = "killed", "the run was stopped"
         try:
-            jobs = [job for seed in todo.values() for job in seed.all_jobs]
-            failures = run_jobs(jobs, settings.jobs, stop_at, ended)
+            failed = run_jobs([job for seed in todo for job in seed.all_jobs], settings.jobs, stop_at)
+            state, message = "failed", ""
         except TimeoutError:
-            limit = f"stopped after {settings.limit_minutes:g} minutes (limit_minutes)"
-            for seed in todo.values():
-                seed.end("timeout", limit)
-            raise RunError(f"{limit}; finished rows are kept, the same command goes on") from None
-        except BaseException as error:
-            for seed in todo.values():
-                seed.end("killed", type(error).__name__)
-            raise
-        for seed in todo.values():
-            failed = [failure.job.name for failure in failures if failure.job.seed == seed.seed]
-            seed.end("failed" if failed else "done", ", ".join(failed))
-    return failures
+            state, message = "timeout", f"stopped after {settings.limit_minutes:g} minutes (limit_minutes)"
+            raise RunError(f"{message}; finished rows are kept, the same command goes on") from None
+        finally:
+            for seed in todo:
+                seed.end(state, message)
+    if failed:
+        job, code = failed[0]
+        log = job.folder / "log.txt"
+        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        end = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
+        raise RunError(
+            f"{len(failed)} job(s) failed, first {job.name} with {how}; finished rows are kept, the same command goes "
+            f"on. End of {log}:\n{end}"
+        )

@@ -210,13 +210,7 @@ class Study(ABC, Generic[S]):
         if settings.source == "published":
             raise SettingsError("source: 'published' reads rows that are there, it has no jobs; use 'run'")
         self.check(settings)
-        if failures := run_seeds(self, settings):
-            first = failures[0]
-            how = f"killed by signal {-first.code}" if first.code < 0 else f"exit code {first.code}"
-            raise RunError(
-                f"{len(failures)} job(s) failed, first {first.job.name} with {how}; finished rows are "
-                f"kept, the same command goes on. End of {first.job.folder / 'log.txt'}:\n{first.log}"
-            )
+        run_seeds(self, settings)
 
     def collect(self, settings: S) -> Run:
         """Merge, judge and compare the finished seeds of a run; nothing is trained.
