@@ -22,7 +22,7 @@ class ToySettings(StudySettings):
     errors: int = setting(0, "items that fail", least=0)
     kind: Literal["plain", "fancy"] = setting("plain", "a choice")
     span: tuple[int, float] = setting((1, 2.0), "a pair")
-    width: Literal[1, 2] = setting(1, "a choice of numbers")
+    width: int = setting(1, "a number")
     split: Literal["dev", "report"] = setting("report", "held-out split")
 
     presets = {"small": {"items": 8}}  # noqa: RUF012

@@ -108,10 +108,8 @@ class Hypothesis(Entry):
             if (name in self.model_fields_set) != (kind in owners):
                 word = "needs this field" if kind in owners else f"does not have it, only {' and '.join(owners)} do"
                 raise ValueError(f"{name}: {kind} {word}")
-        if kind == "contrast" and len(self.weights) != len(self.arms):
-            raise ValueError(f"weights: expected one for each of {len(self.arms)} arms, got {list(self.weights)}")
-        if kind == "contrast" and not any(self.weights):
-            raise ValueError(f"weights: expected numbers, not all zero, got {list(self.weights)}")
+        if kind == "contrast" and (len(self.weights) != len(self.arms) or not any(self.weights)):
+            raise ValueError(f"weights: expected one for each of the arms, not all zero, got {list(self.weights)}")
         if shared := set(self.tasks) & set(self.other_tasks):
             raise ValueError(f"other_tasks: {sorted(shared)} are in tasks too")
         return self

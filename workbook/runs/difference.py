@@ -88,24 +88,16 @@ def described(a: Side, b: Side) -> str:
     """All differences, for people to read. Raises SettingsError for runs of two studies: their rows have no pairs."""
     if a.first["study"] != b.first["study"]:
         raise SettingsError(f"{a.first['study']} and {b.first['study']}: runs of two studies cannot be paired")
-    heads = [
-        f"{name}  {side.folder}: seeds {', '.join(side.manifests)}, {len(side.rows):,} rows"
-        for name, side in (("A", a), ("B", b))
-    ]
+    heads = [f"{s.folder}: seeds {', '.join(s.manifests)}, {len(s.rows):,} rows" for s in (a, b)]
     made = _table(made_from(a.first, b.first)) or ["settings, inputs, versions, machine and code: the same"]
     rows, _ = compared(a, b)
-    return "\n".join([*heads, *made, *rows, *verdicts_compared(a.verdicts, b.verdicts)])
+    return "\n".join([f"A  {heads[0]}", f"B  {heads[1]}", *made, *rows, *verdicts_compared(a.verdicts, b.verdicts)])
 
 
 def made_from(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
     """What two manifests say differently of settings, inputs, versions, machine and code, a line each: what, A, B."""
-    both = pd.DataFrame(
-        {
-            side: pd.json_normalize({name: manifest.get(name) for name in COMPARED}).iloc[0]
-            for side, manifest in (("A", a), ("B", b))
-        }
-    )
-    both = both.drop(index=PASSED_OVER, errors="ignore").astype(object)
+    told = [pd.json_normalize({name: manifest.get(name) for name in COMPARED}) for manifest in (a, b)]
+    both = pd.concat(told, keys=["A", "B"]).droplevel(1).T.drop(index=PASSED_OVER, errors="ignore").astype(object)
     both = both.where(both.notna(), "not recorded").rename_axis("what").reset_index()
     return both[[ours != theirs for ours, theirs in zip(both["A"], both["B"], strict=True)]]
 

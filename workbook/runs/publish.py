@@ -21,7 +21,6 @@ from oryx.files import atomic_write_json
 from workbook.runs.notebooks import execute, notebook_folder
 from workbook.runs.provenance import git_state, now
 from workbook.runs.settings import StudySettings
-from workbook.runs.shards import read_status
 
 if TYPE_CHECKING:
     from workbook.studies.base import Study
@@ -52,8 +51,7 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
     if study.hypotheses_file is None:
         raise SettingsError(f"{study.id} makes up its hypotheses; published are those that a file stated before")
     run = study.collect(settings)
-    shards = {str(seed): run.folder / f"seed-{seed}" for seed in settings.seeds}
-    manifests = {seed: json.loads((shard / "manifest.json").read_text()) for seed, shard in shards.items()}
+    manifests = {str(s): json.loads((run.folder / f"seed-{s}" / "manifest.json").read_text()) for s in settings.seeds}
     # rows may come from several attempts at a seed; each must be of a commit
     dirty = [s for s, m in manifests.items() if any(each["dirty"] is not False for each in (m, *m["attempts"]))]
     if dirty and not allow_dirty:
@@ -75,8 +73,6 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
             shutil.copyfile(path, staged / path.name)
         shutil.copytree(run.folder / "figures", staged / "figures")
         _lighten(staged)
-        states = {seed: read_status(shard / "status.json") for seed, shard in shards.items()}
-        atomic_write_json(staged / "status.json", states)
         manifest = {
             "study": study.id,
             "scale": settings.scale,

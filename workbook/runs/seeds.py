@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Seed:
     """One seed of a run: its folder, its jobs, and what is written about it.
 
-    ``first``: the jobs that others wait for; ``jobs``: the arms; ``further``: those that no arm waits for.
+    ``jobs``: the arms. ``all_jobs``: with those that others wait for and those that no arm waits for, in the order of
+    starting, of the arms the long ones in front.
     """
 
     def __init__(self, study: "Study", settings: StudySettings, seed: int, inputs: dict[str, str]):
@@ -28,9 +29,10 @@ class Seed:
         self.folder = study.run_folder(settings) / f"seed-{seed}"
         self.status, self.manifest = self.folder / "status.json", self.folder / "manifest.json"
         levels = study.prepare(settings, seed)
-        self.first = [self._job(name, level) for level, names in enumerate(levels) for name in names]
+        first = [self._job(name, level) for level, names in enumerate(levels) for name in names]
         self.jobs = [self._job(arm, len(levels)) for arm in study.arms(settings)]
-        self.further = [self._job(name, len(levels)) for name in study.further_jobs(settings)]
+        further = [self._job(name, len(levels)) for name in study.further_jobs(settings)]
+        self.all_jobs = [*first, *sorted(self.jobs, key=lambda job: job.arm not in study.long_arms), *further]
 
     def _job(self, arm: str, level: int) -> Job:
         study, settings = self.study, self.settings
@@ -45,12 +47,6 @@ class Seed:
             level=level,
             processes=study.processes(settings, arm),
         )
-
-    @property
-    def all_jobs(self) -> list[Job]:
-        """Every job in the order of starting, of the arms the long ones in front."""
-        arms = sorted(self.jobs, key=lambda job: job.arm not in self.study.long_arms)
-        return [*self.first, *arms, *self.further]
 
     @property
     def finished(self) -> bool:

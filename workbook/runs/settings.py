@@ -40,9 +40,9 @@ def presets_beside(module: str) -> dict[str, dict]:
 
 
 class Checked(BaseModel):
-    """Settings that take their values strictly; presets per scale: {scale: {field: value}}."""
+    """Settings that take known names and values of their kind only; presets per scale: {scale: {field: value}}."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     presets: ClassVar[dict[str, dict]] = {}
 
     @classmethod
@@ -59,24 +59,28 @@ class Checked(BaseModel):
         except ValidationError as error:
             raise SettingsError(first_fault(error)) from None
 
-    @field_validator("*", mode="wrap")
+    @field_validator("*", mode="before")
     @classmethod
-    def _from_text(cls, value: Any, handler: Any, info: ValidationInfo) -> Any:
-        """Text is read as JSON, or as a list with commas, where the field does not take it as it is."""
-        field = cls.model_fields[info.field_name]
-        for reading in _readings(value, is_list=get_origin(field.annotation) is tuple):
-            try:
-                made = handler(_tuples(reading))
-                break
-            except ValidationError as error:
-                refused = error
-        else:
-            raise refused
-        least = field.json_schema_extra["least"]
-        for part in made if isinstance(made, tuple) else (made,):
+    def _from_text(cls, value: Any, info: ValidationInfo) -> Any:
+        """Text is read as a JSON list or one with commas, or as null, where that is meant; True is no number."""
+        kind = cls.model_fields[info.field_name].annotation
+        if isinstance(value, str) and get_origin(kind) is tuple:
+            parts = [part.strip() for part in value.split(",") if part.strip()]
+            value = json.loads(value) if value.startswith("[") else parts
+        if value in ("null", "None") and kind is not str:
+            value = None
+        if kind is not bool and any(isinstance(part, bool) for part in (value if isinstance(value, list) else [value])):
+            raise ValueError(f"expected numbers or text, got {value}")
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _at_least(cls, value: Any, info: ValidationInfo) -> Any:
+        least = cls.model_fields[info.field_name].json_schema_extra["least"]
+        for part in value if isinstance(value, tuple) else (value,):
             if None not in (least, part) and part < least:
                 raise ValueError(f"expected at least {least}, got {part}")
-        return made
+        return value
 
     @classmethod
     def from_notebook(cls, names: Mapping[str, Any]) -> Self:
@@ -188,31 +192,6 @@ class StudySettings(Checked):
         """12 hex digits of the sha256 over every field that changes numbers, and the class they belong to."""
         text = json.dumps([self.hashed_as or type(self).__module__, self.counting], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _tuples(value: Any) -> Any:
-    """Lists as tuples and whole floats as integers, the forms that strict fields take."""
-    if isinstance(value, list | tuple):
-        return tuple(_tuples(part) for part in value)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _readings(value: Any, is_list: bool) -> list[Any]:
-    """A value as it is, then text as JSON (``true``, ``[1,2]``, ``null``, ``1e-3``) or as a list with commas."""
-    if not isinstance(value, str):
-        return [value]
-    read = _json(value)
-    if is_list and not isinstance(read, list):
-        parts = [part.strip() for part in value.split(",") if part.strip()]
-        return [parts, [_json(part) for part in parts]]
-    return [value, read]
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
-    except json.JSONDecodeError:
-        return text
 
 
 def _as_name(value: Any) -> str:

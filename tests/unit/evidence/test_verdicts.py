@@ -61,8 +61,14 @@ def test_contrast_of_four_arms(last, verdict):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ('kind = "contrast"\narms = ["a", "b"]\nweights = [1.0]', "weights: expected one for each of 2 arms"),
-        ('kind = "contrast"\narms = ["a", "b"]\nweights = [0, 0]', "weights: expected numbers, not all zero"),
+        (
+            'kind = "contrast"\narms = ["a", "b"]\nweights = [1.0]',
+            r"weights: expected one .* got \[1.0\]",
+        ),
+        (
+            'kind = "contrast"\narms = ["a", "b"]\nweights = [0, 0]',
+            r"weights: .* not all zero, got \[0.0, 0.0\]",
+        ),
         ('kind = "contrast"\narms = ["a", "b"]', "weights: contrast needs this field"),
         ('kind = "difference"\narms = ["a", "b"]\nweights = [1.0, -1.0]', "weights: difference does not have it"),
     ],

@@ -54,7 +54,7 @@ def test_all_means_every_study_of_the_workbook():
         ({"scale": "nan"}, "scale: expected .*did you mean 'nano'"),
         ({"study": "native_vs_fixed"}, "did you mean 'native_vs_fixed_resolution'"),
         ({"seeds": "a"}, r"seeds\[0\]: expected a valid integer"),
-        ({"seeds": True}, r"seeds\[0\]: expected a valid integer, got True"),
+        ({"seeds": True}, r"seeds: expected numbers or text, got \[True\]"),
         ({"jobs": 0}, "jobs: expected at least 1"),
         ({"parameters": {"item": 3}}, "unknown parameter 'item'; did you mean 'items'"),
         ({"parameters": {"items": "many"}}, "items: expected a valid integer.*, got 'many'"),

@@ -57,7 +57,7 @@ def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready, capsys):
     study, settings, _ = ready
     target = publish(study, settings)
     assert {p.name for p in target.iterdir()} == {
-        *("rows.parquet", "table.csv", "verdicts.json", "curves.csv", "manifest.json", "status.json"),
+        *("rows.parquet", "table.csv", "verdicts.json", "curves.csv", "manifest.json"),
         *("notebook.ipynb", "figures"),
     }
     published = study.run(study.settings({**settings.to_dict(), "source": "published"}))
@@ -65,8 +65,6 @@ def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready, capsys):
     print_ending(study, study.settings({**settings.to_dict(), "source": "published", "seeds": [0]}))
     assert "seeds 0, 1, 2" in capsys.readouterr().out, "the seeds of the published rows"
     assert pd.read_csv(target / "table.csv")["seeds"].tolist() == [3, 3]
-    status = json.loads((target / "status.json").read_text())
-    assert {s["state"] for s in status.values()} == {"done"}
     manifest = json.loads((target / "manifest.json").read_text())
     assert list(manifest["seeds"]) == ["0", "1", "2"] and manifest["dirty"] is False
     assert manifest["earlier_published_runs"] == []

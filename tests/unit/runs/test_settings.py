@@ -28,9 +28,9 @@ def test_defaults_presets_and_overrides():
         ({"train_step": 3}, "unknown parameter 'train_step'; did you mean 'train_steps'"),
         ({"train_steps": "many"}, "train_steps: expected a valid integer, .*got 'many'"),
         ({"train_steps": 2.5}, "train_steps: expected a valid integer, .*got 2.5"),
-        ({"train_steps": True}, "train_steps: expected a valid integer, got True"),
+        ({"train_steps": True}, "train_steps: expected numbers or text, got True"),
         ({"scale": "nan"}, "scale: expected .*did you mean 'nano'"),
-        ({"from_scratch": "maybe"}, "from_scratch: expected a valid boolean, got 'maybe'"),
+        ({"from_scratch": "maybe"}, "from_scratch: expected a valid boolean, .*got 'maybe'"),
         ({"seeds": [0, "x"]}, r"seeds\[1\]: expected a valid integer"),
         ({"seeds": []}, "at least one"),
         ({"seeds": [1, 1]}, "only once"),
@@ -48,11 +48,10 @@ def test_wrong_names_and_values_are_refused(values, message):
     [
         ({"jobs": 0}, "jobs: expected at least 1, got 0"),
         ({"seeds": [1, -1]}, "seeds: expected at least 0, got -1"),
-        ({"limit_minutes": "NaN"}, "limit_minutes: expected a finite number, got nan"),
+        ({"limit_minutes": "NaN"}, "limit_minutes: expected a finite number, got 'NaN'"),
         ({"limit_minutes": float("inf")}, "limit_minutes: expected a finite number, got inf"),
         ({"span": [1]}, r"span\[1\]: Field required"),
-        ({"span": "[1, true]"}, r"span\[1\]: expected a valid number, got True"),
-        ({"width": 3}, "width: expected 1 or 2, got 3"),
+        ({"span": "[1, true]"}, r"span: expected numbers or text, got \[1, True\]"),
         ({"seeds": {"a": 1}}, "seeds: expected a valid list, got {'a': 1}"),
     ],
 )
@@ -61,9 +60,9 @@ def test_values_out_of_range_or_shape_are_refused(values, message):
         ToySettings.from_mapping(values)
 
 
-def test_pairs_choices_of_numbers_and_limits_are_read():
-    made = ToySettings.from_mapping({"span": "[3, 4]", "width": "2", "limit_minutes": "0.5", "items": 4.0})
-    assert (made.span, made.width, made.limit_minutes, made.items) == ((3, 4.0), 2, 0.5, 4)
+def test_pairs_and_limits_are_read():
+    made = ToySettings.from_mapping({"span": "[3, 4]", "limit_minutes": "0.5", "items": 4.0})
+    assert (made.span, made.limit_minutes, made.items) == ((3, 4.0), 0.5, 4)
     assert ToySettings.from_mapping({"scale": "small"}).items == 8 and ToySettings.from_mapping({}).items == 6
 
 
