@@ -152,9 +152,8 @@ def print_ending(study: Study, settings: StudySettings) -> int:
 
     folder = study.run_folder(settings)
     failed = int(pd.read_csv(folder / "table.csv")["failed"].sum())
-    seeds = map(str, settings.seeds)
-    if settings.source == "published":  # those of the rows that are shown, whatever this run was asked for
-        seeds = json.loads((folder / "manifest.json").read_text())["seeds"]
+    published = settings.source == "published"  # seeds of the rows that are shown, whatever this run was asked for
+    seeds = json.loads((folder / "manifest.json").read_text())["seeds"] if published else map(str, settings.seeds)
     print(f"\n{study.title}, scale {settings.scale}, seeds {', '.join(seeds)}")
     for verdict in json.loads((folder / "verdicts.json").read_text()):
         print(f"  {verdict['id']:<30}  {verdict['verdict']}  {estimate_text(verdict)}")

@@ -26,7 +26,6 @@ COMPARED = (
 )
 """What of two manifests is compared, but for settings that change no numbers."""
 PASSED_OVER = [f"settings.{name}" for name in ("seeds", "source", "jobs", "limit_minutes", "results", "processes")]
-SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def compared(a: Side, b: Side) -> tuple[list[str], pd.DataFrame]:
     if len(cells):
         changed = cells.stack(level=0, future_stack=True).dropna(how="all").rename_axis([*PAIR, "field"]).reset_index()
         lines += _table(changed["field"].value_counts().rename("rows that differ").reset_index())
-        lines += _table(changed.head(SHOWN))
+        lines += _table(changed.head(8))
     elif not (only_a or only_b):
         lines.append("  identical, timing aside")
     scores = compare(theirs, ours)

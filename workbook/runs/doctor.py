@@ -2,9 +2,9 @@
 
 import platform
 import shutil
-from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
+from typing import NamedTuple
 
 import oryx
 from workbook.runs.jobs import cores
@@ -12,8 +12,7 @@ from workbook.runs.jobs import cores
 LEAST_DISK_GB = 1
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One thing that was looked at; ``needed`` tells a fault from something merely absent."""
 
     name: str

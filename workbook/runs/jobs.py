@@ -19,8 +19,6 @@ from oryx.errors import RunError
 from oryx.files import atomic_write_json
 from workbook.runs.progress import Display
 
-POLL_SECONDS = 0.1
-
 
 @dataclass(frozen=True)
 class Job:
@@ -128,7 +126,7 @@ def run_jobs(jobs: Sequence[Job], workers: int | None = None, stop_at: float | N
             if stop_at is not None and time.monotonic() >= stop_at and (waiting or running):
                 raise TimeoutError
             display.update()
-            time.sleep(POLL_SECONDS)
+            time.sleep(0.1)
     finally:
         for process in running:
             process.terminate()

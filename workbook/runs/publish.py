@@ -109,8 +109,8 @@ def redraw(study: "Study", settings: StudySettings, allow_dirty: bool = False) -
         for path in notebook:
             shutil.copyfile(path, staged / path.name)
         manifest = json.loads((staged / "manifest.json").read_text())
-        again = {"at": now(), "commit": commit, "dirty": dirty}
-        atomic_write_json(staged / "manifest.json", {**manifest, "redrawn": again})
+        manifest["redrawn"] = {"at": now(), "commit": commit, "dirty": dirty}
+        atomic_write_json(staged / "manifest.json", manifest)
     return target
 
 

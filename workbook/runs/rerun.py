@@ -44,10 +44,9 @@ def rerun(study: "Study", old: Side, results: str = "results", jobs: int | None 
     study.run(settings)
     new = read_side(folder)
     lines, scores = compared(old, new)
-    hypotheses = study.hypotheses(settings)
     judged = [
         # those of the manifest are judged anew, on the same seeds as the rerun's
-        judge(study.evidence(settings, side.rows), study.id, settings.scale, hypotheses)
+        judge(study.evidence(settings, side.rows), study.id, settings.scale, study.hypotheses(settings))
         for side in (old, new)
     ]
     text = "\n".join(["A  the manifest's rows, B  the rerun's", *lines, *verdicts_compared(*judged)])

@@ -182,8 +182,7 @@ class StudySettings(Checked):
         A run away from the defaults is published beside the default one, never over it. Long values give way to the
         hash of the settings.
         """
-        base = type(self).from_mapping({"scale": self.scale}).to_dict()
-        differing = {name: value for name, value in self.counting.items() if value != base[name]}
+        differing = {n: value for n, value in self.counting.items() if n in self.parameters() and n != "scale"}
         name = ",".join([self.scale, *(f"{field}={_as_name(value)}" for field, value in differing.items())])
         return name if len(name) <= LONGEST_NAME else f"{self.scale},{self.settings_hash}"
 

@@ -19,13 +19,12 @@ from filelock import FileLock, Timeout
 from oryx.errors import RunError
 from oryx.files import atomic_write_json
 
-PATIENCE = 1.0
-"""Seconds that a lock is waited for: a look at a status holds it for a moment."""
-
 
 @contextmanager
-def held(folder: Path, wait: float = PATIENCE) -> Iterator[Path]:
+def held(folder: Path, wait: float = 1.0) -> Iterator[Path]:
     """Hold a folder, which is made when missing; the lock goes with the process, however it ends.
+
+    A look at a status holds it too, for a moment, so that even a lock that should be free is waited for.
 
     Raises RunError if another process still holds it after ``wait`` seconds (naming it), or if the folder cannot be
     written.
