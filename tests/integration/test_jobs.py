@@ -101,5 +101,6 @@ def test_a_script_without_a_guard_is_not_run_again_in_its_workers(tmp_path):
 
 
 def workers_of(pid: int) -> list[psutil.Process]:
-    """The workers of a process."""
-    return [p for p in psutil.Process(pid).children() if "workbook.runs.worker" in p.cmdline()]
+    """The workers of a process: children of the server that it forks them from."""
+    servers = [p for p in psutil.Process(pid).children() if "forkserver" in " ".join(p.cmdline())]
+    return [worker for server in servers for worker in server.children()]

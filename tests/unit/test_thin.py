@@ -31,7 +31,6 @@ def f(
     assert code_lines(source) == 1 + 3 + 3
 
 
-@pytest.mark.xfail(reason="parts of the packages are still to be made thinner", strict=False)
 @pytest.mark.parametrize("packages", MOST)
 def test_packages_stay_small(packages):
     files = lines_of(*packages)

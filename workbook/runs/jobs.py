@@ -6,6 +6,7 @@ rows, and one that fails, whatever its end, leaves the others alone.
 """
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -13,11 +14,18 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 
 from oryx.errors import RunError
 from oryx.files import atomic_write_json
+from workbook.runs import worker
 from workbook.runs.progress import Display
+
+PRELOADED = ["oryx.model.modeling", "oryx.evidence.store", "PIL.Image", "safetensors.torch"]
+"""What every job with torch imports: the server that workers are forked from has loaded it, and no job waits for it."""
+Worker = subprocess.Popen | BaseProcess
 
 
 @dataclass(frozen=True)
@@ -110,18 +118,18 @@ def run_jobs(jobs: Sequence[Job], workers: int | None = None, stop_at: float | N
         return []
     free = slots(jobs, workers)
     count, failures, display = len(free), [], Display(jobs)
-    running: dict[subprocess.Popen, tuple[Job, list[str | None]]] = {}
+    running: dict[Worker, tuple[Job, list[str | None]]] = {}
     try:
         while waiting or running:
             while job := next_job(waiting, [job for job, _ in running.values()], len(free), count):
                 waiting.remove(job)
                 taken, free = free[: job.processes], free[job.processes :]
                 running[_start(job, taken)] = job, taken
-            for process in [process for process in running if process.poll() is not None]:
+            for process in [process for process in running if _exit_code(process) is not None]:
                 job, taken = running.pop(process)
                 free += taken
-                if process.returncode != 0 or not job.done:
-                    failures.append((job, process.returncode))
+                if _exit_code(process) != 0 or not job.done:
+                    failures.append((job, _exit_code(process)))
                     waiting = [other for other in waiting if other.seed != job.seed or other.level <= job.level]
             if stop_at is not None and time.monotonic() >= stop_at and (waiting or running):
                 raise TimeoutError
@@ -130,8 +138,8 @@ def run_jobs(jobs: Sequence[Job], workers: int | None = None, stop_at: float | N
     finally:
         for process in running:
             process.terminate()
-        for process in running:
-            process.wait()
+        while any(_exit_code(process) is None for process in running):
+            time.sleep(0.1)
         display.close()
     return failures
 
@@ -147,18 +155,31 @@ def next_job(waiting: Sequence[Job], running: Collection[Job], free: int, count:
     return None
 
 
-def _start(job: Job, devices: list[str | None]) -> subprocess.Popen:
+def _start(job: Job, devices: list[str | None]) -> Worker:
     """The job's process, which sees its own GPUs and no others, or the launcher of its several processes."""
     job.folder.mkdir(parents=True, exist_ok=True)
     description = job.folder / "job.json"
     atomic_write_json(description, {**asdict(job), "folder": str(job.folder)})
-    command = [sys.executable]
-    if job.processes > 1:
-        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}"]
-        devices = cuda_devices() if len(devices) < job.processes else devices
-    command += ["-m", "workbook.runs.worker", str(description), str(os.getpid())]
+    devices = cuda_devices() if len(devices) < job.processes else devices
+    visible = ",".join(dict.fromkeys(filter(None, devices)))
+    if job.processes == 1:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED if job.torch else [])
+        process = context.Process(target=worker.forked, args=(description, os.getpid(), visible))
+        script, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:  # multiprocessing would run the script of this process again in every worker
+            process.start()
+        finally:
+            sys.modules["__main__"] = script
+        return process
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}"]
+    command += ["-m", worker.__name__, str(description), str(os.getpid())]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # it finds the modules that this process does
-    if any(devices):
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(filter(None, devices)))
+    if visible:
+        environment["CUDA_VISIBLE_DEVICES"] = visible
     with (job.folder / "log.txt").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
+
+
+def _exit_code(process: Worker) -> int | None:
+    return process.poll() if isinstance(process, subprocess.Popen) else process.exitcode

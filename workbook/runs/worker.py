@@ -106,6 +106,21 @@ def _gpu(precision: str) -> dict:
     return {"gpu": found}
 
 
+def main(description: Path, parent: int) -> None:
+    """Do the job that a file describes, for the process ``parent``."""
+    die_with_parent(parent)
+    work(SimpleNamespace(**json.loads(description.read_text())))
+
+
+def forked(description: Path, parent: int, devices: str) -> None:
+    """:func:`main` in a process of :mod:`multiprocessing`, which sees these GPUs alone; its output goes to a log."""
+    log = os.open(description.with_name("log.txt"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    if devices:  # before torch opens any
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices
+    main(description, parent)
+
+
 if __name__ == "__main__":
-    die_with_parent(int(sys.argv[2]))
-    work(SimpleNamespace(**json.loads(Path(sys.argv[1]).read_text())))
+    main(Path(sys.argv[1]), int(sys.argv[2]))
