@@ -13,7 +13,7 @@ inputs of one shape.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from pathlib import Path
 
@@ -272,7 +272,7 @@ def run(options: Options) -> None:
     if device.process().is_main_process:
         model.config.tokenizer_model_max_length = model.config.text_config.max_position_embeddings
         model.config.save_pretrained(folder)
-        processor = {"options": OPTIONS.to_dict(), "prompt": "plain", "patch": PATCH}
+        processor = {"options": asdict(OPTIONS), "prompt": "plain", "patch": PATCH}
         atomic_write_json(folder / CONFIG_FILE, {"processor_class": "OryxProcessor", **processor})
     encoder = {"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")}
     more = {"started_from": shared_hash(WEIGHTS / "nano"), "encoder": encoder}
