@@ -5,6 +5,7 @@ whatever the number of cores and seeds.
 """
 
 import json
+import multiprocessing.connection
 import os
 import pkgutil
 import resource
@@ -50,15 +51,19 @@ def work(job: Any) -> None:
 def die_with_parent(parent: int) -> None:
     """End this process soon after ``parent`` has gone, so that a kill leaves no orphan training on.
 
-    ``parent`` is the id of this process's own parent, or of the one that started the launcher between them.
+    ``parent`` is the id of the process that wanted this one: directly, by :mod:`multiprocessing` (also where a server
+    forks it), or by a launcher between them.
     """
-    own = os.getppid() == parent
+    own, starter = os.getppid() == parent, multiprocessing.parent_process()
 
     def watch() -> None:
-        with suppress(ProcessLookupError):
-            while not own or os.getppid() == parent:
-                os.kill(parent, 0)
-                time.sleep(0.5)
+        if starter is not None:
+            multiprocessing.connection.wait([starter.sentinel])
+        else:
+            with suppress(ProcessLookupError):
+                while not own or os.getppid() == parent:
+                    os.kill(parent, 0)
+                    time.sleep(0.5)
         os._exit(137)
 
     threading.Thread(target=watch, daemon=True).start()
