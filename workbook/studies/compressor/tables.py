@@ -105,11 +105,11 @@ def recommendation(rows: pd.DataFrame) -> pd.DataFrame:
     """
     part, lines = on_demand_rows(rows), []
     part = part.assign(chosen_on=part["cluster"].rank(method="dense") % 2 == 1)
+    about = {"videos": part.loc[~part["chosen_on"], "cluster"].nunique(), "seeds": part["seed"].nunique()}
     for kind in [*QUESTIONS, "all"]:
         own = part if kind == "all" else part[part["kind"] == kind]
         first, second = own[own["chosen_on"]], own[~own["chosen_on"]]
         chosen_on, scored_on = cells(first), cells(second).set_index(CELL)["score"].round(3)
-        about = {"videos": second["cluster"].nunique(), "seeds": second["seed"].nunique()}
         for budget in BUDGETS:
             fitting = chosen_on[chosen_on["visual_tokens"] <= budget]
             if fitting.empty:
