@@ -40,7 +40,9 @@ STYLE = {
     "svg.hashsalt": "oryx",
     "legend.frameon": False,
 }
-mpl.rcParams.update(STYLE)
+
+styled = mpl.rc_context(STYLE)
+"""Decorator of a function that draws: in this style, and no other figure of the process."""
 
 Groups = Mapping[str, Sequence[str]]
 """Name of a group -> its tasks."""
@@ -60,6 +62,7 @@ def panels(rows: int, columns: int, width: float, height: float, **shared: Any) 
     return figure, list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
 
 
+@styled
 def strips(shown: Sequence[tuple[str, Sequence]], width: float, height: float, columns: int = 1, **look: Any) -> Figure:
     """A panel of ``height`` inches for each title and its pictures of one height, which stand side by side, if any.
 
@@ -187,6 +190,7 @@ def title_of(name: str, frame: pd.DataFrame) -> str:
     return f"{name} (n = {frame['n'].max():,.0f})" if len(frame) else name
 
 
+@styled
 def score_by_task(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str] = ()) -> Drawn:
     """A panel of tasks: each arm's mean score with its 95 % interval, chance (dash), and two controls.
 
@@ -212,6 +216,7 @@ def score_by_size(rows: pd.DataFrame, arms: Sequence[str], groups: Groups, order
     return score_by_bin(rows, arms, groups, order, "size_bin", BINS)
 
 
+@styled
 def score_by_bin(
     rows: pd.DataFrame,
     arms: Sequence[str],
@@ -232,6 +237,7 @@ def score_by_bin(
     return _by_group(frame, groups, title, draw, order, chance=CHANCE, nothing_to_see=CROSS), frame
 
 
+@styled
 def score_against_tokens(rows: pd.DataFrame, arms: Sequence[str], groups: Groups, order: Sequence[str] = ()) -> Drawn:
     """Score over visual tokens (log 2) with intervals, a panel per group of tasks, and the step frontier."""
     order, frame = order or arms, group_scores(rows, arms, groups)
@@ -261,6 +267,7 @@ def _by_group(
     return figure
 
 
+@styled
 def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> Drawn:
     """Training loss over steps, a line per arm and seed."""
     arms = [arm for arm in order or dict.fromkeys(curves["arm"]) if arm in set(curves["arm"])]
@@ -274,6 +281,7 @@ def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> Drawn:
     return figure, curves
 
 
+@styled
 def difference_forest(verdicts: Sequence[Mapping], margin: float = 0.05) -> Drawn:
     """Estimate and corrected interval of every hypothesis, with the band of differences that do not matter."""
     frame = pd.DataFrame(verdicts)
@@ -285,6 +293,7 @@ def difference_forest(verdicts: Sequence[Mapping], margin: float = 0.05) -> Draw
     return figure, frame
 
 
+@styled
 def save_figure(figure: Figure, frame: pd.DataFrame, folder: Path, name: str) -> None:
     """Write ``name``.png, .svg and .csv into ``folder``, each in one piece and the same for the same data."""
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):

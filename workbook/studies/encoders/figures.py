@@ -30,6 +30,7 @@ def aspect_bin(aspect: pd.Series) -> pd.Series:
     return pd.cut(aspect.astype(float), [0, 2, 4, np.inf], right=False, labels=list(ASPECTS)).astype(object)
 
 
+@plots.styled
 def score_by_aspect(rows: pd.DataFrame, arms: Sequence[str], groups: Groups, order: Sequence[str] = ()) -> Drawn:
     """Score over aspect ratio, a panel per group of tasks; every task weighs the same."""
     rows = rows.assign(aspect_bin=aspect_bin(rows["aspect"]))
@@ -39,6 +40,7 @@ def score_by_aspect(rows: pd.DataFrame, arms: Sequence[str], groups: Groups, ord
     return figure, frame
 
 
+@plots.styled
 def crossed_scores(rows: pd.DataFrame, groups: Groups) -> Drawn:
     """A panel per group of tasks: mean score with its 95 % interval, and visual tokens, of every encoder and input.
 
@@ -71,6 +73,7 @@ def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
     return grouped.agg(**named, low=("low", "min"), high=("high", "max"), seeds=("seed", "nunique")).reset_index()
 
 
+@plots.styled
 def probes_figure(frame: pd.DataFrame, order: Sequence[str]) -> Drawn:
     """All probes (records of :func:`.jobs.probe`), a panel each; ``order``: the study's encoders.
 
