@@ -79,7 +79,7 @@ def test_own_data_are_asked_and_judged(page):
     assert set(rows["arm"]) == {"4x", "16x"} and rows["frames"].max() == 8
     assert rows["error"].isna().all() and len(rows) == 2 * 2 * 3
     (printed,) = page.of("own_data")
-    told = re.findall(r"^  own\.\S+ +(.*?)  [+-]", printed, re.MULTILINE)
+    told = re.findall(r"^  own\.\S+ +(.*?)  [+-]?\d", printed, re.MULTILINE)
     assert len(told) == 2 and all(verdict.startswith("direction only: ") for verdict in told), printed
 
 
