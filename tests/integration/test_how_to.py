@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def shell(line: str, folder: Path) -> str:
     environment = {
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
-        "HOME": str(folder),
+        "HOME": tempfile.gettempdir(),  # not the repository, where a command may run
         "GIT_CEILING_DIRECTORIES": "/",
     }
     done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
