@@ -1,6 +1,7 @@
 """Figures of the encoder study: scores, the crossed design, and probes of the encoders themselves. No torch."""
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -117,7 +118,7 @@ def _changes(axis: Axes, mine: pd.DataFrame, order: Sequence[str]) -> None:
     distance = mine["look"].eq("attention distance").all()
     if distance:
         mine[["value", "low", "high"]] = mine[["value", "low", "high"]].div(mine["uniform"], axis=0)
-    for (grid, own), dash in zip(mine.groupby("grid") if distance else [("", mine)], ("-", "--", ":"), strict=False):
+    for (grid, own), dash in zip(mine.groupby("grid") if distance else [("", mine)], cycle(("-", "--", ":"))):
         plots.lines(axis, own, "x", order, y="value", hue="encoder", ls=dash)
         axis.plot([], [], dash, color=plots.GREY, label=f"{grid} patches")
     axis.axhline(1 if distance else mine["floor"].mean(), **plots.CHANCE)
