@@ -55,6 +55,9 @@ KINDS = {
 }
 """Kind -> its number of arms; None: two or more."""
 VISUAL = {"condition": "visual"}
+ONE_RUN = ("study", "split", "settings_hash", "data_hash")
+"""Fields that are the same in all rows of a run."""
+FIELDS_READ = (*ONE_RUN, "weights_hash", "condition", "arm", "task", "item", "seed", "error", "score", "chance")
 CLAIMED, AGAINST, UNCLEAR = "supported", "contradicted", "inconclusive"
 DIRECTIONS = {CLAIMED: "as claimed", AGAINST: "against the claim", UNCLEAR: "unclear"}
 
@@ -120,6 +123,12 @@ def load_hypotheses(path: str | Path) -> list[Hypothesis]:
     return read_entries(path, "hypothesis", Hypothesis)
 
 
+def fields_read(hypotheses: Sequence[Hypothesis]) -> set[str]:
+    """The fields of rows that verdicts on these hypotheses need; whole rows hold three times as much."""
+    filters = [entry.where for entry in hypotheses] + [entry.gate.where for entry in hypotheses if entry.gate]
+    return {*FIELDS_READ, *(entry.cluster for entry in hypotheses), *(name for where in filters for name in where)}
+
+
 def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis]) -> list[dict]:
     """The verdicts of a study's hypotheses on the rows of one run, in the order of the file.
 
@@ -129,7 +138,7 @@ def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypot
     Seeds may differ in their weights (each trains its own from scratch); the rows of one seed may not.
     Raises RunError for rows of several splits, studies or runs, SettingsError for a study without hypotheses.
     """
-    for name in ("study", "split", "settings_hash", "data_hash"):
+    for name in ONE_RUN:
         _check_same(rows, name, "")
     for seed, own in rows.groupby("seed"):
         _check_same(own, "weights_hash", f" in seed {seed}")

@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from oryx.evidence.rows import read_published
 from oryx.evidence.verdicts import judge
-from workbook.report import readme
+from tools.docs import readme
 from workbook.report.published import all_hypotheses
 from workbook.studies.one_model import comparison
 from workbook.studies.one_model.study import OneModel

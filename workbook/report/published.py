@@ -15,7 +15,7 @@ import workbook
 from oryx.errors import RunError
 from oryx.evidence.rows import read_published
 from oryx.evidence.schema import PUBLISHED as ROWS
-from oryx.evidence.verdicts import Hypothesis, judge_seeds, load_hypotheses
+from oryx.evidence.verdicts import Hypothesis, fields_read, judge_seeds, load_hypotheses
 from workbook.report.tables import estimate_text, verdict_table
 
 HYPOTHESES = sorted(Path(workbook.__path__[0], "studies").glob("*/hypotheses.toml"))
@@ -51,7 +51,8 @@ class Published:
         """Hypothesis -> seed -> its verdict on the rows of that seed alone; empty where no rows are published."""
         if not (self.folder / ROWS).exists() or self.study not in {entry.study for entry in all_hypotheses()}:
             return {}
-        return judge_seeds(self.rows(), self.study, self.scale, all_hypotheses())
+        rows = self.rows(*fields_read(all_hypotheses()))
+        return judge_seeds(rows, self.study, self.scale, all_hypotheses())
 
     def verdict(self, name: str) -> dict | None:
         """The verdict on a hypothesis, None if this run does not test it."""

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -284,8 +282,3 @@ def test_files_that_are_not_lists_of_hypotheses(tmp_path):
         path.write_text(text)
         with pytest.raises(SettingsError, match=message):
             load_hypotheses(path)
-
-
-def test_the_layer_works_without_torch():
-    code = "import sys; import oryx.evidence.verdicts, oryx.evidence.rows; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)

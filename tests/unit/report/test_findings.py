@@ -6,12 +6,12 @@ import pytest
 
 from oryx.errors import SettingsError
 from tests.unit.report.pages import STUDY, answers, publish
+from tools.docs.readme import filled
 from workbook.report.claims import FINDINGS, findings
 from workbook.report.page import Page
 from workbook.report.published import published
 from workbook.report.questions import BENCHMARKS, speeds, tables
 from workbook.report.questions import questions as asked
-from workbook.report.readme import filled
 
 ENTRY = f"""[[finding]]
 title = "T"

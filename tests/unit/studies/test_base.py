@@ -1,8 +1,6 @@
 """A whole run of the toy study: seeds, jobs, status, manifest, merging, going on, and what goes wrong."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -109,33 +107,6 @@ def test_nothing_published_is_said(tmp_path):
     study, settings = toy(tmp_path, source="published")
     with pytest.raises(MissingResource, match="nothing is published"):
         study.run(settings)
-
-
-def test_a_run_without_notebook_loads_neither_torch_nor_notebook_packages(tmp_path):
-    code = (
-        "import sys\nfrom workbook import cli\n"
-        f"code = cli.main(['run', 'tests.toy:ToyStudy', '--no-notebook', '--results', {str(tmp_path)!r}])\n"
-        "heavy = {'torch', 'transformers', 'papermill', 'nbclient', 'nbformat', 'decord', 'psutil'} & {*sys.modules}\n"
-        "sys.exit(str(heavy) if heavy else code)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-def test_a_worker_loads_no_more_than_its_study_needs():
-    code = "import sys, workbook.runs.worker, tests.toy; sys.exit(str({'pandas', 'numpy', 'torch'} & {*sys.modules}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr == "set()\n"
-
-
-def test_studies_and_what_they_read_are_named_without_frames_and_torch():
-    code = (
-        "import sys\nfrom workbook import cli\nfor study in map(cli.find_study, cli.STUDIES):\n"
-        "    study.hashes(study.settings({}))\n"
-        "sys.exit(str({'pandas', 'torch', 'matplotlib', 'scipy'} & {*sys.modules}))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr == "set()\n"
 
 
 def test_published_runs_of_the_scale_are_found_the_default_one_first(tmp_path):

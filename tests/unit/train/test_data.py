@@ -12,7 +12,6 @@ from workbook.data.items import draw_item, generator
 from workbook.data.pictures import PictureSizes
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.stages.shared import reader_batches
 
 
 def numbers(step: int) -> list[int]:
@@ -41,18 +40,6 @@ def test_a_training_goes_on_with_the_batch_of_its_step():
     before = torch.random.get_rng_state()
     assert [batch["x"].tolist() for batch in loader(batches, 3, compute())] == [numbers(step) for step in range(3, 7)]
     assert torch.equal(torch.random.get_rng_state(), before), "random numbers of the training are left alone"
-
-
-def test_workers_draw_the_batches_that_the_training_would():
-    """From any step on, and without a touch to the training's random numbers."""
-    batches, before = reader_batches(recipe("smoke"), 0), torch.random.get_rng_state()
-    batches.workers = 2
-    found = list(loader(batches, 1, compute()))
-    assert torch.equal(torch.random.get_rng_state(), before) and len(found) == batches.steps - 1 > 1
-    for step, batch in enumerate(found, 1):
-        expected = batches[step]
-        assert batch.keys() == expected.keys()
-        assert all(torch.equal(batch[name], expected[name]) for name in batch)
 
 
 def test_shares_of_several_processes_make_up_the_batch():

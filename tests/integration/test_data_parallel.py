@@ -9,9 +9,9 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from oryx.layout import Layout
+from tests.unit.model.builders import MARK, pictures, tiny_model, visual_inputs
 
-from .builders import MARK, pictures, tiny_model, visual_inputs
-
+pytestmark = pytest.mark.integration
 SIZES = [(16, 24), (8, 8), (24, 16), (16, 16)]
 STEPS = 3
 PROCESSES = 2

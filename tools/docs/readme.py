@@ -1,4 +1,4 @@
-"""Tables of README and docs/findings.md, filled from ``results/``: ``python -m workbook.report.readme [--check]``.
+"""Tables of README and docs/findings.md, filled from ``results/``: ``python -m tools.docs.readme [--check]``.
 
 A block begins with ``<!-- results:STUDY/VARIANT:NAME -->`` and ends with ``<!-- end -->``; NAME is ``verdicts`` or
 ``scores``. Blocks over everything that is published are ``<!-- results:all:NAME -->``; NAME is ``findings``,
@@ -82,7 +82,7 @@ BLOCKS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Fill the PAGES below the current folder; with --check only say which are not up to date (1 if any)."""
-    parser = argparse.ArgumentParser(prog="python -m workbook.report.readme", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.docs.readme", description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="change nothing; 1 if a page is not up to date")
     check, worst = parser.parse_args(arguments).check, 0
     for path in (Path(page) for page in PAGES if Path(page).exists()):
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not check:
             atomic_write_text(path, new)
         elif old != new:
-            print(f"{path} differs: run python -m workbook.report.readme")
+            print(f"{path} differs: run python -m tools.docs.readme")
             worst = 1
     return worst
 
