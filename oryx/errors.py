@@ -58,9 +58,9 @@ def first_fault(error: Any) -> str:
     """What pydantic's ValidationError found wrong first: the field, what was expected, what came."""
     first = error.errors()[0]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).removeprefix(".")
-    said = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected").replace("tuple", "list")
+    text = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected").replace("tuple", "list")
     if first["type"] not in ("value_error", "missing", "extra_forbidden"):
-        said += f", got {first['input']!r}"
+        text += f", got {first['input']!r}"
     if first["type"] == "literal_error":
-        said += "; " + did_you_mean(str(first["input"]), re.findall("'([^']*)'", first["ctx"]["expected"]))
-    return ": ".join(filter(None, (field, said.rstrip("; "))))
+        text += "; " + did_you_mean(str(first["input"]), re.findall("'([^']*)'", first["ctx"]["expected"]))
+    return ": ".join(filter(None, (field, text.rstrip("; "))))

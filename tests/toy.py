@@ -23,7 +23,6 @@ class ToySettings(StudySettings):
     kind: Literal["plain", "fancy"] = setting("plain", "a choice")
     span: tuple[int, float] = setting((1, 2.0), "a pair")
     width: int = setting(1, "a number")
-    split: Literal["dev", "report"] = setting("report", "held-out split")
 
     presets = {"small": {"items": 8}}  # noqa: RUF012
 

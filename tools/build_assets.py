@@ -11,9 +11,9 @@ import importlib
 import shutil
 from pathlib import Path
 
+from tools.assets.licences import markdown_table
 from tools.assets.packages import Packages
 from tools.assets.store import pack, write_sums
-from workbook.data.licences import markdown_table
 
 BUILDERS = ("fonts", "words", "icons", "clipart", "flags", "photos", "tables", "clips")
 ASSETS = Path(__file__).resolve().parent.parent / "workbook/data/assets"

@@ -276,4 +276,4 @@ _OPTIONS = (
     ("run plan status report publish rerun", "--results", {"default": "results", "help": "results folder"}),
     ("run plan rerun", "--jobs", {"help": "worker processes (default: one per GPU, else one per core)"}),
 )
-"""Verbs that have an option, the option, and what argparse is told of it."""
+"""Verbs that have an option, the option, and what argparse gets of it."""

@@ -151,8 +151,8 @@ def examine(path: Path, max_pixels: int) -> Index:
         # AVI knows the order of decoding only
         guessed = codec in HIDDEN_FRAMES or (container.format.name == "avi" and stream.codec_context.has_b_frames)
     ordered = sorted(shown) if all(pts is not None for pts, _ in shown) else []
-    told = ordered and not guessed and all(a[0] < b[0] for a, b in pairwise(ordered))
-    times = tuple(pts for pts, _ in ordered) if told else None
+    reliable = ordered and not guessed and all(a[0] < b[0] for a, b in pairwise(ordered))
+    times = tuple(pts for pts, _ in ordered) if reliable else None
     if "av1" in codec:
         reason = "it is AV1"
     elif times is None:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from workbook.data.licences import Source, sources
+from tools.assets.licences import Source, sources
 
 
 class Packages:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from workbook.data.licences import ALLOWED
+from tools.assets.licences import ALLOWED
 
 from .packages import Packages, read_rcc
 from .store import fit, flat, webp, write_corpus

@@ -4,7 +4,7 @@ Number needles are cards with a two-digit number in a coloured frame; the questi
 cards in other colours are distractors. Nothing in a haystack looks like a card (``workbook.data.haystacks``). Fonts and
 icon styles of the splits are disjoint.
 
-To train on, needles and frames of haystacks lie in a bank of real MP4 files, as at evaluation. A clip is a list of
+To train on, needles and frames of haystacks lie in a dataset of real MP4 files, as at evaluation. A clip is a list of
 frame numbers with a question and its answer, so that frames can be encoded once and clips of any length drawn from
 them. No torch.
 """
@@ -171,7 +171,7 @@ def _other_places(rng, variant: str, frames: int, place: int, count: int) -> tup
 
 
 @dataclass(frozen=True)
-class FrameBank:
+class FrameDataset:
     """The frames of ``files`` in order: first ``plain`` frames of haystacks, then cards, then pictures.
 
     Card page p in colour c is frame ``plain + len(COLOURS) · p + c``; ``numbers[p]`` stands on it. ``names`` are those
@@ -199,13 +199,13 @@ class FrameBank:
 
 @dataclass(frozen=True)
 class Clip:
-    """A training video: frame numbers of a bank in the order they are shown, and (question, answer) pairs."""
+    """A training video: frame numbers of a dataset in the order they are shown, and (question, answer) pairs."""
 
     frames: tuple[int, ...]
     turns: tuple[tuple[str, str], ...]
 
 
-def make_bank(
+def make_dataset(
     folder: Path,
     seed: int,
     size: tuple[int, int],
@@ -213,8 +213,8 @@ def make_bank(
     shots: int = 500,
     pages: int = 1000,
     pictures: int = 500,
-) -> FrameBank:
-    """Write the bank's video files into ``folder``; those that lie there whole are left alone."""
+) -> FrameDataset:
+    """Write the dataset's video files into ``folder``; those that lie there whole are left alone."""
     files = [make_haystack(folder, "train", 1000 * (seed + 1) + i, shots, size).path for i in range(haystacks)]
     rng = generator("bank", "train", seed)
     numbers = tuple(int(n) for n in 10 + rng.integers(NUMBERS, size=pages))
@@ -230,31 +230,33 @@ def make_bank(
     for name, (count, frames) in parts.items():
         files.append(Path(folder) / f"train-{seed}-{count}-{name}.mp4")
         write_once(files[-1], {**described, name: count}, frames, size)
-    return FrameBank(tuple(files), haystacks * shots, numbers, tuple(needle.answer for needle in needles))
+    return FrameDataset(tuple(files), haystacks * shots, numbers, tuple(needle.answer for needle in needles))
 
 
-def draw_clip(rng: np.random.Generator, bank: FrameBank, length: int, mixture: Mapping[str, float] = MIXTURE) -> Clip:
+def draw_clip(
+    rng: np.random.Generator, dataset: FrameDataset, length: int, mixture: Mapping[str, float] = MIXTURE
+) -> Clip:
     """One training clip of ``length`` frames, at least two.
 
     The frames around are cut from a stretch of the haystacks, from a random place on; the needles lie anywhere.
     Number clips hold up to three cards of other colours.
     """
-    frames = (int(rng.integers(bank.plain)) + np.arange(length)) % bank.plain
+    frames = (int(rng.integers(dataset.plain)) + np.arange(length)) % dataset.plain
     variant = choose(rng, mixture)
     if variant == "picture":
-        number = int(rng.integers(len(bank.names)))
-        frames[int(rng.integers(length))] = bank.picture(number)
-        question, answer = "name", bank.names[number]
+        number = int(rng.integers(len(dataset.names)))
+        frames[int(rng.integers(length))] = dataset.picture(number)
+        question, answer = "name", dataset.names[number]
     elif variant == "change":
-        page, colours = int(rng.integers(len(bank.numbers))), rng.permutation(len(NAMES))[:2]
-        frames[np.sort(rng.choice(length, 2, replace=False))] = [bank.card(page, int(c)) for c in colours]
+        page, colours = int(rng.integers(len(dataset.numbers))), rng.permutation(len(NAMES))[:2]
+        frames[np.sort(rng.choice(length, 2, replace=False))] = [dataset.card(page, int(c)) for c in colours]
         question, answer = "change", " ".join(NAMES[c] for c in colours)
     else:
         cards = 1 if variant == "colour" else 1 + int(rng.integers(min(MOST_OTHERS, length - 1) + 1))
-        pages, colours = rng.integers(len(bank.numbers), size=cards), rng.permutation(len(NAMES))[:cards]
+        pages, colours = rng.integers(len(dataset.numbers), size=cards), rng.permutation(len(NAMES))[:cards]
         frames[rng.choice(length, cards, replace=False)] = [
-            bank.card(int(page), int(colour)) for page, colour in zip(pages, colours, strict=True)
+            dataset.card(int(page), int(colour)) for page, colour in zip(pages, colours, strict=True)
         ]
-        name, number = NAMES[colours[0]], str(bank.numbers[pages[0]])
+        name, number = NAMES[colours[0]], str(dataset.numbers[pages[0]])
         question, answer = ("colour", name) if variant == "colour" else (name, number)
     return Clip(tuple(frames.tolist()), ((question, answer),))

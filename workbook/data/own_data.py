@@ -220,8 +220,8 @@ def write_example(folder: Path) -> Path:
     for i in range(FILMS):
         story = make_story(folder, "dev", "short", i)
         name = story.path.relative_to(folder).as_posix()
-        told = f"{chance('move', 'dev'):.4g}"
-        lines.append([name, QUESTIONS["move"], story.facts["move"], "film", f"film {i}", told])
+        by_chance = f"{chance('move', 'dev'):.4g}"
+        lines.append([name, QUESTIONS["move"], story.facts["move"], "film", f"film {i}", by_chance])
     columns = ["file", "question", "answer", "task", "cluster", "chance"]
     text = pd.DataFrame(lines, columns=columns).to_csv(index=False, lineterminator="\n")
     atomic_write_text(table, text)  # last: a table that is there names files that are there

@@ -102,8 +102,8 @@ def paper(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Image,
 
 def place(rng: np.random.Generator, outer: tuple[int, int], inner: tuple[int, int]) -> tuple[int, int]:
     """A random (x, y) that keeps a box ``inner`` = (height, width) inside ``outer``, one pixel to spare if possible."""
-    room = [max(o - i - 2, 0) for o, i in zip(outer, inner, strict=True)]
-    y, x = (int(rng.integers(0, r + 1)) + (o - i > 2) for r, o, i in zip(room, outer, inner, strict=True))
+    spare = [max(o - i - 2, 0) for o, i in zip(outer, inner, strict=True)]
+    y, x = (int(rng.integers(0, r + 1)) + (o - i > 2) for r, o, i in zip(spare, outer, inner, strict=True))
     return x, y
 
 
@@ -114,7 +114,7 @@ def scaled(thing: Image.Image, scale: float) -> Image.Image:
 
 
 def paste_object(rng: np.random.Generator, size: tuple[int, int], thing: Image.Image, fill: float) -> Image.Image:
-    """``thing`` on a plain page of ``size``, scaled to ``fill`` of the room it has, at a random place."""
+    """``thing`` on a plain page of ``size``, scaled to ``fill`` of the space it has, at a random place."""
     page, _ = paper(rng, size)
     drawn = scaled(thing, fill * min(size[0] / thing.height, size[1] / thing.width))
     page.paste(drawn, place(rng, size, (drawn.height, drawn.width)), drawn)

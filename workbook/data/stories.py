@@ -9,9 +9,9 @@ A scene is several views: windows, each overlapping the next, that pan along a w
 side by side. A card near the edge of a window is seen again, or only in part, in the next one, so counting the cards of
 every view is not counting the cards of the scene. It depends on (split, index) alone.
 
-To train on, segments lie in a bank of real MP4 files, from which any number of stories is put together. Frames do not
-see each other before the language model, so features of a bank are computed once, and a training story is a list of
-frame numbers. No torch.
+To train on, segments lie in a dataset of real MP4 files, from which any number of stories is put together. Frames do
+not see each other before the language model, so features of a dataset are computed once, and a training story is a list
+of frame numbers. No torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,10 +61,10 @@ PARTS = ("early", "middle", "late")
 MOST_CARDS = 4
 LEAST_MOVING = 3
 PATH = 5
-"""Places on an icon's way that a training bank holds."""
+"""Places on an icon's way that a training dataset holds."""
 
 PAN = 3
-"""Frames of a photograph in a bank."""
+"""Frames of a photograph in a dataset."""
 
 
 @dataclass(frozen=True)
@@ -256,8 +256,8 @@ def make_scene(split: str, index: int) -> Scene:
     for i, (slot, colour) in enumerate(zip(slots, colours, strict=True)):
         [drawn], facts = draw_segment(rng, Segment("sign" if i == sign else "card", 1, colour), split)
         known |= facts
-        room = width // MOST_CARDS - CARD
-        left = slot * (width // MOST_CARDS) + int(rng.integers(room + 1))
+        spare = width // MOST_CARDS - CARD
+        left = slot * (width // MOST_CARDS) + int(rng.integers(spare + 1))
         top = int(rng.integers(2, SIZE[0] - CARD - 1))
         page.paste(drawn.resize((CARD, CARD), Image.Resampling.BICUBIC), (left, top))
     facts = {"colour": colours[sign], "sign": known["number"], "count": str(cards)}
@@ -268,8 +268,8 @@ def make_scene(split: str, index: int) -> Scene:
 
 
 @dataclass(frozen=True)
-class BankSizes:
-    """How much a bank holds: signs and cards of each colour, icons' ways in each direction, photographs."""
+class DatasetSizes:
+    """How much a dataset holds: signs and cards of each colour, icons' ways in each direction, photographs."""
 
     signs: int = 600
     cards: int = 50
@@ -278,19 +278,19 @@ class BankSizes:
 
 
 @dataclass(frozen=True)
-class StoryBank:
-    """The frames of ``files``, which are the parts of a bank in order.
+class VideoDataset:
+    """The frames of ``files``, which are the parts of a dataset in order.
 
     ``facts``: part -> what is to know of each thing in it, the number on a sign or the name of an icon.
     """
 
     files: tuple[Path, ...]
-    sizes: BankSizes
+    sizes: DatasetSizes
     facts: Mapping[str, Sequence[str]]
 
     def frames(self, rng: np.random.Generator, segment: Segment) -> tuple[list[int], dict[str, str]]:
         """Frame numbers of a segment, its content drawn by ``rng``, and what it adds to the story's facts."""
-        parts, wanted = bank_parts(self.sizes), (segment.kind, segment.detail)
+        parts, wanted = dataset_parts(self.sizes), (segment.kind, segment.detail)
         part = next(name for name, (_, thing) in parts.items() if (thing.kind, thing.detail) == wanted)
         first = sum(count * thing.frames for count, thing in map(parts.get, takewhile(part.__ne__, parts)))
         count, thing = parts[part]
@@ -303,32 +303,32 @@ class StoryBank:
         return (first + chosen * thing.frames + steps).tolist(), facts
 
 
-def draw_story(rng: np.random.Generator, bank: StoryBank, frames: int) -> Clip:
+def draw_story(rng: np.random.Generator, dataset: VideoDataset, frames: int) -> Clip:
     """One training story of ``frames`` frames with all its questions."""
     segments = plan_story(rng, frames)
     shown, known = [], {}
     for segment in segments:
-        numbers, facts = bank.frames(rng, segment)
+        numbers, facts = dataset.frames(rng, segment)
         shown, known = shown + numbers, known | facts
     facts = story_facts(segments, **known)
     return Clip(tuple(shown), tuple((QUESTIONS[kind], facts[kind]) for kind in QUESTIONS if kind in facts))
 
 
-def draw_glance(rng: np.random.Generator, bank: StoryBank, kind: str) -> Clip:
+def draw_single(rng: np.random.Generator, dataset: VideoDataset, kind: str) -> Clip:
     """The first thing a reader learns: one sign (``kind`` "sign", one frame) or one icon's way ("object", PATH frames).
 
     Asked for what a story would ask about it: number and colour, or name and direction.
     """
     details, length, asked = (COLOURS, 1, ("sign", "colour")) if kind == "sign" else (MOVES, PATH, ("what", "move"))
     segment = Segment(kind, length, list(details)[int(rng.integers(len(details)))])
-    frames, facts = bank.frames(rng, segment)
+    frames, facts = dataset.frames(rng, segment)
     return Clip(
         tuple(frames), tuple(zip((QUESTIONS[a] for a in asked), (*facts.values(), segment.detail), strict=True))
     )
 
 
-def bank_parts(sizes: BankSizes) -> dict[str, tuple[int, Segment]]:
-    """Name of a bank's file -> how many things it holds and what one of them is; in order of the files.
+def dataset_parts(sizes: DatasetSizes) -> dict[str, tuple[int, Segment]]:
+    """Name of a dataset's file -> how many things it holds and what one of them is; in order of the files.
 
     Each file can be written by itself.
     """
@@ -338,9 +338,9 @@ def bank_parts(sizes: BankSizes) -> dict[str, tuple[int, Segment]]:
     return {**signs, **cards, **paths, "photos": (sizes.photos, Segment("photo", PAN))}
 
 
-def write_part(folder: Path, seed: int, sizes: BankSizes, part: str) -> tuple[Path, list[str]]:
-    """Write one file of a bank unless it lies there whole; its path, and the numbers or names in it."""
-    count, thing = bank_parts(sizes)[part]
+def write_part(folder: Path, seed: int, sizes: DatasetSizes, part: str) -> tuple[Path, list[str]]:
+    """Write one file of a dataset unless it lies there whole; its path, and the numbers or names in it."""
+    count, thing = dataset_parts(sizes)[part]
 
     def rng(index: int) -> np.random.Generator:
         return generator("story bank", "train", seed, part, index)
@@ -359,8 +359,8 @@ def write_part(folder: Path, seed: int, sizes: BankSizes, part: str) -> tuple[Pa
     return path, facts
 
 
-def make_bank(folder: Path, seed: int, sizes: BankSizes) -> StoryBank:
-    """The bank of a seed, every file written that is not there."""
-    parts = bank_parts(sizes)
+def make_dataset(folder: Path, seed: int, sizes: DatasetSizes) -> VideoDataset:
+    """The dataset of a seed, every file written that is not there."""
+    parts = dataset_parts(sizes)
     files, facts = zip(*(write_part(folder, seed, sizes, part) for part in parts), strict=True)
-    return StoryBank(files, sizes, dict(zip(parts, facts, strict=True)))
+    return VideoDataset(files, sizes, dict(zip(parts, facts, strict=True)))

@@ -167,8 +167,8 @@ def chart(rng, size, split: str) -> Drawn | None:
     _, _, letter, line = text_extent(face, "K")
     step = letter + max(3, letter // 2)
     count = min(MOST_BARS, (width - 4) // step)
-    room = height - line - 5
-    if count < 2 or room < 8:
+    most_high = height - line - 5
+    if count < 2 or most_high < 8:
         return None
     count = int(rng.integers(2, count + 1))
     values = _values(rng, split, count)
@@ -179,7 +179,7 @@ def chart(rng, size, split: str) -> Drawn | None:
     left = int(rng.integers(2, width - count * step)) if width > count * step + 2 else 2
     for i, (key, value) in enumerate(zip(keys, values, strict=True)):
         x = left + i * step
-        top = height - line - 4 - round(value / values.max() * room)
+        top = height - line - 4 - round(value / values.max() * most_high)
         draw.rectangle((x, top, x + step - 3, height - line - 4), fill=colour)
         draw_text(draw, (x + (step - 3 - letter) // 2, height - line - 2), key, face, ink)
     return Drawn(page, "highest", keys[int(values.argmax())], 1.0 / count)

@@ -82,13 +82,13 @@ def ask_tiled(model: Any, picture: Any, question: str, side: int) -> Asked:
     ids = torch.tensor([model.processor.prompt_ids(question)])
     batch = inputs.batch([0], answers=False) | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     prompted = read_prompts(model, batch)
-    (said,) = prompted.greedy(prompts.stops, MOST_TOKENS)
-    end = next((place + 1 for place, token in enumerate(said) if token in prompts.stops), None)
-    (likelihood,) = prompted.likelihoods([said[:end]])
+    (answer,) = prompted.greedy(prompts.stops, MOST_TOKENS)
+    end = next((place + 1 for place, token in enumerate(answer) if token in prompts.stops), None)
+    (likelihood,) = prompted.likelihoods([answer[:end]])
     tokens, seconds = inputs.visual_tokens(0), time.perf_counter() - began
     views = tuple(np.asarray(square) for square in form.squares(picture))
     sizes = tuple(view.shape[:2] for view in views)
-    return Asked(model, views, 1, Answer(prompts.text(said), float(np.exp(likelihood)), tokens, seconds, 1, sizes))
+    return Asked(model, views, 1, Answer(prompts.text(answer), float(np.exp(likelihood)), tokens, seconds, 1, sizes))
 
 
 def ways(model: Any, picture: Any, question: str) -> dict[str, Asked]:

@@ -35,16 +35,16 @@ class Panel:
     def __init__(self, opened: Any, examples: Mapping[str, Example], own: str = "", frames: bool = False):
         self.opened, self.examples, self.handle = opened, dict(examples), None
         plain = {"layout": {"width": "460px", "max_width": "98%"}, "style": {"description_width": "92px"}}
-        look = plain | {"continuous_update": False}
+        delayed = plain | {"continuous_update": False}
         sizes = {f"{side}² px": side for side in sides_of(opened.model)} | {"native": "native"}
         self.source = widgets.Dropdown(options=list(examples), description="show", **plain)
         words = questions() if opened.small else ()
-        self.question = widgets.Combobox(options=words, description="question", **look)
-        self.resolution = widgets.SelectionSlider(options=sizes, value="native", description="resolution", **look)
+        self.question = widgets.Combobox(options=words, description="question", **delayed)
+        self.resolution = widgets.SelectionSlider(options=sizes, value="native", description="resolution", **delayed)
         ratio = 4 if frames else 1
-        self.compression = widgets.SelectionSlider(options=RATIOS, value=ratio, description="compression", **look)
-        self.frames = widgets.IntSlider(16, 1, 64, description="frames", **look)
-        self.path = widgets.Text(placeholder="path of your own file", description="your file", **look)
+        self.compression = widgets.SelectionSlider(options=RATIOS, value=ratio, description="compression", **delayed)
+        self.frames = widgets.IntSlider(16, 1, 64, description="frames", **delayed)
+        self.path = widgets.Text(placeholder="path of your own file", description="your file", **delayed)
         self.upload = widgets.FileUpload(accept="image/*,video/*", description="or upload")
         asked = [self.source, self.question, self.resolution, self.compression, *[self.frames] * frames]
         for control in asked:

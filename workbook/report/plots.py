@@ -274,8 +274,8 @@ def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> Drawn:
     palette = {arm: style_of(arm, order or arms)["color"] for arm in arms}
     figure, (axis,) = panels(1, 1, 7.5, 3.4)
     if arms:
-        look = {"hue": "arm", "palette": palette, "units": "seed", "estimator": None, "lw": 1}
-        sns.lineplot(curves, x="step", y="loss", ax=axis, **look)
+        style = {"hue": "arm", "palette": palette, "units": "seed", "estimator": None, "lw": 1}
+        sns.lineplot(curves, x="step", y="loss", ax=axis, **style)
         sns.move_legend(axis, "upper left", bbox_to_anchor=(1, 1), title="", fontsize=8)
     axis.set(xlabel="step", ylabel="training loss", ylim=(0, None))
     return figure, curves

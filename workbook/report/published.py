@@ -106,8 +106,8 @@ def disagreements(runs: Sequence[Published]) -> list[dict[str, str]]:
             values = [v["estimate"] for v in seeds.values() if v["estimate"] is not None]
             sides = {_as_claimed(value, known[name]) for value in values}
             if len(sides) > 1 and max(values) - min(values) > known[name].margin:
-                said = [f"seed {seed}: {estimate_text(v) or v['verdict']}" for seed, v in seeds.items()]
-                found.append(_disagreement(next(iter(seeds.values())), f"seeds of {run.place}", said))
+                texts = [f"seed {seed}: {estimate_text(v) or v['verdict']}" for seed, v in seeds.items()]
+                found.append(_disagreement(next(iter(seeds.values())), f"seeds of {run.place}", texts))
     by_hypothesis: dict[tuple, dict[str, dict]] = {}
     for run in runs:
         for v in run.verdicts:
@@ -115,14 +115,14 @@ def disagreements(runs: Sequence[Published]) -> list[dict[str, str]]:
                 by_hypothesis.setdefault((run.study, run.scale, v["id"]), {})[run.variant] = v
     for (study, *_), judged in by_hypothesis.items():
         if len({v["verdict"] for v in judged.values()}) > 1:
-            said = [f"{who}: {v['verdict']} {estimate_text(v)}" for who, v in judged.items()]
-            found.append(_disagreement(next(iter(judged.values())), f"runs of {study}", said))
+            texts = [f"{who}: {v['verdict']} {estimate_text(v)}" for who, v in judged.items()]
+            found.append(_disagreement(next(iter(judged.values())), f"runs of {study}", texts))
     return found
 
 
-def _disagreement(verdict: dict, between: str, said: Sequence[str]) -> dict[str, str]:
+def _disagreement(verdict: dict, between: str, texts: Sequence[str]) -> dict[str, str]:
     name = f"{verdict['id']}: {verdict['statement']}"
-    return {"hypothesis": name, "between": between, "what they say": "; ".join(said)}
+    return {"hypothesis": name, "between": between, "what they say": "; ".join(texts)}
 
 
 def _as_claimed(value: float, entry: Hypothesis) -> bool:

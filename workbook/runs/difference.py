@@ -95,8 +95,8 @@ def described(a: Side, b: Side) -> str:
 
 def made_from(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
     """What two manifests say differently of settings, inputs, versions, machine and code, a line each: what, A, B."""
-    told = [pd.json_normalize({name: manifest.get(name) for name in COMPARED}) for manifest in (a, b)]
-    both = pd.concat(told, keys=["A", "B"]).droplevel(1).T.drop(index=PASSED_OVER, errors="ignore").astype(object)
+    flat = [pd.json_normalize({name: manifest.get(name) for name in COMPARED}) for manifest in (a, b)]
+    both = pd.concat(flat, keys=["A", "B"]).droplevel(1).T.drop(index=PASSED_OVER, errors="ignore").astype(object)
     both = both.where(both.notna(), "not recorded").rename_axis("what").reset_index()
     return both[[ours != theirs for ours, theirs in zip(both["A"], both["B"], strict=True)]]
 

@@ -24,9 +24,9 @@ class Check(NamedTuple):
 def examine() -> list[Check]:
     """All checks, none of which raises."""
     checks = []
-    for name, (look, needed) in LOOKS.items():
+    for name, (check, needed) in CHECKS.items():
         try:
-            ok, found = look()
+            ok, found = check()
         except Exception as error:
             ok, found = False, f"{type(error).__name__}: {error}"
         checks.append(Check(name, ok, found, needed))
@@ -74,7 +74,7 @@ def _disk() -> tuple[bool, str]:
     return free >= LEAST_DISK_GB, f"{free:.1f} GB free here (needs {LEAST_DISK_GB})"
 
 
-LOOKS = {
+CHECKS = {
     "import name oryx": (_import_name, True),
     "torch": (_torch, True),
     "transformers": (_transformers, True),

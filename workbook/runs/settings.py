@@ -125,6 +125,9 @@ class StudySettings(Checked):
     seeds: tuple[int, ...] = setting(
         (0,), "training seeds; one gives a direction only, a verdict needs three", counts=False, least=0
     )
+    split: Literal["dev", "report"] = setting(
+        "report", "held-out items: dev to design, report (seeds 0 to 4) to decide"
+    )
     source: Literal["run", "published"] = setting("run", "run, or published: read the committed rows", counts=False)
     from_scratch: bool = setting(False, "train the shared weights anew instead of using the shipped ones")
     precision: Literal["auto", "fp32", "bf16"] = setting(

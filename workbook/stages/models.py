@@ -33,8 +33,8 @@ def sincos_table(side: int, width: int, amplitude: float = 0.5) -> Tensor:
     """
     quarter = width // 4
     angles = (torch.arange(side) * (32 / side))[:, None] / 10000 ** (torch.arange(quarter) / quarter)
-    waves = torch.cat([angles.sin(), angles.cos()], 1)
-    columns, rows = waves[None].expand(side, -1, -1), waves[:, None].expand(-1, side, -1)
+    encoding = torch.cat([angles.sin(), angles.cos()], 1)
+    columns, rows = encoding[None].expand(side, -1, -1), encoding[:, None].expand(-1, side, -1)
     return amplitude * torch.cat([columns, rows], 2).reshape(side * side, width)
 
 

@@ -37,10 +37,10 @@ from oryx.train.inputs import PictureInputs, kept, questions_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.data.items import choose, generator, training_item
 from workbook.data.needles import READER_MIXTURE, Clip, draw_clip
-from workbook.data.needles import make_bank as make_clip_frames
+from workbook.data.needles import make_dataset as make_clip_frames
 from workbook.data.pictures import PictureSizes
 from workbook.data.stories import VIEWS, make_scene
-from workbook.data.stories import make_bank as make_video_frames
+from workbook.data.stories import make_dataset as make_video_frames
 from workbook.stages.models import load_shared, loaded, without_tower
 from workbook.stages.recipes import JointRecipe, joint_recipe, recipe
 from workbook.stages.shipped import WEIGHTS, shared_hash
@@ -184,7 +184,7 @@ class TaskMixture:
     def _draw_videos(self, side: int, step: int) -> list[Sample]:
         """Single-frame questions or synthetic videos, all questions about each."""
         r = self.recipe
-        plan = StoryPlan(r.horizon, (side,), r.tokens, r.rate, first=r.first * 0.7, glances=0.3, long_share=0.35)
+        plan = StoryPlan(r.horizon, (side,), r.tokens, r.rate, first=r.first * 0.7, singles=0.3, long_share=0.35)
         grids = {source: video.grid for source, video in self.tokens["films"].items()}
         sources = {side: [source for source, grid in grids.items() if side > 1 or max(grid) <= 8]}
         return draw_step(plan, self.seed, step, self.video_frames, sources, lambda source, _: grids[source])

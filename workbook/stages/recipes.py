@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from oryx.errors import SettingsError
 from workbook.data.pictures import PictureSizes
-from workbook.data.stories import BankSizes
+from workbook.data.stories import DatasetSizes
 
 CAPTION_LENGTH = 16
 """Bytes of a caption; a longer title is cut."""
@@ -66,8 +66,8 @@ class VideoRecipe:
     """Shapes and training of a scale's reader of frames.
 
     ``steps``: of single digits, of single cards and pictures at 1x, of the same at all sides (drawn with ``shares``),
-    of clips at all sides. ``frames``: frames in a step of clips, shared by clips of one length. ``bank``: arguments of
-    :func:`workbook.data.needles.make_bank`.
+    of clips at all sides. ``frames``: frames in a step of clips, shared by clips of one length. ``dataset``: arguments
+    of :func:`workbook.data.needles.make_dataset`.
     """
 
     scale: str
@@ -79,7 +79,7 @@ class VideoRecipe:
     longest: int
     shares: tuple[float, ...]
     rate: float
-    bank: dict[str, int]
+    dataset: dict[str, int]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -87,7 +87,7 @@ class JointRecipe:
     """What the one model for everything is trained on and how much.
 
     ``pictures`` of ``tasks`` (with weights); frames of synthetic videos (``films``); ``scenes``; ``clips`` of frames
-    that :func:`workbook.data.needles.make_bank` makes with these arguments.
+    that :func:`workbook.data.needles.make_dataset` makes with these arguments.
     ``horizon``: the learning rate follows the cosine of a run of so many steps, but for the last ``cooldown`` steps, in
     which it falls in a straight line; so a run may end at any step without having to know it at the start.
     ``shares``: of steps, by task. ``first``: share of the horizon at the beginning in which videos and clips are shown
@@ -98,7 +98,7 @@ class JointRecipe:
 
     pictures: int
     tasks: dict[str, float]
-    films: BankSizes
+    films: DatasetSizes
     scenes: int
     clips: dict[str, int]
     steps: int

@@ -22,7 +22,7 @@ from oryx.model.siglip import vit_from_siglip
 from oryx.processing.images import to_patches
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.data.items import draw_object, generator
-from workbook.data.needles import COLOURS, NUMBERS, READER_MIXTURE, Clip, FrameBank, card, draw_clip, make_bank
+from workbook.data.needles import COLOURS, NUMBERS, READER_MIXTURE, Clip, FrameDataset, card, draw_clip, make_dataset
 from workbook.stages.models import build_reader, load_siglip, loaded
 from workbook.stages.recipes import VideoRecipe, video_recipe
 from workbook.stages.shared import train_siglip
@@ -51,15 +51,15 @@ def single_frame(rng: np.random.Generator, size: tuple[int, int], digits: int) -
     return frame, colour, str(number)
 
 
-def draw_samples(r: VideoRecipe, seed: int, bank: FrameBank, step: int) -> list[Sample]:
+def draw_samples(r: VideoRecipe, seed: int, dataset: FrameDataset, step: int) -> list[Sample]:
     """The clips of a step, frames as source: a function of (seed, step) alone, of one region side and clip length."""
     rng = generator("video reader", seed, step)
     stage = int(np.searchsorted(np.cumsum(r.steps), step, side="right"))
     side = SIDES[int(rng.choice(len(SIDES), p=r.shares))] if stage >= 2 else 1
     if stage == 3:
         length = int(rng.integers(2, r.longest + 1))
-        clips = [draw_clip(rng, bank, length, READER_MIXTURE) for _ in range(max(1, r.frames // length))]
-        return [Sample(bank.frames, side, clip) for clip in clips]
+        clips = [draw_clip(rng, dataset, length, READER_MIXTURE) for _ in range(max(1, r.frames // length))]
+        return [Sample(dataset.frames, side, clip) for clip in clips]
     drawn = [single_frame(rng, r.size, 1 if stage == 0 else 2) for _ in range(r.batch)]
     frames = np.stack([frame for frame, _, _ in drawn])
     clips = [Clip((i,), ((question, answer),)) for i, (_, question, answer) in enumerate(drawn)]
@@ -79,8 +79,8 @@ def sample_inputs(patch: int, samples: Sequence[Sample]) -> dict[str, Tensor]:
     }
 
 
-def train_video_reader(r: VideoRecipe, options: Options, bank: FrameBank) -> None:
-    """Train the reader on ``bank``, its tower from the SigLIP in ``options.start`` (None: trained from nothing first).
+def train_video_reader(r: VideoRecipe, options: Options, dataset: FrameDataset) -> None:
+    """Train the reader on ``dataset``, its tower from the SigLIP in ``options.start`` (None: trained first).
 
     Resumes from checkpoints in the folder; writes ``video_reader.safetensors`` and its manifest
     (``video_reader.json``).
@@ -94,7 +94,7 @@ def train_video_reader(r: VideoRecipe, options: Options, bank: FrameBank) -> Non
     model = build_reader(r.shapes)
     model.vision_tower = vit_from_siglip(start.vision_model, r.shapes.position_grid)
     batches = StepBatches(
-        partial(draw_samples, r, seed, bank),  # no workers: each would copy the bank
+        partial(draw_samples, r, seed, dataset),  # no workers: each would copy the dataset
         partial(sample_inputs, r.shapes.patch),
         sum(r.steps),
         lambda sample: clip_targets(sample.clip),
@@ -115,5 +115,5 @@ def load_video_reader(r: VideoRecipe, folder: Path | None = None) -> OryxForCond
 def run(options: Options) -> None:
     """The stage as the command line asks for it; the frames to train on are written first."""
     r = video_recipe(options.scale, **options.changes)
-    bank = make_bank(options.folder / "bank", options.seed, r.size, **r.bank)
-    train_video_reader(r, options, bank)
+    dataset = make_dataset(options.folder / "dataset", options.seed, r.size, **r.dataset)
+    train_video_reader(r, options, dataset)

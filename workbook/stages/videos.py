@@ -1,6 +1,6 @@
 """Training on videos whose frames are encoded once: stories at the ratios of an arm, and retrieval from long clips.
 
-Stories: glances first, then whole films; connector, projector and language model learn. What a step shows is a function
+Stories: singles first, then whole films; connector, projector and language model learn. What a step shows is a function
 of (seed, step) and the ratios alone, so arms of the same ratios take the same steps on the same stories.
 
 Retrieval: a question about one frame, or about two, of a clip of many frames; language model and projector learn, and a
@@ -27,21 +27,21 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.inputs import answer_targets, questions_batch, text_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from workbook.data.items import generator
-from workbook.data.needles import MIXTURE, Clip, FrameBank, draw_clip
-from workbook.data.stories import LENGTHS, PATH, StoryBank, draw_glance, draw_story
+from workbook.data.needles import MIXTURE, Clip, FrameDataset, draw_clip
+from workbook.data.stories import LENGTHS, PATH, VideoDataset, draw_single, draw_story
 from workbook.stages.stage import Options, Training
 
-GLANCE_TEXT, STORY_TEXT = 20, 75
-"""Tokens that all questions and answers of a glance and of a story take, about."""
+SINGLE_TEXT, STORY_TEXT = 20, 75
+"""Tokens that all questions and answers of a single and of a story take, about."""
 
 LONGEST = 1024
 """Visual tokens of the longest film that is trained on; a film that would take more is shown short."""
 
 SIGNS = 0.6
-"""Share of glances that are signs: reading takes longest to learn."""
+"""Share of singles that are signs: reading takes longest to learn."""
 
 MOST = 96
-"""Most glances in a step."""
+"""Most singles in a step."""
 
 SHORTEST = 2
 """Frames in the shortest clip of retrieval: a question about a change needs two."""
@@ -51,7 +51,7 @@ SHORTEST = 2
 class StoryPlan:
     """What is trained on, and how much.
 
-    ``steps``: the first share ``first`` of them are glances alone, later ones with a share of ``glances``, else films.
+    ``steps``: the first share ``first`` of them are singles alone, later ones with a share of ``singles``, else films.
     ``sides``: region sides k, each equally often, but k = 1 half as often as the others if there are others.
     ``tokens``: tokens of a step, text included, about. ``long_share``: share of long stories among films, where they
     fit LONGEST.
@@ -63,7 +63,7 @@ class StoryPlan:
     tokens: int
     rate: float
     first: float = 0.2
-    glances: float = 0.35
+    singles: float = 0.35
     long_share: float = 0.2
     frames: tuple[int, ...] = ()
 
@@ -86,7 +86,7 @@ class Sample:
 def frame_inputs(
     clips: Sequence[Clip], tokens: FrameTokens, side: int, name: str = "vision_features"
 ) -> dict[str, Tensor]:
-    """The model's visual inputs for clips; ``tokens``: those of all frames of the bank."""
+    """The model's visual inputs for clips; ``tokens``: those of all frames of the dataset."""
     numbers = [number for clip in clips for number in clip.frames]
     return {
         name: tokens.tokens[numbers].flatten(0, 1).float(),
@@ -110,7 +110,7 @@ def draw_step(
     plan: StoryPlan,
     seed: int,
     step: int,
-    bank: StoryBank,
+    dataset: VideoDataset,
     sources: Mapping[int, Sequence[int]],
     grid_of: Callable[[int, int], Grid],
 ) -> list[Sample]:
@@ -122,27 +122,27 @@ def draw_step(
     rng = generator("stories", seed, step)
     weights = np.array([0.5 if side == 1 else 1.0 for side in plan.sides])
     side = int(rng.choice(plan.sides, p=weights / weights.sum()))
-    glance = step < plan.first * plan.steps or rng.random() < plan.glances
+    single = step < plan.first * plan.steps or rng.random() < plan.singles
     source = sources[side][int(rng.integers(len(sources[side])))]
     grid = compressed_grid(grid_of(source, side), side)
-    if glance:
+    if single:
         kind = "sign" if rng.random() < SIGNS else "object"
-        cost = video_token_count(1 if kind == "sign" else PATH, grid) + GLANCE_TEXT
+        cost = video_token_count(1 if kind == "sign" else PATH, grid) + SINGLE_TEXT
         count = min(MOST, max(2, plan.tokens // cost))
-        return [Sample(source, side, draw_glance(rng, bank, kind)) for _ in range(count)]
+        return [Sample(source, side, draw_single(rng, dataset, kind)) for _ in range(count)]
     frames = shown = LENGTHS["short"]
     fitting = [n for n in plan.frames or (LENGTHS["long"],) if video_token_count(n, grid) <= LONGEST]
     if rng.random() < plan.long_share and fitting:
         frames, shown = LENGTHS["long"], fitting[int(rng.integers(len(fitting)))]
     count = max(2, plan.tokens // (video_token_count(shown, grid) + STORY_TEXT))
-    stories = [draw_story(rng, bank, frames) for _ in range(count)]
+    stories = [draw_story(rng, dataset, frames) for _ in range(count)]
     chosen = uniform_indices(frames, shown)
     return [Sample(source, side, replace(s, frames=tuple(s.frames[i] for i in chosen))) for s in stories]
 
 
 def train_stories(
     model: OryxForConditionalGeneration,
-    bank: StoryBank,
+    dataset: VideoDataset,
     features: Mapping[int, FrameTokens],
     sources: Mapping[int, Sequence[int]],
     plan: StoryPlan,
@@ -153,7 +153,7 @@ def train_stories(
     """Train connector, projector and language model in place; returns the curve, and resumes from ``checkpoints``.
 
     Args:
-        features: uncompressed tokens of the bank's frames, by source (side of the pictures in pixels).
+        features: uncompressed tokens of the dataset's frames, by source (side of the pictures in pixels).
         sources: region side -> the sources it may be shown at.
         name: of the checkpoint.
         compresses: False: the arm's sources are small already, and its connector is always asked for side 1.
@@ -169,7 +169,7 @@ def train_stories(
         visual = frame_inputs(clips, features[first.source], first.side if compresses else 1)
         return {**questions_batch([clip.turns for clip in clips]), **visual}
 
-    draw = partial(draw_step, plan, options.seed, bank=bank, sources=sources, grid_of=grid_of)
+    draw = partial(draw_step, plan, options.seed, dataset=dataset, sources=sources, grid_of=grid_of)
     batches = StepBatches(draw, collate, plan.steps, lambda sample: clip_targets(sample.clip))
     torch.manual_seed(options.seed)
     schedule = TrainPlan(plan.steps, plan.rate, warmup=50)
@@ -232,9 +232,13 @@ def steps_for_tokens(plan: RetrievalPlan, seed: int, grid: tuple[int, int], toke
 
 
 def train_retrieval(
-    model: OryxForConditionalGeneration, bank: FrameBank, tokens: FrameTokens, plan: RetrievalPlan, options: Options
+    model: OryxForConditionalGeneration,
+    dataset: FrameDataset,
+    tokens: FrameTokens,
+    plan: RetrievalPlan,
+    options: Options,
 ) -> list[dict]:
-    """Train projector and language model in place on clips of ``bank``, whose frames' ``tokens`` are given in order.
+    """Train projector and language model in place on clips of ``dataset``, whose frames' ``tokens`` are given in order.
 
     Returns the curve; resumes from ``checkpoints``.
     """
@@ -244,7 +248,7 @@ def train_retrieval(
 
     def draw(step: int) -> list[Clip]:
         rng, (clips, length) = generator("retrieval", seed, step), step_shape(plan, seed, step, tokens.grid)
-        return [draw_clip(rng, bank, length, MIXTURE) for _ in range(clips)]
+        return [draw_clip(rng, dataset, length, MIXTURE) for _ in range(clips)]
 
     def collate(clips: Sequence[Clip]) -> dict[str, Tensor]:
         return {**question_inputs(clips), **frame_inputs(clips, tokens, 1, "compressed_features")}

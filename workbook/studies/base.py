@@ -50,6 +50,12 @@ class Run:
         return f"{len(self.rows)} rows, seeds {seeds}, {self.failed} failed items, in {self.folder}"
 
 
+VIDEO_FACTS = {
+    "attention": "sdpa",
+    "decoder": "auto: decord, PyAV where decord reads wrongly",
+    "prompt": "<visual>QUESTION\\n",
+}
+"""What manifests say of a study on videos."""
 S = TypeVar("S", bound=StudySettings)
 
 

@@ -1,7 +1,6 @@
 """Pictures as an encoder sees them, for the notebooks of the studies on pictures."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.figure import Figure
 from PIL import Image
@@ -9,17 +8,19 @@ from PIL import Image
 from oryx.processing.sizes import Partition, Resolution
 from workbook.data.items import evaluation_items
 from workbook.report import plots
+from workbook.runs.settings import StudySettings
 from workbook.studies.base import Study
 
 
-def gallery(study: Study, settings: Any, tasks: Sequence[str], most: str) -> Figure:
+def gallery(study: Study, settings: StudySettings, tasks: Sequence[str], most: str) -> Figure:
     """A row per task, a column per resolution of the arms, all to one scale; a thumbnail stands before its tiles.
 
     ``most``: of the first items of a task the one is shown with the most of this field. The patches counted are those
     that are encoded; the grey padding of a canvas is cut off before the language model.
     """
-    arms, views = [study.picture_arm(settings, arm) for arm in settings.arms], {}
-    for name, arm in zip(settings.arms, arms, strict=True):
+    names, views = study.arms(settings), {}
+    arms = [study.picture_arm(settings, arm) for arm in names]
+    for name, arm in zip(names, arms, strict=True):
         if arm.resolution and arm.resolution not in views.values():
             views[name] = arm.resolution
     sizes = arms[0].sizes

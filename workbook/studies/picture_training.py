@@ -1,7 +1,6 @@
 """One arm of a study on pictures: trained at its resolution, then asked."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,11 +13,16 @@ from oryx.train.inputs import PictureInputs
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
 from workbook.data.items import evaluation_items, generator, training_item
 from workbook.studies.base import Progress
-from workbook.studies.pictures import OBJECT_TASKS, PictureArm
+from workbook.studies.pictures import OBJECT_TASKS, PictureArm, PictureSettings
 
 
 def run_arm(
-    settings: Any, own: PictureArm, model: OryxForConditionalGeneration, folder: Path, base: dict, progress: Progress
+    settings: PictureSettings,
+    own: PictureArm,
+    model: OryxForConditionalGeneration,
+    folder: Path,
+    base: dict,
+    progress: Progress,
 ) -> None:
     """Train ``own`` and ask it; goes on from checkpoint and rows in ``folder``. ``base``: what all rows share."""
     seed, machine = base["seed"], compute(settings.precision)

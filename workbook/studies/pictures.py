@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from oryx.processing.sizes import Partition, Resolution
 from workbook.data.pictures import PictureSizes
+from workbook.runs.settings import StudySettings, setting
 
 OBJECT_TASKS = ("icon", "clipart", "photo")
 FACTS = {
@@ -14,6 +15,17 @@ FACTS = {
     "prompt": "<visual>QUESTION\\n",
 }
 """What manifests say of a study on pictures; each row has its question."""
+
+
+class PictureSettings(StudySettings):
+    """What a run of a study on pictures depends on, whatever its arms."""
+
+    train_items: int = setting(4000, "training pictures of a seed", least=1)
+    train_steps: int = setting(400, "training steps of every arm", least=1)
+    batch: int = setting(32, "pictures in a step", least=1)
+    learning_rate: float = setting(5e-4, "peak learning rate")
+    text_items: int = setting(150, "evaluation items of each text task", least=1)
+    object_items: int = setting(300, "evaluation items of each object task", least=1)
 
 
 @dataclass(frozen=True)

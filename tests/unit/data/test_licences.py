@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from workbook.data import corpora, licences
+from tools.assets import licences
+from workbook.data import corpora
 
 ROOT = Path(__file__).resolve().parents[3]
 PER_FILE = "per file"

@@ -19,25 +19,25 @@ from workbook.data.stories import (
     PATH,
     QUESTIONS,
     SIZE,
-    BankSizes,
+    DatasetSizes,
     Segment,
-    bank_parts,
     chance,
-    draw_glance,
+    dataset_parts,
+    draw_single,
     draw_story,
-    make_bank,
+    make_dataset,
     make_story,
     plan_story,
     story_facts,
     write_part,
 )
 
-SMALL = BankSizes(signs=6, cards=2, paths=3, photos=2)
+SMALL = DatasetSizes(signs=6, cards=2, paths=3, photos=2)
 
 
 @pytest.fixture(scope="module")
-def bank(tmp_path_factory):
-    return make_bank(tmp_path_factory.mktemp("bank"), 100, SMALL)
+def dataset(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("dataset"), 100, SMALL)
 
 
 def border(frame: np.ndarray) -> str | None:
@@ -125,34 +125,34 @@ def test_chance_is_one_over_the_answers():
     ]  # fmt: skip
 
 
-def test_a_bank_holds_what_it_says(bank):
-    frames = np.concatenate([read_frames(path, range(probe(path).frames)) for path in bank.files])
-    assert len(bank.files) == len(bank_parts(SMALL))
+def test_a_dataset_holds_what_it_says(dataset):
+    frames = np.concatenate([read_frames(path, range(probe(path).frames)) for path in dataset.files])
+    assert len(dataset.files) == len(dataset_parts(SMALL))
     for number, colour in enumerate(COLOURS):
-        numbers, facts = bank.frames(np.random.default_rng(number), Segment("sign", 2, colour))
-        assert len(numbers) == 2 and facts["number"] in bank.facts[f"sign-{colour}"]
+        numbers, facts = dataset.frames(np.random.default_rng(number), Segment("sign", 2, colour))
+        assert len(numbers) == 2 and facts["number"] in dataset.facts[f"sign-{colour}"]
         assert border(frames[numbers[0]]) == colour
-        numbers, facts = bank.frames(np.random.default_rng(number), Segment("card", 1, colour))
+        numbers, facts = dataset.frames(np.random.default_rng(number), Segment("card", 1, colour))
         assert border(frames[numbers[0]]) == colour and facts == {}
     for direction in MOVES:
-        numbers, facts = bank.frames(np.random.default_rng(5), Segment("object", 4, direction))
+        numbers, facts = dataset.frames(np.random.default_rng(5), Segment("object", 4, direction))
         assert numbers == sorted(numbers) and numbers[-1] - numbers[0] == PATH - 1
-        assert all(border(frames[n]) is None for n in numbers) and facts["name"] in bank.facts[f"path-{direction}"]
-    numbers, _ = bank.frames(np.random.default_rng(6), Segment("photo", 9))
-    assert max(numbers) < len(frames) == sum(probe(path).frames for path in bank.files)
+        assert all(border(frames[n]) is None for n in numbers) and facts["name"] in dataset.facts[f"path-{direction}"]
+    numbers, _ = dataset.frames(np.random.default_rng(6), Segment("photo", 9))
+    assert max(numbers) < len(frames) == sum(probe(path).frames for path in dataset.files)
 
 
-def test_training_stories_ask_what_held_out_ones_are_asked(bank):
+def test_training_stories_ask_what_held_out_ones_are_asked(dataset):
     rng = np.random.default_rng(0)
-    drawn = [draw_story(rng, bank, 8) for _ in range(40)]
+    drawn = [draw_story(rng, dataset, 8) for _ in range(40)]
     assert all(len(story.frames) == 8 and 6 <= len(story.turns) <= 7 for story in drawn)
     assert {question for story in drawn for question, _ in story.turns} == set(QUESTIONS.values())
     for kind, count, asked in (("sign", 1, {"read", "colour"}), ("object", PATH, {"name", "move"})):
-        glance = draw_glance(rng, bank, kind)
-        assert len(glance.frames) == count and {question for question, _ in glance.turns} == asked
+        single = draw_single(rng, dataset, kind)
+        assert len(single.frames) == count and {question for question, _ in single.turns} == asked
 
 
-def test_bank_files_do_not_depend_on_one_another(tmp_path, bank):
+def test_dataset_files_do_not_depend_on_one_another(tmp_path, dataset):
     path, numbers = write_part(tmp_path, 100, SMALL, "sign-green")
-    place = list(bank_parts(SMALL)).index("sign-green")
-    assert path.read_bytes() == bank.files[place].read_bytes() and numbers == bank.facts["sign-green"]
+    place = list(dataset_parts(SMALL)).index("sign-green")
+    assert path.read_bytes() == dataset.files[place].read_bytes() and numbers == dataset.facts["sign-green"]

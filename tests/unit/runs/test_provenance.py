@@ -63,7 +63,7 @@ def test_the_command_names_what_changes_numbers():
     settings = Settings.from_mapping({**values, "arms": ["native", "area_1"]})
     assert shlex.join(run_words("native_vs_fixed_resolution", settings, settings.counting)) == (
         "-m oryx run native_vs_fixed_resolution --scale smoke --seeds 3,4 "
-        """-p from_scratch=true -p 'arms=["native", "area_1"]' -p encoder=trained -p batch=4"""
+        """-p from_scratch=true -p batch=4 -p 'arms=["native", "area_1"]' -p encoder=trained"""
     )
 
 

@@ -160,7 +160,7 @@ def test_a_variant_names_what_counts_and_differs_from_the_preset():
     assert variant() == variant(seeds=[3], jobs=1, source="published") == "nano"
     assert variant(scale="smoke") == "smoke", "a preset's own values are no variant"
     assert variant(encoder="trained", from_scratch=True) == "nano,from_scratch=true,encoder=trained"
-    assert variant(arms=["native", "squash"], learning_rate=0.001) == "nano,arms=native+squash,learning_rate=0.001"
+    assert variant(arms=["native", "squash"], learning_rate=0.001) == "nano,learning_rate=0.001,arms=native+squash"
     assert variant(checkpoint="../a b").endswith("checkpoint=.._a_b")
     long = Settings.from_mapping({"checkpoint": "x" * 200})
     assert long.variant == f"nano,{long.settings_hash}"

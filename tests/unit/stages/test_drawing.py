@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from workbook.data.needles import make_bank
+from workbook.data.needles import make_dataset
 from workbook.stages.encoders import _at
 from workbook.stages.recipes import encoder_recipe, recipe, video_recipe
 from workbook.stages.shared import draw_reader_batch, draw_siglip_batch
@@ -43,11 +43,11 @@ def test_items_of_the_continued_encoders(size, expected):
 
 def test_clips_of_the_video_reader(tmp_path):
     r = video_recipe("smoke")
-    bank = make_bank(tmp_path, 0, r.size, **r.bank)
+    dataset = make_dataset(tmp_path, 0, r.size, **r.dataset)
     found = []
     for step in range(4):
-        drawn = draw_samples(r, 0, bank, step)
+        drawn = draw_samples(r, 0, dataset, step)
         frames, side = drawn[0].source, drawn[0].side
         clips = [(sample.clip.frames, *sample.clip.turns[0]) for sample in drawn]
-        found.append(sha(b"" if frames is bank.frames else frames.tobytes(), clips, side))
+        found.append(sha(b"" if frames is dataset.frames else frames.tobytes(), clips, side))
     assert found == ["079d1a1b217b5c88", "a45370b527053c5d", "a8e2405842d99bd0", "2915dffa6529666f"]

@@ -9,7 +9,7 @@ import torch
 from oryx.eval.features import FrameTokens
 from oryx.layout import Layout
 from oryx.processing.video import probe
-from workbook.data.stories import LENGTHS, BankSizes, make_bank
+from workbook.data.stories import LENGTHS, DatasetSizes, make_dataset
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
 from workbook.stages.stage import Options
@@ -20,20 +20,20 @@ SOURCES = {side: [64] for side in (1, 2, 4)}
 
 
 @pytest.fixture(scope="module")
-def bank(tmp_path_factory):
-    return make_bank(tmp_path_factory.mktemp("bank"), 0, BankSizes(3, 2, 2, 2))
+def dataset(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("dataset"), 0, DatasetSizes(3, 2, 2, 2))
 
 
 def grid_of(source, side):
     return (8, 8)
 
 
-def step_of(bank, number, seed=0):
-    return draw_step(PLAN, seed, number, bank, SOURCES, grid_of)
+def step_of(dataset, number, seed=0):
+    return draw_step(PLAN, seed, number, dataset, SOURCES, grid_of)
 
 
-def features_of(bank, grid, width):
-    count = sum(probe(path).frames for path in bank.files)
+def features_of(dataset, grid, width):
+    count = sum(probe(path).frames for path in dataset.files)
     generator = torch.Generator().manual_seed(grid[0])
     return FrameTokens(torch.randn(count, grid[0] * grid[1], width, generator=generator).half(), grid)
 
@@ -43,12 +43,12 @@ def model_of(seed=0):
     return build_reader(recipe("smoke"))
 
 
-def test_a_step_is_a_function_of_seed_and_step(bank):
-    assert step_of(bank, 7, 3) == step_of(bank, 7, 3) != step_of(bank, 7, 4)
+def test_a_step_is_a_function_of_seed_and_step(dataset):
+    assert step_of(dataset, 7, 3) == step_of(dataset, 7, 3) != step_of(dataset, 7, 4)
 
 
-def test_glances_come_first_and_sides_have_their_shares(bank):
-    steps = [step_of(bank, i) for i in range(PLAN.steps)]
+def test_singles_come_first_and_sides_have_their_shares(dataset):
+    steps = [step_of(dataset, i) for i in range(PLAN.steps)]
     story = [len(step[0].clip.turns) > 2 for step in steps]
     assert not any(story[:40]) and 0.5 < sum(story[40:]) / 160 < 0.8
     sides = Counter(step[0].side for step in steps)
@@ -57,22 +57,22 @@ def test_glances_come_first_and_sides_have_their_shares(bank):
     assert (4, LENGTHS["long"]) in frames and (1, LENGTHS["long"]) not in frames, "1,754 tokens are too many"
 
 
-def test_frames_of_long_stories_are_chosen_evenly(bank):
-    plan = replace(PLAN, steps=60, sides=(2,), first=0, glances=0, long_share=1.0, frames=(4, 24))
-    shown = Counter(len(draw_step(plan, 0, i, bank, SOURCES, grid_of)[0].clip.frames) for i in range(60))
+def test_frames_of_long_stories_are_chosen_evenly(dataset):
+    plan = replace(PLAN, steps=60, sides=(2,), first=0, singles=0, long_share=1.0, frames=(4, 24))
+    shown = Counter(len(draw_step(plan, 0, i, dataset, SOURCES, grid_of)[0].clip.frames) for i in range(60))
     assert set(shown) == {4, 24}
 
 
-def test_the_arm_with_smaller_pictures_takes_the_same_steps(bank):
+def test_the_arm_with_smaller_pictures_takes_the_same_steps(dataset):
     smaller = {1: [64], 2: [32], 4: [16]}
     for number in range(12):
-        ours, theirs = (draw_step(PLAN, 0, number, bank, sources, grid_of) for sources in (SOURCES, smaller))
+        ours, theirs = (draw_step(PLAN, 0, number, dataset, sources, grid_of) for sources in (SOURCES, smaller))
         assert theirs == [replace(sample, source=64 // sample.side) for sample in ours]
 
 
-def test_inputs_hold_the_frames_in_order(bank):
-    features = features_of(bank, (2, 2), 8)
-    clips = [sample.clip for sample in step_of(bank, 1)]
+def test_inputs_hold_the_frames_in_order(dataset):
+    features = features_of(dataset, (2, 2), 8)
+    clips = [sample.clip for sample in step_of(dataset, 1)]
     batch = frame_inputs(clips, features, 2)
     first = clips[0].frames
     torch.testing.assert_close(
@@ -97,10 +97,10 @@ def test_connectors_of_one_seed_have_the_same_attention():
     assert torch.equal(first.compressor.vlm_query_projector.weight, second.compressor.vlm_query_projector.weight)
 
 
-def test_training_moves_connector_and_reader_but_not_the_tower(bank, tmp_path):
-    features, plan = {16: features_of(bank, (2, 2), 128)}, StoryPlan(3, (1, 2), 200, 1e-3)
+def test_training_moves_connector_and_reader_but_not_the_tower(dataset, tmp_path):
+    features, plan = {16: features_of(dataset, (2, 2), 128)}, StoryPlan(3, (1, 2), 200, 1e-3)
     model = with_connector(model_of(), "dynamic", 0)
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    curve = train_stories(model, bank, features, {1: [16], 2: [16]}, plan, Options("smoke", 0, tmp_path))
+    curve = train_stories(model, dataset, features, {1: [16], 2: [16]}, plan, Options("smoke", 0, tmp_path))
     moved = {name.split(".")[0] for name, p in model.named_parameters() if not torch.equal(before[name], p)}
     assert moved == {"compressor", "projector", "language_model"} and curve[-1]["step"] == 3

@@ -16,7 +16,7 @@ from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
 from workbook.stages.videos import with_connector
 from workbook.studies.compressor import evaluation as compressor_evaluation
-from workbook.studies.compressor.arms import cells, stories
+from workbook.studies.compressor.cells import cells, stories
 from workbook.studies.compressor.evaluation import Evaluation
 from workbook.studies.compressor.features import Features
 from workbook.studies.compressor.probes import probes

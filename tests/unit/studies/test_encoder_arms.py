@@ -10,7 +10,7 @@ from oryx.processing.sizes import Partition
 from workbook.data.items import evaluation_items
 from workbook.stages.recipes import MATCHED_PICTURES
 from workbook.studies.encoders.arms import ARMS, BLIND, ENCODERS, INPUTS, arm_view
-from workbook.studies.encoders.study import ENCODER_JOBS, LOOKS, MIXTURE, TEXT_TASKS, OryxViTvsSigLIP
+from workbook.studies.encoders.study import ENCODER_JOBS, MIXTURE, PROBES, TEXT_TASKS, OryxViTvsSigLIP
 from workbook.studies.pictures import OBJECT_TASKS
 
 PATCH, SIDE = MATCHED_PICTURES.patch, MATCHED_PICTURES.side
@@ -66,7 +66,7 @@ def test_the_arms_train_on_the_tasks_that_they_are_asked():
 def test_seed_0_has_shipped_encoders_and_others_train_theirs(values, seed, first):
     study = OryxViTvsSigLIP()
     assert study.prepare(study.settings(values), seed) == first
-    assert study.further_jobs(study.settings(values)) == [LOOKS], "no arm waits for the looks"
+    assert study.further_jobs(study.settings(values)) == [PROBES], "no arm waits for the probes"
 
 
 def test_what_cannot_run_says_what_it_needs(tmp_path):

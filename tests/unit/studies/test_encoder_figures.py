@@ -22,31 +22,31 @@ def records(seeds=(0, 1)) -> pd.DataFrame:
                 for size in ("fixed", "native"):
                     for family in ("words", "new concepts"):
                         more = {"reader": "linear", "input": size, "x": family, "chance": 0.02}
-                        made.append({"look": kind, **common, **more})
-            made += [{"look": "patch reading", **common, "x": size, "chance": 0.1} for size in ("fixed", "native")]
+                        made.append({"probe": kind, **common, **more})
+            made += [{"probe": "patch reading", **common, "x": size, "chance": 0.1} for size in ("fixed", "native")]
             for kind, values in (("area", (0.25, 1.0, 4.0)), ("aspect", (1.0, 2.0, 6.0))):
                 for x in values:
                     grid = {"grid": [3, round(3 * x)]}
-                    made.append({"look": f"similarity by {kind}", **common, **grid, "x": x, "floor": 0.01})
-                    made.append({"look": f"match by {kind}", **common, **grid, "x": x, "chance": 0.02})
+                    made.append({"probe": f"similarity by {kind}", **common, **grid, "x": x, "floor": 0.01})
+                    made.append({"probe": f"match by {kind}", **common, **grid, "x": x, "chance": 0.02})
             for layer in (1, 2):
                 for grid, uniform in (([3, 3], 1.5), ([6, 6], 3.0)):
                     distance = {"value": uniform * value, "low": uniform * value, "high": uniform * value}
                     more = {"grid": grid, "x": layer, "uniform": uniform}
-                    made.append({"look": "attention distance", **common, **distance, **more})
+                    made.append({"probe": "attention distance", **common, **distance, **more})
         own = {"encoder": "siglip", "reader": "own head", "input": "fixed", "low": 0.5, "high": 0.7, "n": 50}
-        made.append({"look": "retrieval", **own, "x": "words", "value": 0.6, "seed": seed, "chance": 0.02})
+        made.append({"probe": "retrieval", **own, "x": "words", "value": 0.6, "seed": seed, "chance": 0.02})
     return pd.DataFrame(made)
 
 
 def test_seeds_are_put_together_with_the_widest_bounds():
     found = figures.over_seeds(records())
-    line = found[(found["look"] == "patch reading") & (found["encoder"] == "control") & (found["x"] == "native")]
+    line = found[(found["probe"] == "patch reading") & (found["encoder"] == "control") & (found["x"] == "native")]
     assert len(line) == 1
     assert line.iloc[0][["value", "low", "high", "seeds", "chance"]].tolist() == pytest.approx(
         [0.41, 0.3, 0.52, 2, 0.1]
     )
-    distance = found[(found["look"] == "attention distance") & (found["encoder"] == "siglip")]
+    distance = found[(found["probe"] == "attention distance") & (found["encoder"] == "siglip")]
     assert sorted(set(distance["grid"])) == ["[3, 3]", "[6, 6]"] and len(distance) == 4
 
 
@@ -54,7 +54,7 @@ def test_the_figure_shows_every_probe_and_its_numbers():
     figure, frame = figures.probes_figure(records(), ORDER)
     panels = dict(zip(figures.PANELS, figure.axes, strict=True))
     assert [axis.get_title(loc="left") for axis in figure.axes] == [title for title, _ in figures.PANELS.values()]
-    assert {"match by area", "match by aspect"} <= set(frame["look"])
+    assert {"match by area", "match by aspect"} <= set(frame["probe"])
     colour = style_of("oryxvit", ORDER)["color"]
     curve = [
         line for line in panels["similarity by area"].lines if line.get_color() == colour and len(line.get_xdata())
@@ -90,7 +90,7 @@ def test_a_frame_read_back_from_its_file_gives_the_same_figure():
 def test_probes_that_are_missing_leave_their_panel_empty():
     some = records((0,))
     figure, _ = figures.probes_figure(
-        some[some["look"].isin(["patch reading"]) & (some["encoder"] != "control")], ORDER
+        some[some["probe"].isin(["patch reading"]) & (some["encoder"] != "control")], ORDER
     )
     assert [axis.axison for axis in figure.axes] == [False, False, True, False, False, False]
     assert "control" not in [text.get_text() for text in figure.legends[0].get_texts()]

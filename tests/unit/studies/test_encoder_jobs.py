@@ -32,8 +32,8 @@ def test_public_weights_are_continued_and_asked(public, tmp_path):
     for job in (*first, last):
         (arms / job).mkdir(parents=True)
         STUDY.run_job(settings, job, 0, arms / job, silent)
-    looks = (arms / last / "looks.json").read_text()
-    assert "attention distance" in looks and "retrieval" not in looks, "public weights have another tokenizer"
+    probes = (arms / last / "probes.json").read_text()
+    assert "attention distance" in probes and "retrieval" not in probes, "public weights have another tokenizer"
     for arm in ("siglip_partition", "oryxvit_native"):
         (arms / arm).mkdir()
         STUDY.run_job(settings, arm, 0, arms / arm, silent)

@@ -33,6 +33,7 @@ from workbook.studies.encoders.robustness import (
     patch_distances,
     robustness,
 )
+from workbook.studies.encoders.settings import Settings
 from workbook.studies.encoders.study import OryxViTvsSigLIP
 from workbook.studies.encoders.tables import PROBES
 
@@ -175,7 +176,7 @@ def test_similarity_is_one_at_the_trained_size_and_for_features_that_do_not_chan
     records = robustness({"t": tower}, RECIPE, "dev", 12)
     square = [r for r in records if r["grid"] == [6, 6]]
     assert len(square) == 4 and all(r["value"] == pytest.approx(1, abs=1e-5) for r in square)
-    other = [r for r in records if r["grid"] != [6, 6] and r["look"].startswith("similarity")]
+    other = [r for r in records if r["grid"] != [6, 6] and r["probe"].startswith("similarity")]
     assert all(r["floor"] < r["value"] < 0.999 for r in other)
     # an encoder of nothing but coarse colours: the same at every size, so every picture finds itself
     coarse = lambda p: np.asarray(p.resize((4, 4), Image.Resampling.BOX), dtype=float).ravel()  # noqa: E731
@@ -229,11 +230,11 @@ def test_attention_distance_of_uniform_and_of_looking_at_oneself(tower, monkeypa
 def test_all_probes_in_json_and_the_same_for_the_same_tower(siglip, tower, tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "load_tower", lambda *_: tower)
     monkeypatch.setattr(jobs, "load_siglip", lambda *_: siglip)
-    monkeypatch.setattr(jobs, "recipe_of", lambda _: RECIPE)
+    monkeypatch.setattr(Settings, "recipe", property(lambda _: RECIPE))
     settings, seen = OryxViTvsSigLIP().settings(look_items=12, split="dev"), []
-    jobs.probe(settings, 3, tmp_path / "looks", lambda *told: seen.append(told))
-    records = json.loads((tmp_path / "looks" / "looks.json").read_text())
-    assert {r["look"] for r in records} == {*PANELS, *PROBES}
+    jobs.probe(settings, 3, tmp_path / "probes", lambda *done: seen.append(done))
+    records = json.loads((tmp_path / "probes" / "probes.json").read_text())
+    assert {r["probe"] for r in records} == {*PANELS, *PROBES}
     assert seen == [("probe", i, 4) for i in range(1, 5)]
     for record in records:
         assert (record["seed"], record["split"]) == (3, "dev")

@@ -44,13 +44,13 @@ def test_weights_are_contrasts_of_arms_that_exist():
 
 def test_probes_of_a_run_are_a_line_each_with_the_span_of_its_seeds():
     values = {("siglip", 0): 0.1, ("siglip", 1): 0.2, ("oryxvit", 0): 0.3, ("oryxvit", 1): 0.5}
-    common = {"look": "patch reading", "reader": None, "input": None, "x": "native", "n": 50, "chance": 0.1}
+    common = {"probe": "patch reading", "reader": None, "input": None, "x": "native", "n": 50, "chance": 0.1}
     records = [{**common, "encoder": encoder, "seed": seed, "value": v} for (encoder, seed), v in values.items()]
-    own = {**common, "look": "retrieval", "reader": "own head", "input": "fixed", "x": "words", "encoder": "siglip"}
+    own = {**common, "probe": "retrieval", "reader": "own head", "input": "fixed", "x": "words", "encoder": "siglip"}
     table = probes_table(pd.DataFrame([*records, {**own, "seed": 0, "value": 0.4}]))
     assert table.to_dict("records") == [
-        {"look": "patch reading", "condition": "native", "siglip": "0.15 (0.10 to 0.20)",
+        {"probe": "patch reading", "condition": "native", "siglip": "0.15 (0.10 to 0.20)",
          "oryxvit": "0.40 (0.30 to 0.50)", "chance": "0.10", "n": 50},
-        {"look": "retrieval", "condition": "own head, fixed, words", "siglip": "0.40", "oryxvit": "", "chance": "0.10",
+        {"probe": "retrieval", "condition": "own head, fixed, words", "siglip": "0.40", "oryxvit": "", "chance": "0.10",
          "n": 50},
     ]  # fmt: skip

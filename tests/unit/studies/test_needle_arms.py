@@ -10,18 +10,8 @@ from workbook.data.corpora import data_hash
 from workbook.data.haystacks import CORPORA as HAYSTACK_CORPORA
 from workbook.data.needles import VARIANTS
 from workbook.stages.videos import tokens_trained_on
-from workbook.studies.needle.arms import (
-    ARMS,
-    EASY,
-    HEADLINE,
-    MOST_FRAMES,
-    TRAINED,
-    arm_cells,
-    audit_cells,
-    few,
-    ratio_arms,
-    whole_grid,
-)
+from workbook.studies.needle.arms import ARMS, EASY, HEADLINE, MOST_FRAMES, TRAINED, ratio_arms, whole_grid
+from workbook.studies.needle.cells import arm_cells, audit_cells, few
 from workbook.studies.needle.study import NeedleInAHaystack, Settings
 from workbook.studies.needle.training import retrieval_plan
 

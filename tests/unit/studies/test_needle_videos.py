@@ -5,7 +5,7 @@ import torch
 
 from oryx.errors import InputError
 from workbook.data.haystacks import write_video
-from workbook.data.needles import make_bank, make_trial
+from workbook.data.needles import make_dataset, make_trial
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import video_recipe
 from workbook.studies.frames import frame_cache
@@ -98,11 +98,11 @@ def test_ones_own_video_is_sampled_evenly_and_must_be_long_enough(tmp_path, mode
 
 
 def test_codes_tell_every_card_apart_and_leave_the_rest(tmp_path, model):
-    bank = make_bank(tmp_path, 0, SIZE, haystacks=1, shots=6, pages=3, pictures=2)
-    tokens = frame_cache(tmp_path, model, 4, SIZE, "w").joined(bank.files)
+    dataset = make_dataset(tmp_path, 0, SIZE, haystacks=1, shots=6, pages=3, pictures=2)
+    tokens = frame_cache(tmp_path, model, 4, SIZE, "w").joined(dataset.files)
     codes = NeedleCodes(tokens)
-    coded = codes.into_bank(bank, tokens)
+    coded = codes.into_dataset(dataset, tokens)
     torch.testing.assert_close(coded.tokens[:6], tokens.tokens[:6], atol=0, rtol=0)
-    torch.testing.assert_close(coded.tokens[bank.card(2, 1)], codes.of(bank.numbers[2], "green"), atol=0, rtol=0)
+    torch.testing.assert_close(coded.tokens[dataset.card(2, 1)], codes.of(dataset.numbers[2], "green"), atol=0, rtol=0)
     every = torch.stack([codes.of(n, c).flatten() for n in range(10, 100) for c in ("red", "blue")]).float()
     assert torch.cdist(every, every).add(torch.eye(180) * 9).min() > 0.01

@@ -9,18 +9,8 @@ from oryx.model.connectors import COMPRESSORS, build_compressor
 from workbook.data.stories import LENGTHS, QUESTIONS
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.studies.compressor.arms import (
-    ARMS,
-    DEFAULT,
-    EVERY,
-    LONGEST,
-    SIDES,
-    arms_of,
-    cells,
-    ratios_of,
-    region_side,
-    sources_of,
-)
+from workbook.studies.compressor.arms import ARMS, DEFAULT, EVERY, SIDES, region_side
+from workbook.studies.compressor.cells import LONGEST, arms_of, cells, ratios_of, sources_of
 from workbook.studies.compressor.study import PoolingVsDynamicCompression, Settings
 from workbook.studies.compressor.training import connector_parameters
 

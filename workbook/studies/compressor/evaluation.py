@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -13,8 +12,10 @@ from oryx.eval.generate import ReadVideos, ask, read_videos, without_video
 from oryx.grids import uniform_indices
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data.stories import LENGTHS, QUESTIONS, Story, chance
-from workbook.studies.compressor.arms import ARMS, Cell, cells, picture_side, stories
+from workbook.studies.compressor.arms import ARMS
+from workbook.studies.compressor.cells import Cell, cells, picture_side, stories
 from workbook.studies.compressor.features import Features
+from workbook.studies.compressor.settings import Settings
 from workbook.studies.compressor.shift import shift
 from workbook.studies.evaluation import chunks
 from workbook.studies.frames import MOST_TOKENS, compressed, on_device
@@ -29,7 +30,9 @@ TIMED = 4
 class Evaluation:
     """The questions to one arm. A batch's payload is a call that answers it; ``base``: the fields that rows share."""
 
-    def __init__(self, settings: Any, arm: str, model: OryxForConditionalGeneration, features: Features, base: dict):
+    def __init__(
+        self, settings: Settings, arm: str, model: OryxForConditionalGeneration, features: Features, base: dict
+    ):
         self.settings, self.arm, self.model, self.features, self.base = settings, arm, model, features, base
         self.stories = {length: stories(settings, length) for length in LENGTHS}
         self.cells = cells(settings, arm)

@@ -3,33 +3,33 @@
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from oryx.eval.features import FrameTokens
 from oryx.model.compressor import NoCompressor
 from oryx.model.modeling import OryxForConditionalGeneration
-from workbook.data.stories import LENGTHS, BankSizes, StoryBank, bank_parts, make_bank, write_part
-from workbook.studies.compressor.arms import arms_of, cells, picture_side, stories
+from workbook.data.stories import LENGTHS, DatasetSizes, VideoDataset, dataset_parts, make_dataset, write_part
+from workbook.studies.compressor.cells import arms_of, cells, picture_side, stories
+from workbook.studies.compressor.settings import Settings
 from workbook.studies.frames import frame_cache, write_in_parallel
 
 
-def bank_sizes(settings: Any) -> BankSizes:
-    """The bank of a run."""
-    return BankSizes(settings.bank_signs, settings.bank_cards, settings.bank_paths, settings.bank_photos)
+def dataset_sizes(settings: Settings) -> DatasetSizes:
+    """The dataset of a run."""
+    return DatasetSizes(settings.bank_signs, settings.bank_cards, settings.bank_paths, settings.bank_photos)
 
 
-def write_files(settings: Any, seed: int) -> None:
-    """Write the bank of a seed and all held-out stories, a file on each core; what is there stays."""
-    folder, sizes = settings.cache_folder / "stories", bank_sizes(settings)
-    parts = [partial(write_part, folder, seed, sizes, part) for part in bank_parts(sizes)]
+def write_files(settings: Settings, seed: int) -> None:
+    """Write the dataset of a seed and all held-out stories, a file on each core; what is there stays."""
+    folder, sizes = settings.cache_folder / "stories", dataset_sizes(settings)
+    parts = [partial(write_part, folder, seed, sizes, part) for part in dataset_parts(sizes)]
     write_in_parallel([*parts, *(partial(stories, settings, length) for length in LENGTHS)])
 
 
-def bank_of(settings: Any, seed: int) -> StoryBank:
-    """The bank of training frames of a seed."""
-    return make_bank(settings.cache_folder / "stories", seed, bank_sizes(settings))
+def dataset_of(settings: Settings, seed: int) -> VideoDataset:
+    """The dataset of training frames of a seed."""
+    return make_dataset(settings.cache_folder / "stories", seed, dataset_sizes(settings))
 
 
 class Features:
@@ -38,15 +38,15 @@ class Features:
     ``model``: its tower is used, its connector is not. ``weights``: hash of the tower. ``blind``: all tokens are zero.
     """
 
-    def __init__(self, settings: Any, model: OryxForConditionalGeneration, weights: str, blind: bool = False):
+    def __init__(self, settings: Settings, model: OryxForConditionalGeneration, weights: str, blind: bool = False):
         self.settings, self.blind = settings, blind
         folder, tower = settings.cache_folder, _Tower(model)
         self.cache = cache(lambda side: frame_cache(folder, tower, 1, (side, side), weights))
         """Side of square pictures in pixels -> their cache."""
 
-    def bank(self, bank: StoryBank, sides: Iterable[int]) -> dict[int, FrameTokens]:
-        """The bank's tokens by side of the pictures."""
-        return {side: self._shown(self.cache(side).joined(bank.files)) for side in sides}
+    def dataset(self, dataset: VideoDataset, sides: Iterable[int]) -> dict[int, FrameTokens]:
+        """The dataset's tokens by side of the pictures."""
+        return {side: self._shown(self.cache(side).joined(dataset.files)) for side in sides}
 
     def story(self, path: str | Path, side: int) -> FrameTokens:
         """The tokens of a file."""
@@ -60,7 +60,7 @@ class Features:
         asked = [cell for arm in arms_of(self.settings) for cell in cells(self.settings, arm)]
         sides = sorted({picture_side(self.settings), *(cell.side for cell in asked)})
         films = [story.path for length in LENGTHS for story in stories(self.settings, length)]
-        files = [(side, path) for side in sides for path in (*bank_of(self.settings, seed).files, *films)]
+        files = [(side, path) for side in sides for path in (*dataset_of(self.settings, seed).files, *films)]
         for done, (side, path) in enumerate(files, 1):
             self.cache(side).encode(path)
             progress(done, len(files))

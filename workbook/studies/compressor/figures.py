@@ -1,7 +1,6 @@
 """Figures of the connector study. Each comes with the DataFrame behind it. No torch but in :func:`twice_at_1x`."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,7 +13,9 @@ from oryx.processing.video import read_frames
 from workbook.data import corpora
 from workbook.data.stories import COARSE, FINE, QUESTIONS, SIZE
 from workbook.report import plots
-from workbook.studies.compressor.arms import ARMS, CLIP_FRAMES, PATCH, STORY, story
+from workbook.studies.compressor.arms import ARMS, CLIP_FRAMES, PATCH, STORY
+from workbook.studies.compressor.cells import story
+from workbook.studies.compressor.settings import Settings
 from workbook.studies.compressor.tables import COSTS, cells, frontier, on_demand_rows, shifts
 
 MEASURES = {
@@ -79,14 +80,14 @@ def on_demand_figure(rows: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     drawn = frame.assign(
         compression=frame["ratio"].map("{:g}x".format), picture=frame["input_side"].map("{:g} px".format)
     )
-    look = {"hue": "compression", "style": "picture", "size": "frames", "sizes": (18, 90), "alpha": 0.8}
-    look["palette"] = list(plots.COLOURS[: drawn["compression"].nunique()])
+    style = {"hue": "compression", "style": "picture", "size": "frames", "sizes": (18, 90), "alpha": 0.8}
+    style["palette"] = list(plots.COLOURS[: drawn["compression"].nunique()])
     with mpl.rc_context(plots.STYLE):
         figure, axes = plots.panels(1, len(COSTS), 11, 3.9, sharey=True)
         for axis, (cost, label) in zip(axes, COSTS.items(), strict=True):
             best = frontier(frame, cost)
             axis.step(best[cost], best["score"], where="post", color="#888888", lw=1.2, label="step frontier")
-            sns.scatterplot(drawn, x=cost, y="score", legend="full", ax=axis, **look)
+            sns.scatterplot(drawn, x=cost, y="score", legend="full", ax=axis, **style)
             axis.set_xscale("log", base=2)
             axis.set(xlabel=label, ylabel="share of right answers")
             axis.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}" if value < 10 else f"{value:.0f}")
@@ -96,7 +97,7 @@ def on_demand_figure(rows: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     return figure, frame
 
 
-def gallery(settings: Any) -> Figure:
+def gallery(settings: Settings) -> Figure:
     """Frames of held-out files, decoded, with what is asked about them; last some frames of a long one."""
     shown = []
     for index, length in enumerate(("short", "short", "short", "long")):
@@ -107,7 +108,7 @@ def gallery(settings: Any) -> Figure:
     return plots.strips(shown, 10, 1.5)
 
 
-def film_frames(settings: Any, name: str) -> np.ndarray:
+def film_frames(settings: Settings, name: str) -> np.ndarray:
     """The frames behind the attention maps of a video: ``story`` or the id of a real clip; (T, H, W, 3)."""
     if name == "story":
         made = story(settings, "short", STORY)
@@ -116,7 +117,7 @@ def film_frames(settings: Any, name: str) -> np.ndarray:
     return read_frames(clip.path, uniform_indices(clip.frames, CLIP_FRAMES), SIZE)
 
 
-def attention_figure(settings: Any, maps: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def attention_figure(settings: Settings, maps: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Frames of each video, and below them the weight of every token over the uniform one, a row per ratio.
 
     1 (the middle of the scale) means: as much as pooling gives. The scale is logarithmic, the same everywhere, and cut

@@ -1,7 +1,5 @@
 """Two qualitative probes: where regional attention puts its weight, and what an arm answers about the real clips."""
 
-from typing import Any
-
 import torch
 
 from oryx.eval.generate import ask, read_videos
@@ -10,13 +8,15 @@ from oryx.model.inspect import compressor_attention
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data import corpora
 from workbook.data.stories import QUESTIONS
-from workbook.studies.compressor.arms import CLIP_FRAMES, STORY, picture_side, short_cells, story
+from workbook.studies.compressor.arms import CLIP_FRAMES, STORY
+from workbook.studies.compressor.cells import picture_side, short_cells, story
 from workbook.studies.compressor.features import Features
+from workbook.studies.compressor.settings import Settings
 from workbook.studies.frames import compressed, on_device
 
 
 @torch.inference_mode()
-def probes(settings: Any, arm: str, model: OryxForConditionalGeneration, features: Features) -> dict:
+def probes(settings: Settings, arm: str, model: OryxForConditionalGeneration, features: Features) -> dict:
     """What an arm's weights and answers show.
 
     ``attention`` (of the compressor itself): one line per row of a map of a video shown, the weight of each of its

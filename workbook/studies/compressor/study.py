@@ -18,47 +18,21 @@ mixed ratios. Arms differ in the connector alone.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from oryx.errors import InputError, MissingResource
 from oryx.files import atomic_write_text, read_json
 from workbook.data.stories import COARSE, FINE, QUESTIONS
-from workbook.runs.settings import StudySettings, presets_beside, setting
 from workbook.stages.shipped import SHARED as SHARED_FILES
-from workbook.studies.base import Progress, Run, Study
-from workbook.studies.compressor.arms import ARMS, PANELS, PATCH, arms_of, picture_side, ratios_of, region_side
+from workbook.studies.base import VIDEO_FACTS, Progress, Run, Study
+from workbook.studies.compressor.arms import ARMS, PATCH, region_side
+from workbook.studies.compressor.cells import arms_of, picture_side, ratios_of
+from workbook.studies.compressor.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHARED = "shared"
-
-
-class Settings(StudySettings):
-    """What a run of this study depends on."""
-
-    hashed_as: ClassVar[str] = "oryx.studies.pooling_vs_dynamic_compression"
-
-    panel: Literal[tuple(PANELS)] = setting(
-        "default", "default: four arms; arms: every arm; ratios: sides 1 to 5; on_demand: ratio x resolution x frames"
-    )
-    arms: tuple[Literal[tuple(ARMS)], ...] = setting((), "arms to train and ask; none: the panel's")
-    ratios: tuple[int, ...] = setting((), "compression ratios beside 1; none: the panel's", least=1)
-    side: int = setting(0, "side of the pictures in pixels, a multiple of 8; 0: the panel's", least=0)
-    split: Literal["dev", "report"] = setting("report", "held-out films: dev (seeds from 100) or report (seeds 0 to 4)")
-    short_stories: int = setting(80, "held-out films of 8 frames", least=1)
-    long_stories: int = setting(48, "held-out films of 24 frames", least=1)
-    on_demand_stories: int = setting(24, "films of each further cell of the on-demand panel", least=1)
-    start_steps: int = setting(900, "steps of the start that all arms share, uncompressed", least=1)
-    train_steps: int = setting(1000, "steps of every arm at its ratios", least=1)
-    tokens: int = setting(1600, "tokens of a training step, text included, about", least=100)
-    learning_rate: float = setting(1e-3, "peak learning rate")
-    bank_signs: int = setting(1500, "signs of each colour to train on", least=1)
-    bank_cards: int = setting(60, "other cards of each colour to train on", least=1)
-    bank_paths: int = setting(150, "moving icons of each direction to train on", least=1)
-    bank_photos: int = setting(170, "photographs to train on", least=1)
-
-    presets = presets_beside(__file__)
 
 
 class PoolingVsDynamicCompression(Study[Settings]):
@@ -74,13 +48,7 @@ class PoolingVsDynamicCompression(Study[Settings]):
     weight_files, weights_job, corpora = SHARED_FILES, SHARED, ("fonts", "icons", "photos", "clipart")
     long_arms: ClassVar[tuple[str, ...]] = ("mlp", "on_demand")
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"fine": FINE, "coarse": COARSE}
-    facts: ClassVar[dict] = {
-        "dtype": "float32, frame features kept in float16",
-        "attention": "sdpa",
-        "decoder": "auto: decord, PyAV where decord reads wrongly",
-        "prompt": "<visual>QUESTION\\n",
-        "questions": QUESTIONS,
-    }
+    facts: ClassVar[dict] = VIDEO_FACTS | {"dtype": "float32, frame features kept in float16", "questions": QUESTIONS}
 
     def arms(self, settings: Settings) -> list[str]:
         """The arms of a run, in the order of all tables and figures."""

@@ -5,7 +5,6 @@ See :mod:`workbook.studies.compressor.study`, which says what is compared.
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,16 +19,18 @@ from workbook.stages.shared import train_shared
 from workbook.stages.stage import Options
 from workbook.stages.videos import StoryPlan, train_stories, with_connector
 from workbook.studies.base import Progress
-from workbook.studies.compressor.arms import ARMS, FRAMES, picture_side, ratios_of, region_side, sources_of
+from workbook.studies.compressor.arms import ARMS, FRAMES, region_side
+from workbook.studies.compressor.cells import picture_side, ratios_of, sources_of
 from workbook.studies.compressor.evaluation import Evaluation
-from workbook.studies.compressor.features import Features, bank_of, write_files
+from workbook.studies.compressor.features import Features, dataset_of, write_files
 from workbook.studies.compressor.probes import probes
+from workbook.studies.compressor.settings import Settings
 from workbook.studies.evaluation import evaluate_arm
 
 START = "start.safetensors"
 
 
-def prepare(settings: Any, seed: int, folder: Path, encoder: Path, progress: Progress) -> None:
+def prepare(settings: Settings, seed: int, folder: Path, encoder: Path, progress: Progress) -> None:
     """Write and encode all videos, then train the start that every arm of this seed shares: video, uncompressed.
 
     ``encoder``: folder of OryxViT and reader; from scratch (and at smoke) they are trained there first.
@@ -41,18 +42,18 @@ def prepare(settings: Any, seed: int, folder: Path, encoder: Path, progress: Pro
     model = machine.place(load_shared(recipe(settings.recipe_scale), encoder))
     features = Features(settings, model, _tower_hash(encoder))
     features.prepare(seed, lambda done, total: progress("encode", done, total))
-    side, bank = picture_side(settings), bank_of(settings, seed)
+    side, dataset = picture_side(settings), dataset_of(settings, seed)
     plan = StoryPlan(settings.start_steps, (1,), settings.tokens, settings.learning_rate)
     with_connector(model, "average_x2", seed)
     options = Options(settings.scale, seed, folder, None, machine, partial(progress, "train"))
-    curve = train_stories(model, bank, features.bank(bank, [side]), {1: [side]}, plan, options, "start")
+    curve = train_stories(model, dataset, features.dataset(dataset, [side]), {1: [side]}, plan, options, "start")
     atomic_write_json(folder / "start_curve.json", curve, indent=None)
     # float32: arms go on from exactly what was trained here
     save_weights(folder / START, model, torch.float32)
 
 
 def run_arm(
-    settings: Any, arm: str, seed: int, folder: Path, shared: Path, encoder: Path, base: dict, progress: Progress
+    settings: Settings, arm: str, seed: int, folder: Path, shared: Path, encoder: Path, base: dict, progress: Progress
 ) -> None:
     """Train one arm from the start in ``shared`` and ask it; an interrupted run resumes from ``folder``."""
     spec, machine = ARMS[arm], compute(settings.precision)
@@ -61,14 +62,14 @@ def run_arm(
     with_connector(model, "average_x2", seed)
     load_weights(shared / START, model)
     with_connector(model, spec.connector, seed, spec.factor)
-    bank, sources, frames = bank_of(settings, seed), sources_of(settings, arm), FRAMES if spec.varied else ()
+    dataset, sources, frames = dataset_of(settings, seed), sources_of(settings, arm), FRAMES if spec.varied else ()
     plan = StoryPlan(settings.train_steps, tuple(sources), settings.tokens, settings.learning_rate, frames=frames)
     evaluation = Evaluation(settings, arm, model.eval(), features, base)
     with RowWriter(folder / "rows.jsonl") as writer:
         evaluate_arm(evaluation.shift_batches("start"), writer, machine, progress)
-        shown = features.bank(bank, sorted({side for sides in sources.values() for side in sides}))
+        shown = features.dataset(dataset, sorted({side for sides in sources.values() for side in sides}))
         options = Options(settings.scale, seed, folder, None, machine, partial(progress, "train"))
-        curve = train_stories(model, bank, shown, sources, plan, options, compresses=not spec.smaller)
+        curve = train_stories(model, dataset, shown, sources, plan, options, compresses=not spec.smaller)
         atomic_write_json(folder / "curve.json", curve, indent=None)
         evaluate_arm([*evaluation.shift_batches("trained"), *evaluation.batches()], writer, machine, progress)
     with machine.autocast():
@@ -79,7 +80,7 @@ def run_arm(
     atomic_write_json(folder / "probes.json", {"connectors": [facts], **found}, indent=None)
 
 
-def connector_parameters(settings: Any, arm: str, model: OryxForConditionalGeneration) -> int:
+def connector_parameters(settings: Settings, arm: str, model: OryxForConditionalGeneration) -> int:
     """Parameters of the connector that take part at the ratios of an arm."""
     unused = {2, 3, 4, 5} - {region_side(ratio) for ratio in ratios_of(settings, arm)}
     named = model.compressor.named_parameters()

@@ -5,10 +5,7 @@ own size; ``oryxvit``, continued in the same way, for the same steps, on the sam
 ``control`` and ``oryxvit`` apart tells what more training gave from what native resolution gave.
 """
 
-from typing import Any
-
 from oryx.processing.sizes import Partition, Resolution, picture_forms
-from workbook.stages.recipes import Recipe, encoder_recipe
 
 BLIND = "blind"
 ENCODERS = ("siglip", "control", "oryxvit")
@@ -26,17 +23,10 @@ square; ``partition_matched``, tiles of half its side, which cost as many tokens
 shape kept, every picture is scaled to one area (:func:`oryx.processing.sizes.picture_forms` says how near that is to
 SigLIP 2 NaFlex's rule); None: never sees a picture."""
 
+USUAL = tuple(arm for arm in ARMS if arm != "control_partition")
+"""The arms of a default run."""
+
 
 def arm_view(arm: str, side: int) -> Resolution | Partition | None:
     """What an arm does to a picture, for squares of ``side`` pixels; None for the arm that never sees one."""
     return picture_forms(side).get(ARMS[arm][1])
-
-
-def recipe_of(settings: Any) -> Recipe:
-    """The recipe of a run's encoders: the scale's, with the run's square and patch."""
-    return encoder_recipe(settings.scale, settings.side, settings.patch)
-
-
-def trains_encoders(settings: Any, seed: int = 0) -> bool:
-    """Whether a seed of a run trains its encoders itself; those of seed 0 ship with the package."""
-    return settings.from_scratch or bool(settings.siglip) or settings.scale != "nano" or seed != 0

@@ -65,7 +65,7 @@ def crossed_scores(rows: pd.DataFrame, groups: Groups) -> Drawn:
 
 def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
     """One line per probe, encoder, reader, input, grid and x: means over seeds, lowest and highest bound."""
-    keys = ["look", "encoder", "reader", "input", "grid", "x"]
+    keys = ["probe", "encoder", "reader", "input", "grid", "x"]
     frame = frame.reindex(columns=list(dict.fromkeys([*keys, "chance", "floor", "uniform", *frame.columns])))
     # lists cannot be grouped by; a frame read from a file has them as text already
     frame["grid"] = frame["grid"].map(str, na_action="ignore")
@@ -83,8 +83,8 @@ def probes_figure(frame: pd.DataFrame, order: Sequence[str]) -> Drawn:
     """
     frame = over_seeds(frame)
     figure, axes = plots.panels(2, 3, 11.5, 6.8)
-    for (look, (title, measured)), axis in zip(PANELS.items(), axes, strict=True):
-        mine = frame[frame["look"] == look]
+    for (probe, (title, measured)), axis in zip(PANELS.items(), axes, strict=True):
+        mine = frame[frame["probe"] == probe]
         if mine.empty:
             axis.set_axis_off()
         elif mine["grid"].isna().all():
@@ -115,7 +115,7 @@ def _readings(axis: Axes, mine: pd.DataFrame, order: Sequence[str]) -> None:
 def _changes(axis: Axes, mine: pd.DataFrame, order: Sequence[str]) -> None:
     """Values over numbers: a line per encoder; of attention's distance one per size of the pictures."""
     mine = mine.assign(x=mine["x"].astype(float))
-    distance = mine["look"].eq("attention distance").all()
+    distance = mine["probe"].eq("attention distance").all()
     if distance:
         mine[["value", "low", "high"]] = mine[["value", "low", "high"]].div(mine["uniform"], axis=0)
     for (grid, own), dash in zip(mine.groupby("grid") if distance else [("", mine)], cycle(("-", "--", ":"))):

@@ -5,7 +5,6 @@ See :mod:`workbook.studies.encoders.study`, which says what is compared.
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from oryx.files import atomic_write_json
 from oryx.model.vit import OryxViT
@@ -16,37 +15,38 @@ from workbook.stages.models import load_siglip, warm_reader
 from workbook.stages.stage import Options
 from workbook.studies import picture_training
 from workbook.studies.base import Progress, Study
-from workbook.studies.encoders.arms import ARMS, ENCODERS, recipe_of, trains_encoders
+from workbook.studies.encoders.arms import ARMS, ENCODERS
 from workbook.studies.encoders.reading import patch_reading, retrieval
 from workbook.studies.encoders.robustness import attention_distance, robustness
+from workbook.studies.encoders.settings import Settings
 from workbook.studies.pictures import PictureArm
 
 
-def train(settings: Any, name: str, seed: int, folder: Path, progress: Progress) -> None:
+def train(settings: Settings, name: str, seed: int, folder: Path, progress: Progress) -> None:
     """Train one encoder of a seed into its job's folder."""
-    siglip, r = folder.parent / "encoder_siglip", recipe_of(settings)
+    siglip, r = folder.parent / "encoder_siglip", settings.recipe
     options = Options(r.scale, seed, folder, siglip, compute(settings.precision), partial(progress, "train"))
     curve = train_encoder(name, r, options, settings.siglip)
     atomic_write_json(folder / f"{name}.json", curve, indent=None)
 
 
-def encoder_folder(settings: Any, name: str, seed: int, arms: Path) -> Path:
+def encoder_folder(settings: Settings, name: str, seed: int, arms: Path) -> Path:
     """Where the weights of an encoder of a seed lie: in its job's folder among ``arms``, or the shipped ones."""
-    return arms / f"encoder_{name}" if trains_encoders(settings, seed) else Study.weights
+    return arms / f"encoder_{name}" if settings.trains_encoders(seed) else Study.weights
 
 
-def load_tower(settings: Any, name: str, seed: int, arms: Path) -> OryxViT:
+def load_tower(settings: Settings, name: str, seed: int, arms: Path) -> OryxViT:
     """One encoder of a seed."""
-    return load_encoder(name, recipe_of(settings), encoder_folder(settings, name, seed, arms), settings.siglip)
+    return load_encoder(name, settings.recipe, encoder_folder(settings, name, seed, arms), settings.siglip)
 
 
-def probe(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
-    """Write ``looks.json``: what the encoders of a seed show without a language model.
+def probe(settings: Settings, seed: int, folder: Path, progress: Progress) -> None:
+    """Write ``probes.json``: what the encoders of a seed show without a language model.
 
-    Records with ``look``, ``encoder``, ``x``, ``value``, ``low``, ``high``, ``n``, ``seed`` and ``split``, and what the
-    probe's own docstring names. The pictures depend on the split and their number alone, not on the seed.
+    Records with ``probe``, ``encoder``, ``x``, ``value``, ``low``, ``high``, ``n``, ``seed`` and ``split``, and what
+    the probe's own docstring names. The pictures depend on the split and their number alone, not on the seed.
     """
-    machine, r = compute(settings.precision), recipe_of(settings)
+    machine, r = compute(settings.precision), settings.recipe
     towers = {name: machine.place(load_tower(settings, name, seed, folder.parent)) for name in ENCODERS}
     probes = [patch_reading, robustness, attention_distance]
     if not settings.siglip:  # public weights have a tokenizer of their own, which nothing here needs
@@ -56,17 +56,19 @@ def probe(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
     for done, one in enumerate(probes, 1):
         records += one(towers, r, settings.split, settings.look_items)
         progress("probe", done, len(probes))
-    atomic_write_json(folder / "looks.json", [{**record, "seed": seed, "split": settings.split} for record in records])
+    atomic_write_json(folder / "probes.json", [{**record, "seed": seed, "split": settings.split} for record in records])
 
 
-def run_arm(settings: Any, arm: str, own: PictureArm, seed: int, folder: Path, base: dict, progress: Progress) -> None:
+def run_arm(
+    settings: Settings, arm: str, own: PictureArm, seed: int, folder: Path, base: dict, progress: Progress
+) -> None:
     """Train one arm on its encoder and ask it; goes on from checkpoint and rows in ``folder``.
 
     Language model and projector are the same for every arm of a seed; rows name all three encoders of the seed.
     """
     towers = {name: load_tower(settings, name, seed, folder.parent) for name in ENCODERS}
     tower = towers[ARMS[arm][0]]
-    model = warm_reader(recipe_of(settings), tower.config, seed, forms=True)
+    model = warm_reader(settings.recipe, tower.config, seed, forms=True)
     model.vision_tower = tower
     base = {**base, "weights_hash": "+".join(module_sha256(towers[name])[:8] for name in ENCODERS)}
     picture_training.run_arm(settings, own, model, folder, base, progress)

@@ -101,7 +101,7 @@ def retrieval(siglip: SiglipModel, towers: Mapping[str, OryxViT], r: Recipe, spl
             for family, pictures in shown.items():
                 described = {"encoder": name, "reader": reader, "input": size, "x": family}
                 for kind, found in ranked(embed(pictures), captions[family]).items():
-                    records.append({"look": kind, **described, **found})
+                    records.append({"probe": kind, **described, **found})
     return records
 
 
@@ -137,4 +137,4 @@ def patch_reading(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: i
             right = read(x).argmax(1).numpy() == label
             chance = float(np.bincount(label).max() / len(label))
             records.append({"encoder": name, "x": size, **mean_of(right, picture), "chance": chance})
-    return [{"look": "patch reading", **record} for record in records]
+    return [{"probe": "patch reading", **record} for record in records]

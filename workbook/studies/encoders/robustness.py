@@ -85,7 +85,7 @@ def robustness(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: int)
                 found = {f"similarity by {kind}": {**mean_of(own.numpy()), "floor": floor}}
                 found |= {f"match by {kind}": share_of(right, count)}
                 described = {"encoder": name, "x": x, "grid": list(grid)}
-                records += [{"look": look, **described, **values} for look, values in found.items()]
+                records += [{"probe": probe, **described, **values} for probe, values in found.items()]
     return records
 
 
@@ -113,5 +113,5 @@ def attention_distance(towers: Mapping[str, OryxViT], r: Recipe, split: str, ite
             for number, weights in enumerate(layers, 1):
                 means = [float((w * there).sum(-1).mean()) for w in weights]
                 found = {"encoder": name, "x": number, "grid": list(grid), **mean_of(means)}
-                records.append({"look": "attention distance", **found, "uniform": float(distances.mean())})
+                records.append({"probe": "attention distance", **found, "uniform": float(distances.mean())})
     return records

@@ -19,13 +19,13 @@ other seeds train their own.
 """
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from oryx.errors import MissingResource, SettingsError
 from oryx.files import atomic_write_text, sha256_file
-from workbook.runs.settings import StudySettings, presets_beside, setting
 from workbook.studies.base import Progress, Run, Study
-from workbook.studies.encoders.arms import ARMS, ENCODERS, arm_view, recipe_of, trains_encoders
+from workbook.studies.encoders.arms import ARMS, ENCODERS, arm_view
+from workbook.studies.encoders.settings import Settings
 from workbook.studies.pictures import FACTS, OBJECT_TASKS, PictureArm
 
 TEXT_TASKS = ("number", "word", "page", "chart")
@@ -33,30 +33,7 @@ MIXTURE = {"number": 3.0, "word": 2.0, "page": 2.0, "chart": 2.0, "icon": 1.0, "
 """How often the arms meet each task in training; reading takes longest to learn."""
 ENCODER_JOBS = tuple(f"encoder_{name}" for name in ENCODERS)
 SHIPPED = ("siglip", "continued_fixed", "continued_native")
-USUAL = tuple(arm for arm in ARMS if arm != "control_partition")
-"""The arms of a default run: eight minutes hold no more."""
-LOOKS = "looks"
-
-
-class Settings(StudySettings):
-    """What a run of this study depends on."""
-
-    hashed_as: ClassVar[str] = "oryx.studies.oryxvit_vs_siglip"
-
-    arms: tuple[Literal[tuple(ARMS)], ...] = setting(USUAL, "arms to train and evaluate")
-    split: Literal["dev", "report"] = setting("report", "held-out items: dev (seeds from 100) or report (seeds 0 to 4)")
-    side: int = setting(48, "S in pixels, side of SigLIP's square; areas of pictures are S²/4 to 2.25 S²", least=16)
-    patch: int = setting(8, "side of a patch in pixels", least=1)
-    train_items: int = setting(5000, "training pictures of a seed", least=1)
-    train_steps: int = setting(500, "training steps of every arm's language model", least=1)
-    batch: int = setting(16, "pictures in a step", least=1)
-    learning_rate: float = setting(1e-3, "peak learning rate")
-    text_items: int = setting(150, "evaluation items of each text task", least=1)
-    object_items: int = setting(150, "evaluation items of each object task", least=1)
-    look_items: int = setting(200, "pictures of each direct look at the encoders", least=8)
-    siglip: str = setting("", "public SigLIP or SigLIP 2 weights to start from: a folder, or a name in the local cache")
-
-    presets = presets_beside(__file__)
+PROBES = "probes"
 
 
 class OryxViTvsSigLIP(Study[Settings]):
@@ -72,7 +49,7 @@ class OryxViTvsSigLIP(Study[Settings]):
     corpora = ("fonts", "words", "icons", "clipart", "photos", "tables")
     facts: ClassVar[dict] = FACTS | {"dtype": f"{FACTS['dtype']}; encoders stored in 8 bits, features in float16"}
     long_arms: ClassVar[tuple[str, ...]] = tuple(arm for arm in ARMS if arm.endswith("_partition"))
-    tables: ClassVar[tuple[str, ...]] = ("looks.csv",)
+    tables: ClassVar[tuple[str, ...]] = ("probes.csv",)
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": OBJECT_TASKS}
 
     def check(self, settings: Settings) -> None:
@@ -91,41 +68,41 @@ class OryxViTvsSigLIP(Study[Settings]):
 
             public_siglip(settings.siglip)
         lacking = [name for name in SHIPPED if not (self.weights / f"{name}.safetensors").is_file()]
-        if lacking and not trains_encoders(settings):
+        if lacking and not settings.trains_encoders():
             raise MissingResource(
                 f"{self.weights} lacks {', '.join(lacking)}: add --from-scratch to train the encoders"
             )
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """SigLIP, then the two continued encoders, unless shipped."""
-        if not trains_encoders(settings, seed):
+        if not settings.trains_encoders(seed):
             return []
         return [*([] if settings.siglip else [[ENCODER_JOBS[0]]]), [*ENCODER_JOBS[1:]]]
 
     def further_jobs(self, settings: Settings) -> list[str]:
-        """The direct looks at the encoders."""
-        return [LOOKS]
+        """The probes of the encoders."""
+        return [PROBES]
 
     def hashes(self, settings: Settings) -> dict[str, str]:
         """The shipped encoders (or that a run trains its own) and the shipped data; rows name their seed's encoders."""
         weights = "+".join(sha256_file(self.weights / f"{name}.safetensors")[:8] for name in SHIPPED)
-        if trains_encoders(settings):
+        if settings.trains_encoders():
             weights = f"trained by this run {settings.siglip}".strip()
         return super().hashes(settings) | {"weights_hash": weights}
 
     def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
         """What an arm is trained on and asked."""
-        return PictureArm(arm_view(arm, settings.side), MIXTURE, recipe_of(settings).phases[-1].sizes)
+        return PictureArm(arm_view(arm, settings.side), MIXTURE, settings.recipe.phases[-1].sizes)
 
     def collect(self, settings: Settings) -> Run:
-        """As every study's, and ``looks.csv``: the direct looks at the encoders, one line a number, all seeds."""
+        """As every study's, and ``probes.csv``: the probes of the encoders, one line a number, all seeds."""
         import pandas as pd  # here, not above: workers need no frames
 
         folder = self.run_folder(settings)
-        looks = [folder / f"seed-{seed}" / "arms" / LOOKS / "looks.json" for seed in settings.seeds]
-        if all(path.exists() for path in looks):
-            text = pd.concat(map(pd.read_json, looks), ignore_index=True).to_csv(index=False)
-            atomic_write_text(folder / "looks.csv", text)
+        probed = [folder / f"seed-{seed}" / "arms" / PROBES / "probes.json" for seed in settings.seeds]
+        if all(path.exists() for path in probed):
+            text = pd.concat(map(pd.read_json, probed), ignore_index=True).to_csv(index=False)
+            atomic_write_text(folder / "probes.csv", text)
         return super().collect(settings)
 
     def own_figures(self, run: Run, settings: Settings, arms: list[str]) -> dict[str, tuple]:
@@ -137,17 +114,17 @@ class OryxViTvsSigLIP(Study[Settings]):
         return {
             **super().own_figures(run, settings, arms),
             "score_by_aspect": figures.score_by_aspect(run.rows, arms, self.task_groups, self.arm_order),
-            "looks": figures.probes_figure(pd.read_csv(run.folder / "looks.csv"), ENCODERS),
+            "probes": figures.probes_figure(pd.read_csv(run.folder / "probes.csv"), ENCODERS),
             "crossed_scores": figures.crossed_scores(run.rows, self.task_groups),
         }
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
-        """Train an encoder, look at all of them, or train one arm and write its rows; goes on after a kill."""
+        """Train an encoder, probe all of them, or train one arm and write its rows; goes on after a kill."""
         from workbook.studies.encoders import jobs
 
         if arm in ENCODER_JOBS:
             jobs.train(settings, arm.removeprefix("encoder_"), seed, folder, progress)
-        elif arm == LOOKS:
+        elif arm == PROBES:
             jobs.probe(settings, seed, folder, progress)
         else:
             own, base = self.picture_arm(settings, arm), self.base_row(settings, arm, seed)

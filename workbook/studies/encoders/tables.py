@@ -23,13 +23,13 @@ PROBES = ("retrieval", "patch reading", "match by area", "match by aspect", "att
 def probes_table(frame: pd.DataFrame) -> pd.DataFrame:
     """One line per probe and condition, a column per encoder: the mean over seeds (lowest to highest seed), and chance.
 
-    ``frame``: ``looks.csv`` of a run.
+    ``frame``: ``probes.csv`` of a run.
     """
-    frame = frame[frame["look"].isin(PROBES)].reindex(columns=list(dict.fromkeys([*frame.columns, "chance"])))
+    frame = frame[frame["probe"].isin(PROBES)].reindex(columns=list(dict.fromkeys([*frame.columns, "chance"])))
     conditions = [", ".join(line.dropna().astype(str)) for _, line in frame[["reader", "input", "x"]].iterrows()]
-    lines = frame.assign(condition=conditions).groupby(["look", "condition"], sort=False)
-    seeds = lines.obj.groupby(["look", "condition", "encoder", "seed"], sort=False)["value"].mean()
-    found = seeds.groupby(["look", "condition", "encoder"], sort=False).agg(_span).unstack("encoder")
+    lines = frame.assign(condition=conditions).groupby(["probe", "condition"], sort=False)
+    seeds = lines.obj.groupby(["probe", "condition", "encoder", "seed"], sort=False)["value"].mean()
+    found = seeds.groupby(["probe", "condition", "encoder"], sort=False).agg(_span).unstack("encoder")
     found = found.reindex(index=list(lines.groups), columns=list(dict.fromkeys(frame["encoder"])))
     found = found.join(lines.agg(chance=("chance", "mean"), n=("n", "mean"))).astype({"n": int}).reset_index()
     return found.assign(chance=found["chance"].map("{:.2f}".format, na_action="ignore")).fillna("")

@@ -23,10 +23,10 @@ from typing import ClassVar, Literal
 from oryx.errors import MissingResource, SettingsError
 from oryx.processing.sizes import Resolution
 from workbook.data.pictures import PictureSizes
-from workbook.runs.settings import StudySettings, presets_beside, setting
+from workbook.runs.settings import presets_beside, setting
 from workbook.stages.shipped import SHARED as SHARED_FILES
 from workbook.studies.base import Progress, Study
-from workbook.studies.pictures import FACTS, OBJECT_TASKS, PictureArm
+from workbook.studies.pictures import FACTS, OBJECT_TASKS, PictureArm, PictureSettings
 
 TEXT_TASKS = ("number", "word", "list", "page")
 LEGIBLE_TASKS = tuple(f"{task}_legible" for task in TEXT_TASKS)
@@ -53,7 +53,7 @@ def arm_resolution(arm: str, side: int) -> Resolution | None:
     }[arm]
 
 
-class Settings(StudySettings):
+class Settings(PictureSettings):
     """What a run of this study depends on."""
 
     hashed_as: ClassVar[str] = "oryx.studies.native_vs_fixed_resolution"
@@ -62,14 +62,7 @@ class Settings(StudySettings):
     encoder: Literal["frozen", "trained"] = setting(
         "frozen", "frozen: cached features; trained: learns with the reader"
     )
-    split: Literal["dev", "report"] = setting("report", "held-out items: dev (seeds from 100) or report (seeds 0 to 4)")
     side: int = setting(48, "S in pixels: areas of pictures are S²/4 to 4 S²", least=1)
-    train_items: int = setting(4000, "training pictures of a seed", least=1)
-    train_steps: int = setting(400, "training steps of every arm", least=1)
-    batch: int = setting(32, "pictures in a step", least=1)
-    learning_rate: float = setting(5e-4, "peak learning rate")
-    text_items: int = setting(150, "evaluation items of each text task", least=1)
-    object_items: int = setting(300, "evaluation items of each object task", least=1)
     checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name")
     benchmarks: tuple[str, ...] = setting(("ocrbench", "mmbench_en_dev"), "scale paper: public benchmarks")
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from oryx.eval.evaluate import Batch
 from oryx.eval.features import FrameTokens
@@ -19,7 +18,9 @@ from workbook.data.needles import NAMES, Trial, make_trial
 from workbook.studies.base import Progress
 from workbook.studies.evaluation import chunks, evaluate_arm
 from workbook.studies.frames import MOST_TOKENS
-from workbook.studies.needle.arms import OTHER_QUESTION_ARMS, Cell, arm_cells, audit_cells
+from workbook.studies.needle.arms import OTHER_QUESTION_ARMS
+from workbook.studies.needle.cells import Cell, arm_cells, audit_cells
+from workbook.studies.needle.settings import Settings
 from workbook.studies.needle.videos import TrialVideos
 
 OTHER_QUESTION = "colour"
@@ -35,7 +36,7 @@ class Evaluation:
     it was trained on; ``phrases``: what stands for a question's short form (``red``), itself where there is none.
     """
 
-    settings: Any
+    settings: Settings
     model: OryxForConditionalGeneration
     videos: TrialVideos
     base: dict

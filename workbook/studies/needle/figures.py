@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,6 +15,7 @@ from oryx.processing.video import read_frames
 from workbook.data.needles import VARIANTS, make_trial
 from workbook.report import plots
 from workbook.studies.needle.arms import ARMS
+from workbook.studies.needle.settings import Settings
 from workbook.studies.needle.tables import shares
 
 ORDER = tuple(ARMS)
@@ -108,7 +108,7 @@ def score_by_variant(rows: pd.DataFrame, arm: str) -> tuple[Figure, pd.DataFrame
     return figure, frame
 
 
-def gallery(settings: Any) -> Figure:
+def gallery(settings: Settings) -> Figure:
     """A row per variant: frames of a complete file, decoded; needle frames marked orange, distractors blue."""
     shown = []
     with tempfile.TemporaryDirectory() as folder:

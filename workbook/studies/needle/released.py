@@ -6,7 +6,6 @@ import tomllib
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import dispatch_model, infer_auto_device_map
@@ -26,8 +25,10 @@ from oryx.processing.video import probe
 from oryx.train.device import Compute, compute, process
 from workbook.studies.base import Progress
 from workbook.studies.frames import at_size
-from workbook.studies.needle.arms import ARMS, arm_cells
+from workbook.studies.needle.arms import ARMS
+from workbook.studies.needle.cells import arm_cells
 from workbook.studies.needle.evaluation import Evaluation
+from workbook.studies.needle.settings import Settings
 from workbook.studies.needle.videos import TrialVideos, haystacks_of
 
 PHRASES = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text("utf-8"))
@@ -35,7 +36,7 @@ PHRASES = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text("utf-
 CHUNK = 16
 
 
-def shown_size(settings: Any) -> Size:
+def shown_size(settings: Settings) -> Size:
     """(height, width) of the frames: as set, or those of one's own video, cut to even sides as H.264 wants needles."""
     if not settings.video:
         return settings.frame_side, settings.frame_side
@@ -43,7 +44,7 @@ def shown_size(settings: Any) -> Size:
     return height - height % 2, width - width % 2
 
 
-def check(settings: Any) -> None:
+def check(settings: Settings) -> None:
     """Raises MissingResource without a checkpoint, InputError saying how many frames fit if a length does not."""
     if not settings.checkpoint:
         raise MissingResource("scale 'paper' needs released weights: -p checkpoint=FOLDER or a repository name")
@@ -73,7 +74,7 @@ def placed(model: OryxForConditionalGeneration, machine: Compute) -> OryxForCond
     return dispatch_model(model, infer_auto_device_map(model, no_split_module_classes=whole))
 
 
-def run_arm(settings: Any, arm: str, folder: Path, base: dict, progress: Progress) -> None:
+def run_arm(settings: Settings, arm: str, folder: Path, base: dict, progress: Progress) -> None:
     """Ask released weights every cell of an arm; an interrupted run resumes from the rows in ``folder``."""
     side, machine = ARMS[arm].side, compute(settings.precision)
     model = placed(oryx.load(settings.checkpoint, dtype=machine.dtype), machine)

@@ -18,61 +18,19 @@ language model train on cached frame tokens. Arms differ in training clips, posi
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from oryx.errors import InputError
 from oryx.files import atomic_write_text, sha256_file
 from workbook.data.haystacks import CORPORA as HAYSTACKS
-from workbook.runs.settings import StudySettings, presets_beside, setting
-from workbook.studies.base import Progress, Run, Study
-from workbook.studies.needle.arms import (
-    ARMS,
-    RELEASED,
-    TRAINED,
-    at_16x,
-    ratio_arms,
-    whole_grid,
-)
+from workbook.studies.base import VIDEO_FACTS, Progress, Run, Study
+from workbook.studies.needle.arms import ARMS, RELEASED, TRAINED, at_16x, ratio_arms, whole_grid
+from workbook.studies.needle.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHARED, READER_JOB = "shared", "video_reader"
-
-
-class Settings(StudySettings):
-    """What a run of this study depends on."""
-
-    hashed_as: ClassVar[str] = "oryx.studies.needle_in_a_haystack"
-
-    arms: tuple[Literal[tuple(ARMS)], ...] = setting(TRAINED, "arms to train and ask")
-    split: Literal["dev", "report"] = setting(
-        "report", "held-out needles: dev (seeds from 100) or report (seeds 0 to 4)"
-    )
-    lengths: tuple[int, ...] = setting((50, 100, 200, 400, 800, 1600), "frames in a video", least=8)
-    beyond: tuple[int, ...] = setting((3200,), "longer videos, for the main arm only: where does it break?", least=8)
-    depths: tuple[float, ...] = setting(
-        (0.0, 0.25, 0.5, 0.75, 1.0), "place of the needle: 0 first, 1 last frame", least=0
-    )
-    trials: int = setting(20, "needles a cell", least=1)
-    haystacks: int = setting(10, "haystacks that trials draw from", least=1)
-    haystack_frames: int = setting(1600, "frames in a haystack file; longer videos go on in the next file", least=8)
-    video: str = setting(
-        "", "a long video of your own to hide the needles in, instead of the haystacks; one video gives no verdict"
-    )
-    audit: int = setting(3, "trials of each of nine cells that are asked again as complete files", least=0)
-    train_steps: int = setting(500, "training steps of the retrieval arms", least=1)
-    train_tokens: int = setting(1920, "most video tokens in a training step", least=1)
-    longest: int = setting(400, "frames in the longest training clip at 16x; at 4x and 1x as many tokens", least=17)
-    most_clips: int = setting(48, "most clips in a training step", least=1)
-    learning_rate: float = setting(1e-3, "peak learning rate")
-    frame_side: int = setting(32, "side of the square haystack frames in pixels; the nano reader's is 32", least=32)
-    checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name")
-    processes: int = setting(
-        1, "scale paper: processes that share the questions, each on a GPU of its own", counts=False, least=1
-    )
-
-    presets = presets_beside(__file__)
 
 
 class NeedleInAHaystack(Study[Settings]):
@@ -86,11 +44,8 @@ class NeedleInAHaystack(Study[Settings]):
     arm_order = tuple(ARMS)
     baseline = "retrieval"
     weight_files, weights_job, corpora = ("video_reader",), READER_JOB, (*HAYSTACKS, "icons")
-    facts: ClassVar[dict] = {
-        "attention": "sdpa",
-        "decoder": "auto: decord, PyAV where decord reads wrongly",
+    facts: ClassVar[dict] = VIDEO_FACTS | {
         "dtype": "float32, frame tokens kept in float16",
-        "prompt": "<visual>QUESTION\\n",
         "questions": {"number": "the colour of a card's frame", "picture": "name", "change": "change"},
     }
     long_arms: ClassVar[tuple[str, ...]] = ("retrieval", "short_tokens", "short_full_1e4")

@@ -6,14 +6,13 @@ See :mod:`workbook.studies.needle.study`, which says what is compared.
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from oryx.files import atomic_write_json
 from oryx.grids import Grid, video_token_count
 from oryx.model.positions import set_positions
 from oryx.train.device import compute
 from oryx.train.loop import TrainPlan
-from workbook.data.needles import FrameBank, make_bank
+from workbook.data.needles import FrameDataset, make_dataset
 from workbook.stages.recipes import VideoRecipe, video_recipe
 from workbook.stages.stage import Options
 from workbook.stages.video_reader import load_video_reader, train_video_reader
@@ -22,37 +21,40 @@ from workbook.studies.base import Progress
 from workbook.studies.frames import frame_cache, write_in_parallel
 from workbook.studies.needle.arms import ARMS
 from workbook.studies.needle.evaluation import Evaluation
+from workbook.studies.needle.settings import Settings
 from workbook.studies.needle.videos import NeedleCodes, TrialVideos, haystacks_of
 
 
-def prepare(settings: Any, seed: int) -> None:
-    """Write the haystacks and the bank of training frames."""
+def prepare(settings: Settings, seed: int) -> None:
+    """Write the haystacks and the dataset of training frames."""
     recipe = video_recipe(settings.recipe_scale)
     files = haystacks_of(settings, recipe.size)
     haystacks = [] if files.own else [partial(files.path, number) for number in range(files.count)]
-    write_in_parallel([partial(_bank, settings, recipe, seed), *haystacks])
+    write_in_parallel([partial(_dataset, settings, recipe, seed), *haystacks])
 
 
-def train_reader(settings: Any, seed: int, folder: Path, progress: Progress) -> None:
+def train_reader(settings: Settings, seed: int, folder: Path, progress: Progress) -> None:
     """Train the reader of frames that all arms start from; its frames must lie in the cache."""
     recipe = video_recipe(settings.recipe_scale)
     options = Options(recipe.scale, seed, folder, progress=partial(progress, "train"))
-    train_video_reader(recipe, options, _bank(settings, recipe, seed))
+    train_video_reader(recipe, options, _dataset(settings, recipe, seed))
 
 
-def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base: dict, progress: Progress) -> None:
+def run_arm(
+    settings: Settings, arm: str, seed: int, folder: Path, shared: Path, base: dict, progress: Progress
+) -> None:
     """Train one arm from the reader in ``shared`` and ask it; an interrupted run resumes from ``folder``."""
     recipe, spec, machine = video_recipe(settings.recipe_scale), ARMS[arm], compute(settings.precision)
     model = machine.place(load_video_reader(recipe, shared))
     set_positions(model, spec.positions)
-    frames = _bank(settings, recipe, seed)
+    frames = _dataset(settings, recipe, seed)
     features = frame_cache(settings.cache_folder, model, spec.side, recipe.size, base["weights_hash"])
     tokens = features.joined(frames.files)
     codes = NeedleCodes(tokens) if spec.oracle else None
     curve, longest = [], recipe.longest
     if spec.data != "none":
         plan = retrieval_plan(settings, arm, seed, tokens.grid)
-        shown, longest = codes.into_bank(frames, tokens) if codes else tokens, plan.longest
+        shown, longest = codes.into_dataset(frames, tokens) if codes else tokens, plan.longest
         options = Options(settings.scale, seed, folder, None, machine, partial(progress, "train"))
         curve = train_retrieval(model, frames, shown, plan, options)
     atomic_write_json(folder / "curve.json", curve, indent=None)
@@ -60,7 +62,7 @@ def run_arm(settings: Any, arm: str, seed: int, folder: Path, shared: Path, base
     Evaluation(settings, model, videos, base, tokens.grid, longest).ask(folder, machine, progress)
 
 
-def retrieval_plan(settings: Any, arm: str, seed: int, grid: Grid) -> RetrievalPlan:
+def retrieval_plan(settings: Settings, arm: str, seed: int, grid: Grid) -> RetrievalPlan:
     """The training of an arm on frames of ``grid``; see :class:`workbook.studies.needle.arms.Arm`."""
     a_frame = video_token_count(2, grid) - video_token_count(1, grid)
     longest = settings.longest * TOKENS_AT_16X // a_frame
@@ -82,6 +84,6 @@ SHORT = 16
 """Frames in the longest clip of the arms without retrieval data."""
 
 
-def _bank(settings: Any, recipe: VideoRecipe, seed: int) -> FrameBank:
-    shown = {"size": recipe.size, **recipe.bank}
-    return make_bank(settings.cache_folder / "bank", seed, **shown)
+def _dataset(settings: Settings, recipe: VideoRecipe, seed: int) -> FrameDataset:
+    shown = {"size": recipe.size, **recipe.dataset}
+    return make_dataset(settings.cache_folder / "dataset", seed, **shown)

@@ -19,8 +19,9 @@ from oryx.eval.features import FrameCache, FrameTokens
 from oryx.grids import uniform_indices
 from oryx.processing.video import probe
 from workbook.data.haystacks import make_haystack, write_video
-from workbook.data.needles import NAMES, FrameBank, Trial
+from workbook.data.needles import NAMES, FrameDataset, Trial
 from workbook.studies.needle.arms import MOST_FRAMES
+from workbook.studies.needle.settings import Settings
 
 
 @cache
@@ -67,7 +68,7 @@ class HaystackFiles:
         return parts
 
 
-def haystacks_of(settings: Any, size: tuple[int, int]) -> HaystackFiles:
+def haystacks_of(settings: Settings, size: tuple[int, int]) -> HaystackFiles:
     """The haystacks of a run, in frames of (height, width) ``size``."""
     folder, count, frames = settings.cache_folder / "haystacks", settings.haystacks, settings.haystack_frames
     return HaystackFiles(folder, settings.split, count, frames, size, settings.video)
@@ -132,10 +133,10 @@ class NeedleCodes:
         found = self.codes[tens] + self.codes[10 + ones] + self.codes[20 + NAMES.index(colour)]
         return found.half()
 
-    def into_bank(self, bank: FrameBank, tokens: FrameTokens) -> FrameTokens:
-        """The bank's tokens with every card replaced by its code."""
+    def into_dataset(self, dataset: FrameDataset, tokens: FrameTokens) -> FrameTokens:
+        """The dataset's tokens with every card replaced by its code."""
         coded = tokens.tokens.clone()
-        for page, number in enumerate(bank.numbers):
+        for page, number in enumerate(dataset.numbers):
             for i, colour in enumerate(NAMES):
-                coded[bank.card(page, i)] = self.of(number, colour)
+                coded[dataset.card(page, i)] = self.of(number, colour)
         return FrameTokens(coded, tokens.grid)

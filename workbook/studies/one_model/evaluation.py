@@ -31,6 +31,7 @@ from workbook.data.text_tasks import TEXT_TASKS
 from workbook.stages.one_model import CLIP_SIZE, PATCH, encoded_frames, encoded_pictures
 from workbook.studies.evaluation import chunks
 from workbook.studies.frames import compressed
+from workbook.studies.one_model.settings import Settings
 
 AT_ONCE = 24
 """Videos that are read together."""
@@ -74,7 +75,7 @@ class Evaluation:
     Every video is encoded when it is first asked about.
     """
 
-    def __init__(self, settings: Any, model: OryxForConditionalGeneration, base: dict, compute: Compute):
+    def __init__(self, settings: Settings, model: OryxForConditionalGeneration, base: dict, compute: Compute):
         self.settings, self.model, self.base, self.compute = settings, model, base, compute
         self.blind: set[tuple[str, ...]] = set()
 

@@ -10,42 +10,19 @@ and every verdict is a direction only; its rows therefore stay beside the weight
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from oryx.errors import SettingsError
 from oryx.files import atomic_write_json, read_json
-from workbook.runs.settings import StudySettings, presets_beside, setting
 from workbook.stages import shipped
-from workbook.studies.base import Progress, Run, Study
+from workbook.studies.base import VIDEO_FACTS, Progress, Run, Study
 from workbook.studies.one_model import comparison
+from workbook.studies.one_model.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ARM, TRAINING = "nano", "one_model"
-
-
-class Settings(StudySettings):
-    """What a run of this study depends on."""
-
-    hashed_as: ClassVar[str] = "oryx.studies.one_model"
-
-    split: Literal["dev", "report"] = setting("report", "held-out items: dev or report")
-    ratios: tuple[int, ...] = setting((1, 4, 16), "compression ratios of pictures, videos and scenes", least=1)
-    text_items: int = setting(150, "pictures of each task with text", least=1)
-    object_items: int = setting(300, "pictures of each task with objects", least=1)
-    short_stories: int = setting(80, "held-out synthetic videos of 8 frames", least=1)
-    long_stories: int = setting(48, "held-out synthetic videos of 24 frames", least=1)
-    video_sides: tuple[int, ...] = setting(
-        (32, 64), "sides of the frames in pixels: study 3's, and what the model's own rule makes of the files", least=8
-    )
-    scenes: int = setting(120, "scenes of several views", least=1)
-    needle_lengths: tuple[int, ...] = setting((16, 50), "frames around a needle", least=8)
-    needle_trials: int = setting(20, "needles of each depth", least=1)
-    needle_ratios: tuple[int, ...] = setting((4, 16), "compression ratios of videos with a needle", least=1)
-    train_steps: int = setting(3600, "training steps from scratch", least=1)
-
-    presets = presets_beside(__file__)
 
 
 class OneModel(Study[Settings]):
@@ -59,11 +36,8 @@ class OneModel(Study[Settings]):
     baseline = ARM
     weights, weight_files, weights_job = comparison.FOLDER, ("model",), TRAINING
     corpora = ("fonts", "words", "icons", "clipart", "photos", "clips", "glosses", "tables")
-    facts: ClassVar[dict] = {
-        "dtype": "as precision says; frame features kept in float16, weights in 8 bits",
-        "attention": "sdpa",
-        "decoder": "auto: decord, PyAV where decord reads wrongly",
-        "prompt": "<visual>QUESTION\\n",
+    facts: ClassVar[dict] = VIDEO_FACTS | {
+        "dtype": "as precision says; frame features kept in float16, weights in 8 bits"
     }
 
     def arms(self, settings: Settings) -> list[str]:

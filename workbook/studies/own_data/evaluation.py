@@ -14,10 +14,11 @@ from oryx.train.device import compute
 from workbook.data.own_data import OwnItem, score
 from workbook.studies.base import Progress
 from workbook.studies.evaluation import evaluate_arm
+from workbook.studies.own_data.settings import Settings
 
 
 def ask_items(
-    settings: Any, options: dict, base: dict, items: Sequence[OwnItem], folder: Path, progress: Progress
+    settings: Settings, options: dict, base: dict, items: Sequence[OwnItem], folder: Path, progress: Progress
 ) -> None:
     """Ask one arm every item with its visual and without; each row is on the disk before the next question.
 

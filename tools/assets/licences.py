@@ -1,12 +1,12 @@
-"""Origin, licence and attribution of the shipped assets, read from ``assets/licences.toml``."""
+"""Origin, licence and attribution of the shipped assets, read from ``workbook/data/assets/licences.toml``."""
 
 import tomllib
-from importlib.resources import files
+from pathlib import Path
 from types import SimpleNamespace
 
 from jinja2 import Template
 
-_TEXT = files("workbook.data").joinpath("assets/licences.toml").read_text(encoding="utf-8")
+_TEXT = Path(__file__).parents[2].joinpath("workbook/data/assets/licences.toml").read_text(encoding="utf-8")
 
 ALLOWED = frozenset(tomllib.loads(_TEXT)["allowed"])
 """SPDX identifiers where one exists; anything else is refused by the build and by the tests."""
@@ -24,5 +24,5 @@ def sources() -> list[Source]:
 
 def markdown_table() -> str:
     """The licence table of docs/data.md: one row per package with corpus, version, licence, attribution and sha256."""
-    template = files("workbook.data").joinpath("licences.md.jinja").read_text(encoding="utf-8")
+    template = Path(__file__).with_name("licences.md.jinja").read_text(encoding="utf-8")
     return Template(template).render(sources=sources()).strip()

@@ -1,0 +1,36 @@
+"""Settings of study 2. No torch."""
+
+from typing import ClassVar, Literal
+
+from workbook.runs.settings import presets_beside, setting
+from workbook.stages.recipes import Recipe, encoder_recipe
+from workbook.studies.encoders.arms import ARMS, USUAL
+from workbook.studies.pictures import PictureSettings
+
+
+class Settings(PictureSettings):
+    """What a run of this study depends on."""
+
+    hashed_as: ClassVar[str] = "oryx.studies.oryxvit_vs_siglip"
+
+    arms: tuple[Literal[tuple(ARMS)], ...] = setting(USUAL, "arms to train and evaluate")
+    side: int = setting(48, "S in pixels, side of SigLIP's square; areas of pictures are S²/4 to 2.25 S²", least=16)
+    patch: int = setting(8, "side of a patch in pixels", least=1)
+    train_items: int = setting(5000, "training pictures of a seed", least=1)
+    train_steps: int = setting(500, "training steps of every arm's language model", least=1)
+    batch: int = setting(16, "pictures in a step", least=1)
+    learning_rate: float = setting(1e-3, "peak learning rate")
+    object_items: int = setting(150, "evaluation items of each object task", least=1)
+    look_items: int = setting(200, "pictures of each probe of the encoders", least=8)
+    siglip: str = setting("", "public SigLIP or SigLIP 2 weights to start from: a folder, or a name in the local cache")
+
+    presets = presets_beside(__file__)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the encoders: the scale's, with the run's square and patch."""
+        return encoder_recipe(self.scale, self.side, self.patch)
+
+    def trains_encoders(self, seed: int = 0) -> bool:
+        """Whether a seed trains its encoders itself; those of seed 0 ship with the package."""
+        return self.from_scratch or bool(self.siglip) or self.scale != "nano" or seed != 0

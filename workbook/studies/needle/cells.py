@@ -1,0 +1,58 @@
+"""Which cells of the grid each arm of a run is asked, which follows from its settings. No torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workbook.data.needles import VARIANTS
+from workbook.studies.needle.arms import ARMS, EASY, HEADLINE, MOST_FRAMES, RELEASED
+from workbook.studies.needle.settings import Settings
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the grid: ``trials`` questions of a variant about videos of ``frames`` frames, needle at ``depth``."""
+
+    variant: str
+    frames: int
+    depth: float
+    trials: int
+
+    @property
+    def task(self) -> str:
+        """Name of the row field ``task``: cells of one variant and length differ in depth only."""
+        return f"{self.variant}_{self.frames}"
+
+
+def few(values: Sequence, count: int = 3) -> list:
+    """``count`` of the values, evenly chosen, first and last included; all if there are no more."""
+    if len(values) <= count:
+        return list(values)
+    return [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
+
+
+def arm_cells(settings: Settings, arm: str) -> list[Cell]:
+    """The cells an arm is asked, the easy ones first.
+
+    Headline arms and released weights: every length and depth. Others: three lengths, the longest among them, by three
+    depths. The main arm (or ``released``) also: lengths ``beyond`` the grid, and every other variant, three by three.
+    """
+    most = None if arm in RELEASED else MOST_FRAMES[ARMS[arm].side]
+    own = sorted(n for n in settings.lengths if most is None or n <= most)
+    three, whole = few(settings.depths), arm in (*HEADLINE, *RELEASED)
+    asked = [("number", EASY, d) for d in three]
+    asked += [("number", n, d) for n in (own if whole else few(own)) for d in (settings.depths if whole else three)]
+    if arm in (HEADLINE[0], RELEASED[0]):
+        asked += [("number", n, d) for n in settings.beyond for d in three]
+        asked += [(v, n, d) for v in VARIANTS if v != "number" for n in few(own) for d in three]
+    return [Cell(*where, settings.trials) for where in asked]
+
+
+def audit_cells(settings: Settings, arm: str) -> list[Cell]:
+    """The cells of which some trials are asked again as complete files: three lengths by three depths, main arm.
+
+    Writing a file takes longer than all else, so lengths above 400 are left out.
+    """
+    if arm not in (HEADLINE[0], RELEASED[0]) or settings.video or not settings.audit:
+        return []
+    lengths = few(sorted(n for n in settings.lengths if n <= 400))
+    return [Cell("number", n, d, settings.audit) for n in lengths for d in few(settings.depths)]

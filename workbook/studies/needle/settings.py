@@ -1,0 +1,38 @@
+"""Settings of study 4. No torch."""
+
+from typing import ClassVar, Literal
+
+from workbook.runs.settings import StudySettings, presets_beside, setting
+from workbook.studies.needle.arms import ARMS, TRAINED
+
+
+class Settings(StudySettings):
+    """What a run of this study depends on."""
+
+    hashed_as: ClassVar[str] = "oryx.studies.needle_in_a_haystack"
+
+    arms: tuple[Literal[tuple(ARMS)], ...] = setting(TRAINED, "arms to train and ask")
+    lengths: tuple[int, ...] = setting((50, 100, 200, 400, 800, 1600), "frames in a video", least=8)
+    beyond: tuple[int, ...] = setting((3200,), "longer videos, for the main arm only: where does it break?", least=8)
+    depths: tuple[float, ...] = setting(
+        (0.0, 0.25, 0.5, 0.75, 1.0), "place of the needle: 0 first, 1 last frame", least=0
+    )
+    trials: int = setting(20, "needles a cell", least=1)
+    haystacks: int = setting(10, "haystacks that trials draw from", least=1)
+    haystack_frames: int = setting(1600, "frames in a haystack file; longer videos go on in the next file", least=8)
+    video: str = setting(
+        "", "a long video of your own to hide the needles in, instead of the haystacks; one video gives no verdict"
+    )
+    audit: int = setting(3, "trials of each of nine cells that are asked again as complete files", least=0)
+    train_steps: int = setting(500, "training steps of the retrieval arms", least=1)
+    train_tokens: int = setting(1920, "most video tokens in a training step", least=1)
+    longest: int = setting(400, "frames in the longest training clip at 16x; at 4x and 1x as many tokens", least=17)
+    most_clips: int = setting(48, "most clips in a training step", least=1)
+    learning_rate: float = setting(1e-3, "peak learning rate")
+    frame_side: int = setting(32, "side of the square haystack frames in pixels; the nano reader's is 32", least=32)
+    checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name")
+    processes: int = setting(
+        1, "scale paper: processes that share the questions, each on a GPU of its own", counts=False, least=1
+    )
+
+    presets = presets_beside(__file__)
