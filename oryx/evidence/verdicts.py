@@ -55,9 +55,8 @@ KINDS = {
 }
 """Kind -> its number of arms; None: two or more."""
 VISUAL = {"condition": "visual"}
-ONE_RUN = ("study", "split", "settings_hash", "data_hash")
-"""Fields that are the same in all rows of a run."""
-FIELDS_READ = (*ONE_RUN, "weights_hash", "condition", "arm", "task", "item", "seed", "error", "score", "chance")
+BY_SEED = ("verdict", "estimate", "low", "high")
+"""What a verdict says of each seed alone."""
 CLAIMED, AGAINST, UNCLEAR = "supported", "contradicted", "inconclusive"
 DIRECTIONS = {CLAIMED: "as claimed", AGAINST: "against the claim", UNCLEAR: "unclear"}
 
@@ -123,40 +122,26 @@ def load_hypotheses(path: str | Path) -> list[Hypothesis]:
     return read_entries(path, "hypothesis", Hypothesis)
 
 
-def fields_read(hypotheses: Sequence[Hypothesis]) -> set[str]:
-    """The fields of rows that verdicts on these hypotheses need; whole rows hold three times as much."""
-    filters = [entry.where for entry in hypotheses] + [entry.gate.where for entry in hypotheses if entry.gate]
-    return {*FIELDS_READ, *(entry.cluster for entry in hypotheses), *(name for where in filters for name in where)}
-
-
 def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis]) -> list[dict]:
     """The verdicts of a study's hypotheses on the rows of one run, in the order of the file.
 
     A hypothesis whose id ends in ``.<scale>`` is for that scale; a scale without any of its own is judged by all of the
     study's. Each verdict has: id, paper, statement, scale, split, kind, verdict, estimate, low, high (None unless
-    computed), alpha, n_items, n_clusters, seeds (numbers), direction_only, gate (text), reason, paper_value.
+    computed), alpha, n_items, n_clusters, seeds (numbers), direction_only, gate (text), reason, paper_value, and
+    ``by_seed``: seed (as text) -> BY_SEED on its rows alone (a direction only), corrected as in the run.
     Seeds may differ in their weights (each trains its own from scratch); the rows of one seed may not.
     Raises RunError for rows of several splits, studies or runs, SettingsError for a study without hypotheses.
     """
-    for name in ONE_RUN:
+    for name in ("study", "split", "settings_hash", "data_hash"):
         _check_same(rows, name, "")
     for seed, own in rows.groupby("seed"):
         _check_same(own, "weights_hash", f" in seed {seed}")
-    return _judged(rows, study, scale, hypotheses)
-
-
-def judge_seeds(
-    rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis]
-) -> dict[str, dict[int, dict]]:
-    """Hypothesis -> seed -> its verdict on the rows of that seed alone (a direction only), corrected as in a run.
-
-    Raises SettingsError for a study without hypotheses.
-    """
-    found: dict[str, dict[int, dict]] = {}
-    for seed, own in rows.groupby("seed"):
-        for verdict in _judged(own, study, scale, hypotheses):
-            found.setdefault(verdict["id"], {})[int(seed)] = verdict
-    return found
+    verdicts = _judged(rows, study, scale, hypotheses)
+    by_seed = {str(seed): _judged(own, study, scale, hypotheses) for seed, own in rows.groupby("seed")}
+    return [
+        verdict | {"by_seed": {seed: {name: own[i][name] for name in BY_SEED} for seed, own in by_seed.items()}}
+        for i, verdict in enumerate(verdicts)
+    ]
 
 
 def _judged(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis]) -> list[dict]:

@@ -54,6 +54,8 @@ def test_published_verdicts_follow_from_published_rows(path):
         assert judged[name]["verdict"] == verdict["verdict"], name
         for number in ("estimate", "low", "high"):
             assert judged[name][number] == pytest.approx(verdict[number], abs=1e-9), name
+            for seed, own in verdict["by_seed"].items():
+                assert judged[name]["by_seed"][seed][number] == pytest.approx(own[number], abs=1e-9), (name, seed)
 
 
 def test_the_readme_shows_what_is_published(monkeypatch, capsys):

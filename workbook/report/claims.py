@@ -153,7 +153,7 @@ def _ground(text: str, runs: Sequence[Published]) -> Ground | None:
     return None
 
 
-def _by_seed(verdicts: dict[int, dict]) -> str:
+def _by_seed(verdicts: dict[str, dict]) -> str:
     """``as claimed in 3 of 3 seeds``: what seeds say alone, the most frequent first."""
     words = Counter(sorted(map(direction, verdicts.values()))).most_common()
     return ", ".join(f"{word} in {n} of {len(verdicts)} seeds" for word, n in words) or "seeds unknown"

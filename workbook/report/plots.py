@@ -284,7 +284,7 @@ def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> Drawn:
 @styled
 def difference_forest(verdicts: Sequence[Mapping], margin: float = 0.05) -> Drawn:
     """Estimate and corrected interval of every hypothesis, with the band of differences that do not matter."""
-    frame = pd.DataFrame(verdicts)
+    frame = pd.DataFrame(verdicts).drop(columns="by_seed", errors="ignore")
     figure, (axis,) = panels(1, 1, 8.5, 0.8 + 0.3 * len(frame))
     axis.axvspan(-margin, margin, color="#eeeeee", zorder=0)
     forest(axis, frame, "id")

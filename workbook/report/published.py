@@ -6,7 +6,7 @@ Read from the folders alone (no torch, no study code): ``verdicts.json``, ``mani
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +15,7 @@ import workbook
 from oryx.errors import RunError
 from oryx.evidence.rows import read_published
 from oryx.evidence.schema import PUBLISHED as ROWS
-from oryx.evidence.verdicts import Hypothesis, fields_read, judge_seeds, load_hypotheses
+from oryx.evidence.verdicts import Hypothesis, load_hypotheses
 from workbook.report.tables import estimate_text, verdict_table
 
 HYPOTHESES = sorted(Path(workbook.__path__[0], "studies").glob("*/hypotheses.toml"))
@@ -46,13 +46,10 @@ class Published:
         """Every row, or these fields of it as far as rows have them. Raises RunError if they are unreadable."""
         return read_published(self.folder / ROWS, names or None)
 
-    @cached_property
-    def by_seed(self) -> dict[str, dict[int, dict]]:
-        """Hypothesis -> seed -> its verdict on the rows of that seed alone; empty where no rows are published."""
-        if not (self.folder / ROWS).exists() or self.study not in {entry.study for entry in all_hypotheses()}:
-            return {}
-        rows = self.rows(*fields_read(all_hypotheses()))
-        return judge_seeds(rows, self.study, self.scale, all_hypotheses())
+    @property
+    def by_seed(self) -> dict[str, dict[str, dict]]:
+        """Hypothesis -> seed -> its verdict on the rows of that seed alone; early runs did not keep these."""
+        return {v["id"]: {seed: v | own for seed, own in v.get("by_seed", {}).items()} for v in self.verdicts}
 
     def verdict(self, name: str) -> dict | None:
         """The verdict on a hypothesis, None if this run does not test it."""
@@ -104,7 +101,7 @@ def disagreements(runs: Sequence[Published]) -> list[dict[str, str]]:
     for run in runs:
         for name, seeds in run.by_seed.items():
             values = [v["estimate"] for v in seeds.values() if v["estimate"] is not None]
-            sides = {_as_claimed(value, known[name]) for value in values}
+            sides = {_as_claimed(value, known[name]) for value in values if name in known}
             if len(sides) > 1 and max(values) - min(values) > known[name].margin:
                 texts = [f"seed {seed}: {estimate_text(v) or v['verdict']}" for seed, v in seeds.items()]
                 found.append(_disagreement(next(iter(seeds.values())), f"seeds of {run.place}", texts))

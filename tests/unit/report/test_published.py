@@ -1,5 +1,6 @@
 """What is published, seed by seed, and where seeds and runs do not say the same."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -31,19 +32,19 @@ def test_verdicts_of_a_seed_are_those_of_its_rows(results):
     run = published(results)[0]
     one = answers(APART).query("seed == 1")
     for verdict in judge(one, STUDY, "nano", all_hypotheses()):
-        found = run.by_seed[verdict["id"]][1]
-        for name in ("verdict", "estimate", "low", "high", "alpha", "n_items"):
+        found = run.by_seed[verdict["id"]]["1"]
+        for name in ("verdict", "estimate", "low", "high", "alpha"):
             assert found[name] == verdict[name], (verdict["id"], name)
-    assert run.by_seed["H1a.equal.nano"][0]["verdict"] == "direction only: as claimed"
+    assert run.by_seed["H1a.equal.nano"]["0"]["verdict"] == "direction only: as claimed"
 
 
-def test_without_rows_or_hypotheses_there_is_nothing_to_judge(tmp_path):
-    folder = publish(tmp_path, answers({seed: {"native": 20} for seed in range(3)}))
-    (folder / "rows.parquet").unlink()
-    assert published(tmp_path)[0].by_seed == {}
-    publish(tmp_path, answers({0: {"native": 20}}))
-    folder.parent.rename(tmp_path / "a_study_of_ones_own")
-    assert published(tmp_path)[0].by_seed == {}
+def test_verdicts_of_ones_own_and_those_without_seeds_are_read(tmp_path):
+    folder = publish(tmp_path, answers(APART))
+    verdicts = json.loads((folder / "verdicts.json").read_text())
+    (folder / "verdicts.json").write_text(json.dumps([v | {"id": f"mine.{v['id']}"} for v in verdicts]))
+    assert disagreements(published(tmp_path)) == []
+    (folder / "verdicts.json").write_text(json.dumps([{k: v[k] for k in v if k != "by_seed"} for v in verdicts]))
+    assert not any(published(tmp_path)[0].by_seed.values()) and disagreements(published(tmp_path)) == []
 
 
 def test_seeds_on_different_sides_are_a_finding_and_runs_with_other_verdicts_too(results):
