@@ -2,27 +2,35 @@
 
 A checkpoint is written to a temporary name and renamed, so a kill leaves the earlier one whole. Shipped weights are
 half-precision safetensors with the sha256 in the manifest beside them.
+
+Every process of a training saves and loads: where each holds a shard of every parameter (FSDP2), all of them are needed
+to put one together. Files hold whole tensors, and the first process writes them.
 """
 
 import hashlib
 import io
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.utils._pytree import tree_map_only
 
 from oryx.errors import CheckpointError
-from oryx.files import atomic_write_bytes, sha256_file
+from oryx.files import atomic_write_bytes
 from oryx.model.checkpoint_files import SCALE, check_tensors, from_8_bits, read_safetensors
+from oryx.train.device import process
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer, step: int, curve: list[dict]) -> None:
     """Write model, optimizer, step and curve to ``path`` in one piece."""
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "curve": curve}
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    atomic_write_bytes(path, buffer.getvalue())
+    state, buffer = _whole(state), io.BytesIO()
+    if process().is_main_process:
+        torch.save(state, buffer)
+        atomic_write_bytes(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer) -> tuple[int, list[dict]]:
@@ -32,7 +40,10 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer) -> tuple[int, list[
     """
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-        model.load_state_dict(state["model"])
+        own, parameters = model.state_dict(), [p for group in optimizer.param_groups for p in group["params"]]
+        model.load_state_dict({name: _as_held(value, own.get(name)) for name, value in state["model"].items()})
+        for number, moments in state["optimizer"]["state"].items():
+            moments |= {name: _as_held(value, parameters[number]) for name, value in moments.items()}
         optimizer.load_state_dict(state["optimizer"])
     except Exception as error:
         raise CheckpointError(
@@ -41,15 +52,27 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer) -> tuple[int, list[
     return int(state["step"]), list(state["curve"])
 
 
-def save_weights(path: Path, model: nn.Module, dtype: torch.dtype = torch.float16) -> str:
-    """Write ``model``'s parameters as safetensors in ``dtype``; returns the file's sha256.
+def _whole(values: Any) -> Any:
+    """``values`` with every tensor that lies in shards put together; a call of all processes."""
+    return tree_map_only(DTensor, DTensor.full_tensor, values)
+
+
+def _as_held(value: Tensor, held: Tensor | None) -> Tensor:
+    """A whole tensor, in shards if ``held``, which it belongs to, is."""
+    if not isinstance(held, DTensor) or value.shape != held.shape:
+        return value
+    return distribute_tensor(value.to(held.device), held.device_mesh, held.placements)
+
+
+def save_weights(path: Path, model: nn.Module, dtype: torch.dtype = torch.float16) -> None:
+    """Write ``model``'s parameters as safetensors in ``dtype``.
 
     With ``torch.int8`` matrices are kept as whole numbers of a 127th of each row's largest value (half the size of
     half precision, rounding at about 1 % of a weight's usual size); vectors stay in half precision.
     """
     unique: dict[str, torch.Tensor] = {}
     for name, parameter in model.named_parameters():
-        tensor = parameter.detach().cpu()
+        tensor = _whole(parameter.detach()).cpu()
         if dtype != torch.int8:
             unique[name] = tensor.to(dtype).contiguous()
         elif tensor.ndim < 2:
@@ -59,7 +82,8 @@ def save_weights(path: Path, model: nn.Module, dtype: torch.dtype = torch.float1
             scale = (rows.abs().amax(1).clamp(min=1e-8) / 127).half().clamp(min=6e-8)
             unique[name] = (rows / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8).view(tensor.shape)
             unique[f"{name}{SCALE}"] = scale
-    return sha256_file(atomic_write_bytes(path, save(unique, {"format": "pt"})))
+    if process().is_main_process:
+        atomic_write_bytes(path, save(unique, {"format": "pt"}))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -77,5 +101,5 @@ def module_sha256(model: nn.Module) -> str:
     """sha256 over the names and values of ``model``'s parameters, in hex."""
     digest = hashlib.sha256()
     for name, parameter in sorted(model.named_parameters()):
-        digest.update(name.encode() + parameter.detach().cpu().float().numpy().tobytes())
+        digest.update(name.encode() + _whole(parameter.detach()).cpu().float().numpy().tobytes())
     return digest.hexdigest()

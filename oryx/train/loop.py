@@ -2,8 +2,8 @@
 
 The batch of step t is a function of t alone, however many processes and workers there are, so a run that was killed and
 resumed takes the very steps of an undisturbed one. Several processes (``accelerate launch``) share every batch through
-DistributedDataParallel and end with the weights of one process but for the rounding of sums. The loss of most trainings
-is cross-entropy on answers, one question or several about each visual.
+DistributedDataParallel, or by FSDP2 where accelerate is configured so, and end with the weights of one process but for
+the rounding of sums. The loss of most trainings is cross-entropy on answers, one question or several about each visual.
 """
 
 import math
@@ -159,19 +159,20 @@ def train(
             group["lr"] = plan.rate(step)
         of_step = objective(send_to_device(batch, compute.device, non_blocking=True))
         accelerator.backward(of_step)
-        accelerator.clip_grad_norm_(parameters, plan.clip)
+        accelerator.clip_grad_norm_(objective.parameters(), plan.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         window.append(of_step.detach())
         done = step + 1
         if done % plan.log_every == 0 or done == plan.steps:
-            mean = accelerator.reduce(torch.stack(window).mean(), "mean")
-            curve.append({"step": done, "loss": float(mean), "rate": plan.rate(step)})
+            here = torch.stack([torch.stack(window).mean(), of_step.new_tensor(time.monotonic() - saved)])
+            # all processes save a checkpoint or none does, so that they need one clock
+            mean, seconds = accelerator.reduce(here, "mean").tolist()
+            curve.append({"step": done, "loss": mean, "rate": plan.rate(step)})
             window = []
             progress(done, plan.steps)
-            if checkpoint is not None and (time.monotonic() - saved > plan.checkpoint_seconds or done == plan.steps):
-                if accelerator.is_main_process:
-                    save_checkpoint(checkpoint, model, optimizer, done, curve)
+            if checkpoint is not None and (seconds > plan.checkpoint_seconds or done == plan.steps):
+                save_checkpoint(checkpoint, model, optimizer, done, curve)
                 saved = time.monotonic()
     model.eval()
     return curve

@@ -17,10 +17,10 @@ from workbook.stages.registry import main as main_of_stages
 from workbook.stages.shared import train_shared
 
 
-def save_late(path: Path, *arguments) -> str:
+def save_late(path: Path, *arguments) -> None:
     """Write weights after a while: another process that reads them without waiting finds none."""
     time.sleep(0.5)
-    return save_weights(path, *arguments)
+    save_weights(path, *arguments)
 
 
 def main(folder: Path) -> None:

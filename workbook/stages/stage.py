@@ -67,9 +67,8 @@ class Training:
         """
         checkpoint, show = options.folder / f"{self.name}.pt", options.progress
         curve = train(self.model, self.batches, self.loss, self.plan, checkpoint, show, options.compute)
-        if process().is_main_process:
-            for file, part in self.saved.items():
-                save_weights(options.folder / f"{file}.safetensors", part, self.dtype)
+        for file, part in self.saved.items():
+            save_weights(options.folder / f"{file}.safetensors", part, self.dtype)
         process().wait_for_everyone()
         return curve
 

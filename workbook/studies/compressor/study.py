@@ -1,8 +1,8 @@
 """Study 3: does the dynamic compressor beat a plain connector, is average pooling best inside it, and for its reason?
 
-    python -m oryx run pooling_vs_dynamic_compression                    # nano: 2 cores, four arms
+    python -m oryx run pooling_vs_dynamic_compression                    # nano: 2 cores, about 6 minutes a seed
     python -m oryx run pooling_vs_dynamic_compression -p panel=arms      # every connector; also ratios, on_demand
-    python -m oryx run pooling_vs_dynamic_compression --scale small --from-scratch     # one GPU
+    python -m oryx run pooling_vs_dynamic_compression --scale small --from-scratch     # one GPU, hours not measured
 
 Expected at nano: no connector is clearly better than plain average pooling, the arms lie within a few points of each
 other, and learned downsamplers that start cold move the features most.

@@ -1,6 +1,6 @@
 """Study 2: is OryxViT the better encoder than SigLIP, and is it native resolution or more training?
 
-    python -m oryx run oryxvit_vs_siglip             # nano: 2 cores; seeds but 0 train encoders first
+    python -m oryx run oryxvit_vs_siglip     # nano: 2 cores, about 6 minutes for seed 0; others train encoders first
     python -m oryx run oryxvit_vs_siglip --scale paper -p siglip=google/siglip-so400m-patch14-384   # one GPU, days
 
 Expected at nano: the continued encoders beat SigLIP on text at every input; native input beats dynamic partition with
