@@ -68,6 +68,7 @@ weights: setup
 		--start results/runs/shared/$(SCALE)
 	$(BIN)/python -m oryx.train encoders --scale $(SCALE) --folder results/runs/shared/$(SCALE) \
 		--start results/runs/shared/$(SCALE)
+	$(BIN)/python -m oryx.train language_model --scale $(SCALE) --folder results/runs/shared/$(SCALE)
 	$(BIN)/python -m oryx.train one_model --folder results/runs/shared/one
 
 clean:

@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.acceptance.bench import Bench
+from workbook.runs.jobs import nvidia_smi
 from workbook.runs.provenance import git_state, now, versions
 
 PARTS = {"facts": 30, "attention": 50, "tower": 70, "released": 120, "training": 60, "studies": 150}
@@ -39,7 +40,7 @@ def hardware(device: str) -> dict:
         "capability": torch.cuda.get_device_capability(),
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),
-        "driver": torch.cuda.driver_version() if hasattr(torch.cuda, "driver_version") else None,
+        "driver": next(iter(nvidia_smi("driver_version")), None),
     }
 
 

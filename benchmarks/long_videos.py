@@ -25,6 +25,7 @@ from oryx.eval.generate import ask, read_videos
 from oryx.grids import video_token_count
 from oryx.model.positions import set_positions
 from oryx.processing.video import iter_frames
+from oryx.train.device import compute
 from workbook.data.haystacks import make_haystack
 from workbook.data.needles import make_trial
 from workbook.stages.models import build_reader
@@ -76,12 +77,12 @@ def caching(folder: Path, frames: int, trials: int) -> dict:
     for number in {trial.haystack for trial in drawn}:
         files.path(number)
     complete = [trial.file(folder / "complete").path for trial in drawn]
-    encoder = FrameEncoder(model, partial(at_size, size=SIZE), 4)
+    encoder = FrameEncoder(model, partial(at_size, size=SIZE), 4, compute("fp32"))
     began = time.perf_counter()
     for path in complete:
         encoder.encode(path)
     anew = time.perf_counter() - began
-    videos = TrialVideos(files, frame_cache(folder, model, 4, SIZE, "benchmark"))
+    videos = TrialVideos(files, frame_cache(folder, model, 4, SIZE, "benchmark", compute("fp32")))
     began = time.perf_counter()
     for trial in drawn:
         videos.tokens(trial)
@@ -99,7 +100,7 @@ def asking(folder: Path, frames: int, rounds: int) -> dict:
     torch.manual_seed(0)
     model = build_reader(video_recipe("nano").shapes).eval()
     set_positions(model, "half_1e6")
-    cache = frame_cache(folder, model, 4, SIZE, "asked")
+    cache = frame_cache(folder, model, 4, SIZE, "asked", compute("fp32"))
     files = HaystackFiles(folder / "haystacks", "dev", 1, frames, SIZE)
     found: dict[str, list[float]] = {"wall": [], "cpu": []}
     for number in range(rounds + 1):
@@ -118,7 +119,9 @@ def peak_memory(path: Path, frames: int, size: tuple[int, int], chunk: int) -> f
     torch.set_num_threads(1)
     if not give_tensors_own_pages():
         return None
-    encoder = FrameEncoder(build_reader(video_recipe("nano").shapes).eval(), partial(at_size, size=size), 4, chunk)
+    encoder = FrameEncoder(
+        build_reader(video_recipe("nano").shapes).eval(), partial(at_size, size=size), 4, compute("fp32"), chunk
+    )
     encoder.encode(path, range(2 * chunk))  # loads what libraries load on first use
     gc.collect()
     before = resident("VmRSS")

@@ -1,6 +1,6 @@
 """``python -m oryx``: the command line of :mod:`workbook.cli`.
 
-This door is the only place in ``oryx`` that knows the workbook.
+With :mod:`oryx.train.__main__` the only place in ``oryx`` that knows the workbook.
 """
 
 import sys

@@ -150,11 +150,13 @@ def print_ending(study: Study, settings: StudySettings) -> int:
 
     from workbook.report.published import estimate_text
 
-    folder = study.run_folder(settings)
-    failed = int(pd.read_csv(folder / "table.csv")["failed"].sum())
-    published = settings.source == "published"  # seeds of the rows that are shown, whatever this run was asked for
-    seeds = json.loads((folder / "manifest.json").read_text())["seeds"] if published else map(str, settings.seeds)
-    print(f"\n{study.title}, scale {settings.scale}, seeds {', '.join(seeds)}")
+    folder, seeds = study.run_folder(settings), settings.seeds
+    if settings.source == "published":  # seeds of the rows that are shown, whatever this run was asked for
+        run = study.run(settings)
+        failed, seeds = run.failed, sorted(run.rows["seed"].unique())
+    else:
+        failed = int(pd.read_csv(folder / "table.csv")["failed"].sum())
+    print(f"\n{study.title}, scale {settings.scale}, seeds {', '.join(map(str, seeds))}")
     for verdict in json.loads((folder / "verdicts.json").read_text()):
         print(f"  {verdict['id']:<30}  {verdict['verdict']}  {estimate_text(verdict)}")
     if failed:

@@ -16,11 +16,13 @@ from workbook.studies.base import Study, study_at
 PLACES = STUDIES | TEMPLATES
 FEW: dict[str, dict[str, Any]] = {
     "native_vs_fixed_resolution": {
-        "arms": ["native", "pad", "blind"], "train_items": 8, "train_steps": 2, "batch": 4, "text_items": 2,
-        "object_items": 2,
+        "arms": ["native", "pad", "blind"], "encoder": "trained", "train_items": 8, "train_steps": 2, "batch": 4,
+        "text_items": 2, "object_items": 2,
     },
     "oryxvit_vs_siglip": {"train_items": 8, "train_steps": 2, "batch": 4, "text_items": 2, "object_items": 2},
     "pooling_vs_dynamic_compression": {
+        "arms": ["average", "average_x2", "dynamic", "dynamic_dwconv", "dynamic_convmlp", "dynamic_bilinear",
+                 "dynamic_max", "dynamic_value_output", "mlp_smaller", "blind", "on_demand"],
         "train_steps": 2, "start_steps": 2, "short_stories": 2, "long_stories": 1, "on_demand_stories": 1,
     },
     "needle_in_a_haystack": {"lengths": [16], "beyond": [], "depths": [0.5], "trials": 2, "train_steps": 2},

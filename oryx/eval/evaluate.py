@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from oryx.eval.generate import BytePrompt, read_prompts
 from oryx.evidence.store import RowWriter
 from oryx.model.modeling import OryxForConditionalGeneration
@@ -42,7 +44,8 @@ def evaluate(
     Args:
         predict: payload -> for every row of the batch what the model gave: ``answer``, ``score``, ``logprob`` and
             whatever else the study notes; ``seconds`` only where they are not an equal share of the batch's. If it
-            raises an exception the batch becomes rows with the error and no score: a failure is never a zero.
+            raises an exception the batch becomes rows with the error and no score: a failure is never a zero. An error
+            of the device itself is raised again.
         progress: called with how many rows are done, those that were there included.
     """
     done = 0
@@ -52,6 +55,8 @@ def evaluate(
             began, error = time.perf_counter(), None
             try:
                 found = predict(batch.payload)
+            except torch.AcceleratorError:  # the device is lost: every later batch would fail too
+                raise
             except Exception as problem:
                 error = f"{type(problem).__name__}: {problem}"
                 found = [FAILED] * len(batch.rows)

@@ -26,6 +26,8 @@ from oryx.model.compressor import compress_maps
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.images import to_patches
 from oryx.processing.video import VideoFile
+from oryx.train.device import Compute
+from oryx.train.inputs import kept
 
 
 @dataclass(frozen=True)
@@ -51,22 +53,23 @@ class FrameTokens:
 class FrameEncoder:
     """Encodes the frames of video files with a model, ``chunk`` frames at a time.
 
-    ``view`` gives a frame its size (RGB); all frames of a video get one size. ``side``: region side k
-    of the compressor (ratio k²). Tokens are returned as ``dtype``.
+    ``view`` gives a frame its size (RGB); all frames of a video get one size. ``side``: region side k of the compressor
+    (ratio k²). ``compute``: its number format is that of the encoding, whoever asks for it, so that training and
+    evaluation read the same tokens. Tokens are returned as ``dtype``.
     """
 
     model: OryxForConditionalGeneration
     view: Callable[[Image.Image], Image.Image]
     side: int
+    compute: Compute
     chunk: int = 64
     dtype: torch.dtype = torch.float16
 
     @property
     def number_formats(self) -> str:
-        """The format of the tokens, and that of autocast if the model is run under it: tokens differ by both."""
-        device = self.model.device.type
-        autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-        return str(self.dtype) if autocast is None else f"{self.dtype} under autocast to {autocast}"
+        """The format of the tokens, and that in which they are computed: they differ by both."""
+        exact = self.compute.precision == "fp32"
+        return str(self.dtype) if exact else f"{self.dtype} under autocast to {self.compute.dtype}"
 
     @torch.inference_mode()
     def encode(self, path: str | Path, indices: Sequence[int] | None = None) -> FrameTokens:
@@ -85,10 +88,12 @@ class FrameEncoder:
         shown = np.stack([self.view(Image.fromarray(frame)) for frame in frames])
         patches, grid = to_patches(shown, vision.patch_size)
         grids = [grid] * len(frames)
-        features = model.vision_tower(patches.to(model.device), grids).tokens
-        features = features.to(model.projector.image_newline.dtype)
-        tokens, _ = compress_maps(model.compressor, features, grids, [self.side] * len(grids))
-        return tokens.view(len(grids), -1, tokens.shape[1]).to("cpu", self.dtype), compressed_grid(grid, self.side)
+        with torch.autocast(model.device.type, enabled=False), self.compute.autocast():
+            features = model.vision_tower(patches.to(model.device), grids).tokens
+            features = features.to(model.projector.image_newline.dtype)
+            tokens, _ = compress_maps(model.compressor, features, grids, [self.side] * len(grids))
+        tokens = kept(tokens) if self.dtype == torch.float16 else tokens.to(self.dtype)
+        return tokens.view(len(grids), -1, tokens.shape[1]).cpu(), compressed_grid(grid, self.side)
 
 
 class FrameCache:
@@ -105,8 +110,8 @@ class FrameCache:
     def encode(self, path: str | Path, indices: Sequence[int] | None = None) -> FrameTokens:
         """As :meth:`FrameEncoder.encode`, from disk if it was done before."""
         found = self._path(path, indices)
-        if (kept := _read(found)) is not None:
-            return kept
+        if (earlier := _read(found)) is not None:
+            return earlier
         made = self.encoder.encode(path, indices)
         atomic_write_bytes(found, save({"tokens": made.tokens, "grid": torch.tensor(made.grid)}))
         return made
@@ -131,7 +136,7 @@ class FrameCache:
 
 def _read(path: Path) -> FrameTokens | None:
     try:
-        kept = load_file(path)
+        found = load_file(path)
     except (FileNotFoundError, SafetensorError):
         return None
-    return FrameTokens(kept["tokens"], tuple(kept["grid"].tolist()))
+    return FrameTokens(found["tokens"], tuple(found["grid"].tolist()))

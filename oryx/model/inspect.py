@@ -16,11 +16,11 @@ from oryx.model.vit import OryxViT
 
 
 @torch.inference_mode()
-def encoder_attention(tower: OryxViT, patches: Tensor, grids: Sequence[Grid]) -> Iterator[list[Tensor]]:
+def encoder_attention(tower: OryxViT, patches: Tensor, grids: Sequence[Grid]) -> Iterator[Iterator[Tensor]]:
     """The attention weights of one layer after the other: for every picture (heads, n, n), rows the queries.
 
-    Softmax of q k' / sqrt(head width), one picture at a time. Layers come one by one, so that maps which are only
-    summed up need not be held together.
+    Softmax of q k' / sqrt(head width). Layers come one by one, and within a layer the pictures, so that maps which are
+    only summed up are never held together.
     """
     lengths = [rows * columns for rows, columns in grids]
     segments = Segments(cumulative_lengths(lengths))
@@ -30,7 +30,7 @@ def encoder_attention(tower: OryxViT, patches: Tensor, grids: Sequence[Grid]) ->
         q, k, _ = attention.qkv(block.norm1(x)).view(len(x), 3, attention.heads, -1).unbind(1)
         pairs = zip(q.split(lengths), k.split(lengths), strict=True)
         scale = q.shape[-1] ** -0.5
-        yield [torch.einsum("ihd,jhd->hij", a, b).mul(scale).softmax(-1) for a, b in pairs]
+        yield (torch.einsum("ihd,jhd->hij", a, b).mul(scale).softmax(-1) for a, b in pairs)
         x = block(x, segments, "exact")
 
 

@@ -3,6 +3,7 @@
 What the public loader does differently, and why: see the table in ``docs/deviations.md`` (items 18, 19).
 """
 
+import hashlib
 import importlib.resources
 import re
 from pathlib import Path
@@ -128,6 +129,15 @@ def resolve(name_or_path: str | Path) -> Path:
             "there is no such folder"
         )
     return Path(_from_hub(str(name_or_path)))
+
+
+def checkpoint_hash(checkpoint: str) -> str:
+    """One sha256 over the files of a checkpoint, 16 hex digits."""
+    digest = hashlib.sha256()
+    for path in sorted(resolve(checkpoint).iterdir()):
+        if path.suffix in (".safetensors", ".pth", ".json"):
+            digest.update(bytes.fromhex(sha256_file(path)))
+    return digest.hexdigest()[:16]
 
 
 def _shipped() -> Path:

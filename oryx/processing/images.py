@@ -17,12 +17,10 @@ from oryx.processing.options import PreprocessOptions
 
 CANVAS = (127, 127, 127)
 """Padding colour of the reference (reference file ``mm_utils.py``)."""
+# The product with 1/255 in float64, rounded to float32, the rest in float32 (reference file train.py and transformers
+# 4.39's CLIP processor). There are 256 levels, so a table is exact.
 LEVELS = ((np.arange(256) * (1 / 255)).astype(np.float32) - np.float32(0.5)) / np.float32(0.5)
-"""What each level becomes, in [-1, 1], bit for bit as the CLIP processor with mean = deviation = 0.5 has it.
-
-The product with 1/255 in float64, rounded to float32, the rest in float32 (reference file ``train.py`` and transformers
-4.39's CLIP processor). There are 256 levels, so a table is exact.
-"""
+"""What each level becomes, in [-1, 1], bit for bit as the CLIP processor with mean = deviation = 0.5 has it."""
 
 
 def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> Image.Image:

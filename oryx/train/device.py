@@ -1,4 +1,8 @@
-"""The device and the number format of a training or an evaluation; nothing else in the project chooses either."""
+"""The device and the number format of a training or an evaluation: jobs ask here, and nowhere else.
+
+What starts jobs does without torch: which GPU a worker sees, and what a manifest says beforehand, is found in
+``workbook/runs``.
+"""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass

@@ -136,7 +136,8 @@ def train(
     """Train ``model`` in place and return its curve, one {step, loss, rate} per ``log_every`` steps (mean loss).
 
     The model is moved to the device, and so is every batch; nothing else has to be. With ``checkpoint`` the state is
-    saved there at least every ``checkpoint_seconds`` and a run goes on from it. Parameters that do not require a
+    saved there after the first point of the curve that comes ``checkpoint_seconds`` after the last one, and an
+    interrupted run resumes from it. Parameters that do not require a
     gradient are left alone.
     """
     compute = compute or device.compute()

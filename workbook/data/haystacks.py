@@ -34,14 +34,14 @@ KINDS = {"photo": 0.4, "clip": 0.2, "page": 0.2, "chart": 0.2}
 CHARTED = 24
 """Rows of a table that a chart shows."""
 
+# libx264's options: nothing that looks ahead. Looking ahead works on a half-size copy of each frame, and of frames of
+# 32 pixels about one file in a hundred came out differently, by chance, even with one thread (the pictures differed by
+# a fraction of a level).
 ENCODER = {
     "crf": "18",
     "preset": "veryfast",
     "x264-params": "threads=1:bframes=0:weightp=0:rc-lookahead=0:mbtree=0:scenecut=0",
 }
-"""libx264's options: nothing that looks ahead. Looking ahead works on a half-size copy of each frame, and of frames of
-32 pixels about one file in a hundred came out differently, by chance, even with one thread (the pictures differed by a
-fraction of a level)."""
 
 
 @dataclass(frozen=True)

@@ -41,17 +41,15 @@ LENGTHS = {"short": 8, "long": 24}
 """Frames of a story."""
 
 QUESTIONS = {
-    "what": "name",
-    "when": "when",
-    "order": "order",
-    "move": "move",
-    "colour": "colour",
-    "sign": "read",
-    "count": "count",
+    "what": "name",  # of the icon
+    "when": "when",  # the third of the video that shows the sign
+    "order": "order",  # the colours of the first two cards; stories of one card have no such question
+    "move": "move",  # where the icon moves
+    "colour": "colour",  # of the sign's frame
+    "sign": "read",  # its number
+    "count": "count",  # of cards
 }
-"""Kind of question -> its words: the icon's name; the third of the film that shows the sign; the colours of the first
-two cards in order (stories of one card have no such question); where the icon moves; the colour of the sign's frame;
-its number; how many cards there are."""
+"""Kind of question -> its words."""
 
 FINE, COARSE = ("what", "sign"), ("when", "order", "move", "colour", "count")
 """Questions that need detail within a frame, and those that do not."""
@@ -222,10 +220,7 @@ CARD = 58
 """Side of a card in pixels; the scene has room for four."""
 
 KINDS = ("order", "colour", "sign", "count")
-"""What is asked: the colours of the first two cards from the left, the colour of the sign's frame, its number, and how
-many cards the scene has."""
-
-CHANCE = {"order": 1 / (MOST_CARDS * (MOST_CARDS - 1)), "colour": 1 / 4, "sign": 1 / NUMBERS, "count": 1 / MOST_CARDS}
+"""What is asked, as of stories; the first two cards are those on the left."""
 
 
 @dataclass(frozen=True)

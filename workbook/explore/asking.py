@@ -15,6 +15,7 @@ from oryx.model.inspect import compressor_attention, encoder_attention
 from oryx.processing.images import open_image, to_patches
 from oryx.processing.processor import Answer
 from oryx.processing.sizes import Partition, Resolution
+from oryx.train.device import Compute
 from oryx.train.inputs import PictureInputs
 from workbook.data.items import Item
 
@@ -78,7 +79,8 @@ def ask_tiled(model: Any, picture: Any, question: str, side: int) -> Asked:
     began = time.perf_counter()
     picture, form = open_image(picture, model.processor.options.max_pixels), Partition(side)
     item = Item("tiled", "", "", picture, question, "", "", 0.0, 0.0)
-    inputs, prompts = PictureInputs([item], form, model.processor.patch, model), ChatPrompt(model.processor)
+    compute, prompts = Compute(model.device, "fp32"), ChatPrompt(model.processor)  # as the other ways of asking
+    inputs = PictureInputs([item], form, model.processor.patch, model, compute=compute)
     ids = torch.tensor([model.processor.prompt_ids(question)])
     batch = inputs.batch([0], answers=False) | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     prompted = read_prompts(model, batch)

@@ -104,7 +104,7 @@ def disagreements(runs: Sequence[Published]) -> list[dict[str, str]]:
             sides = {_as_claimed(value, known[name]) for value in values if name in known}
             if len(sides) > 1 and max(values) - min(values) > known[name].margin:
                 texts = [f"seed {seed}: {estimate_text(v) or v['verdict']}" for seed, v in seeds.items()]
-                found.append(_disagreement(next(iter(seeds.values())), f"seeds of {run.place}", texts))
+                found.append((next(iter(seeds.values())), f"seeds of {run.place}", texts))
     by_hypothesis: dict[tuple, dict[str, dict]] = {}
     for run in runs:
         for v in run.verdicts:
@@ -113,13 +113,11 @@ def disagreements(runs: Sequence[Published]) -> list[dict[str, str]]:
     for (study, *_), judged in by_hypothesis.items():
         if len({v["verdict"] for v in judged.values()}) > 1:
             texts = [f"{who}: {v['verdict']} {estimate_text(v)}" for who, v in judged.items()]
-            found.append(_disagreement(next(iter(judged.values())), f"runs of {study}", texts))
-    return found
-
-
-def _disagreement(verdict: dict, between: str, texts: Sequence[str]) -> dict[str, str]:
-    name = f"{verdict['id']}: {verdict['statement']}"
-    return {"hypothesis": name, "between": between, "what they say": "; ".join(texts)}
+            found.append((next(iter(judged.values())), f"runs of {study}", texts))
+    return [
+        {"hypothesis": f"{v['id']}: {v['statement']}", "between": between, "what they say": "; ".join(texts)}
+        for v, between, texts in found
+    ]
 
 
 def _as_claimed(value: float, entry: Hypothesis) -> bool:

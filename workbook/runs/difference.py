@@ -76,6 +76,8 @@ def read_side(path: str | Path, seeds: Sequence[str] | None = None) -> Side:
         try:
             content = json.loads(file.read_text())
             manifests |= content["seeds"] if "seeds" in content else {str(content["seed"]): content}
+            if "study" not in content and "seeds" not in content:
+                raise KeyError("study")
         except (OSError, ValueError, KeyError) as error:
             raise RunError(f"{file}: not a manifest ({type(error).__name__}: {error})") from error
     if lacking := [seed for seed in seeds or () if seed not in manifests]:

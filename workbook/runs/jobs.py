@@ -14,6 +14,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from itertools import takewhile
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
@@ -93,8 +94,10 @@ def cuda_devices() -> list[str]:
     if "+cpu" in metadata.version("torch"):
         return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    found = nvidia_smi("index") if visible is None else visible.split(",")
-    return [name.strip() for name in found if name.strip()]
+    if visible is None:  # containers may lack the driver's tool
+        return nvidia_smi("index") or [str(i) for i, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
+    names = [name.strip() for name in visible.split(",")]
+    return list(takewhile(lambda name: name and not name.startswith("-"), names))  # as CUDA reads it
 
 
 def slots(jobs: Sequence[Job], workers: int | None = None) -> list[str | None]:

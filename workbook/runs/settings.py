@@ -34,7 +34,7 @@ def setting(default: Any, help: str, counts: bool = True, least: float | None = 
     return Field(default=default, description=help, json_schema_extra=extra)
 
 
-def presets_beside(module: str) -> dict[str, dict]:
+def read_presets(module: str) -> dict[str, dict]:
     """The presets in ``presets.toml`` beside a module (its ``__file__``): {scale: {field: value}}."""
     return tomllib.loads(Path(module).with_name("presets.toml").read_text("utf-8"))
 

@@ -38,7 +38,7 @@ from workbook.data.items import generator, training_item
 from workbook.stages.models import LANGUAGE_MODEL, build_siglip, load_shared, load_siglip, warm_reader
 from workbook.stages.recipes import Phase, Recipe, encoder_recipe, recipe
 from workbook.stages.shared import reader_batches, train_siglip
-from workbook.stages.shipped import WEIGHTS, shared_hash
+from workbook.stages.shipped import WEIGHTS, weights_hash
 from workbook.stages.stage import Options, Training, write_manifest
 
 CONTINUED = {"control": "fixed", "oryxvit": "native"}
@@ -157,6 +157,6 @@ def run_language_model(options: Options) -> OryxForConditionalGeneration:
     training = Training(LANGUAGE_MODEL, model, batches, answer_loss, schedule, saved, torch.int8)
     curves = {LANGUAGE_MODEL: training.carry_out(options)}
     path, files = folder / f"{LANGUAGE_MODEL}.json", [folder / f"{LANGUAGE_MODEL}.safetensors"]
-    options, reader = replace(options, seed=plan.seed), shared_hash(WEIGHTS / "nano")
+    options, reader = replace(options, seed=plan.seed), weights_hash(WEIGHTS / "nano")
     write_manifest(path, LANGUAGE_MODEL, options, plan, files, curves, CORPORA, reader=reader)
     return model

@@ -43,7 +43,7 @@ from workbook.data.stories import VIEWS, make_scene
 from workbook.data.stories import make_dataset as make_video_frames
 from workbook.stages.models import load_shared, loaded, without_tower
 from workbook.stages.recipes import JointRecipe, joint_recipe, recipe
-from workbook.stages.shipped import WEIGHTS, shared_hash
+from workbook.stages.shipped import WEIGHTS, weights_hash
 from workbook.stages.stage import Options, Training, write_manifest
 from workbook.stages.videos import Sample, StoryPlan, clip_targets, draw_step, frame_inputs, question_inputs
 
@@ -60,8 +60,7 @@ OPTIONS = PreprocessOptions(
     frames=24,
     short_video_frames=16,
 )
-"""The rules of the released models in small, in patches of 8 pixels. The second view of images is off, as in the
-studies."""
+"""The rules of the released models in small, in patches of 8 pixels; without the second view, as in the studies."""
 
 FRAME_SIZES = ((32, 32), (48, 48), (64, 64), (48, 80), (32, 64))
 """(height, width) at which frames of synthetic videos are shown: squares, and what becomes of wide videos. Sources are
@@ -275,7 +274,7 @@ def run(options: Options) -> None:
         processor = {"options": asdict(OPTIONS), "prompt": "plain", "patch": PATCH}
         atomic_write_json(folder / CONFIG_FILE, {"processor_class": "OryxProcessor", **processor})
     encoder = {"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")}
-    more = {"started_from": shared_hash(WEIGHTS / "nano"), "encoder": encoder}
+    more = {"started_from": weights_hash(WEIGHTS / "nano"), "encoder": encoder}
     files = [folder / "model.safetensors"]
     write_manifest(folder / "manifest.json", "one_model", options, r, files, {"nano": curve}, CORPORA, **more)
 

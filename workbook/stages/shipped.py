@@ -12,9 +12,9 @@ WEIGHTS = Path(oryx.__path__[0]) / "weights"
 SHARED = ("oryxvit", "reader")
 
 
-def shared_hash(folder: Path) -> str:
-    """One identification of OryxViT and reader in ``folder``: the beginnings of their files' sha256."""
-    return "+".join(sha256_file(folder / f"{name}.safetensors")[:16] for name in SHARED)
+def weights_hash(folder: Path, names: Sequence[str] = SHARED) -> str:
+    """One identification of the weights ``names`` in ``folder``: the beginnings of their files' sha256."""
+    return "+".join(sha256_file(folder / f"{name}.safetensors")[:16] for name in names)
 
 
 def check(folder: Path, names: Sequence[str] = SHARED) -> None:

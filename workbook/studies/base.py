@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from oryx.errors import MissingResource, RunError, SettingsError
 from oryx.evidence.schema import published_rows
-from oryx.files import atomic_write_json, atomic_write_text, read_json, sha256_file
+from oryx.files import atomic_write_json, atomic_write_text, read_json
 from workbook.data.corpora import data_hash
 from workbook.runs.seeds import run_seeds, seeds_of
 from workbook.runs.settings import StudySettings
@@ -51,7 +51,7 @@ class Run:
 
 
 VIDEO_FACTS = {
-    "attention": "sdpa",
+    "attention": "sdpa; the variable-length kernel on a GPU, where samples are packed",
     "decoder": "auto: decord, PyAV where decord reads wrongly",
     "prompt": "<visual>QUESTION\\n",
 }
@@ -94,7 +94,7 @@ class Study(ABC, Generic[S]):
 
     @abstractmethod
     def run_job(self, settings: S, arm: str, seed: int, folder: Path, progress: Progress) -> None:
-        """Train and ask one arm, writing ``rows.jsonl`` (and ``curve.json``) in ``folder``; must be able to go on."""
+        """Train and ask one arm, writing ``rows.jsonl`` (and ``curve.json``) in ``folder``; must be able to resume."""
 
     def check(self, settings: S) -> None:
         """Raise, before any work, what would make this run fail later; by default missing or changed weights."""
@@ -123,12 +123,8 @@ class Study(ABC, Generic[S]):
         laid aside and done anew."""
         if not self.corpora:
             return {}
-        weights = "trained by this run" if settings.trains_shared else self.weights_hash(self.weights)
-        return {"weights_hash": weights, "data_hash": data_hash(self.corpora)}
-
-    def weights_hash(self, folder: Path) -> str:
-        """One identification of the weights in ``folder``: the beginnings of their files' sha256."""
-        return "+".join(sha256_file(folder / f"{name}.safetensors")[:16] for name in self.weight_files)
+        own = "trained by this run" if settings.trains_shared else shipped.weights_hash(self.weights, self.weight_files)
+        return {"weights_hash": own, "data_hash": data_hash(self.corpora)}
 
     def weights_of(self, settings: S, folder: Path) -> Path:
         """Where the weights that a job (in ``folder``) starts from lie: shipped, or trained by another job."""
@@ -137,8 +133,8 @@ class Study(ABC, Generic[S]):
     def base_row(self, settings: S, arm: str, seed: int, weights: Path | None = None) -> dict[str, Any]:
         """The fields that all rows of an arm share; ``weights``: the folder of those that it starts from."""
         row = {"schema": 1, "study": self.id, "arm": arm, "seed": seed, "settings_hash": settings.settings_hash}
-        hashes = self.hashes(settings)
-        return row | (hashes if weights is None else {**hashes, "weights_hash": self.weights_hash(weights)})
+        row |= self.hashes(settings)
+        return row if weights is None else row | {"weights_hash": shipped.weights_hash(weights, self.weight_files)}
 
     def describe(self, settings: S) -> dict[str, Any]:
         """What the manifest says beyond settings and hashes."""

@@ -1,18 +1,23 @@
-"""What the studies on video share: files written in parallel, frame features in one cache of a results folder."""
+"""What the studies on video share: files written in parallel, features in one cache, one way to ask."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from operator import call
 from pathlib import Path
 
 import torch
 from PIL import Image
 
+from oryx.eval.evaluate import Batch, evaluate
 from oryx.eval.features import FrameCache, FrameEncoder, FrameTokens
+from oryx.evidence.store import RowWriter
 from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.train.device import Compute
 from workbook.runs.jobs import cores
 from workbook.runs.worker import die_with_parent
+from workbook.studies.base import Progress
 
 MOST_TOKENS = 40_000
 """Video tokens that a model reads at once: what bounds the memory of an evaluation."""
@@ -24,10 +29,10 @@ def at_size(frame: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def frame_cache(
-    folder: Path, model: OryxForConditionalGeneration, side: int, size: tuple[int, int], weights: str
+    folder: Path, model: OryxForConditionalGeneration, side: int, size: tuple[int, int], weights: str, compute: Compute
 ) -> FrameCache:
     """The feature cache of one encoder (``weights``: its hash), frame size and region side."""
-    encoder = FrameEncoder(model, partial(at_size, size=size), side)
+    encoder = FrameEncoder(model, partial(at_size, size=size), side, compute)
     return FrameCache(folder / "features", encoder, {"weights": weights, "size": list(size)})
 
 
@@ -46,3 +51,19 @@ def write_in_parallel(calls: Sequence[Callable[[], object]]) -> None:
     with ProcessPoolExecutor(cores(), initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
         for job in [pool.submit(call) for call in calls]:
             job.result()
+
+
+def evaluate_arm(batches: Iterable[Batch], writer: RowWriter, compute: Compute, progress: Progress) -> None:
+    """Write the rows of ``batches`` that are missing, each batch answered by its payload in the run's precision.
+
+    All batches are made before the first is asked, to count their rows.
+    """
+    batches = list(batches)
+    total = sum(len(batch.rows) for batch in batches)
+    with compute.autocast():
+        evaluate(batches, call, writer, lambda done: progress("evaluate", done, total))
+
+
+def chunks(items: Sequence, size: int) -> list[Sequence]:
+    """The items, at most ``size`` at a time, and at least one."""
+    return [items[i : i + max(1, size)] for i in range(0, len(items), max(1, size))]

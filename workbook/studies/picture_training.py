@@ -11,9 +11,9 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.device import compute
 from oryx.train.inputs import PictureInputs
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
-from workbook.data.items import evaluation_items, generator, training_item
+from workbook.data.items import OBJECT_TASKS, evaluation_items, generator, training_item
 from workbook.studies.base import Progress
-from workbook.studies.pictures import OBJECT_TASKS, PictureArm, PictureSettings
+from workbook.studies.pictures import PictureArm, PictureSettings
 
 
 def run_arm(
@@ -24,7 +24,7 @@ def run_arm(
     base: dict,
     progress: Progress,
 ) -> None:
-    """Train ``own`` and ask it; goes on from checkpoint and rows in ``folder``. ``base``: what all rows share."""
+    """Train ``own`` and ask it; resumes from checkpoint and rows in ``folder``. ``base``: what all rows share."""
     seed, machine = base["seed"], compute(settings.precision)
     model.freeze_vision(own.frozen)
     items = [training_item(seed, index, own.mixture, own.sizes) for index in range(settings.train_items)]

@@ -7,7 +7,6 @@ from oryx.processing.sizes import Partition, Resolution
 from workbook.data.pictures import PictureSizes
 from workbook.runs.settings import StudySettings, setting
 
-OBJECT_TASKS = ("icon", "clipart", "photo")
 FACTS = {
     "dtype": "as precision says",
     "attention": "one picture at a time (exact path); the variable-length kernel on a GPU",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from oryx.errors import InputError
-from oryx.eval.evaluate import ask_pictures
+from oryx.eval.evaluate import Batch, ask_pictures, evaluate
 from oryx.processing.images import to_patches
 from oryx.processing.sizes import Resolution
 from oryx.train.inputs import END, PictureInputs, decode, encode_prompt, kept, text_batch
@@ -131,6 +131,16 @@ def test_a_failing_batch_becomes_rows_with_an_error_and_no_score(reader, items):
     inputs.parts[0] = inputs.parts[0][:, :-1]
     ask_pictures(reader, inputs, {}, True, rows)
     assert rows[0]["score"] is None and rows[0]["answer"] is None and "Error" in rows[0]["error"]
+
+
+def test_a_lost_device_ends_the_evaluation_and_leaves_its_items_to_be_asked_again():
+    def lost(_):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    rows = Rows()
+    with pytest.raises(torch.AcceleratorError):
+        evaluate([Batch([{"item": "a"}], None)], lost, rows)
+    assert not rows
 
 
 def test_without_pictures_nothing_is_seen(reader, items):

@@ -45,6 +45,10 @@ def test_a_slot_is_a_gpu_where_there_are_any(machine):
     assert slots([job()], workers=3) == ["0", "1", "0"] and slots([job()], workers=1) == ["0"]
     machine.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-7")
     assert cuda_devices() == ["3", "GPU-7"]
+    machine.setenv("CUDA_VISIBLE_DEVICES", "1,-1,0")
+    assert cuda_devices() == ["1"], "CUDA stops at the first that is no device"
+    machine.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert cuda_devices() == []
     machine.setenv("CUDA_VISIBLE_DEVICES", "")
     assert cuda_devices() == [] and slots([job()]) == [None] * jobs.cores()
 

@@ -4,6 +4,7 @@ import torch
 
 from oryx.grids import video_token_count
 from oryx.model.positions import set_positions
+from oryx.train.device import compute
 from oryx.train.loop import TrainPlan
 from workbook.data.needles import make_dataset
 from workbook.stages.models import build_reader
@@ -42,7 +43,7 @@ def test_only_projector_and_language_model_learn(tmp_path):
     model = build_reader(video_recipe("smoke").shapes)
     set_positions(model, "half_1e6")
     dataset = make_dataset(tmp_path, 0, (32, 32), haystacks=1, shots=30, pages=4, pictures=3)
-    tokens = frame_cache(tmp_path, model, 4, (32, 32), "w").joined(dataset.files)
+    tokens = frame_cache(tmp_path, model, 4, (32, 32), "w", compute("fp32")).joined(dataset.files)
     before = {name: value.clone() for name, value in model.named_parameters()}
     curve = train_retrieval(model, dataset, tokens, plan(), Options("smoke", 0, tmp_path))
     changed = {name.split(".")[0] for name, value in model.named_parameters() if not torch.equal(value, before[name])}

@@ -21,7 +21,7 @@ from workbook.studies.compressor.evaluation import Evaluation
 from workbook.studies.compressor.features import Features
 from workbook.studies.compressor.probes import probes
 from workbook.studies.compressor.study import Settings
-from workbook.studies.evaluation import evaluate_arm
+from workbook.studies.frames import evaluate_arm
 
 BASE = {"schema": 1, "study": "s", "seed": 0, "settings_hash": "h", "weights_hash": "w", "data_hash": "d"}
 
@@ -42,7 +42,9 @@ def evaluation_of(model, results, arm="dynamic", **values):
         {"scale": "smoke", "split": "dev", "results": str(results), "short_stories": 3, "long_stories": 1, **values}
     )
     with_connector(model, {"average": "average", "mlp_smaller": "mlp"}.get(arm, "dynamic"), 0)
-    return Evaluation(settings, arm, model, Features(settings, model, "w"), {**BASE, "arm": arm})
+    return Evaluation(
+        settings, arm, model, Features(settings, model, "w", compute("fp32"), blind=False), {**BASE, "arm": arm}
+    )
 
 
 def asked(model, results, path, arm="dynamic", **values):

@@ -7,11 +7,10 @@ from transformers.models.siglip2.image_processing_pil_siglip2 import get_image_s
 from oryx.errors import MissingResource, SettingsError
 from oryx.layout import Layout, visual_token_count
 from oryx.processing.sizes import Partition
-from workbook.data.items import evaluation_items
+from workbook.data.items import OBJECT_TASKS, evaluation_items
 from workbook.stages.recipes import MATCHED_PICTURES
 from workbook.studies.encoders.arms import ARMS, BLIND, ENCODERS, INPUTS, arm_view
 from workbook.studies.encoders.study import ENCODER_JOBS, MIXTURE, PROBES, TEXT_TASKS, OryxViTvsSigLIP
-from workbook.studies.pictures import OBJECT_TASKS
 
 PATCH, SIDE = MATCHED_PICTURES.patch, MATCHED_PICTURES.side
 

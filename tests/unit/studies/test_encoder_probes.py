@@ -192,7 +192,7 @@ def test_slow_attention_is_the_models_own(tower):
     generator = torch.Generator().manual_seed(1)
     images = [torch.randn(3, *size, generator=generator) for size in ((16, 32), (24, 24), (8, 8))]
     patches, grids = pack_images(images, 8)
-    layers = list(encoder_attention(tower, patches, grids))
+    layers = [list(weights) for weights in encoder_attention(tower, patches, grids)]
     states = tower(patches, grids, output_hidden_states=True).hidden_states
     lengths = [rows * columns for rows, columns in grids]
     segments = Segments(cumulative_lengths(lengths))

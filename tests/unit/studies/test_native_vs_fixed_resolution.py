@@ -5,7 +5,7 @@ import pytest
 
 from oryx.errors import CheckpointError, MissingResource, SettingsError
 from oryx.grids import image_token_count
-from workbook.data.items import evaluation_items
+from workbook.data.items import OBJECT_TASKS, evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.studies.native_resolution.study import (
     ARMS,
@@ -16,7 +16,6 @@ from workbook.studies.native_resolution.study import (
     Settings,
     arm_resolution,
 )
-from workbook.studies.pictures import OBJECT_TASKS
 
 SIZES = PictureSizes()
 TASKS = (*TEXT_TASKS, *OBJECT_TASKS)

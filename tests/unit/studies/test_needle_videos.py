@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from oryx.errors import InputError
+from oryx.train.device import compute
 from workbook.data.haystacks import write_video
 from workbook.data.needles import make_dataset, make_trial
 from workbook.stages.models import build_reader
@@ -23,7 +24,7 @@ def model():
 @pytest.fixture
 def videos(tmp_path, model):
     files = HaystackFiles(tmp_path / "haystacks", "dev", 2, 24, SIZE)
-    return TrialVideos(files, frame_cache(tmp_path, model, 4, SIZE, "w"))
+    return TrialVideos(files, frame_cache(tmp_path, model, 4, SIZE, "w", compute("fp32")))
 
 
 @pytest.mark.parametrize("variant", ["number", "change", "near", "far"])
@@ -56,7 +57,7 @@ def test_a_haystack_is_encoded_once_for_all_its_trials(videos):
 def test_a_needle_of_another_size_is_another_file(tmp_path, model):
     for size in ((32, 32), (64, 64)):
         files = HaystackFiles(tmp_path / "haystacks", "dev", 2, 24, size)
-        cache = frame_cache(tmp_path, model, 4, size, "w")
+        cache = frame_cache(tmp_path, model, 4, size, "w", compute("fp32"))
         trial = make_trial("dev", "number", 20, 0.5, 0, size, 2)
         write_video(tmp_path / "alone.mp4", [trial.needle.frames[0]], size)
         expected = cache.encode(tmp_path / "alone.mp4").tokens[0]
@@ -86,7 +87,7 @@ def test_ones_own_video_is_sampled_evenly_and_must_be_long_enough(tmp_path, mode
     frames = [make_trial("dev", "number", 8, 0.0, i, (40, 60), 2).needle.frames[0] for i in range(31)]
     write_video(own, frames, (40, 60))
     files = HaystackFiles(tmp_path / "haystacks", "dev", 2, 24, SIZE, str(own))
-    videos = TrialVideos(files, frame_cache(tmp_path, model, 4, SIZE, "w"))
+    videos = TrialVideos(files, frame_cache(tmp_path, model, 4, SIZE, "w", compute("fp32")))
     assert list(files.parts(0, 11)[0][1]) == list(range(0, 31, 3))
     assert len(videos.tokens(make_trial("dev", "number", 12, 0.5, 0, SIZE, files.count))) == 12
     assert files.count == 1, "one video is one cluster of trials, whatever the setting says"
@@ -99,7 +100,7 @@ def test_ones_own_video_is_sampled_evenly_and_must_be_long_enough(tmp_path, mode
 
 def test_codes_tell_every_card_apart_and_leave_the_rest(tmp_path, model):
     dataset = make_dataset(tmp_path, 0, SIZE, haystacks=1, shots=6, pages=3, pictures=2)
-    tokens = frame_cache(tmp_path, model, 4, SIZE, "w").joined(dataset.files)
+    tokens = frame_cache(tmp_path, model, 4, SIZE, "w", compute("fp32")).joined(dataset.files)
     codes = NeedleCodes(tokens)
     coded = codes.into_dataset(dataset, tokens)
     torch.testing.assert_close(coded.tokens[:6], tokens.tokens[:6], atol=0, rtol=0)

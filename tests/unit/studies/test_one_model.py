@@ -7,6 +7,7 @@ from oryx.errors import MissingResource, SettingsError
 from oryx.evidence.rows import write_published
 from oryx.evidence.verdicts import judge
 from tests.unit.evidence.builders import row
+from workbook import cli
 from workbook.studies.one_model import comparison, figures
 from workbook.studies.one_model.study import OneModel
 
@@ -70,3 +71,8 @@ def test_only_the_shipped_seed_can_be_asked_without_training():
     OneModel().check(OneModel().settings({"seeds": [0, 1], "from_scratch": True}))
     with pytest.raises(SettingsError, match="exists at smoke and nano"):
         OneModel().check(OneModel().settings({"scale": "small"}))
+
+
+def test_the_command_line_shows_the_shipped_rows(capsys):
+    assert cli.main(["run", "one_model", "--no-notebook", "-p", "source=published"]) == 0
+    assert "scale nano, seeds 0\n" in capsys.readouterr().out

@@ -72,14 +72,14 @@ class Panel:
     side: int = 32
 
 
+# "ratios" shows larger pictures: on a map of 10 x 10 tokens every side from 1 to 5 leaves another number of them, on
+# 4 x 4 the sides 2 and 3 leave the same, and 4 and 5.
 PANELS = {
     "default": Panel(DEFAULT),
     "arms": Panel(EVERY),
     "ratios": Panel(DEFAULT, (4, 9, 16, 25), side=80),
     "on_demand": Panel(("on_demand",), (4, 9, 16, 25)),
 }
-"""``ratios`` shows larger pictures: on a map of 10 x 10 tokens every side from 1 to 5 leaves another number of them,
-on 4 x 4 the sides 2 and 3 leave the same, and 4 and 5."""
 
 SIDES = (32, 48, 64, 96)
 """Sides of the pictures that the ``varied`` arm learns with, in pixels."""

@@ -17,8 +17,7 @@ from workbook.studies.compressor.cells import Cell, cells, picture_side, stories
 from workbook.studies.compressor.features import Features
 from workbook.studies.compressor.settings import Settings
 from workbook.studies.compressor.shift import shift
-from workbook.studies.evaluation import chunks
-from workbook.studies.frames import MOST_TOKENS, compressed, on_device
+from workbook.studies.frames import MOST_TOKENS, chunks, compressed, on_device
 
 SHIFT_STORIES = 24
 """Short videos on which the distribution of tokens is measured."""

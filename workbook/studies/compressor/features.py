@@ -9,6 +9,7 @@ import torch
 from oryx.eval.features import FrameTokens
 from oryx.model.compressor import NoCompressor
 from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.train.device import Compute
 from workbook.data.stories import LENGTHS, DatasetSizes, VideoDataset, dataset_parts, make_dataset, write_part
 from workbook.studies.compressor.cells import arms_of, cells, picture_side, stories
 from workbook.studies.compressor.settings import Settings
@@ -38,10 +39,12 @@ class Features:
     ``model``: its tower is used, its connector is not. ``weights``: hash of the tower. ``blind``: all tokens are zero.
     """
 
-    def __init__(self, settings: Settings, model: OryxForConditionalGeneration, weights: str, blind: bool = False):
+    def __init__(
+        self, settings: Settings, model: OryxForConditionalGeneration, weights: str, compute: Compute, blind: bool
+    ):
         self.settings, self.blind = settings, blind
         folder, tower = settings.cache_folder, _Tower(model)
-        self.cache = cache(lambda side: frame_cache(folder, tower, 1, (side, side), weights))
+        self.cache = cache(lambda side: frame_cache(folder, tower, 1, (side, side), weights, compute))
         """Side of square pictures in pixels -> their cache."""
 
     def dataset(self, dataset: VideoDataset, sides: Iterable[int]) -> dict[int, FrameTokens]:

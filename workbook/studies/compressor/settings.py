@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from workbook.runs.settings import StudySettings, presets_beside, setting
+from workbook.runs.settings import StudySettings, read_presets, setting
 from workbook.studies.compressor.arms import ARMS, PANELS
 
 
@@ -29,4 +29,4 @@ class Settings(StudySettings):
     bank_paths: int = setting(150, "moving icons of each direction to train on", least=1)
     bank_photos: int = setting(170, "photographs to train on", least=1)
 
-    presets = presets_beside(__file__)
+    presets = read_presets(__file__)

@@ -1,6 +1,6 @@
 """Study 3: does the dynamic compressor beat a plain connector, is average pooling best inside it, and for its reason?
 
-    python -m oryx run pooling_vs_dynamic_compression                    # nano: 2 cores, about 6 minutes a seed
+    python -m oryx run pooling_vs_dynamic_compression                    # nano: 2 cores, about 6 minutes per seed
     python -m oryx run pooling_vs_dynamic_compression -p panel=arms      # every connector; also ratios, on_demand
     python -m oryx run pooling_vs_dynamic_compression --scale small --from-scratch     # one GPU, hours not measured
 
@@ -48,7 +48,10 @@ class PoolingVsDynamicCompression(Study[Settings]):
     weight_files, weights_job, corpora = SHARED_FILES, SHARED, ("fonts", "icons", "photos", "clipart")
     long_arms: ClassVar[tuple[str, ...]] = ("mlp", "on_demand")
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"fine": FINE, "coarse": COARSE}
-    facts: ClassVar[dict] = VIDEO_FACTS | {"dtype": "float32, frame features kept in float16", "questions": QUESTIONS}
+    facts: ClassVar[dict] = VIDEO_FACTS | {
+        "dtype": "as precision says, frame features kept in float16",
+        "questions": QUESTIONS,
+    }
 
     def arms(self, settings: Settings) -> list[str]:
         """The arms of a run, in the order of all tables and figures."""
@@ -98,7 +101,7 @@ class PoolingVsDynamicCompression(Study[Settings]):
             atomic_write_text(run.folder / "figures" / f"{name}.csv", found[name].to_csv(index=False))
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
-        """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
+        """Train one arm and write its rows into ``folder``; resumes where an earlier, killed job stopped."""
         from workbook.studies.compressor import training
 
         shared = folder.parent / SHARED

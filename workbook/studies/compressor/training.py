@@ -25,7 +25,7 @@ from workbook.studies.compressor.evaluation import Evaluation
 from workbook.studies.compressor.features import Features, dataset_of, write_files
 from workbook.studies.compressor.probes import probes
 from workbook.studies.compressor.settings import Settings
-from workbook.studies.evaluation import evaluate_arm
+from workbook.studies.frames import evaluate_arm
 
 START = "start.safetensors"
 
@@ -35,12 +35,13 @@ def prepare(settings: Settings, seed: int, folder: Path, encoder: Path, progress
 
     ``encoder``: folder of OryxViT and reader; from scratch (and at smoke) they are trained there first.
     """
-    if settings.trains_shared and not (encoder / "manifest.json").is_file():
-        train_shared(recipe(settings.recipe_scale), seed, encoder, progress=partial(progress, "train"))
-    write_files(settings, seed)
     machine = compute(settings.precision)
+    if settings.trains_shared and not (encoder / "manifest.json").is_file():
+        shown = partial(progress, "train")
+        train_shared(recipe(settings.recipe_scale), seed, encoder, compute=machine, progress=shown)
+    write_files(settings, seed)
     model = machine.place(load_shared(recipe(settings.recipe_scale), encoder))
-    features = Features(settings, model, _tower_hash(encoder))
+    features = Features(settings, model, _tower_hash(encoder), machine, blind=False)
     features.prepare(seed, lambda done, total: progress("encode", done, total))
     side, dataset = picture_side(settings), dataset_of(settings, seed)
     plan = StoryPlan(settings.start_steps, (1,), settings.tokens, settings.learning_rate)
@@ -58,7 +59,7 @@ def run_arm(
     """Train one arm from the start in ``shared`` and ask it; an interrupted run resumes from ``folder``."""
     spec, machine = ARMS[arm], compute(settings.precision)
     model = machine.place(load_shared(recipe(settings.recipe_scale), encoder))
-    features = Features(settings, model, _tower_hash(encoder), spec.blind)
+    features = Features(settings, model, _tower_hash(encoder), machine, spec.blind)
     with_connector(model, "average_x2", seed)
     load_weights(shared / START, model)
     with_connector(model, spec.connector, seed, spec.factor)

@@ -3,6 +3,11 @@
 Three encoders: ``siglip`` as it was pre-trained; ``control``, continued with a language model on squares of SigLIP's
 own size; ``oryxvit``, continued in the same way, for the same steps, on the same pictures at their native size. Telling
 ``control`` and ``oryxvit`` apart tells what more training gave from what native resolution gave.
+
+Inputs: ``fixed``, squeezed into SigLIP's square; ``native``; ``partition`` into tiles of that square;
+``partition_matched``, tiles of half its side, which cost as many tokens as native; ``budget``, equal area: its shape
+kept, every picture is scaled to one area (:func:`oryx.processing.sizes.picture_forms` says how near that is to
+SigLIP 2 NaFlex's rule); None: no picture at all.
 """
 
 from oryx.processing.sizes import Partition, Resolution, picture_forms
@@ -10,18 +15,13 @@ from oryx.processing.sizes import Partition, Resolution, picture_forms
 BLIND = "blind"
 ENCODERS = ("siglip", "control", "oryxvit")
 INPUTS = ("fixed", "native", "partition")
-
-
 ARMS: dict[str, tuple[str, str | None]] = {
     **{f"{encoder}_{view}": (encoder, view) for encoder in ENCODERS for view in INPUTS},
     "oryxvit_partition_matched": ("oryxvit", "partition_matched"),
     "oryxvit_budget": ("oryxvit", "budget"),
     BLIND: ("oryxvit", None),
 }
-"""Arm -> its encoder and input: ``fixed``, squeezed into SigLIP's square; ``native``; ``partition`` into tiles of that
-square; ``partition_matched``, tiles of half its side, which cost as many tokens as native; ``budget``, equal area: its
-shape kept, every picture is scaled to one area (:func:`oryx.processing.sizes.picture_forms` says how near that is to
-SigLIP 2 NaFlex's rule); None: never sees a picture."""
+"""Arm -> its encoder and input."""
 
 USUAL = tuple(arm for arm in ARMS if arm != "control_partition")
 """The arms of a default run."""

@@ -62,7 +62,7 @@ def probe(settings: Settings, seed: int, folder: Path, progress: Progress) -> No
 def run_arm(
     settings: Settings, arm: str, own: PictureArm, seed: int, folder: Path, base: dict, progress: Progress
 ) -> None:
-    """Train one arm on its encoder and ask it; goes on from checkpoint and rows in ``folder``.
+    """Train one arm on its encoder and ask it; resumes from checkpoint and rows in ``folder``.
 
     Language model and projector are the same for every arm of a seed; rows name all three encoders of the seed.
     """

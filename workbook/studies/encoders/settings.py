@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from workbook.runs.settings import presets_beside, setting
+from workbook.runs.settings import read_presets, setting
 from workbook.stages.recipes import Recipe, encoder_recipe
 from workbook.studies.encoders.arms import ARMS, USUAL
 from workbook.studies.pictures import PictureSettings
@@ -24,7 +24,7 @@ class Settings(PictureSettings):
     look_items: int = setting(200, "pictures of each probe of the encoders", least=8)
     siglip: str = setting("", "public SigLIP or SigLIP 2 weights to start from: a folder, or a name in the local cache")
 
-    presets = presets_beside(__file__)
+    presets = read_presets(__file__)
 
     @property
     def recipe(self) -> Recipe:

@@ -23,10 +23,11 @@ from typing import ClassVar
 
 from oryx.errors import MissingResource, SettingsError
 from oryx.files import atomic_write_text, sha256_file
+from workbook.data.items import OBJECT_TASKS
 from workbook.studies.base import Progress, Run, Study
 from workbook.studies.encoders.arms import ARMS, ENCODERS, arm_view
 from workbook.studies.encoders.settings import Settings
-from workbook.studies.pictures import FACTS, OBJECT_TASKS, PictureArm
+from workbook.studies.pictures import FACTS, PictureArm
 
 TEXT_TASKS = ("number", "word", "page", "chart")
 MIXTURE = {"number": 3.0, "word": 2.0, "page": 2.0, "chart": 2.0, "icon": 1.0, "clipart": 1.0, "photo": 1.0}
@@ -50,7 +51,7 @@ class OryxViTvsSigLIP(Study[Settings]):
     facts: ClassVar[dict] = FACTS | {"dtype": f"{FACTS['dtype']}; encoders stored in 8 bits, features in float16"}
     long_arms: ClassVar[tuple[str, ...]] = tuple(arm for arm in ARMS if arm.endswith("_partition"))
     tables: ClassVar[tuple[str, ...]] = ("probes.csv",)
-    task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": OBJECT_TASKS}
+    task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": tuple(OBJECT_TASKS)}
 
     def check(self, settings: Settings) -> None:
         """Raises MissingResource or SettingsError before any work if this run cannot be done."""
@@ -119,7 +120,7 @@ class OryxViTvsSigLIP(Study[Settings]):
         }
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
-        """Train an encoder, probe all of them, or train one arm and write its rows; goes on after a kill."""
+        """Train an encoder, probe all of them, or train one arm and write its rows; resumes after a kill."""
         from workbook.studies.encoders import jobs
 
         if arm in ENCODER_JOBS:

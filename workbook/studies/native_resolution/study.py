@@ -1,6 +1,6 @@
 """Study 1: does native resolution beat a fixed one, and is it the detail that decides?
 
-    python -m oryx run native_vs_fixed_resolution                # nano: 2 cores, about 7 minutes a seed
+    python -m oryx run native_vs_fixed_resolution                # nano: 2 cores, about 7 minutes per seed
     python -m oryx run native_vs_fixed_resolution --scale small --from-scratch     # one GPU, hours not measured
 
 Expected at nano: native beats a fixed area of S² on text, most of all on large pictures; among fixed sizes larger is
@@ -22,19 +22,21 @@ from typing import ClassVar, Literal
 
 from oryx.errors import MissingResource, SettingsError
 from oryx.processing.sizes import Resolution
+from workbook.data.items import OBJECT_TASKS
 from workbook.data.pictures import PictureSizes
-from workbook.runs.settings import presets_beside, setting
+from workbook.runs.settings import read_presets, setting
 from workbook.stages.shipped import SHARED as SHARED_FILES
 from workbook.studies.base import Progress, Study
-from workbook.studies.pictures import FACTS, OBJECT_TASKS, PictureArm, PictureSettings
+from workbook.studies.pictures import FACTS, PictureArm, PictureSettings
 
 TEXT_TASKS = ("number", "word", "list", "page")
 LEGIBLE_TASKS = tuple(f"{task}_legible" for task in TEXT_TASKS)
 CONTROL, BLIND, SHARED = "area_matched_legible", "blind", "shared"
 ARMS = ("native", "area_quarter", "area_1", "area_matched", "area_4", "squash", "pad", CONTROL, BLIND)
+# Areas log-uniform in S²/4 to 4 S² have a mean above S². With this side the shape-keeping arm has native's mean number
+# of tokens within 5 % (tests/unit/studies/test_native_vs_fixed_resolution.py).
 MATCHED = 1.2
-"""Side of the token-matched arms over S: areas log-uniform in S²/4 to 4 S² have a mean above S². Then the shape-keeping
-arm has native's mean number of tokens within 5 % (``tests/unit/studies/test_native_vs_fixed_resolution.py``)."""
+"""Side of the token-matched arms over S."""
 
 
 def arm_resolution(arm: str, side: int) -> Resolution | None:
@@ -66,7 +68,7 @@ class Settings(PictureSettings):
     checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name")
     benchmarks: tuple[str, ...] = setting(("ocrbench", "mmbench_en_dev"), "scale paper: public benchmarks")
 
-    presets = presets_beside(__file__)
+    presets = read_presets(__file__)
 
 
 class NativeVsFixedResolution(Study[Settings]):
@@ -82,7 +84,7 @@ class NativeVsFixedResolution(Study[Settings]):
     weight_files, weights_job, corpora = SHARED_FILES, SHARED, ("fonts", "words", "icons", "clipart", "photos")
     facts = FACTS
     long_arms: ClassVar[tuple[str, ...]] = ("native", "area_4")
-    task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": OBJECT_TASKS}
+    task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": tuple(OBJECT_TASKS)}
 
     def check(self, settings: Settings) -> None:
         """Raises, before any work, for a scale that cannot run here, settings that contradict each other or shared
@@ -119,11 +121,12 @@ class NativeVsFixedResolution(Study[Settings]):
         )
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
-        """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
+        """Train one arm and write its rows into ``folder``; resumes where an earlier, killed job stopped."""
+        from oryx.train.device import compute
         from workbook.stages.models import load_shared
         from workbook.stages.recipes import recipe
         from workbook.stages.shared import train_shared
-        from workbook.studies.picture_training import compute, run_arm
+        from workbook.studies.picture_training import run_arm
 
         r, weights = recipe(settings.recipe_scale), self.weights_of(settings, folder)
         if arm == SHARED:

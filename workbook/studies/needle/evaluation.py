@@ -16,8 +16,7 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.device import Compute, process
 from workbook.data.needles import NAMES, Trial, make_trial
 from workbook.studies.base import Progress
-from workbook.studies.evaluation import chunks, evaluate_arm
-from workbook.studies.frames import MOST_TOKENS
+from workbook.studies.frames import MOST_TOKENS, chunks, evaluate_arm
 from workbook.studies.needle.arms import OTHER_QUESTION_ARMS
 from workbook.studies.needle.cells import Cell, arm_cells, audit_cells
 from workbook.studies.needle.settings import Settings

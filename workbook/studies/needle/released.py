@@ -1,6 +1,5 @@
 """The needle study on released weights: the same videos and cells, questions as sentences, nothing trained."""
 
-import hashlib
 import json
 import tomllib
 from dataclasses import asdict
@@ -15,7 +14,6 @@ import oryx
 from oryx.errors import InputError, MissingResource
 from oryx.eval.features import FrameCache, FrameEncoder
 from oryx.eval.generate import ChatPrompt
-from oryx.files import sha256_file
 from oryx.grids import Size
 from oryx.model.loading import resolve
 from oryx.model.modeling import OryxForConditionalGeneration
@@ -57,15 +55,6 @@ def check(settings: Settings) -> None:
 
 
 @lru_cache(maxsize=4)
-def checkpoint_hash(checkpoint: str) -> str:
-    """One sha256 over the files of a checkpoint, 16 hex digits."""
-    digest = hashlib.sha256()
-    for path in sorted(resolve(checkpoint).iterdir()):
-        if path.suffix in (".safetensors", ".pth", ".json"):
-            digest.update(bytes.fromhex(sha256_file(path)))
-    return digest.hexdigest()[:16]
-
-
 def placed(model: OryxForConditionalGeneration, machine: Compute) -> OryxForConditionalGeneration:
     """On the GPU if there is one, each of several processes on its own; one process takes all GPUs that there are."""
     if process().num_processes > 1 or torch.cuda.device_count() < 2:
@@ -87,7 +76,7 @@ def run_arm(settings: Settings, arm: str, folder: Path, base: dict, progress: Pr
     def view(frame: Image.Image) -> Image.Image:
         return frame_view(at_size(frame, size), options, long)
 
-    encoder = FrameEncoder(model, view, side, CHUNK, next(model.parameters()).dtype)
+    encoder = FrameEncoder(model, view, side, machine, CHUNK, next(model.parameters()).dtype)
     identity = {"weights": base["weights_hash"], "size": list(size), "options": asdict(options)}
     features = FrameCache(settings.cache_folder / "features", encoder, identity)
     videos, grid = (

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from workbook.runs.settings import StudySettings, presets_beside, setting
+from workbook.runs.settings import StudySettings, read_presets, setting
 from workbook.studies.needle.arms import ARMS, TRAINED
 
 
@@ -35,4 +35,4 @@ class Settings(StudySettings):
         1, "scale paper: processes that share the questions, each on a GPU of its own", counts=False, least=1
     )
 
-    presets = presets_beside(__file__)
+    presets = read_presets(__file__)

@@ -1,6 +1,6 @@
 """Study 4: does the model find one frame among 1,600, whatever its depth, and is it the training data that decides?
 
-    python -m oryx run needle_in_a_haystack                              # nano: 2 cores, about 9 minutes a seed
+    python -m oryx run needle_in_a_haystack                              # nano: 2 cores, about 9 minutes per seed
     python -m oryx run needle_in_a_haystack -p video=my_video.mp4        # needles hidden in a video of one's own
     python -m oryx run needle_in_a_haystack --scale small --from-scratch          # one GPU, hours not measured
     python -m oryx run needle_in_a_haystack --scale paper -p checkpoint=FOLDER -p processes=4    # a GPU each, days
@@ -45,7 +45,7 @@ class NeedleInAHaystack(Study[Settings]):
     baseline = "retrieval"
     weight_files, weights_job, corpora = ("video_reader",), READER_JOB, (*HAYSTACKS, "icons")
     facts: ClassVar[dict] = VIDEO_FACTS | {
-        "dtype": "float32, frame tokens kept in float16",
+        "dtype": "as precision says, frame tokens kept in float16",
         "questions": {"number": "the colour of a card's frame", "picture": "name", "change": "change"},
     }
     long_arms: ClassVar[tuple[str, ...]] = ("retrieval", "short_tokens", "short_full_1e4")
@@ -87,7 +87,7 @@ class NeedleInAHaystack(Study[Settings]):
         if settings.video:
             found["data_hash"] += f"+{sha256_file(Path(settings.video))[:16]}"
         if settings.scale == "paper":
-            from workbook.studies.needle.released import checkpoint_hash
+            from oryx.model.loading import checkpoint_hash
 
             found["weights_hash"] = checkpoint_hash(settings.checkpoint)
         return found
@@ -119,7 +119,7 @@ class NeedleInAHaystack(Study[Settings]):
             atomic_write_text(run.folder / "figures" / "haystacks.csv", haystack_table(settings).to_csv(index=False))
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
-        """Train one arm and write its rows into ``folder``; goes on where an earlier, killed job stopped."""
+        """Train one arm and write its rows into ``folder``; resumes where an earlier, killed job stopped."""
         from workbook.studies.needle import released, training
 
         if arm == SHARED:

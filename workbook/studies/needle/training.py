@@ -36,7 +36,7 @@ def prepare(settings: Settings, seed: int) -> None:
 def train_reader(settings: Settings, seed: int, folder: Path, progress: Progress) -> None:
     """Train the reader of frames that all arms start from; its frames must lie in the cache."""
     recipe = video_recipe(settings.recipe_scale)
-    options = Options(recipe.scale, seed, folder, progress=partial(progress, "train"))
+    options = Options(recipe.scale, seed, folder, None, compute(settings.precision), partial(progress, "train"))
     train_video_reader(recipe, options, _dataset(settings, recipe, seed))
 
 
@@ -48,7 +48,7 @@ def run_arm(
     model = machine.place(load_video_reader(recipe, shared))
     set_positions(model, spec.positions)
     frames = _dataset(settings, recipe, seed)
-    features = frame_cache(settings.cache_folder, model, spec.side, recipe.size, base["weights_hash"])
+    features = frame_cache(settings.cache_folder, model, spec.side, recipe.size, base["weights_hash"], machine)
     tokens = features.joined(frames.files)
     codes = NeedleCodes(tokens) if spec.oracle else None
     curve, longest = [], recipe.longest

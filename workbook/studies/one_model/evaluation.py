@@ -26,11 +26,10 @@ from oryx.train.inputs import PictureInputs
 from workbook.data.items import OBJECT_TASKS, evaluation_items
 from workbook.data.needles import NUMBERS, Trial, make_trial
 from workbook.data.pictures import PictureSizes
-from workbook.data.stories import CHANCE, KINDS, LENGTHS, QUESTIONS, VIEWS, chance, make_scene, make_story
+from workbook.data.stories import KINDS, LENGTHS, QUESTIONS, VIEWS, chance, make_scene, make_story
 from workbook.data.text_tasks import TEXT_TASKS
 from workbook.stages.one_model import CLIP_SIZE, PATCH, encoded_frames, encoded_pictures
-from workbook.studies.evaluation import chunks
-from workbook.studies.frames import compressed
+from workbook.studies.frames import chunks, compressed
 from workbook.studies.one_model.settings import Settings
 
 AT_ONCE = 24
@@ -121,12 +120,17 @@ class Evaluation:
 
     def scenes(self) -> Iterator[VideoQuestion]:
         """Every question about views of scenes."""
-        made = [make_scene(self.settings.split, i) for i in range(self.settings.scenes)]
+        split = self.settings.split
+        made = [make_scene(split, i) for i in range(self.settings.scenes)]
         tokens = [self._once(encoded_pictures, scene.views, (SCENE_SIDE, SCENE_SIDE)) for scene in made]
         for kind in KINDS:
             for scene, encode in zip(made, tokens, strict=True):
                 if truth := scene.facts.get(kind):
-                    about = {"group": f"{VIEWS} views of a scene", "kind": kind, "chance": CHANCE[kind]}
+                    about = {
+                        "group": f"{VIEWS} views of a scene",
+                        "kind": kind,
+                        "chance": chance(kind, self.settings.split),
+                    }
                     about |= {"item": f"{scene.id}/{kind}", "task": f"scene_{kind}", "cluster": scene.id}
                     yield VideoQuestion(encode, VIEWS, SCENE_SIDE, QUESTIONS[kind], truth, about)
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from workbook.runs.settings import StudySettings, presets_beside, setting
+from workbook.runs.settings import StudySettings, read_presets, setting
 
 
 class Settings(StudySettings):
@@ -24,4 +24,4 @@ class Settings(StudySettings):
     needle_ratios: tuple[int, ...] = setting((4, 16), "compression ratios of videos with a needle", least=1)
     train_steps: int = setting(3600, "training steps from scratch", least=1)
 
-    presets = presets_beside(__file__)
+    presets = read_presets(__file__)

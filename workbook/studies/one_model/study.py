@@ -78,7 +78,7 @@ class OneModel(Study[Settings]):
         from oryx.train.device import compute
         from workbook.stages import one_model
         from workbook.stages.stage import Options
-        from workbook.studies.evaluation import evaluate_arm
+        from workbook.studies.frames import evaluate_arm
         from workbook.studies.one_model.evaluation import Evaluation
 
         machine = compute(settings.precision)

@@ -13,7 +13,7 @@ from oryx.evidence.store import RowWriter
 from oryx.train.device import compute
 from workbook.data.own_data import OwnItem, score
 from workbook.studies.base import Progress
-from workbook.studies.evaluation import evaluate_arm
+from workbook.studies.frames import evaluate_arm
 from workbook.studies.own_data.settings import Settings
 
 

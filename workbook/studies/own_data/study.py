@@ -118,8 +118,7 @@ class OwnData(Study[Settings]):
 
     def hashes(self, settings: Settings) -> dict[str, str]:
         """sha256 over the files of all models of the run, and over the table with every file it names."""
-        from oryx.model.loading import resolve
-        from workbook.studies.needle.released import checkpoint_hash
+        from oryx.model.loading import checkpoint_hash, resolve
 
         names = sorted({model.replace(SEED, str(seed)) for model in settings.models for seed in settings.seeds})
         for name in names:
