@@ -145,16 +145,16 @@ def run(bench: Bench) -> None:
         for frames in lengths:
             found = ask(bench, model, frames, side)
             cost, name = found["cost"], f"7B shape, {frames} frames at {side * side}x"
-            said = predicted(bench, model, frames, found["tokens"])
+            expected = predicted(bench, model, frames, found["tokens"])
             finite = bool(torch.isfinite(found["logits"]).all())
             bench.check(
                 name, finite,
-                f"{found['tokens']:,} tokens; encoded in {cost.encode:.2f} s (arithmetic: {said.encode:.2f}), first "
-                f"token {cost.read:.2f} s later ({said.read:.2f}), {1e3 * found['step']:.0f} ms a further token; "
-                f"{cost.memory:.1f} GB ({said.memory:.1f})",
-                tokens=found["tokens"], measured=vars(cost), predicted=vars(said), step=found["step"],
+                f"{found['tokens']:,} tokens; encoded in {cost.encode:.2f} s (by arithmetic {expected.encode:.2f}), "
+                f"first token {cost.read:.2f} s later ({expected.read:.2f}), {1e3 * found['step']:.0f} ms each further; "
+                f"{cost.memory:.1f} GB ({expected.memory:.1f})",
+                tokens=found["tokens"], measured=vars(cost), predicted=vars(expected), step=found["step"],
             )  # fmt: skip
-            most = 1.3 * said.memory + 4
+            most = 1.3 * expected.memory + 4
             bench.speed(f"{name}: memory", cost.memory < most, f"{cost.memory:.1f} GB (< {most:.1f})")
             if frames == lengths[0]:
                 same = drift(found["logits"], again)

@@ -231,8 +231,8 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         given = (pixel_patches, vision_features, compressed_features, image_grids, visual_spec)
         visual = dict(zip(VISUAL_INPUTS, given, strict=True))
-        beside = (inputs_embeds, position_ids, past_key_values, use_cache or None, kwargs or None)
-        plain = labels is not None and all(one is None for one in beside)
+        others = (inputs_embeds, position_ids, past_key_values, use_cache or None, kwargs or None)
+        plain = labels is not None and all(one is None for one in others)
         if loss_only and plain and can_pack(self.language_model):
             return self._packed_loss(*self._sources(input_ids, attention_mask, labels, visual), num_items_in_batch)
         if inputs_embeds is None and self._needs_expansion(input_ids, past_key_values, visual_spec):

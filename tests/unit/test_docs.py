@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 FIGURES = ("compressor", "doubling", "packing", "positions", "layouts", "aspect")
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-TOLD = commands.told((DOCS / "commands.md").read_text(encoding="utf-8"))
-HERE = [told.command for told in TOLD if told.kind == commands.RUN_HERE]
+ENTRIES = commands.entries((DOCS / "commands.md").read_text(encoding="utf-8"))
+HERE = [entry.command for entry in ENTRIES if entry.kind == commands.RUN_HERE]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -70,16 +70,16 @@ def test_every_page_is_in_the_index():
 
 def test_every_command_is_run_or_says_why_not():
     found = {line: page.name for page in commands.pages(ROOT) for line in commands.commands(page.read_text("utf-8"))}
-    told = [entry.command for entry in TOLD]
-    assert len(told) == len(set(told)), "a command stands twice in docs/commands.md"
-    missing = "\n".join(f"| `{line}` | ... |   ({found[line]})" for line in found if line not in told)
+    listed = [entry.command for entry in ENTRIES]
+    assert len(listed) == len(set(listed)), "a command stands twice in docs/commands.md"
+    missing = "\n".join(f"| `{line}` | ... |   ({found[line]})" for line in found if line not in listed)
     assert not missing, f"docs/commands.md lacks:\n{missing}"
-    assert not set(told) - set(found), "docs/commands.md has commands that no page has"
+    assert not set(listed) - set(found), "docs/commands.md has commands that no page has"
 
 
 def test_what_is_said_to_run_a_command_is_there():
     how_to = set(commands.commands((DOCS / "how-to.md").read_text(encoding="utf-8")))
-    for entry in TOLD:
+    for entry in ENTRIES:
         if entry.kind == commands.NOT_RUN:
             assert len(entry.what) > 15, f"{entry.command}: why?"
         if entry.kind == commands.RUN_BY:
@@ -122,4 +122,4 @@ def test_commands_are_found_in_blocks_and_in_text():
     found = ["cd a", "pip install b", "make c", "make it", "python -m oryx run x"]
     assert list(commands.commands(text)) == found
     with pytest.raises(InputError, match="make it: expected 'run here'"):
-        commands.told("| `make it` | well |\n")
+        commands.entries("| `make it` | well |\n")

@@ -48,9 +48,9 @@ def build(packages: Packages, folder: Path) -> None:
     entries, tables = [], {}
     for name, (title, columns, licence, stated) in TABLES.items():
         resource = resources[name]
-        said = " ".join(v for entry in resource["licenses"] for k, v in entry.items() if k in ("name", "title"))
-        if stated not in said:
-            raise SystemExit(f"table {name}: expected a licence with {stated!r}, the package says {said!r}")
+        found = " ".join(v for entry in resource["licenses"] for k, v in entry.items() if k in ("name", "title"))
+        if stated not in found:
+            raise SystemExit(f"table {name}: expected a licence with {stated!r}, the package says {found!r}")
         content = files[f"package/data/{resource['path']}"].decode("utf-8-sig")
         if resource["path"].endswith(".json"):
             records = json.loads(content)

@@ -17,12 +17,12 @@ LEFT_OUT = ("commands.md",)
 
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
-ROW = re.compile(r"^\| `(?P<command>[^`]+)` \| (?P<told>.+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `(?P<command>[^`]+)` \| (?P<how>.+) \|$", re.MULTILINE)
 RUN_HERE, RUN_BY, NOT_RUN = "run here", "run by ", "not run: "
 
 
 @dataclass(frozen=True)
-class Told:
+class Entry:
     """What the page of commands says of one: ``kind`` is RUN_HERE, RUN_BY or NOT_RUN; ``what``: the test, or why."""
 
     command: str
@@ -54,13 +54,13 @@ def plain(line: str) -> str:
     return " ".join(line.split())
 
 
-def told(text: str) -> list[Told]:
+def entries(text: str) -> list[Entry]:
     """The rows of the page of commands; raises InputError for a row that says neither what runs it nor why not."""
     found = []
     for row in ROW.finditer(text):
         for kind in (RUN_HERE, RUN_BY, NOT_RUN):
-            if row["told"].startswith(kind):
-                found.append(Told(row["command"].replace("\\|", "|"), kind, row["told"].removeprefix(kind).strip()))
+            if row["how"].startswith(kind):
+                found.append(Entry(row["command"].replace("\\|", "|"), kind, row["how"].removeprefix(kind).strip()))
                 break
         else:
             raise InputError(f"{row['command']}: expected '{RUN_HERE}', '{RUN_BY}TEST' or '{NOT_RUN}REASON'")

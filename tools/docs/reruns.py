@@ -59,13 +59,13 @@ def table(found: pd.DataFrame) -> str:
         counts = [f"{r.within} of {r.cells}", f"{r.largest:.3f}", f"{r.same_sign} of {r.verdicts}", verdicts]
         lines.append([f"`{r.study}`", r.settings, str(r.seeds), *counts])
     total = found[["cells", "within", "verdicts", "same_sign", "same"]].sum()
-    said = (
+    summary = (
         f"Together {total['within']:,} of {total['cells']:,} cells lie within tolerance (at least {LEAST}); "
         f"{total['cells'] - total['within']} lie outside, where chance alone would put up to {OUTSIDE:.0%}, "
         f"{OUTSIDE * total['cells']:.0f}. Of {total['verdicts']} verdicts {total['same_sign']} keep the sign of their "
         f"estimate and {total['same']} their words. Code: {', '.join(f'`{one}`' for one in found['commit'].unique())}."
     )
-    return "\n".join([BEGIN, "", *(f"| {' | '.join(line)} |" for line in lines), "", said, "", END])
+    return "\n".join([BEGIN, "", *(f"| {' | '.join(line)} |" for line in lines), "", summary, "", END])
 
 
 def main(runs: Path) -> None:

@@ -19,7 +19,7 @@ FACTS = {
 class PictureSettings(StudySettings):
     """What a run of a study on pictures depends on, whatever its arms."""
 
-    train_items: int = setting(4000, "training pictures of a seed", least=1)
+    train_items: int = setting(4000, "training pictures per seed", least=1)
     train_steps: int = setting(400, "training steps of every arm", least=1)
     batch: int = setting(32, "pictures in a step", least=1)
     learning_rate: float = setting(5e-4, "peak learning rate")

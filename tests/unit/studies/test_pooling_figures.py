@@ -100,14 +100,14 @@ def demanded():
 
 
 def test_cells_are_compared_on_the_same_films(demanded):
-    frame = tables.cells(tables.on_demand_rows(demanded)).set_index(tables.CELL)
+    frame = tables.cell_scores(tables.on_demand_rows(demanded)).set_index(tables.CELL)
     assert len(frame) == len(CELLS) and frame.loc[(4, 64, 24), "score"] == 7 / 8
     assert frame.loc[(1, 64, 4), "seconds_a_film"] == pytest.approx(0.1 + 0.04)
     assert frame.loc[(16, 64, 24), "held_mb"] == pytest.approx(8 * 170 / 1024)
 
 
 def test_the_frontier_holds_what_no_cheaper_cell_reaches(demanded):
-    frame = tables.cells(tables.on_demand_rows(demanded))
+    frame = tables.cell_scores(tables.on_demand_rows(demanded))
     best = tables.frontier(frame, "visual_tokens")
     assert best["visual_tokens"].tolist() == [14, 170, 506, 1754] and best["score"].is_monotonic_increasing
     figure, drawn = figures.on_demand_figure(demanded)

@@ -16,7 +16,7 @@ from workbook.report import plots
 from workbook.studies.compressor.arms import ARMS, CLIP_FRAMES, PATCH, STORY
 from workbook.studies.compressor.cells import story
 from workbook.studies.compressor.settings import Settings
-from workbook.studies.compressor.tables import COSTS, cells, frontier, on_demand_rows, shifts
+from workbook.studies.compressor.tables import COSTS, cell_scores, frontier, on_demand_rows, shifts
 
 MEASURES = {
     "shift_cka": ("CKA with the tokens at 1x", 1.0),
@@ -74,7 +74,7 @@ def shift_figure(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.Da
 
 def on_demand_figure(rows: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Score against tokens, seconds and memory; colour: ratio, marker: size of the pictures; the step frontier."""
-    frame = cells(on_demand_rows(rows))
+    frame = cell_scores(on_demand_rows(rows))
     if frame.empty:
         return Figure(figsize=(1, 0.1)), frame
     drawn = frame.assign(

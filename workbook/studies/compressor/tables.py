@@ -79,7 +79,7 @@ def rows_to_show(rows: pd.DataFrame, published: Sequence[pd.DataFrame]) -> tuple
     return rows, 'Neither this run nor a published one has these rows: run with `panel="on_demand"`.'
 
 
-def cells(rows: pd.DataFrame) -> pd.DataFrame:
+def cell_scores(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per cell: mean score (each question weighs the same), tokens, seconds and memory of a film.
 
     ``seconds_a_film``: decoding, encoding, reading and one answer.
@@ -109,7 +109,7 @@ def recommendation(rows: pd.DataFrame) -> pd.DataFrame:
     for kind in [*QUESTIONS, "all"]:
         own = part if kind == "all" else part[part["kind"] == kind]
         first, second = own[own["chosen_on"]], own[~own["chosen_on"]]
-        chosen_on, scored_on = cells(first), cells(second).set_index(CELL)["score"].round(3)
+        chosen_on, scored_on = cell_scores(first), cell_scores(second).set_index(CELL)["score"].round(3)
         for budget in BUDGETS:
             fitting = chosen_on[chosen_on["visual_tokens"] <= budget]
             if fitting.empty:
@@ -125,7 +125,7 @@ def recommendation(rows: pd.DataFrame) -> pd.DataFrame:
 
 def ratio_regret(rows: pd.DataFrame) -> pd.DataFrame:
     """For videos of given size and frames: the lowest ratio that fits against the best that fits, mean over them."""
-    frame, lines = cells(on_demand_rows(rows)).sort_values("ratio"), []
+    frame, lines = cell_scores(on_demand_rows(rows)).sort_values("ratio"), []
     for budget in BUDGETS:
         shapes = frame[frame["visual_tokens"] <= budget].groupby(["input_side", "frames"])["score"]
         losses = shapes.max() - shapes.first()

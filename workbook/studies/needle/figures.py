@@ -73,7 +73,7 @@ def score_by_length(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd
 
 
 def score_by_context(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
-    """The trade of tokens a frame: score, and seconds a video, against the tokens that a video takes."""
+    """The trade of tokens per frame: score, and seconds per video, against the tokens that a video takes."""
     frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "side", "length"))
     named = frame.assign(arm=[f"{line.arm} ({line.side**2}x)" for line in frame.itertuples()])
     names = dict(zip(frame["arm"], named["arm"], strict=True))

@@ -17,7 +17,7 @@ class Settings(StudySettings):
     depths: tuple[float, ...] = setting(
         (0.0, 0.25, 0.5, 0.75, 1.0), "place of the needle: 0 first, 1 last frame", least=0
     )
-    trials: int = setting(20, "needles a cell", least=1)
+    trials: int = setting(20, "needles per cell", least=1)
     haystacks: int = setting(10, "haystacks that trials draw from", least=1)
     haystack_frames: int = setting(1600, "frames in a haystack file; longer videos go on in the next file", least=8)
     video: str = setting(

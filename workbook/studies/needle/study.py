@@ -13,7 +13,7 @@ Paper claim (H4a, H4b): trained with long-context retrieval data, Oryx finds a n
 ours are real MP4 files (``workbook/data/haystacks.py``, ``workbook/data/needles.py``), fixed before any report run.
 
 At nano all arms start from one shipped reader of frames. The encoder and compressor stay as they are; projector and
-language model train on cached frame tokens. Arms differ in training clips, positional scheme and tokens a frame.
+language model train on cached frame tokens. Arms differ in training clips, positional scheme and tokens per frame.
 """
 
 from collections import Counter

@@ -15,9 +15,9 @@ def score_table() -> pd.DataFrame:
     found["score"] = with_intervals(found)
     wide = found.pivot_table(index=["group", "kind"], columns="ratio", values="score", aggfunc="first", sort=False)
     wide.columns = [f"{ratio}x" for ratio in wide.columns]
-    beside = found.groupby(["group", "kind"], sort=False)[["n", "chance", "majority", "blind"]].mean().round(2)
-    beside["n"] = beside["n"].astype(int)
-    return wide.fillna("").join(beside)
+    more = found.groupby(["group", "kind"], sort=False)[["n", "chance", "majority", "blind"]].mean().round(2)
+    more["n"] = more["n"].astype(int)
+    return wide.fillna("").join(more)
 
 
 def words(frame: pd.DataFrame) -> str:
