@@ -150,7 +150,7 @@ def run(bench: Bench) -> None:
             bench.check(
                 name, finite,
                 f"{found['tokens']:,} tokens; encoded in {cost.encode:.2f} s (by arithmetic {expected.encode:.2f}), "
-                f"first token {cost.read:.2f} s later ({expected.read:.2f}), {1e3 * found['step']:.0f} ms each further; "
+                f"first token {cost.read:.2f} s later ({expected.read:.2f}), {1e3 * found['step']:.0f} ms each more; "
                 f"{cost.memory:.1f} GB ({expected.memory:.1f})",
                 tokens=found["tokens"], measured=vars(cost), predicted=vars(expected), step=found["step"],
             )  # fmt: skip
