@@ -17,6 +17,7 @@ A model gets the name once, when it is built, so nothing changes from call to ca
 Configurations are saved without it.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby, pairwise
 
@@ -30,6 +31,8 @@ from transformers.masking_utils import sdpa_mask
 from oryx.errors import InputError
 
 BACKENDS = ("auto", "exact", "varlen")
+CALLS: Counter[str] = Counter()
+"""Kernel -> how often packed sequences went through it in this process; manifests of GPU runs say it."""
 PACKED = "oryx_packed_sdpa"
 _HALF = (torch.float16, torch.bfloat16)
 _LEAST_CAPABILITY = (8, 0)  # Ampere: what the variable-length kernel needs
@@ -97,9 +100,10 @@ def packed_attention(
             f"backend 'varlen' needs float16 or bfloat16 tensors on CUDA of compute capability 8.0, got {q.dtype} on "
             f"{q.device.type}; use 'exact' or 'auto'"
         )
-    if backend == "exact" or not varlen_supported(q):
-        return _exact(q, k, v, segments, causal, scale)
-    return _varlen(q, k, v, segments, causal, scale)
+    kernel = _exact if backend == "exact" or not varlen_supported(q) else _varlen
+    if not torch.compiler.is_compiling():
+        CALLS[kernel.__name__.strip("_")] += 1
+    return kernel(q, k, v, segments, causal, scale)
 
 
 def varlen_supported(q: Tensor) -> bool:

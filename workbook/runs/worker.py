@@ -45,7 +45,7 @@ def work(job: Any) -> None:
         study.run_job(settings, job.arm, job.seed, folder, progress)
         wait_for_others()
         if first:
-            atomic_write_json(folder / "done", _mark(began, folder / "rows.jsonl", settings.precision))
+            atomic_write_json(folder / "done", _mark(began, folder / "rows.jsonl"))
 
 
 def die_with_parent(parent: int) -> None:
@@ -79,7 +79,7 @@ def _among(processes: int) -> tuple[bool, Callable[[], None]]:
     return state.is_main_process, state.wait_for_everyone
 
 
-def _mark(began: float, rows: Path, precision: str) -> dict:
+def _mark(began: float, rows: Path) -> dict:
     """What a finished job cost, and how many rows it wrote, so that rows lost later are noticed."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return {
@@ -87,25 +87,23 @@ def _mark(began: float, rows: Path, precision: str) -> dict:
         # wall time says as much about what else the machine does as about the job; CPU time says what the job needs
         "cpu_seconds": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 2),
         "peak_memory_mb": round(own.ru_maxrss / 1024),
-        **_gpu(precision),
+        **_gpu(),
         **({"rows": rows.read_bytes().count(b"\n")} if rows.exists() else {}),
     }
 
 
-def _gpu(precision: str) -> dict:
-    """What a job that has used a GPU says of it; ``attention`` is the kernel that packed sequences went through."""
+def _gpu() -> dict:
+    """What a job that has used a GPU says of it; ``attention``: kernel -> calls for packed sequences."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return {}
-    from oryx.model.attention import varlen_supported
+    from oryx.model.attention import CALLS
 
-    format = torch.float32 if precision == "fp32" else torch.bfloat16
-    variable = varlen_supported(torch.empty(1, 1, 64, dtype=format, device="cuda"))
     found = {
         "name": torch.cuda.get_device_name(),
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),
-        "attention": "varlen" if variable else "exact",
+        "attention": dict(CALLS),
         "peak_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20),
     }
     return {"gpu": found}

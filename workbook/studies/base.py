@@ -50,12 +50,12 @@ class Run:
         return f"{len(self.rows)} rows, seeds {seeds}, {self.failed} failed items, in {self.folder}"
 
 
+# What manifests say of a study on videos.
 VIDEO_FACTS = {
     "attention": "sdpa; the variable-length kernel on a GPU, where samples are packed",
     "decoder": "auto: decord, PyAV where decord reads wrongly",
     "prompt": "<visual>QUESTION\\n",
 }
-"""What manifests say of a study on videos."""
 S = TypeVar("S", bound=StudySettings)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from oryx.errors import InputError
 from oryx.grids import cumulative_lengths
-from oryx.model.attention import Segments, packed_attention, varlen_supported
+from oryx.model.attention import CALLS, Segments, packed_attention, varlen_supported
 
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=6)
 
@@ -139,9 +139,10 @@ def test_the_kernel_is_called_with_what_its_oldest_signature_has(monkeypatch, ca
     monkeypatch.setattr("oryx.model.attention.varlen_supported", lambda q: True)
     lengths = [5, 1, 7]
     q, (k, v) = qkv(13, heads=4)[0], qkv(13, heads=key_heads, seed=1)[1:]
-    results = {}
+    results, before = {}, CALLS.copy()
     for backend in ("exact", "varlen"):
         out = packed_attention(q, k, v, cumulative_lengths(lengths), causal=causal, scale=0.3, backend=backend)
+        assert CALLS[backend] == before[backend] + 1, "what ran is what is counted"
         results[backend] = [out, *torch.autograd.grad(out.square().sum(), (q, k, v))]
     for exact, fast in zip(*results.values(), strict=True):
         torch.testing.assert_close(fast, exact, atol=1e-5, rtol=1e-4)

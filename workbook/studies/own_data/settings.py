@@ -4,8 +4,7 @@ from typing import ClassVar, Literal
 
 from workbook.runs.settings import StudySettings, setting
 
-EXAMPLE = "example"
-"""Stands for a small table that is drawn."""
+EXAMPLE = "example"  # a small table that is drawn
 
 
 class Settings(StudySettings):
