@@ -11,9 +11,11 @@ import pandas as pd
 
 from oryx.evidence.compare import LEAST
 from oryx.evidence.stats import LEAST_SEEDS
+from oryx.evidence.verdicts import AGAINST, CLAIMED, DIRECTIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- reruns: python -m tools.docs.reruns -->", "<!-- end of the reruns -->"
+SIDES = {DIRECTIONS[CLAIMED], DIRECTIONS[AGAINST]}
 OUTSIDE = 0.05
 """Share of the cells that two runs whose 95 % intervals tell the truth leave outside the tolerance, at most."""
 
@@ -38,6 +40,7 @@ def line(folder: Path) -> dict:
         "verdicts": len(judged),
         "same_sign": sum(old[name]["estimate"] * new[name]["estimate"] >= 0 for name in judged),
         "same": len(judged) - len(differing),
+        "changed_sides": sum({_direction(old[name]), _direction(new[name])} == SIDES for name in judged),
         "differing": "; ".join(
             f"{name} {old[name]['estimate']:+.3f} -> {new[name]['estimate']:+.3f} "
             f"({_direction(old[name])} -> {_direction(new[name])})"
@@ -58,12 +61,14 @@ def table(found: pd.DataFrame) -> str:
         verdicts = f"{r.same} of {r.verdicts}" + (f": {r.differing}" if r.differing else "")
         counts = [f"{r.within} of {r.cells}", f"{r.largest:.3f}", f"{r.same_sign} of {r.verdicts}", verdicts]
         lines.append([f"`{r.study}`", r.settings, str(r.seeds), *counts])
-    total = found[["cells", "within", "verdicts", "same_sign", "same"]].sum()
+    total = found[["cells", "within", "verdicts", "same_sign", "same", "changed_sides"]].sum()
+    code = ", ".join(f"`{one}`" for one in found["commit"].unique())
     summary = (
-        f"Together {total['within']:,} of {total['cells']:,} cells lie within tolerance (at least {LEAST}); "
-        f"{total['cells'] - total['within']} lie outside, where chance alone would put up to {OUTSIDE:.0%}, "
-        f"{OUTSIDE * total['cells']:.0f}. Of {total['verdicts']} verdicts {total['same_sign']} keep the sign of their "
-        f"estimate and {total['same']} their words. Code: {', '.join(f'`{one}`' for one in found['commit'].unique())}."
+        f"Together {total['within']:,.0f} of {total['cells']:,.0f} cells lie within tolerance (at least {LEAST}); "
+        f"{total['cells'] - total['within']:.0f} lie outside, where chance alone would put up to {OUTSIDE:.0%}, "
+        f"{OUTSIDE * total['cells']:.0f}. Of {total['verdicts']:.0f} verdicts {total['same_sign']:.0f} keep the sign of "
+        f"their estimate and {total['same']:.0f} their words; {total['changed_sides']:.0f} go from one side to the other. "
+        f"Code: {code}."
     )
     return "\n".join([BEGIN, "", *(f"| {' | '.join(line)} |" for line in lines), "", summary, "", END])
 
