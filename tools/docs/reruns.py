@@ -61,13 +61,13 @@ def table(found: pd.DataFrame) -> str:
         verdicts = f"{r.same} of {r.verdicts}" + (f": {r.differing}" if r.differing else "")
         counts = [f"{r.within} of {r.cells}", f"{r.largest:.3f}", f"{r.same_sign} of {r.verdicts}", verdicts]
         lines.append([f"`{r.study}`", r.settings, str(r.seeds), *counts])
-    total = found[["cells", "within", "verdicts", "same_sign", "same", "changed_sides"]].sum()
+    total = found[["cells", "within", "verdicts", "same_sign", "same", "changed_sides"]].sum().astype(int)
     code = ", ".join(f"`{one}`" for one in found["commit"].unique())
     summary = (
-        f"Together {total['within']:,.0f} of {total['cells']:,.0f} cells lie within tolerance (at least {LEAST}); "
-        f"{total['cells'] - total['within']:.0f} lie outside, where chance alone would put up to {OUTSIDE:.0%}, "
-        f"{OUTSIDE * total['cells']:.0f}. Of {total['verdicts']:.0f} verdicts {total['same_sign']:.0f} keep the sign of "
-        f"their estimate and {total['same']:.0f} their words; {total['changed_sides']:.0f} go from one side to the other. "
+        f"Together {total['within']:,} of {total['cells']:,} cells lie within tolerance (at least {LEAST}); "
+        f"{total['cells'] - total['within']} lie outside, where chance alone would put up to {OUTSIDE:.0%}, "
+        f"{OUTSIDE * total['cells']:.0f}. Of {total['verdicts']} verdicts {total['same_sign']} keep the sign of "
+        f"their estimate and {total['same']} their words; {total['changed_sides']} go from one side to the other. "
         f"Code: {code}."
     )
     return "\n".join([BEGIN, "", *(f"| {' | '.join(line)} |" for line in lines), "", summary, "", END])
