@@ -79,7 +79,7 @@ def main(runs: Path) -> None:
     found = pd.DataFrame([line(path.parent) for path in sorted(runs.glob("*/*/*/rerun_verdicts.json"))])
     earlier = [pd.read_csv(kept, dtype={"seeds": str})] if kept.exists() else []
     found = pd.concat([*earlier, found]).drop_duplicates(["study", "settings", "seeds"], keep="last")
-    found = found.sort_values(["study", "settings"])
+    found = found.sort_values(["study", "settings"]).convert_dtypes()
     found.to_csv(kept, index=False)
     before, _, rest = page.read_text().partition(BEGIN)
     page.write_text(before + table(found) + rest.partition(END)[2])
