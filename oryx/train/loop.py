@@ -136,9 +136,8 @@ def train(
     """Train ``model`` in place and return its curve, one {step, loss, rate} per ``log_every`` steps (mean loss).
 
     The model is moved to the device, and so is every batch; nothing else has to be. With ``checkpoint`` the state is
-    saved there after the first point of the curve that comes ``checkpoint_seconds`` after the last one, and an
-    interrupted run resumes from it. Parameters that do not require a
-    gradient are left alone.
+    saved there at the first point of the curve that comes ``checkpoint_seconds`` after the last checkpoint, and an
+    interrupted run resumes from it. Parameters that do not require a gradient are left alone.
     """
     compute = compute or device.compute()
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
