@@ -90,15 +90,16 @@ def redraw(study: "Study", settings: StudySettings, allow_dirty: bool = False) -
     """Draw a published run's figures and execute its notebook, if it has one, again: from its rows, with today's code.
 
     No row, table or verdict changes, and the manifest says when and from which commit it was redrawn. Raises
-    MissingResource if nothing is published, RunError if the notebook fails or the tree has uncommitted changes
-    (``allow_dirty`` records that instead).
+    MissingResource if nothing is published, SettingsError for rows that ship with the package, RunError if the notebook
+    fails or the tree has uncommitted changes (``allow_dirty`` records that instead).
     """
     commit, dirty = git_state()
     if dirty is not False and not allow_dirty:
         raise RunError("the tree has uncommitted changes: commit and redraw again, or add --allow-dirty")
     target, run = study.published_folder(settings), study.run(settings)
-    seeds = json.loads((target / "manifest.json").read_text())["seeds"]
-    shown = settings.model_copy(update={"seeds": tuple(map(int, seeds))})
+    if Path(settings.results) not in target.parents:
+        raise SettingsError(f"{study.id} has its rows in {target}, which holds no figures to draw again")
+    shown = settings.model_copy(update={"seeds": tuple(sorted(run.rows["seed"].unique().tolist()))})
     notebook = _executed(study, shown)
     with _staged(target) as staged:
         shutil.copytree(target, staged, dirs_exist_ok=True)
