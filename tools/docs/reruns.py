@@ -34,6 +34,7 @@ def line(folder: Path) -> dict:
         "settings": parameters or "default",
         "seeds": " ".join(str(manifest["seed"]) for manifest in manifests),
         "commit": manifests[0]["commit"][:8],
+        "cpu_minutes": round(sum(arm["cpu_seconds"] for m in manifests for arm in m["arms"].values()) / 60, 1),
         "cells": len(cells),
         "within": int(cells["same"].sum()),
         "largest": round(float(cells["difference"].abs().max()), 3),
@@ -55,12 +56,12 @@ def _direction(verdict: dict) -> str:
 
 def table(found: pd.DataFrame) -> str:
     """The lines as a markdown table, with what chance alone would do below it."""
-    head = ["study", "settings", "seeds", "cells within tolerance", "largest difference", "same sign", "same verdict"]
-    lines = [head, ["---"] * len(head)]
+    head = "study, settings, seeds, CPU minutes, cells within tolerance, largest difference, same sign, same verdict"
+    lines = [head.split(", "), ["---"] * len(head.split(", "))]
     for r in found.fillna("").itertuples():
         verdicts = f"{r.same} of {r.verdicts}" + (f": {r.differing}" if r.differing else "")
         counts = [f"{r.within} of {r.cells}", f"{r.largest:.3f}", f"{r.same_sign} of {r.verdicts}", verdicts]
-        lines.append([f"`{r.study}`", r.settings, str(r.seeds), *counts])
+        lines.append([f"`{r.study}`", r.settings, str(r.seeds), f"{r.cpu_minutes:.0f}", *counts])
     total = found[["cells", "within", "verdicts", "same_sign", "same", "changed_sides"]].sum().astype(int)
     code = ", ".join(f"`{one}`" for one in found["commit"].unique())
     summary = (
