@@ -16,6 +16,9 @@ from oryx.grids import Grid, row_tokens
 
 VISUAL_TOKEN_ID = -200  # marks one visual in ``input_ids`` (reference: IMAGE_TOKEN_INDEX)
 IGNORED_LABEL = -100  # a label that takes no part in the loss (reference: IGNORE_INDEX)
+FEATURES = ("pixel_patches", "vision_features", "compressed_features")
+VISUAL_INPUTS = (*FEATURES, "image_grids", "visual_spec")
+"""The model's visual inputs, see :class:`oryx.model.modeling.OryxForConditionalGeneration`."""
 
 
 class Layout(IntEnum):

@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from oryx.errors import InputError, MissingResource
 from oryx.grids import Grid, cumulative_lengths, token_count
-from oryx.layout import IGNORED_LABEL, Plan, plan_batch, read_spec
+from oryx.layout import FEATURES, IGNORED_LABEL, VISUAL_INPUTS, Plan, plan_batch, read_spec
 from oryx.model.attention import Segments, allow_packing, can_pack
 from oryx.model.compressor import Projector, compress_maps
 from oryx.model.config import OryxConfig
@@ -23,11 +23,6 @@ from oryx.model.connectors import build_compressor
 from oryx.model.vit import OryxViT
 
 logger = logging.get_logger(__name__)
-
-
-FEATURES = ("pixel_patches", "vision_features", "compressed_features")
-VISUAL_INPUTS = (*FEATURES, "image_grids", "visual_spec")
-"""See :class:`OryxForConditionalGeneration`."""
 
 
 @dataclass

@@ -93,6 +93,12 @@ class OryxProcessor:
             raise InputError(f"prompt {prompt!r}: expected one of {', '.join(chat.FORMS)}")
         self.tokenizer, self.options, self.prompt, self.patch = tokenizer, options or PreprocessOptions(), prompt, patch
 
+    @property
+    def pad_id(self) -> int:
+        """The id of padding: the tokenizer's, or where it has none what ends an answer."""
+        padding = self.tokenizer.pad_token_id
+        return chat.stop_ids(self.tokenizer, self.prompt)[0] if padding is None else padding
+
     def prepare(
         self, visual: Any, resolution: str | int | Resolution = "native", side: int | None = None
     ) -> list[Prepared]:
@@ -286,14 +292,13 @@ def ask(
             f"question and visual take {length} tokens, {tokens} of them visual ({frames} picture(s)); this model "
             f"takes at most {limit}: use fewer frames, a higher compression or a smaller resolution"
         )
-    stops, padding = chat.stop_ids(processor.tokenizer, processor.prompt), processor.tokenizer.pad_token_id
     out = model.generate(
         **inputs.to(model.device),
         max_new_tokens=max_new_tokens,
         do_sample=False,
         repetition_penalty=1.0,
-        eos_token_id=stops,
-        pad_token_id=stops[0] if padding is None else padding,
+        eos_token_id=chat.stop_ids(processor.tokenizer, processor.prompt),
+        pad_token_id=processor.pad_id,
         return_dict_in_generate=True,
         output_logits=True,
     )
