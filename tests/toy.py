@@ -101,6 +101,15 @@ class ChangedToyStudy(ToyStudy):
     weights = "other"
 
 
+class MendedToyStudy(ToyStudy):
+    """The first ``errors`` items of the first arm fail until there is a file ``mended`` in the results folder."""
+
+    def row(self, settings, arm: str, seed: int, i: int, learned: int) -> dict:
+        mended = arm != self.arm_order[0] or Path(settings.results, "mended").exists()
+        own = settings.model_copy(update={"errors": 0}) if mended else settings
+        return super().row(own, arm, seed, i, learned) | {"settings_hash": settings.settings_hash}
+
+
 class ThreadsToyStudy(ToyStudy):
     """Writes down how many threads torch may use in a job."""
 

@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 
 from oryx.errors import OryxError, SettingsError, check_known, did_you_mean
+from oryx.evidence.store import failed_rows
+from workbook.runs.seeds import seeds_of
 from workbook.runs.settings import SCALES, StudySettings
 from workbook.studies.base import Study, study_at
 
@@ -97,8 +99,8 @@ def find_studies(name: str) -> dict[str, Study]:
 
 
 def _values(parsed: argparse.Namespace) -> dict:
-    options = {name: getattr(parsed, name, None) for name in ("scale", "seeds", "results", "jobs", "from_scratch")}
-    values = {name: value for name, value in options.items() if value}
+    options = ("scale", "seeds", "results", "jobs", "from_scratch", "retry_failed")
+    values = {name: value for name in options if (value := getattr(parsed, name, None))}
     for text in parsed.parameters:
         name, equals, value = text.partition("=")
         if not equals:
@@ -112,19 +114,22 @@ def _values(parsed: argparse.Namespace) -> dict:
 def _run(parsed: argparse.Namespace) -> int:
     from workbook.report.page import build
 
-    chosen = [(study, study.settings(_values(parsed))) for study in find_studies(parsed.study).values()]
-    for study, settings in chosen:
+    chosen = {name: (study, study.settings(_values(parsed))) for name, study in find_studies(parsed.study).items()}
+    for study, settings in chosen.values():
         if settings.source == "run":
             study.check(settings)
     worst = 0
-    for study, settings in chosen:
+    for name, (study, settings) in chosen.items():
         try:
             if parsed.no_merge:
                 study.finish_seeds(settings)
                 print(f"{study.id}: seeds {', '.join(map(str, settings.seeds))} done: {study.run_folder(settings)}")
+                jobs = [job for seed in seeds_of(study, settings) for job in seed.jobs]
+                _say_failed(name, study, settings, sum(failed_rows(job.folder) for job in jobs))
                 continue
             code = _run_one(study, settings, parsed.no_notebook)
-            if code == 0 and print_ending(study, settings):
+            if code == 0 and (failed := print_ending(study, settings)):
+                _say_failed(name, study, settings, failed)
                 code = 3
         except OryxError as error:  # one study's failure leaves the others alone
             print(f"oryx: {study.id}: {error}", file=sys.stderr)
@@ -159,12 +164,21 @@ def print_ending(study: Study, settings: StudySettings) -> int:
     print(f"\n{study.title}, scale {settings.scale}, seeds {', '.join(map(str, seeds))}")
     for verdict in json.loads((folder / "verdicts.json").read_text()):
         print(f"  {verdict['id']:<30}  {verdict['verdict']}  {estimate_text(verdict)}")
-    if failed:
-        print(f"{failed} items failed; their rows name the error")
     if (comparison := folder / "comparison.txt").exists():
         print(comparison.read_text().rstrip())
     print(f"rows, tables and figures: {folder}")
     return failed
+
+
+def _say_failed(name: str, study: Study, settings: StudySettings, failed: int) -> None:
+    """Say how many items failed, if any did, and the command that asks them again."""
+    from workbook.runs.batch import BatchRun
+
+    if failed:
+        print(f"{failed} items failed; their rows name the error")
+    if failed and settings.source == "run":
+        once = settings.model_copy(update={"retry_failed": False})
+        print(f"to ask them again: {BatchRun(name, study, once).command(settings.seeds, '--retry-failed')}")
 
 
 def _plan(parsed: argparse.Namespace) -> int:
@@ -266,6 +280,7 @@ _OPTIONS = (
     ("run plan publish", "--seeds", {"help": "comma-separated, for example 0,1,2"}),
     ("run plan publish", "-p", {"dest": "parameters", "action": "append", "default": [], "metavar": "NAME=VALUE"}),
     ("run plan publish", "--from-scratch", _flag("train the shared weights anew as well")),
+    ("run", "--retry-failed", _flag("ask items again that failed in an earlier attempt")),
     ("run", "--no-notebook", _flag("run the study itself, no notebook needed")),
     ("run", "--no-merge", _flag("do the jobs of these seeds and no more; a later run without it merges them")),
     ("publish", "--allow-dirty", _flag("publish from a tree with uncommitted changes")),

@@ -1,5 +1,6 @@
 """The evaluator: batches of items and a way to answer them become rows. It alone resumes and catches failed items."""
 
+import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,8 +45,8 @@ def evaluate(
     Args:
         predict: payload -> for every row of the batch what the model gave: ``answer``, ``score``, ``logprob`` and
             whatever else the study notes; ``seconds`` only where they are not an equal share of the batch's. If it
-            raises an exception the batch becomes rows with the error and no score: a failure is never a zero. An error
-            of the device itself is raised again.
+            raises an exception, too little memory included, the batch becomes rows with the error and no score (a
+            failure is never a zero) and lets go of what it held. An error of the device itself is raised again.
         progress: called with how many rows are done, those that were there included.
     """
     done = 0
@@ -60,6 +61,9 @@ def evaluate(
             except Exception as problem:
                 error = f"{type(problem).__name__}: {problem}"
                 found = [FAILED] * len(batch.rows)
+            if error is not None:  # outside the clause, which holds every frame of the failed call
+                gc.collect()
+                torch.cuda.empty_cache()
             shared = {"seconds": (time.perf_counter() - began) / len(batch.rows), "error": error}
             rows = [{**row, **shared, **one} for row, one in zip(batch.rows, found, strict=True)]
             writer.write(row for row in rows if not writer.has(row))

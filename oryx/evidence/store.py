@@ -13,6 +13,7 @@ from pathlib import Path
 
 from oryx.errors import RunError
 from oryx.evidence.schema import check_row, check_schema, identity, named
+from oryx.files import atomic_write_bytes
 
 
 class RowWriter:
@@ -90,6 +91,25 @@ def gather_parts(folder: Path) -> None:
         for part in sorted(folder.glob("rows.part-*.jsonl")):
             whole.write([row for row in lines_of(part) if not whole.has(row)])
             part.unlink()
+
+
+def failed_rows(folder: Path) -> int:
+    """How many rows in ``rows.jsonl`` of ``folder``, if there is one, hold an error instead of an answer."""
+    path = folder / "rows.jsonl"
+    return sum(row["error"] is not None for row in lines_of(path)) if path.exists() else 0
+
+
+def lay_failed_aside(folder: Path) -> None:
+    """Move the rows that hold an error from ``rows.jsonl`` to the end of ``failed.jsonl``: they are missing then.
+
+    A kill in between loses none and doubles none. To be called while no process writes, as :func:`gather_parts`.
+    """
+    path, aside = folder / "rows.jsonl", folder / "failed.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    failed = [line for line, row in zip(lines, lines_of(path), strict=True) if row["error"] is not None]
+    earlier = aside.read_bytes() if aside.exists() else b""
+    atomic_write_bytes(aside, b"".join([earlier, *(line for line in failed if line not in earlier)]))
+    atomic_write_bytes(path, b"".join(line for line in lines if line not in failed))
 
 
 def lines_of(path: Path) -> Iterator[dict]:

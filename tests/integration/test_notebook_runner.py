@@ -11,7 +11,7 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 
 from oryx.errors import RunError
-from tests.toy import ToyStudy
+from tests.toy import MendedToyStudy, ToyStudy
 from workbook import cli
 from workbook.runs.notebooks import execute
 from workbook.runs.shards import held, read_status
@@ -55,6 +55,22 @@ def test_every_ending_leaves_a_notebook_an_honest_status_and_its_code(tmp_path, 
     paths = nbformat.read(folder / "notebook.ipynb", 4).metadata.papermill
     assert (paths.input_path, paths.output_path) == ("notebooks/toy.ipynb", "notebook.ipynb"), text[:200]
     assert not (folder / "notebook.partial.ipynb").exists()
+
+
+def test_failed_items_are_asked_again_once_and_the_notebook_shows_what_came_of_it(tmp_path, capsys):
+    study = MendedToyStudy()
+    settings = study.settings({"results": str(tmp_path), "jobs": 2, "errors": 1})
+    folder = study.run_folder(settings)
+    assert execute(study, settings) == 0 and "1 failed items" in outputs(folder / "notebook.ipynb")
+    again = study.settings({**settings.to_dict(), "retry_failed": True})
+    assert execute(study, again) == 0 and "1 failed items" in outputs(folder / "notebook.ipynb")
+    assert len(next(iter(folder.rglob("failed.jsonl"))).read_text().splitlines()) == 1, (
+        "asked once, not by the notebook too"
+    )
+    (tmp_path / "mended").touch()
+    assert execute(study, again) == 0 and "0 failed items" in outputs(folder / "notebook.ipynb")
+    capsys.readouterr()
+    assert execute(study, settings) == 0 and "nothing has changed since" in capsys.readouterr().out
 
 
 def test_a_notebook_is_executed_again_only_if_something_has_changed(tmp_path, capsys, monkeypatch):

@@ -20,9 +20,11 @@ from pathlib import Path
 from types import ModuleType
 
 from oryx.errors import RunError
+from oryx.evidence.store import failed_rows, gather_parts, lay_failed_aside
 from oryx.files import atomic_write_json
 from workbook.runs import worker
 from workbook.runs.progress import Display
+from workbook.runs.shards import held
 
 PRELOADED = ["oryx.model.modeling", "oryx.evidence.store", "PIL.Image", "safetensors.torch"]
 """What every job with torch imports: the server that workers are forked from has loaded it, and no job waits for it."""
@@ -63,6 +65,18 @@ class Job:
     def name(self) -> str:
         """Arm and seed, for people to read."""
         return f"{self.arm}, seed {self.seed}"
+
+    def reopen(self) -> None:
+        """Let the job ask again what failed, if anything did: it is done no more, and the failed rows lie beside."""
+        if not (self.folder / "rows.jsonl").exists():
+            return
+        with held(self.folder, wait=worker.ORPHAN_SECONDS):
+            gather_parts(self.folder)
+            if failed := failed_rows(self.folder):
+                (self.folder / "done").unlink(missing_ok=True)  # first: it tells how many rows there are
+                lay_failed_aside(self.folder)
+        if failed:
+            print(f"{self.name}: {failed} failed rows are kept in {self.folder / 'failed.jsonl'} and asked again")
 
     def check_rows(self) -> None:
         """Raises RunError if a finished job has not the rows that it wrote."""

@@ -63,9 +63,10 @@ def execute(study: "Study", settings: StudySettings) -> int:
     logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of settings that the parameters cell lacks
     source, folder = notebook_path(study), notebook_folder(study, settings)
     status, partial = folder / "status.json", folder / "notebook.partial.ipynb"
-    made_from = {"settings": settings.to_dict(), "versions": provenance.versions()}
+    once = settings.model_copy(update={"retry_failed": False})  # the notebook shows what there is
+    made_from = {"settings": once.to_dict(), "versions": provenance.versions()}
     runs_jobs = settings.source == "run"
-    if runs_jobs and _as_before(study, settings, source, folder, made_from):
+    if runs_jobs and not settings.retry_failed and _as_before(study, settings, source, folder, made_from):
         print(f"{source.name}: nothing has changed since {folder / 'notebook.ipynb'} was executed")
         return DONE
     state, message, code = "killed", "the run was stopped", KILLED
@@ -78,7 +79,7 @@ def execute(study: "Study", settings: StudySettings) -> int:
                 papermill.execute_notebook(
                     str(source),
                     str(partial),
-                    parameters=settings.parameters(),
+                    parameters=once.parameters(),
                     progress_bar=False,
                     cwd=os.getcwd(),
                     # ipc instead of tcp: no port clashes between parallel runs, and no warning at every start;

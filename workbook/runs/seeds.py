@@ -82,7 +82,7 @@ def seeds_of(study: "Study", settings: StudySettings) -> list[Seed]:
 
 
 def run_seeds(study: "Study", settings: StudySettings) -> None:
-    """Do what is missing of every seed of ``settings``.
+    """Do what is missing of every seed of ``settings``; with ``retry_failed`` failed rows are missing too.
 
     Raises RunError if jobs failed, another process holds one of the seeds, a folder cannot be written, or
     ``limit_minutes`` are over. Whatever ends it, finished rows stay and the same call goes on.
@@ -92,6 +92,9 @@ def run_seeds(study: "Study", settings: StudySettings) -> None:
         seeds = seeds_of(study, settings)
         for seed in seeds:
             stack.enter_context(held(seed.folder))
+        if settings.retry_failed:
+            for job in (job for seed in seeds for job in seed.jobs if not job.outdated):
+                job.reopen()
         todo = [seed for seed in seeds if not seed.finished]
         for seed in todo:
             seed.begin()

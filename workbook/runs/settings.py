@@ -139,6 +139,7 @@ class StudySettings(Checked):
     limit_minutes: float | None = setting(
         None, "stop after so long, to go on later; null: no limit", counts=False, least=0
     )
+    retry_failed: bool = setting(False, "ask items again that failed in an earlier attempt", counts=False)
     results: str = setting("results", "results folder", counts=False)
 
     @field_validator("seeds")
