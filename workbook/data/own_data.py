@@ -21,8 +21,6 @@ import csv
 import difflib
 import hashlib
 import json
-import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from oryx.errors import SettingsError
 from oryx.files import atomic_write_text, sha256_file
+from workbook.data.answers import plain
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.data.stories import QUESTIONS, chance, make_story
@@ -106,21 +105,9 @@ def read_table(path: str | Path) -> list[OwnItem]:
         raise SettingsError(f"data: {path}: expected at least one line with {', '.join(REQUIRED)}; the table is empty")
     answers: defaultdict[str, Counter] = defaultdict(Counter)
     for item in items:
-        answers[item.task][_plain(item.answer)] += 1
+        answers[item.task][plain(item.answer)] += 1
     best = {task: counts.most_common(1)[0][1] / counts.total() for task, counts in answers.items()}
     return [item if item.chance is not None else item.model_copy(update={"chance": best[item.task]}) for item in items]
-
-
-def score(answer: str, truth: str, rule: str) -> float:
-    """1 if the answer is right, else 0; case, accents' encoding, spaces, quotes and closing punctuation do not matter.
-
-    ``exact``: the answer is the truth. ``contains``: its words stand somewhere in the answer, in this order and side by
-    side ("a red cat" contains "cat", not "at").
-    """
-    given, expected = _plain(answer), _plain(truth)
-    if rule == "exact":
-        return float(given == expected)
-    return float(re.search(rf"(?<!\w){re.escape(expected)}(?!\w)", given) is not None)
 
 
 def data_hash(path: str | Path, items: list[OwnItem]) -> str:
@@ -131,11 +118,6 @@ def data_hash(path: str | Path, items: list[OwnItem]) -> str:
         if file.is_file():
             digest.update(f"{file.name} {sha256_file(file)}\n".encode())
     return digest.hexdigest()[:16]
-
-
-def _plain(text: str) -> str:
-    text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return text.strip("\"'`“”‘’ ").rstrip(".!?,;: ").strip("\"'`“”‘’ ") or text
 
 
 def _csv(text: str, path: Path) -> Iterator[tuple[int, dict | str]]:

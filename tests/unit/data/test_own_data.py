@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from oryx.errors import SettingsError
-from workbook.data.own_data import FILMS, MOST_NAMED, PICTURES, data_hash, read_table, score, write_example
+from workbook.data.answers import score
+from workbook.data.own_data import FILMS, MOST_NAMED, PICTURES, data_hash, read_table, write_example
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from oryx.errors import MissingResource
 from oryx.eval.evaluate import Batch
 from oryx.evidence.store import RowWriter
 from oryx.train.device import compute
-from workbook.data.own_data import OwnItem, score
+from workbook.data.answers import score
+from workbook.data.own_data import OwnItem
 from workbook.studies.base import Progress
 from workbook.studies.frames import evaluate_arm
 from workbook.studies.own_data.settings import Settings
