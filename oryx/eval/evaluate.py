@@ -79,7 +79,7 @@ def picture_batches(inputs: PictureInputs, base: dict, visual: bool, size: int =
 
 
 def _row(inputs: PictureInputs, index: int, base: dict, visual: bool) -> dict:
-    item, seen = inputs.items[index], visual and bool(inputs.parts)
+    item, seen = inputs.items[index], visual and inputs.view is not None
     return {
         **base,
         "item": item.id,

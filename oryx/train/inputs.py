@@ -6,15 +6,14 @@ visual, the question and a newline; the answer and the end token follow and are 
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from itertools import islice
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from oryx.errors import InputError, SettingsError
-from oryx.grids import Grid, compressed_grid, token_count
+from oryx.grids import Grid, Size, compressed_grid, token_count
 from oryx.layout import IGNORED_LABEL, VISUAL_TOKEN_ID, Layout, visual_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT
@@ -107,6 +106,52 @@ def kept(features: Tensor) -> Tensor:
     return half
 
 
+def layout_of(view: Resolution | Partition | None) -> Layout:
+    """How the maps of a picture are laid out: of a partition two, the thumbnail and the tiles put together."""
+    return Layout.TWO_VIEW if isinstance(view, Partition) else Layout.ONE_VIEW
+
+
+class Cut(NamedTuple):
+    """Pictures as an encoder reads them.
+
+    ``squares``: (patches, grid) of every picture or tile, one after the other; ``maps``: the grids of each item's maps;
+    ``order``: of each item, which of all tokens that come out make up its maps.
+    """
+
+    squares: list[tuple[Tensor, Grid]]
+    maps: list[tuple[Grid, ...]]
+    order: list[Tensor]
+
+
+def maps_of(size: Size, view: Resolution | Partition | None, patch: int) -> tuple[Grid, ...]:
+    """The grids of the maps that a picture of ``size`` (height, width) becomes; one of nothing where none is shown."""
+    if view is None:
+        return ((0, 0),)
+    if isinstance(view, Partition):
+        return (view.side // patch,) * 2, view.cells(size, patch)[2:]
+    height, width = view.target(size, patch)
+    return ((height // patch, width // patch),)
+
+
+def cut_items(items: Sequence[Any], view: Resolution | Partition, patch: int) -> Cut:
+    """The pictures of items at their sizes, or as tiles whose tokens are put together again by ``order``."""
+    found, first = Cut([], [], []), 0
+    for item in items:
+        tiled = isinstance(view, Partition)
+        shown = view.squares(item.picture) if tiled else [view.apply(item.picture, patch)]
+        cut = [to_patches(one, patch) for one in shown]
+        order = torch.arange(first, first + sum(len(patches) for patches, _ in cut))
+        first += len(order)
+        if tiled:
+            thumbnail, *tiles = order.view(len(cut), -1)
+            whole = joined(tiles, view.canvas(item.size), view.side // patch, view.cells(item.size, patch))
+            order = torch.cat([thumbnail, whole[:, 0]])
+        found.squares.extend(cut)
+        found.maps.append(maps_of(item.size, view, patch) if tiled else (cut[0][1],))
+        found.order.append(order)
+    return found
+
+
 class PictureInputs:
     """The visual inputs of a list of items at one resolution, or by dynamic partition: as a thumbnail and tiles.
 
@@ -130,7 +175,7 @@ class PictureInputs:
     ):
         self.items, self.view, self.patch, self.side = items, view, patch, 1
         self.compute = compute or device.compute()
-        self.layout = Layout.TWO_VIEW if isinstance(view, Partition) else Layout.ONE_VIEW
+        self.layout = layout_of(view)
         self.name = "pixel_patches" if encoder is None else "vision_features"
         self.maps: list[tuple[Grid, ...]] = []
         self.parts: list[Tensor] = []
@@ -146,22 +191,13 @@ class PictureInputs:
             progress(min(start + ENCODE_BATCH, len(items)), len(items))
 
     def _add(self, items: Sequence[Any], tower: OryxViT | None) -> None:
-        tiled = isinstance(self.view, Partition)
-        shown = [
-            self.view.squares(one.picture) if tiled else [self.view.apply(one.picture, self.patch)] for one in items
-        ]
-        cut = [to_patches(one, self.patch) for views in shown for one in views]
-        parts = [part for part, _ in cut] if tower is None else [*map(kept, encoded(tower, cut, self.compute))]
-        if not tiled:
-            self.parts += parts
-            self.maps += [(grid,) for _, grid in cut]
-            return
-        side, features = self.view.side // self.patch, iter(parts)
-        for item, views in zip(items, shown, strict=True):
-            thumbnail, *tiles = islice(features, len(views))
-            cells = self.view.cells(item.size, self.patch)
-            self.maps.append(((side, side), cells[2:]))
-            self.parts.append(torch.cat([thumbnail, joined(tiles, self.view.canvas(item.size), side, cells)]))
+        cut = cut_items(items, self.view, self.patch)
+        self.maps += cut.maps
+        if tower is None:
+            self.parts += [patches for patches, _ in cut.squares]
+        else:
+            tokens = torch.cat(encoded(tower, cut.squares, self.compute))
+            self.parts += [kept(tokens[order]) for order in cut.order]
 
     def at_side(self, side: int) -> Self:
         """The same items with their maps compressed in regions of ``side`` x ``side`` tokens; nothing is encoded."""
@@ -176,7 +212,7 @@ class PictureInputs:
     def visual_tokens(self, index: int) -> int:
         """How many tokens the projector emits for item ``index``, newlines and separators included."""
         grids = [compressed_grid(grid, self.side) for grid in self.maps[index]]
-        return visual_token_count(self.layout, grids) if self.parts else 0
+        return visual_token_count(self.layout, grids) if self.view else 0
 
     def length(self, index: int) -> int:
         """Tokens of item ``index`` in the language model: picture, question and answer (one byte a token)."""
@@ -196,16 +232,20 @@ class PictureInputs:
 
         ``visual=False`` leaves the pictures out.
         """
-        visual = visual and bool(self.parts)
+        visual = visual and self.view is not None
         items = [self.items[i] for i in indices]
         batch = text_batch([i.question for i in items], [i.answer for i in items] if answers else None, visual)
         if visual:
             batch |= {
-                self.name: torch.cat([self.parts[i] for i in indices]).float(),
+                self.name: self.features(indices),
                 "image_grids": torch.tensor([grid for i in indices for grid in self.maps[i]]),
                 "visual_spec": torch.tensor([[self.layout, len(self.maps[i]), self.side] for i in indices]),
             }
         return batch
+
+    def features(self, indices: Sequence[int]) -> Tensor:
+        """The kept features, or the patches, of these items one after the other, (N, C) in float32."""
+        return torch.cat([self.parts[i] for i in indices]).float()
 
 
 def joined(tiles: Sequence[Tensor], canvas: Grid, cells: int, kept: tuple[int, int, int, int]) -> Tensor:

@@ -24,11 +24,14 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from transformers import SiglipVisionModel
+from safetensors import SafetensorError
+from transformers import SiglipVisionConfig, SiglipVisionModel
 
-from oryx.errors import MissingResource, SettingsError
+from oryx.errors import CheckpointError, MissingResource, SettingsError
+from oryx.files import read_json
+from oryx.model.loading import resolve
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.model.siglip import vit_from_siglip
+from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.model.vit import OryxViT
 from oryx.processing.sizes import Resolution, picture_forms
 from oryx.train.checkpoints import load_weights
@@ -46,6 +49,11 @@ CONTINUED = {"control": "fixed", "oryxvit": "native"}
 
 ENCODERS = ("siglip", *CONTINUED)
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
+SIGLIP_KINDS = ("siglip", "siglip_vision_model")
+OTHER_SIGLIPS = {
+    kind: " (SigLIP 2 NaFlex, whose patches are cut beforehand and whose positions are resampled by another rule)"
+    for kind in ("siglip2", "siglip2_vision_model")
+}
 
 
 def encoder_file(name: str) -> str:
@@ -53,15 +61,50 @@ def encoder_file(name: str) -> str:
     return "siglip.safetensors" if name == "siglip" else f"continued_{CONTINUED[name]}.safetensors"
 
 
-def public_siglip(name: str) -> SiglipVisionModel:
-    """The vision tower of public SigLIP weights (or SigLIP 2's of one fixed size), by transformers; nothing is fetched.
-
-    ``name``: a folder in transformers' format, or a repository name that is in the local cache. Raises MissingResource.
-    """
+def _siglip_folder(name: str) -> Path:
     try:
-        return SiglipVisionModel.from_pretrained(name, local_files_only=True)
-    except (OSError, ValueError) as error:
+        return resolve(name)
+    except (CheckpointError, MissingResource) as error:
         raise MissingResource(f"siglip={name!r}: no SigLIP weights in transformers' format there ({error})") from error
+
+
+def siglip_config(name: str) -> SiglipVisionConfig:
+    """The shape of public SigLIP weights, or of SigLIP 2's of one fixed size; the weights are not read.
+
+    ``name``: a folder in transformers' format, or a repository, fetched or in the local cache. Raises MissingResource
+    for no such folder or weights, CheckpointError for those of another model, naming it.
+    """
+    folder = _siglip_folder(name)
+    kind = read_json(folder / "config.json").get("model_type") if (folder / "config.json").is_file() else None
+    if kind is None or not any(folder.glob("*.safetensors")):
+        lacking = "config.json with a model_type" if kind is None else "*.safetensors"
+        raise MissingResource(
+            f"siglip={name!r}: no SigLIP weights in transformers' format there: {folder} lacks {lacking}"
+        )
+    if kind not in SIGLIP_KINDS:
+        more = OTHER_SIGLIPS.get(kind, "")
+        raise CheckpointError(
+            f"siglip={name!r}: expected a SigLIP, or a SigLIP 2 of one fixed size (model_type "
+            f"{' or '.join(SIGLIP_KINDS)}), found model_type {kind!r}{more}"
+        )
+    return SiglipVisionConfig.from_pretrained(folder)
+
+
+def public_siglip(name: str) -> SiglipVisionModel:
+    """The vision tower of public SigLIP weights by transformers, in float32; errors as of :func:`siglip_config`.
+
+    Raises CheckpointError too for weights that lack a tensor or have another shape than their configuration says.
+    """
+    config, folder = siglip_config(name), _siglip_folder(name)
+    try:
+        model, report = SiglipVisionModel.from_pretrained(
+            folder, config=config, dtype=torch.float32, output_loading_info=True, local_files_only=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"siglip={name!r}: its weights cannot be read ({error})") from error
+    if lacking := sorted(report["missing_keys"]):
+        raise CheckpointError(f"siglip={name!r}: its weights lack {len(lacking)} tensors, first {lacking[0]}")
+    return model
 
 
 def starting_tower(r: Recipe, folder: Path | None = None, public: str = "") -> OryxViT:
@@ -100,8 +143,8 @@ def load_encoder(name: str, r: Recipe, folder: Path | None = None, public: str =
     """
     if name == "siglip":
         return starting_tower(r, folder, public).eval()
-    siglip = public_siglip(public) if public else build_siglip(r).vision_model
-    tower = vit_from_siglip(siglip, r.position_grid, r.patch)
+    config = siglip_config(public) if public else build_siglip(r).vision_model.config
+    tower = OryxViT(vit_config_from_siglip(config, r.position_grid, r.patch))
     load_weights((folder or WEIGHTS / r.scale) / encoder_file(name), tower)
     return tower.eval()
 

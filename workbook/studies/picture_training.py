@@ -1,5 +1,6 @@
 """One arm of a study on pictures: trained at its resolution, then asked."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -8,10 +9,11 @@ from oryx.eval.evaluate import ask_pictures
 from oryx.evidence.store import RowWriter
 from oryx.files import atomic_write_json
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.train.device import compute
+from oryx.train.device import Compute, compute
 from oryx.train.inputs import PictureInputs
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
-from workbook.data.items import OBJECT_TASKS, evaluation_items, generator, training_item
+from oryx.train.streaming import StreamedInputs, streamed_batches, streamed_loss
+from workbook.data.items import OBJECT_TASKS, Item, evaluation_items, generator, training_item
 from workbook.studies.base import Progress
 from workbook.studies.pictures import PictureArm, PictureSettings
 
@@ -27,21 +29,16 @@ def run_arm(
     """Train ``own`` and ask it; resumes from checkpoint and rows in ``folder``. ``base``: what all rows share."""
     seed, machine = base["seed"], compute(settings.precision)
     model.freeze_vision(own.frozen)
-    items = [training_item(seed, index, own.mixture, own.sizes) for index in range(settings.train_items)]
-    encoder = model if own.frozen else None
-    inputs = PictureInputs(
-        items, own.resolution, own.sizes.patch, encoder, lambda done, total: progress("encode", done, total), machine
-    )
-
-    def draw(step: int) -> list[int]:
-        chosen = generator("arm", seed, step).choice(len(items), settings.batch, replace=False)
-        return sorted(chosen.tolist(), key=inputs.sort_key)
-
+    if own.streamed:
+        draw, patch = partial(drawn_items, settings, own, seed), own.sizes.patch
+        batches = streamed_batches(draw, own.resolution, patch, settings.train_steps, machine.workers)
+    else:
+        batches = kept_batches(settings, own, model, seed, machine, progress)
     torch.manual_seed(seed)
     curve = train(
         model,
-        StepBatches(draw, inputs.batch, settings.train_steps, inputs.targets),
-        answer_loss,
+        batches,
+        streamed_loss if own.streamed else answer_loss,
         TrainPlan(settings.train_steps, settings.learning_rate, warmup=own.warmup),
         folder / "checkpoints" / "arm.pt",
         lambda done, total: progress("train", done, total),
@@ -53,6 +50,38 @@ def run_arm(
         for done, (condition, task, view) in enumerate(passes, 1):
             count = settings.object_items if task in OBJECT_TASKS else settings.text_items
             held_out = evaluation_items(task, settings.split, count, own.sizes)
-            asked = PictureInputs(held_out, view, own.sizes.patch, model, compute=machine)
+            inputs = StreamedInputs if own.streamed else PictureInputs
+            asked = inputs(held_out, view, own.sizes.patch, model, compute=machine)
             ask_pictures(model, asked, {**base, "condition": condition}, condition != "no_visual", writer)
             progress("evaluate", done, len(passes))
+
+
+def chosen(settings: PictureSettings, seed: int, step: int) -> list[int]:
+    """Which of its training pictures a seed meets in a step."""
+    return generator("arm", seed, step).choice(settings.train_items, settings.batch, replace=False).tolist()
+
+
+def drawn_items(settings: PictureSettings, own: PictureArm, seed: int, step: int) -> list[Item]:
+    """The training pictures of a step, drawn now."""
+    return [training_item(seed, index, own.mixture, own.sizes) for index in chosen(settings, seed, step)]
+
+
+def kept_batches(
+    settings: PictureSettings,
+    own: PictureArm,
+    model: OryxForConditionalGeneration,
+    seed: int,
+    machine: Compute,
+    progress: Progress,
+) -> StepBatches:
+    """The batches of an arm whose pictures are drawn, and encoded if its encoder is frozen, before the first step."""
+    items = [training_item(seed, index, own.mixture, own.sizes) for index in range(settings.train_items)]
+    encoder = model if own.frozen else None
+    inputs = PictureInputs(
+        items, own.resolution, own.sizes.patch, encoder, lambda done, total: progress("encode", done, total), machine
+    )
+
+    def draw(step: int) -> list[int]:
+        return sorted(chosen(settings, seed, step), key=inputs.sort_key)
+
+    return StepBatches(draw, inputs.batch, settings.train_steps, inputs.targets)

@@ -60,7 +60,7 @@ def noise(sizes, seed=0):
 
 def test_features_come_back_in_order_and_are_those_of_each_picture_alone(tower):
     pictures = noise([(16, 32), (48, 48), (16, 32), (8, 64)])
-    found = feature_maps(tower, pictures)
+    found = list(feature_maps(tower, pictures))
     for picture, features in zip(pictures, found, strict=True):
         patches, grid = to_patches(picture, 8)
         with torch.no_grad():

@@ -1,6 +1,6 @@
 """Features of pictures of any sizes from an encoder, linear maps fitted on them, and numbers with their intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,15 +19,15 @@ PENALTIES = tuple(10.0**power for power in range(-5, 3))
 """Tried, as multiples of the mean variance of the inputs."""
 
 
-def feature_maps(tower: OryxViT, pictures: Sequence[Image.Image]) -> list[Tensor]:
-    """The features (h·w, C) of each picture (RGB, sides multiples of the patch), on the CPU.
+def feature_maps(tower: OryxViT, pictures: Sequence[Image.Image]) -> Iterator[Tensor]:
+    """The features (h·w, C) of each picture (RGB, sides multiples of the patch), on the CPU, a batch at a time.
 
     They are made where the tower is, in float32 whatever a run's precision: probes compare small differences.
     """
     on = Compute(tower.device, "fp32")
-    cut = [to_patches(picture, tower.config.patch_size) for picture in pictures]
-    batches = [cut[start : start + ENCODE_BATCH] for start in range(0, len(cut), ENCODE_BATCH)]
-    return [features for batch in batches for features in encoded(tower, batch, on)]
+    for start in range(0, len(pictures), ENCODE_BATCH):
+        batch = pictures[start : start + ENCODE_BATCH]
+        yield from encoded(tower, [to_patches(picture, tower.config.patch_size) for picture in batch], on)
 
 
 def pooled(tower: OryxViT, pictures: Sequence[Image.Image]) -> Tensor:

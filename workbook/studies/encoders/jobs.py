@@ -66,9 +66,13 @@ def run_arm(
 
     Language model and projector are the same for every arm of a seed; rows name all three encoders of the seed.
     """
-    towers = {name: load_tower(settings, name, seed, folder.parent) for name in ENCODERS}
-    tower = towers[ARMS[arm][0]]
+    hashes = []
+    for name in ENCODERS:  # one at a time: a released tower is gigabytes
+        loaded = load_tower(settings, name, seed, folder.parent)
+        hashes.append(module_sha256(loaded)[:8])
+        if name == ARMS[arm][0]:
+            tower = loaded
     model = warm_reader(settings.recipe, tower.config, seed, forms=True)
     model.vision_tower = tower
-    base = {**base, "weights_hash": "+".join(module_sha256(towers[name])[:8] for name in ENCODERS)}
+    base = {**base, "weights_hash": "+".join(hashes)}
     picture_training.run_arm(settings, own, model, folder, base, progress)

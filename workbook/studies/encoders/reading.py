@@ -110,10 +110,11 @@ def _patches(tower: OryxViT, maps: Sequence[DigitMap], resolution: Resolution) -
     patch = tower.config.patch_size
     pictures = [resolution.apply(drawn.picture, patch) for drawn in maps]
     labels = [d.labels((p.height, p.width), patch).ravel() for d, p in zip(maps, pictures, strict=True)]
-    label, shown = np.concatenate(labels), np.concatenate(labels) != NO_DIGIT
-    picture = np.repeat(np.arange(len(maps)), [len(one) for one in labels])
-    features = torch.cat(feature_maps(tower, pictures))
-    return features[torch.from_numpy(shown)], label[shown], picture[shown]
+    shown = [one != NO_DIGIT for one in labels]
+    found = zip(feature_maps(tower, pictures), shown, strict=True)
+    features = torch.cat([one[torch.from_numpy(where)] for one, where in found])
+    label = np.concatenate([one[where] for one, where in zip(labels, shown, strict=True)])
+    return features, label, np.repeat(np.arange(len(maps)), [where.sum() for where in shown])
 
 
 def patch_reading(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: int) -> list[dict]:

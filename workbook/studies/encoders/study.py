@@ -19,9 +19,9 @@ other seeds train their own.
 """
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from oryx.errors import MissingResource, SettingsError
+from oryx.errors import MissingResource, OryxError, SettingsError
 from oryx.files import atomic_write_text, sha256_file
 from workbook.data.items import OBJECT_TASKS
 from workbook.studies.base import Progress, Run, Study
@@ -64,15 +64,35 @@ class OryxViTvsSigLIP(Study[Settings]):
             )
         if settings.scale == "small" and not (settings.from_scratch or settings.siglip):
             raise MissingResource("scale 'small' has no shipped encoders: add --from-scratch (one GPU)")
+        if settings.batch > settings.train_items:
+            raise SettingsError(f"batch: expected at most train_items, {settings.train_items}, got {settings.batch}")
         if settings.siglip:
-            from workbook.stages.encoders import public_siglip
+            from workbook.stages.encoders import siglip_config
 
-            public_siglip(settings.siglip)
+            own = siglip_config(settings.siglip).patch_size
+            if settings.patch < own:
+                raise SettingsError(
+                    f"patch: expected at least the {own} pixels of {settings.siglip}, got {settings.patch}"
+                )
         lacking = [name for name in SHIPPED if not (self.weights / f"{name}.safetensors").is_file()]
         if lacking and not settings.trains_encoders():
             raise MissingResource(
                 f"{self.weights} lacks {', '.join(lacking)}: add --from-scratch to train the encoders"
             )
+
+    def plan(self, settings: Settings) -> dict[str, Any]:
+        """As every study's, with the steps and pictures of encoders, and what arms hold in memory."""
+        from workbook.studies.encoders.memory import memory
+
+        found, r = super().plan(settings), settings.recipe
+        if settings.trains_encoders(settings.seeds[0]):
+            found["steps of a continued encoder"] = f"{r.reader_steps} of {r.phases[-1].batch} pictures"
+        if settings.features == "streamed":
+            found["pictures drawn and encoded for an arm"] = settings.train_steps * settings.batch
+        try:
+            return found | memory(settings, self.arms(settings))
+        except OryxError:  # weights that are not there or of no use: the check says so
+            return found
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """SigLIP, then the two continued encoders, unless shipped."""
@@ -93,7 +113,8 @@ class OryxViTvsSigLIP(Study[Settings]):
 
     def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
         """What an arm is trained on and asked."""
-        return PictureArm(arm_view(arm, settings.side), MIXTURE, settings.recipe.phases[-1].sizes)
+        sizes, streamed = settings.recipe.phases[-1].sizes, settings.features == "streamed"
+        return PictureArm(arm_view(arm, settings.side), MIXTURE, sizes, streamed=streamed)
 
     def collect(self, settings: Settings) -> Run:
         """As every study's, and ``probes.csv``: the probes of the encoders, one line a number, all seeds."""
