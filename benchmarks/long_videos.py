@@ -13,6 +13,8 @@ import platform
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +22,12 @@ import torch
 
 from benchmarks.measure import MEBIBYTE, give_tensors_own_pages, in_fresh_process, reset_peak, resident
 from benchmarks.results import deliver
+from oryx.errors import MissingResource
 from oryx.eval.features import FrameEncoder
 from oryx.eval.generate import ask, read_videos
-from oryx.grids import video_token_count
+from oryx.grids import uniform_indices, video_token_count
 from oryx.model.positions import set_positions
+from oryx.processing.decoders import DECODERS, check_decoder
 from oryx.processing.video import iter_frames
 from oryx.train.device import compute
 from workbook.data.haystacks import make_haystack
@@ -36,34 +40,50 @@ from workbook.studies.needle.videos import HaystackFiles, TrialVideos
 SIZE = (32, 32)
 LARGE = (256, 256)
 CHUNK = 64
+SPARSE = 16
 
 
-def bare_decode(path: Path, frames: int) -> None:
-    """All frames with decord alone, in chunks of the same size."""
+def bare_decode(path: Path, indices: Sequence[int]) -> None:
+    """Frames with decord alone, in chunks of the same size."""
     import decord
 
     reader = decord.VideoReader(str(path), num_threads=1)  # as ours; the default starts four more threads
-    for start in range(0, frames, CHUNK):
-        reader.get_batch(range(start, min(start + CHUNK, frames))).asnumpy()
+    for start in range(0, len(indices), CHUNK):
+        reader.get_batch(indices[start : start + CHUNK]).asnumpy()
 
 
-def our_decode(path: Path, frames: int) -> None:
-    """The same through the workbook's door."""
-    for _ in iter_frames(path, range(frames), CHUNK):
+def our_decode(path: Path, indices: Sequence[int], decoder: str) -> None:
+    """The same through the workbook's door, by one of its decoders."""
+    for _ in iter_frames(path, indices, CHUNK, decoder=decoder):
         pass
 
 
-def decoding(folder: Path, frames: int, size: tuple[int, int], rounds: int) -> dict:
-    """Seconds of both ways, in turns, and the ratio of their medians."""
+def works(decoder: str) -> bool:
+    """Whether a decoder is installed here."""
+    with suppress(MissingResource):
+        check_decoder(decoder)
+        return True
+    return False
+
+
+def decoding(folder: Path, frames: int, size: tuple[int, int], rounds: int, taken: int | None = None) -> dict:
+    """Seconds of all ways, in turns, and the ratios of their medians to bare decord's.
+
+    ``taken``: so many frames, spread uniformly; None: all of them.
+    """
     path = make_haystack(folder, "dev", 0, frames, size).path
-    seconds: dict[str, list[float]] = {"bare": [], "ours": []}
+    indices = uniform_indices(frames, taken or frames)
+    ways = {"bare": partial(bare_decode, path, indices)}
+    ways |= {name: partial(our_decode, path, indices, name) for name in DECODERS if works(name)}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name, decode in (("bare", bare_decode), ("ours", our_decode)):
+        for name, decode in ways.items():
             began = time.perf_counter()
-            decode(path, frames)
+            decode()
             seconds[name].append(time.perf_counter() - began)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    return {"size": size, "frames": frames, "seconds": seconds, "ratio": medians["ours"] / medians["bare"]}
+    ratios = {name: median / medians["bare"] for name, median in medians.items() if name != "bare"}
+    return {"size": size, "frames": frames, "taken": taken, "seconds": seconds, "ratios": ratios}
 
 
 def caching(folder: Path, frames: int, trials: int) -> dict:
@@ -148,13 +168,15 @@ def tables(found: dict) -> str:
     lines = [
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread.",
         "",
-        "| decoding | frame | bare decord, s | ours, s | ratio | target |",
-        "| --- | --- | --- | --- | --- | --- |",
+        f"| decoding | frame | bare decord, s | {' | '.join(DECODERS)} | target of auto |",
+        "| --- | --- | --- |" + " --- |" * len(DECODERS) + " --- |",
     ]
     for one in found["decoding"]:
-        bare, ours = (statistics.median(one["seconds"][name]) for name in ("bare", "ours"))
-        size = f"{one['size'][1]}x{one['size'][0]}"
-        lines.append(f"| {one['frames']:,} frames | {size} | {bare:.2f} | {ours:.2f} | {one['ratio']:.2f} | <= 1.30 |")
+        size, taken = f"{one['size'][1]}x{one['size'][0]}", one["taken"]
+        what = f"{taken} of {one['frames']:,} frames" if taken else f"all {one['frames']:,} frames"
+        ratios = [f"{one['ratios'][name]:.2f}" if name in one["ratios"] else "absent" for name in DECODERS]
+        cells = [what, size, f"{statistics.median(one['seconds']['bare']):.2f}", *ratios, "" if taken else "<= 1.30"]
+        lines.append(f"| {' | '.join(cells)} |")
     asked, saved = found["asking"], found["caching"]
     wall, cpu = (statistics.median(asked[name]) for name in ("wall", "cpu"))
     lines += [
@@ -182,6 +204,7 @@ def main(arguments: list[str] | None = None) -> dict:
     """Command line: measure and print."""
     parser = argparse.ArgumentParser(description="Decoding, memory and caching of long videos.")
     parser.add_argument("--frames", type=int, default=1600)
+    parser.add_argument("--sparse-of", type=int, default=3000, help=f"frames of the video of which {SPARSE} are read")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=100, help="videos in the comparison of encoding once and anew")
     parser.add_argument("--cached-frames", type=int, default=400, help="frames of those videos")
@@ -193,7 +216,10 @@ def main(arguments: list[str] | None = None) -> dict:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found = {
-            "decoding": [decoding(folder, parsed.frames, size, parsed.rounds) for size in (SIZE, LARGE)],
+            "decoding": [
+                *(decoding(folder, parsed.frames, size, parsed.rounds) for size in (SIZE, LARGE)),
+                decoding(folder, parsed.sparse_of, LARGE, parsed.rounds, SPARSE),
+            ],
             "asking": asking(folder / "asked", parsed.frames, parsed.rounds),
             "caching": caching(folder, parsed.cached_frames, parsed.trials),
             "memory": memory(folder, lengths),

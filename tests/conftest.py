@@ -36,10 +36,22 @@ def _without_browser() -> str:
     return "" if any(map(shutil.which, CHROMIUM)) else f"no Chromium on the path (looked for {', '.join(CHROMIUM)})"
 
 
+def _without_torchcodec() -> str:
+    from oryx.errors import MissingResource
+    from oryx.processing.decoders import check_decoder
+
+    try:
+        check_decoder("torchcodec")
+    except MissingResource as error:
+        return str(error)
+    return ""
+
+
 TIERS: dict[str, Callable[[], str]] = {
     "workflow": _without_extra,
     "slurm": _without_slurm,
     "browser": _without_browser,
+    "torchcodec": _without_torchcodec,
 }
 """Marker -> what says why its tests cannot run here (nothing if they can)."""
 

@@ -55,7 +55,7 @@ class FrameEncoder:
 
     ``view`` gives a frame its size (RGB); all frames of a video get one size. ``side``: region side k of the compressor
     (ratio k²). ``compute``: its number format is that of the encoding, whoever asks for it, so that training and
-    evaluation read the same tokens. Tokens are returned as ``dtype``.
+    evaluation read the same tokens. Tokens are returned as ``dtype``. ``decoder``, ``threads``: as of ``VideoFile``.
     """
 
     model: OryxForConditionalGeneration
@@ -64,6 +64,8 @@ class FrameEncoder:
     compute: Compute
     chunk: int = 64
     dtype: torch.dtype = torch.float16
+    decoder: str = "auto"
+    threads: int = 1
 
     @property
     def number_formats(self) -> str:
@@ -74,7 +76,7 @@ class FrameEncoder:
     @torch.inference_mode()
     def encode(self, path: str | Path, indices: Sequence[int] | None = None) -> FrameTokens:
         """Tokens of the frames ``indices`` (all by default); errors as for :class:`oryx.processing.video.VideoFile`."""
-        with closing(VideoFile(path)) as video:
+        with closing(VideoFile(path, decoder=self.decoder, threads=self.threads)) as video:
             wanted = range(video.info.frames) if indices is None else indices
             for start, frames in zip(range(0, len(wanted), self.chunk), video.frames(wanted, self.chunk), strict=True):
                 part, grid = self._encode_chunk(frames)
@@ -129,6 +131,7 @@ class FrameCache:
             self.encoder.side,
             self.encoder.number_formats,
             self.identity,
+            *([] if self.encoder.decoder == "auto" else [self.encoder.decoder]),
         ]
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return self.folder / digest[:2] / f"{digest}.safetensors"

@@ -33,11 +33,13 @@ class Prepared:
     Attributes:
         layout, side: how it is laid out, and the side of the compressor's regions.
         maps: each view or frame as (H, W, 3) uint8 RGB: a quarter of what its pixels take as float32.
+        decoder: who decoded its frames; None: not from a video file.
     """
 
     layout: Layout
     side: int
     maps: list[np.ndarray]
+    decoder: str | None = None
 
     @property
     def frames(self) -> int:
@@ -66,6 +68,7 @@ class Answer:
         seconds: wall clock, from opening the file to the last token.
         frames: pictures, views or video frames that reached the model.
         sizes: (height, width) in pixels of every map as encoded; an image with a second view has two.
+        decoder: who decoded the video file; None: there was none.
     """
 
     text: str
@@ -74,6 +77,7 @@ class Answer:
     seconds: float
     frames: int
     sizes: tuple[tuple[int, int], ...]
+    decoder: str | None = None
 
 
 class OryxProcessor:
@@ -222,7 +226,7 @@ class OryxProcessor:
             if view.size != size:  # views of a scene may differ, their maps share one size
                 view = picture.resize(size, Image.Resampling.BICUBIC)
             maps.append(np.asarray(view))
-        return Prepared(Layout.VIDEO, side, maps)
+        return Prepared(Layout.VIDEO, side, maps, frames.decoder)
 
 
 def load_tokenizer(folder: str | Path, **kwargs) -> PreTrainedTokenizerBase:
@@ -310,6 +314,7 @@ def ask(
         seconds=time.perf_counter() - began,
         frames=frames,
         sizes=tuple(size for one in prepared for size in one.sizes),
+        decoder=next((one.decoder for one in prepared if one.decoder), None),
     )
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from oryx.errors import InputError
 from oryx.grids import bounded_indices, check_whole, uniform_indices
+from oryx.processing.decoders import check_decoder
 from oryx.processing.images import open_image
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.video import VideoFile
@@ -47,13 +48,19 @@ class Video:
 
     ``frames``: how many frames to read; None: as many as the options say. They are spread uniformly; a video with fewer
     frames is read whole, without repeats, unless ``repeat`` asks for the released inference rule, which repeats frames.
+
+    ``decoder``: who decodes a file, one of :data:`oryx.processing.decoders.DECODERS`; ``threads``: with how many.
     """
 
     source: str | PathLike | Sequence[Any] | np.ndarray
     frames: int | None = None
     repeat: bool = False
+    decoder: str = "auto"
+    threads: int = 1
 
     def __post_init__(self):
+        check_decoder(self.decoder)
+        check_whole("Video: threads", self.threads)
         if self.frames is not None:
             check_whole("Video: frames", self.frames)
         if isinstance(self.source, np.ndarray):
@@ -65,10 +72,14 @@ class Video:
 
 @dataclass(frozen=True)
 class ChosenFrames:
-    """How many frames will come, and the frames as RGB pictures of one size, each decoded when it is asked for."""
+    """How many frames will come, and the frames as RGB pictures of one size, each decoded when it is asked for.
+
+    ``decoder``: who decodes them; None: no video file.
+    """
 
     count: int
     pictures: Iterator[Image.Image]
+    decoder: str | None = None
 
 
 def choose_frames(video: Video, options: PreprocessOptions) -> ChosenFrames:
@@ -79,9 +90,9 @@ def choose_frames(video: Video, options: PreprocessOptions) -> ChosenFrames:
     source, count = video.source, video.frames or options.frames
     rule = uniform_indices if video.repeat else bounded_indices
     if isinstance(source, (str, PathLike)) and not isdir(source):
-        file = VideoFile(source, max_pixels=options.max_pixels)
+        file = VideoFile(source, options.max_pixels, video.decoder, video.threads)
         indices = rule(file.info.frames, count)
-        return ChosenFrames(len(indices), _decoded(file, indices))
+        return ChosenFrames(len(indices), _decoded(file, indices), file.info.decoder)
     items = frame_files(Path(source)) if isinstance(source, (str, PathLike)) else source
     indices = rule(len(items), count)
     return ChosenFrames(len(indices), _opened(items, indices, options.max_pixels))

@@ -167,12 +167,15 @@ def test_the_benchmark_of_long_videos_runs_and_renews_its_block(tmp_path, monkey
     monkeypatch.setattr(long_videos, "LARGE", (64, 64))
     docs = tmp_path / "docs.md"
     docs.write_text("before\n<!-- long-videos -->\nold\n<!-- end -->\nafter\n")
-    flags = ["--frames", "40", "--rounds", "1", "--trials", "4", "--cached-frames", "16", "--docs", str(docs)]
+    flags = ["--frames", "40", "--rounds", "1", "--trials", "4", "--cached-frames", "16", "--sparse-of", "64"]
+    flags += ["--docs", str(docs)]
     found = long_videos.main(flags)
     text = docs.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert found["asking"]["tokens"] == 40 * 3 + 2 and len(found["asking"]["wall"]) == 1 and "| 122 |" in text
-    assert f"| {found['caching']['ratio']:.1f} |" in text and len(found["decoding"]) == 2
+    assert f"| {found['caching']['ratio']:.1f} |" in text
+    *dense, sparse = found["decoding"]
+    assert len(dense) == 2 and "| 16 of 64 frames | 64x64 |" in text and len(sparse["seconds"]["pyav"]) == 1
     assert [line["frames"] for line in found["memory"]["lines"]] == [32, 40]
 
 

@@ -197,6 +197,20 @@ class StudySettings(Checked):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+class VideoSettings(StudySettings):
+    """What the settings have of a study that decodes video files of one's own."""
+
+    decoder: Literal["auto", "decord", "pyav", "torchcodec"] = setting(
+        "auto", "who decodes video files; auto: decord, PyAV where decord is known to be wrong", added_later=True
+    )
+    decoder_threads: int = setting(1, "threads that decode a video file", counts=False, least=1)
+
+    @property
+    def decoding(self) -> dict[str, Any]:
+        """How :mod:`oryx.processing.video` is to decode."""
+        return {"decoder": self.decoder, "threads": self.decoder_threads}
+
+
 def _as_name(value: Any) -> str:
     text = "+".join(map(str, value)) if isinstance(value, list) else json.dumps(value).strip('"')
     return re.sub(r"[^\w.+-]", "_", text)

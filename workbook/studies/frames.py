@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from operator import call
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -29,10 +30,16 @@ def at_size(frame: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def frame_cache(
-    folder: Path, model: OryxForConditionalGeneration, side: int, size: tuple[int, int], weights: str, compute: Compute
+    folder: Path,
+    model: OryxForConditionalGeneration,
+    side: int,
+    size: tuple[int, int],
+    weights: str,
+    compute: Compute,
+    **decoding: Any,
 ) -> FrameCache:
     """The feature cache of one encoder (``weights``: its hash), frame size and region side."""
-    encoder = FrameEncoder(model, partial(at_size, size=size), side, compute)
+    encoder = FrameEncoder(model, partial(at_size, size=size), side, compute, **decoding)
     return FrameCache(folder / "features", encoder, {"weights": weights, "size": list(size)})
 
 

@@ -3,7 +3,6 @@
 import struct
 import sys
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -11,11 +10,28 @@ import av
 import numpy as np
 import pytest
 
-from oryx.errors import InputError
-from oryx.processing import video
-from oryx.processing.video import PyAVReader, VideoFile, VideoInfo, examine, iter_frames, probe, read_frames
+from oryx.errors import InputError, MissingResource, SettingsError
+from oryx.processing import decoders
+from oryx.processing.decoders import PyAVReader, VideoInfo, check_decoder
+from oryx.processing.packets import examine
+from oryx.processing.video import VideoFile, iter_frames, probe, read_frames
 
-READERS = ["decord", "pyav"]
+
+def works(decoder: str) -> bool:
+    try:
+        check_decoder(decoder)
+    except MissingResource:
+        return False
+    return True
+
+
+needs_decord = pytest.mark.skipif(not works("decord"), reason="decord has no wheel for this platform")
+READERS = [
+    "pyav",
+    pytest.param("decord", marks=needs_decord),
+    pytest.param("torchcodec", marks=pytest.mark.torchcodec),
+]
+reads = pytest.mark.parametrize("reader", READERS)
 OPTIONS = {
     "libx264": {"crf": "10", "preset": "ultrafast"},
     "libsvtav1": {"crf": "20", "preset": "12"},
@@ -23,16 +39,6 @@ OPTIONS = {
 }
 
 B_FRAMES = {"g": "8", "bf": "2", "preset": "veryfast"}
-
-
-@pytest.fixture
-def reader(request, monkeypatch):
-    """Who reads files that decord gets right; PyAV always reads those that it does not."""
-    if request.param == "pyav":
-        monkeypatch.setattr(video, "DecordReader", Mock(side_effect=video.NotForDecord))
-    elif find_spec("decord") is None:
-        pytest.skip("decord has no wheel for this platform")
-    return request.param
 
 
 def write_video(
@@ -71,24 +77,31 @@ def levels(frames: np.ndarray) -> list[int]:
     return [round((frame.mean() - 16) / 4) for frame in frames]
 
 
-@pytest.mark.parametrize("reader", READERS, indirect=True)
+@reads
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_the_frames_asked_for_come_in_that_order(tmp_path, reader, suffix):
     path = write_video(tmp_path / f"v.{suffix}")
-    assert probe(path) == VideoInfo(12, (64, 96), reader)
-    frames = read_frames(path, [0, 7, 7, 11, 3])
+    assert probe(path, reader) == VideoInfo(12, (64, 96), reader)
+    frames = read_frames(path, [0, 7, 7, 11, 3], decoder=reader)
     assert frames.shape == (5, 64, 96, 3) and levels(frames) == [0, 7, 7, 11, 3]
 
 
-@pytest.mark.skipif(find_spec("decord") is None, reason="decord has no wheel for this platform")
+@needs_decord
+def test_decord_is_the_default_and_pyav_stands_in(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "v.mp4")
+    assert probe(path).decoder == "decord"
+    monkeypatch.setattr(decoders, "DecordReader", Mock(side_effect=ImportError))
+    assert probe(path).decoder == "pyav"
+
+
+@reads
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
-def test_decord_is_the_default_and_both_readers_agree_to_the_pixel(tmp_path, suffix, monkeypatch):
+def test_the_decoders_agree_to_the_pixel_whatever_their_threads(tmp_path, suffix, reader):
     options = {"codec": "mpeg4"} if suffix == "avi" else B_FRAMES
-    path = write_video(tmp_path / f"v.{suffix}", 24, **options)
-    assert probe(path).backend == "decord"
-    first = read_frames(path, [0, 13, 23, 5])
-    monkeypatch.setattr(video, "DecordReader", Mock(side_effect=ImportError))
-    assert probe(path).backend == "pyav" and np.array_equal(read_frames(path, [0, 13, 23, 5]), first)
+    path, order = write_video(tmp_path / f"v.{suffix}", 24, **options), [0, 13, 23, 5]
+    expected = read_frames(path, order, decoder="pyav")
+    for threads in (1, 3):
+        assert np.array_equal(read_frames(path, order, decoder=reader, threads=threads), expected)
 
 
 def test_chunks_hold_no_more_than_asked(tmp_path):
@@ -98,6 +111,7 @@ def test_chunks_hold_no_more_than_asked(tmp_path):
     assert levels(np.concatenate(chunks)) == list(range(12))
 
 
+WRONG_BY_TORCHCODEC = ("transport stream", "program stream", "avi with b-frames")
 HARD = {
     "av1": lambda folder: write_video(folder / "v.mp4", 24, "libsvtav1"),
     "hevc with open groups": lambda folder: write_video(folder / "v.mp4", 24, "libx265"),
@@ -105,6 +119,7 @@ HARD = {
         folder / "v.mp4", 24, preset="veryfast", **{"x264-params": "open-gop=1:keyint=8:bframes=3"}
     ),
     "transport stream": lambda folder: write_video(folder / "v.ts", 24, **B_FRAMES),
+    "program stream": lambda folder: write_video(folder / "v.mpg", 24, "mpeg2video"),
     "avi with b-frames": lambda folder: write_video(folder / "v.avi", 24, **B_FRAMES),
     "48 pixels wide": lambda folder: write_video(folder / "v.mp4", 24, size=(64, 48)),
     "edit list": lambda folder: cut_at(write_video(folder / "whole.mp4", 27, **B_FRAMES), folder / "v.mp4", 0.6),
@@ -115,17 +130,64 @@ HARD = {
 def test_pyav_takes_over_where_decord_would_be_wrong(tmp_path, kind):
     path, first = HARD[kind](tmp_path), 3 if kind == "edit list" else 0
     info = probe(path)
-    assert (info.backend, info.frames) == ("pyav", 24)
+    assert (info.decoder, info.frames) == ("pyav", 24)
     order = [23, 0, 11, 11, *np.random.default_rng(0).integers(0, 24, 20).tolist()]
     assert levels(np.concatenate(list(iter_frames(path, order, chunk=3)))) == [first + i for i in order]
+    if works("decord"):
+        with pytest.raises(
+            InputError, match=r"v\.\w+: expected a file that decoder 'decord' reads rightly, but .*'pyav'"
+        ):
+            probe(path, "decord")
 
 
-@pytest.mark.parametrize("reader", READERS, indirect=True)
+@pytest.mark.torchcodec
+@pytest.mark.parametrize("kind", HARD)
+def test_torchcodec_is_right_or_refuses(tmp_path, kind):
+    path, first = HARD[kind](tmp_path), 3 if kind == "edit list" else 0
+    if kind in WRONG_BY_TORCHCODEC:
+        with pytest.raises(InputError, match=r"decoder 'torchcodec' reads rightly, but it"):
+            probe(path, "torchcodec")
+        return
+    assert probe(path, "torchcodec") == VideoInfo(24, probe(path).size, "torchcodec")
+    order = [23, 0, 11, 11, *np.random.default_rng(0).integers(0, 24, 20).tolist()]
+    frames = np.concatenate(list(iter_frames(path, order, chunk=3, decoder="torchcodec")))
+    assert levels(frames) == [first + i for i in order]
+    assert np.array_equal(frames, read_frames(path, order, decoder="pyav"))
+
+
+@pytest.mark.torchcodec
+@pytest.mark.parametrize("kind", WRONG_BY_TORCHCODEC)
+def test_torchcodec_is_still_wrong_where_it_is_refused(tmp_path, kind):
+    from torchcodec.decoders import VideoDecoder
+
+    path, order = HARD[kind](tmp_path), list(range(24))
+    try:
+        frames = VideoDecoder(str(path), dimension_order="NHWC").get_frames_at(order).data.numpy()
+    except RuntimeError:
+        return
+    assert levels(frames) != order
+
+
+def test_a_decoder_asked_for_by_name_is_that_one_or_a_message(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "v.mp4")
+    with pytest.raises(SettingsError, match=r"unknown decoder 'decrod'; did you mean 'decord'\?"):
+        probe(path, "decrod")
+    with pytest.raises(InputError, match="threads: expected a whole number of at least 1, got 0"):
+        probe(path, threads=0)
+    for name in ("decord", "torchcodec"):
+        for module in [one for one in sys.modules if one.split(".")[0] == name]:
+            monkeypatch.delitem(sys.modules, module)
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(MissingResource, match=rf"decoder '{name}' does not work here .*pip install"):
+            probe(path, name)
+
+
+@reads
 def test_frames_at_uneven_times_keep_their_numbers(tmp_path, reader):
     times = np.cumsum(np.random.default_rng(0).choice([0.033, 0.1, 0.5], 24)) - 0.033
     path = write_video(tmp_path / "v.mp4", 24, times=times - times[0], **B_FRAMES)
     order = [20, 3, 23, 0, 7, 8, 9]
-    assert probe(path).frames == 24 and levels(read_frames(path, order)) == order
+    assert probe(path, reader).frames == 24 and levels(read_frames(path, order, decoder=reader)) == order
 
 
 def test_sparse_frames_are_reached_without_decoding_everything(tmp_path, monkeypatch):
@@ -138,7 +200,7 @@ def test_sparse_frames_are_reached_without_decoding_everything(tmp_path, monkeyp
     reader.close()
 
 
-@pytest.mark.parametrize("reader", READERS, indirect=True)
+@reads
 def test_a_turned_recording_is_shown_upright(tmp_path, reader):
     lying = np.zeros((64, 96, 3), np.uint8)
     lying[:24, :32] = 200  # top left; a quarter turn clockwise brings it to the top right
@@ -152,8 +214,8 @@ def test_a_turned_recording_is_shown_upright(tmp_path, reader):
     place = data.find(b"tkhd") + 44  # the track's display matrix: a quarter turn
     data[place : place + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
     (tmp_path / "turned.mp4").write_bytes(data)
-    assert probe(tmp_path / "turned.mp4").size == (96, 64)
-    shown = read_frames(tmp_path / "turned.mp4", [0, 1]).astype(int)
+    assert probe(tmp_path / "turned.mp4", reader).size == (96, 64)
+    shown = read_frames(tmp_path / "turned.mp4", [0, 1], decoder=reader).astype(int)
     assert np.abs(shown - np.rot90(lying, -1)).mean() < 3
 
 
@@ -168,7 +230,7 @@ def test_without_a_working_decord_pyav_is_used(tmp_path, monkeypatch, fail):
     for name in [name for name in sys.modules if name.split(".")[0] == "decord"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
-    assert probe(path).backend == "pyav"
+    assert probe(path).decoder == "pyav"
 
 
 def test_frames_that_change_size_come_at_the_first_size(tmp_path):
@@ -207,12 +269,12 @@ def spoiled(folder: Path) -> list[Path]:
     return [*(folder / name for name in names), folder / "absent.mp4", folder]
 
 
-@pytest.mark.parametrize("reader", READERS, indirect=True)
+@reads
 def test_files_that_are_no_whole_video_are_refused_by_name(tmp_path, reader):
     for path in spoiled(tmp_path):
         with pytest.raises(InputError) as caught:
-            read_frames(path, range(12))
-            read_frames(path, range(48))
+            read_frames(path, range(12), decoder=reader)
+            read_frames(path, range(48), decoder=reader)
         assert str(path) in str(caught.value) and "expected frame indices" not in str(caught.value), path
 
 

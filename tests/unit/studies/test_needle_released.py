@@ -84,12 +84,14 @@ def test_released_weights_are_asked_the_grid_and_complete_files_agree_with_ask(c
 def test_needles_are_hidden_in_ones_own_video_at_its_own_size(checkpoint, tmp_path, size):
     own = tmp_path / "own.mp4"
     write_video(own, [draw_shot(shot, "dev", size) for shot in haystack_shots("dev", 0, 30)], size)
-    study, settings = NeedleInAHaystack(), settings_of(checkpoint, tmp_path, {"video": str(own)})
+    values = {"video": str(own), "decoder": "pyav"}
+    study, settings = NeedleInAHaystack(), settings_of(checkpoint, tmp_path, values)
     study.check(settings)
     study.run_job(settings, "released", 0, tmp_path / "arm", lambda *_: None)
     rows = read_rows([tmp_path / "arm" / "rows.jsonl"])
     assert rows["error"].isna().all() and set(rows["inserted"]) == {"after sampling"}
     assert set(rows["cluster"]) == {"report-haystack-0"}, "one video, one cluster"
+    assert set(rows[rows["frames"] > 0]["decoder"]) == {"pyav"} and rows[rows["frames"] == 0]["decoder"].isna().all()
     with pytest.raises(InputError, match="has 30 frames, lengths ask for 31"):
         study.check(settings_of(checkpoint, tmp_path, {"video": str(own), "lengths": [16, 31]}))
 

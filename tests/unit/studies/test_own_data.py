@@ -2,13 +2,14 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
 
-from oryx.errors import CheckpointError, InputError, SettingsError
+from oryx.errors import CheckpointError, InputError, MissingResource, SettingsError
 from oryx.evidence.rows import read_rows
 from oryx.evidence.verdicts import judge
 from tests.rows import same_rows
@@ -66,7 +67,8 @@ def test_every_item_is_asked_with_and_without_its_visual(undisturbed):
     good = seen[seen["error"].isna()]
     assert len(good) == 3 and (good["visual_tokens"] > 0).all() and good["score"].isin([0, 1]).all()
     film = good[good["task"] == "film"].iloc[0]
-    assert film["frames"] == 3 and len(film["sizes"]) == 3
+    assert film["frames"] == 3 and len(film["sizes"]) == 3 and film["decoder"] in ("decord", "pyav")
+    assert good[good["task"] != "film"]["decoder"].isna().all(), "nothing decodes a picture"
     (failed,) = seen[seen["error"].notna()].to_dict("records")
     assert "broken.png: the picture is damaged" in failed["error"] and failed["score"] != failed["score"]
     assert blind.groupby("question")["answer"].nunique().max() == 1
@@ -99,6 +101,16 @@ def test_names_of_arms_say_what_differs():
         names(models=["x/a", "y/a"])
     with pytest.raises(SettingsError, match="at least one each"):
         names(models=[])
+
+
+def test_the_decoder_asked_for_decodes_and_an_absent_one_is_said_before_any_work(made, tmp_path, monkeypatch):
+    settings = made(decoder="pyav", decoder_threads=2)
+    assert settings.settings_hash == made(decoder="pyav").settings_hash != made().settings_hash
+    rows = asked(settings, tmp_path)
+    assert rows[rows["condition"] == "visual"].set_index("task")["decoder"]["film"] == "pyav"
+    monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
+    with pytest.raises(MissingResource, match="decoder 'torchcodec' does not work here"):
+        OwnData().check(made(decoder="torchcodec"))
 
 
 @pytest.mark.parametrize(

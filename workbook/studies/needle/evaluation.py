@@ -126,6 +126,7 @@ class Evaluation:
             "chance": chance,
             "visual_tokens": video_token_count(cell.frames, self.grid) if seen else 0,
             "frames": cell.frames if seen else 0,
+            "decoder": self.videos.decoder if seen else None,
             "variant": cell.variant,
             "length": cell.frames,
             "depth": cell.depth,

@@ -76,7 +76,8 @@ def run_arm(settings: Settings, arm: str, folder: Path, base: dict, progress: Pr
     def view(frame: Image.Image) -> Image.Image:
         return frame_view(at_size(frame, size), options, long)
 
-    encoder = FrameEncoder(model, view, side, machine, CHUNK, next(model.parameters()).dtype)
+    dtype = next(model.parameters()).dtype
+    encoder = FrameEncoder(model, view, side, machine, CHUNK, dtype, **settings.decoding)
     identity = {"weights": base["weights_hash"], "size": list(size), "options": asdict(options)}
     features = FrameCache(settings.cache_folder / "features", encoder, identity)
     videos, grid = (

@@ -2,11 +2,11 @@
 
 from typing import ClassVar, Literal
 
-from workbook.runs.settings import StudySettings, read_presets, setting
+from workbook.runs.settings import VideoSettings, read_presets, setting
 from workbook.studies.needle.arms import ARMS, TRAINED
 
 
-class Settings(StudySettings):
+class Settings(VideoSettings):
     """What a run of this study depends on."""
 
     hashed_as: ClassVar[str] = "oryx.studies.needle_in_a_haystack"

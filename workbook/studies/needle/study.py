@@ -52,6 +52,9 @@ class NeedleInAHaystack(Study[Settings]):
 
     def check(self, settings: Settings) -> None:
         """Raises MissingResource, CheckpointError or InputError before any work if this run cannot be done."""
+        from oryx.processing.decoders import check_decoder
+
+        check_decoder(settings.decoder)
         fitting = RELEASED if settings.scale == "paper" else TRAINED
         if wrong := [arm for arm in settings.arms if arm not in fitting]:
             raise InputError(f"arms: scale {settings.scale!r} has {', '.join(fitting)}; got {', '.join(wrong)}")
@@ -60,7 +63,7 @@ class NeedleInAHaystack(Study[Settings]):
         if settings.video:
             from oryx.processing.video import probe
 
-            found, needed = probe(settings.video), max((*settings.lengths, *settings.beyond))
+            found, needed = probe(settings.video, **settings.decoding), max((*settings.lengths, *settings.beyond))
             if found.frames < needed:
                 raise InputError(f"{settings.video} has {found.frames} frames, lengths ask for {needed}")
         if settings.scale == "paper":

@@ -48,7 +48,8 @@ def run_arm(
     model = machine.place(load_video_reader(recipe, shared))
     set_positions(model, spec.positions)
     frames = _dataset(settings, recipe, seed)
-    features = frame_cache(settings.cache_folder, model, spec.side, recipe.size, base["weights_hash"], machine)
+    of = (settings.cache_folder, model, spec.side, recipe.size, base["weights_hash"], machine)
+    features = frame_cache(*of, **settings.decoding)
     tokens = features.joined(frames.files)
     codes = NeedleCodes(tokens) if spec.oracle else None
     curve, longest = [], recipe.longest

@@ -5,7 +5,7 @@ Files and features lie in one cache folder that all arms, seeds and runs share; 
 
 import hashlib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -83,6 +83,12 @@ class TrialVideos:
     def __init__(self, files: HaystackFiles, cache: FrameCache, codes: "NeedleCodes | None" = None):
         self.files, self.cache, self.codes = files, cache, codes
         self.kept: dict[tuple[Path, int], FrameTokens] = {}
+
+    @cached_property
+    def decoder(self) -> str:
+        """Who decodes the haystacks."""
+        encoder = self.cache.encoder
+        return probe(self.files.own or self.files.path(0), encoder.decoder, encoder.threads).decoder
 
     def tokens(self, trial: Trial) -> FrameTokens:
         """Tokens of the whole video, needles and distractors in their places."""

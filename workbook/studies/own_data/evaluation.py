@@ -34,12 +34,13 @@ def ask_items(
     without_visual = cache(partial(ask, None))  # one answer, whatever the item
 
     def answer(item: OwnItem, visual: bool) -> list[dict]:
-        shown = Video(item.path, settings.frames) if item.is_video else item.path
+        shown = Video(item.path, settings.frames, **settings.decoding) if item.is_video else item.path
         given = ask(shown, item.question, **options) if visual else without_visual(item.question)
         found = {"answer": given.text, "score": score(given.text, item.answer, settings.score)}
         found |= {"answer_probability": given.probability, "visual_tokens": given.visual_tokens}
         sizes = [list(size) for size in given.sizes]
-        return [found | {"frames": given.frames, "sizes": sizes, "seconds": given.seconds}]
+        seen = {"frames": given.frames, "sizes": sizes, "decoder": given.decoder}
+        return [found | seen | {"seconds": given.seconds}]
 
     batches = []
     for item in items:

@@ -2,12 +2,12 @@
 
 from typing import ClassVar, Literal
 
-from workbook.runs.settings import StudySettings, setting
+from workbook.runs.settings import VideoSettings, setting
 
 EXAMPLE = "example"  # a small table that is drawn
 
 
-class Settings(StudySettings):
+class Settings(VideoSettings):
     """What a run of one's own data depends on."""
 
     hashed_as: ClassVar[str] = "oryx.studies.own_data"

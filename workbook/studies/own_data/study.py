@@ -102,9 +102,12 @@ class OwnData(Study[Settings]):
         return list(arms_of(settings))
 
     def check(self, settings: Settings) -> None:
-        """Raises, before any work, for a table, an arm, a model or hypotheses that cannot be used."""
+        """Raises, before any work, for a table, an arm, a model, a decoder or hypotheses that cannot be used."""
+        from oryx.processing.decoders import check_decoder
+
         if settings.from_scratch:
             raise SettingsError("from_scratch: nothing is trained on one's own data; name models instead")
+        check_decoder(settings.decoder)
         self.items(settings)
         for arm in arms_of(settings).values():
             options_of(arm)

@@ -1,0 +1,229 @@
+"""Who decodes a video file: decord, PyAV or torchcodec, each by the same few words.
+
+``auto`` is decord where it can be trusted, else PyAV. Measured on files made for it (``tests/unit/processing``):
+
+decord 0.6.0
+    has no AV1 decoder; in files that were cut without re-encoding (edit lists), in open groups of pictures and in
+    streams that do not begin at time 0 (MPEG-TS) it returns wrong frames without an error.
+torchcodec 0.13.0
+    agrees with PyAV to the pixel, also in AV1, edit lists, open groups and turned recordings. In AVI with B-frames and
+    in MPEG program streams it returns wrong frames without an error; in MPEG-TS with B-frames the last ones fail.
+
+A decoder is not given files that it is known to get wrong: ``auto`` goes to PyAV, a decoder asked for by name refuses.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oryx.errors import InputError, MissingResource, check_known
+from oryx.processing.packets import Index, av, opened, picture_stream
+
+DECODERS = {"auto": "", "decord": "decord", "pyav": "av", "torchcodec": "torchcodec.decoders"}
+"""Name -> the module that it needs."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file holds: frames, (height, width) in pixels as displayed, and the decoder that reads it."""
+
+    frames: int
+    size: tuple[int, int]
+    decoder: str
+
+
+def check_decoder(name: str) -> None:
+    """Raises SettingsError for a name that is none of DECODERS, MissingResource if its package does not work here."""
+    check_known([name], DECODERS, "decoder")
+    if name == "auto":
+        return
+    try:
+        import_module(DECODERS[name])
+    except (ImportError, OSError, RuntimeError) as error:  # torchcodec without FFmpeg's libraries: RuntimeError
+        needs = (
+            'pip install -e ".[torchcodec]", and FFmpeg' if name == "torchcodec" else f"pip install {DECODERS[name]}"
+        )
+        raise MissingResource(
+            f"decoder {name!r} does not work here ({_first_line(error)}); it needs: {needs}"
+        ) from error
+
+
+def open_reader(path: Path, index: Index, decoder: str, threads: int) -> "DecordReader | PyAVReader | TorchcodecReader":
+    """The reader of a file; a decoder asked for by name reads it or InputError says why it does not."""
+    if decoder == "auto":
+        try:
+            return DecordReader(path, index, threads)
+        except (CannotRead, ImportError, OSError):  # also where it is not installed, or broken
+            return PyAVReader(path, index, threads)
+    try:
+        return {"decord": DecordReader, "pyav": PyAVReader, "torchcodec": TorchcodecReader}[decoder](
+            path, index, threads
+        )
+    except CannotRead as error:
+        raise InputError(
+            f"{path}: expected a file that decoder {decoder!r} reads rightly, but {error}; use 'auto' or 'pyav'"
+        ) from None
+
+
+class CannotRead(Exception):
+    """A decoder cannot open this file, or would return wrong frames."""
+
+
+class DecordReader:
+    """Frames by decord. Raises CannotRead if decord fails to open the file or finds another number of frames."""
+
+    def __init__(self, path: Path, index: Index, threads: int = 1):
+        if index.not_for_decord:
+            raise CannotRead(index.not_for_decord)
+        import decord
+
+        decord.logging.set_level(decord.logging.ERROR)
+        self.path = path
+        try:
+            # never the default of 0: decord then starts four more threads
+            self.reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=threads)
+            shape = self.reader[0].shape
+        except Exception as error:  # decord raises several types of its own
+            raise CannotRead(_first_line(error)) from error
+        if shape[2] != 3:  # widths under 64 pixels that are no multiple of 32: it counts the padding as channels
+            raise CannotRead(f"it reads frames of shape {tuple(shape)}, expected three channels")
+        if len(self.reader) != len(index.times):
+            raise CannotRead(f"it counts {len(self.reader)} frames where {len(index.times)} exist")
+        self.info = VideoInfo(len(self.reader), tuple(shape[:2]), "decord")
+
+    def read(self, numbers: list[int]) -> Iterator[np.ndarray]:
+        """Frames (H, W, 3) uint8 RGB in the order asked for."""
+        try:
+            yield from self.reader.get_batch(numbers).asnumpy()
+        except Exception as error:
+            raise _undecodable(self.path, numbers, error) from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.reader = None
+
+
+class PyAVReader:
+    """Frames by PyAV, found by the time they are shown; sparse requests jump to the keyframe before each."""
+
+    def __init__(self, path: Path, index: Index, threads: int = 1):
+        self.path, self.times, self.keys, self.container = path, index.times, index.keys, None
+        self.threads = threads
+        self._restart()
+        self.total = self._count() if self.times is None else len(self.times)
+        self.info = VideoInfo(self.total, self._turned(self._frame(0)).shape[:2], "pyav")
+
+    def read(self, numbers: list[int]) -> Iterator[np.ndarray]:
+        """Frames (H, W, 3) uint8 RGB in the order asked for."""
+        found = {number: self._turned(self._frame(number)) for number in sorted(set(numbers))}
+        yield from (found[number] for number in numbers)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.decoder = None
+        self.container.close()
+
+    def _restart(self) -> None:
+        if self.container is not None:
+            self.close()
+        self.container = opened(self.path)
+        self.stream = picture_stream(self.container, self.path)
+        self.stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
+        self.stream.thread_count = self.threads
+        self.decoder, self.next = self.container.decode(self.stream), 0
+
+    def _count(self) -> int:
+        try:
+            count = sum(1 for _ in self.decoder)
+        except av.error.FFmpegError as error:
+            raise InputError(f"{self.path}: the video is damaged or truncated ({error})") from None
+        if not count:
+            raise InputError(f"{self.path}: expected a video, no frame can be decoded")
+        self._restart()
+        return count
+
+    def _frame(self, number: int) -> Any:
+        try:
+            found = self._by_counting(number) if self.times is None else self._by_time(number)
+        except av.error.FFmpegError as error:
+            raise InputError(f"{self.path}: frame {number} cannot be decoded, the file is damaged ({error})") from None
+        if found is None:
+            raise InputError(f"{self.path}: frame {number} of {self.total} cannot be decoded, the file is damaged")
+        return found
+
+    def _by_time(self, number: int) -> Any:
+        times, before = self.times, bisect_right(self.keys, number)
+        key = self.keys[before - 1] if before else 0
+        if not self.next <= number or key > self.next:
+            self.container.seek(times[key], stream=self.stream, backward=True)
+            self.decoder = self.container.decode(self.stream)
+        for from_start in (False, True):
+            if from_start:  # the jump missed: some containers seek inexactly
+                self._restart()
+            for frame in self.decoder:
+                if frame.pts == times[number]:
+                    self.next = number + 1
+                    return frame
+                if frame.pts is not None and frame.pts > times[number]:
+                    break
+        return None
+
+    def _by_counting(self, number: int) -> Any:
+        if number < self.next:
+            self._restart()
+        for frame in self.decoder:
+            self.next += 1
+            if self.next == number + 1:
+                return frame
+        return None
+
+    @staticmethod
+    def _turned(frame: Any) -> np.ndarray:
+        """As RGB, turned as the file's display matrix says; decord does that by itself."""
+        picture = frame.to_ndarray(format="rgb24")
+        quarter_turns = round(frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(picture, quarter_turns)) if quarter_turns else picture
+
+
+class TorchcodecReader:
+    """Frames by torchcodec. Raises CannotRead if it fails to open the file or finds another number of frames."""
+
+    def __init__(self, path: Path, index: Index, threads: int = 1):
+        if index.not_for_torchcodec:
+            raise CannotRead(index.not_for_torchcodec)
+        from torchcodec.decoders import VideoDecoder
+
+        self.path, options = path, {"dimension_order": "NHWC", "num_ffmpeg_threads": threads}
+        try:
+            self.reader = VideoDecoder(str(path), stream_index=index.stream, **options)
+            shape = self.reader[0].shape
+        except Exception as error:
+            raise CannotRead(_first_line(error)) from error
+        if len(self.reader) != len(index.times):
+            raise CannotRead(f"it counts {len(self.reader)} frames where {len(index.times)} exist")
+        self.info = VideoInfo(len(self.reader), tuple(shape[:2]), "torchcodec")
+
+    def read(self, numbers: list[int]) -> Iterator[np.ndarray]:
+        """Frames (H, W, 3) uint8 RGB in the order asked for."""
+        try:
+            yield from self.reader.get_frames_at(numbers).data.numpy()
+        except Exception as error:
+            raise _undecodable(self.path, numbers, error) from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.reader = None
+
+
+def _undecodable(path: Path, numbers: list[int], error: Exception) -> InputError:
+    last = f"frames {numbers[0]} to {numbers[-1]} cannot be decoded, the file is damaged"
+    return InputError(f"{path}: {last} ({_first_line(error)})")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,131 @@
+"""What the packets of a video file say before anything is decoded: which frames there are, and what to beware of."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from oryx.errors import InputError
+
+try:
+    import av
+    from av.stream import Disposition
+except ImportError:  # pictures are read without it
+    av = None
+
+NO_VIDEO_FORMATS = ("tty",)  # FFmpeg plays text files as ANSI art
+HIDDEN_FRAMES = ("vp8",)  # some packets of these codecs hold a frame that is never shown
+STREAMS = ("mpegts", "mpeg")  # made to be broadcast: there is no table of frames to seek by
+
+
+@dataclass(frozen=True)
+class Index:
+    """What the packets of a video file say.
+
+    Attributes:
+        times: when each frame is shown, in the stream's unit, ascending; None if only decoding tells.
+        keys: numbers of the frames at which decoding can begin, ascending.
+        stream: number of the picture stream in the file.
+        not_for_decord, not_for_torchcodec: why these would get this file wrong; empty if they would not.
+    """
+
+    times: tuple[int, ...] | None
+    keys: tuple[int, ...]
+    stream: int
+    not_for_decord: str
+    not_for_torchcodec: str
+
+
+def examine(path: Path, max_pixels: int) -> Index:
+    """Read the packets of a video file.
+
+    Raises InputError naming the file: no video, sound only, a frame of more than ``max_pixels`` pixels, truncated.
+    """
+    with opened(path) as container:
+        stream = picture_stream(container, path)
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if width * height > max_pixels:
+            raise InputError(f"{path}: frames of {width} x {height} pixels; expected at most {max_pixels} in all")
+        packets, last, end = [], None, 0.0
+        try:
+            for packet in container.demux():
+                if packet.size and packet.pts is not None and packet.time_base:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                if packet.size and packet.stream.index == stream.index:
+                    last = packet
+                    packets.append((packet.pts, packet.is_keyframe, packet.is_discard))
+        except av.error.FFmpegError as error:
+            raise InputError(f"{path}: expected a whole video, its data is damaged or truncated ({error})") from None
+        if not packets:
+            raise InputError(f"{path}: expected a video, its picture stream is empty; is it truncated?")
+        missing = _missing(container, stream, len(packets), end)
+        if last.is_corrupt or missing:
+            raise InputError(f"{path}: the video is truncated{missing and ': ' + missing}")
+        shown = [(pts, key) for pts, key, cut in packets if not cut]
+        codec = stream.codec_context.name
+        # AVI knows the order of decoding only
+        guessed = codec in HIDDEN_FRAMES or (container.format.name == "avi" and stream.codec_context.has_b_frames)
+        number, kind = stream.index, container.format.name
+    ordered = sorted(shown) if all(pts is not None for pts, _ in shown) else []
+    reliable = ordered and not guessed and all(a[0] < b[0] for a, b in pairwise(ordered))
+    times = tuple(pts for pts, _ in ordered) if reliable else None
+    unsaid = "" if reliable else "its packets do not say when frames are shown"
+    if "av1" in codec:
+        reason = "it is AV1"
+    elif unsaid:
+        reason = unsaid
+    elif len(shown) < len(packets) or times[0] != 0:
+        reason = "it does not begin at time 0 or was cut without re-encoding (an edit list)"
+    elif _open_groups(shown):
+        reason = "it has open groups of pictures"
+    else:
+        reason = ""
+    streamed = f"it is a stream made to be broadcast ({kind})" if kind in STREAMS else ""
+    keys = tuple(i for i, (_, key) in enumerate(ordered) if key)
+    return Index(times, keys, number, reason, unsaid or streamed)
+
+
+def opened(path: Path) -> Any:
+    """The container at ``path``; InputError if FFmpeg knows it for no video file."""
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a video file; it is damaged or something else ({error})") from None
+    if container.format.name in NO_VIDEO_FORMATS:
+        container.close()
+        raise InputError(f"{path}: expected a video file, got a text file")
+    return container
+
+
+def picture_stream(container: Any, path: Path) -> Any:
+    """The first stream of moving pictures; a sound file's cover is none."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise InputError(f"{path}: expected a video, the file has no picture stream (sound only?)")
+
+
+def _open_groups(packets: list[tuple[int, bool]]) -> bool:
+    """Whether a frame that is decoded after a keyframe is shown before it; (time, is keyframe) in decoding order."""
+    newest_key = packets[0][0]
+    for time, key in packets:
+        if key:
+            newest_key = time
+        elif time < newest_key:
+            return True
+    return False
+
+
+def _missing(container: Any, stream: Any, packets: int, end: float) -> str:
+    """What the header promises and the file does not hold, where the header can be believed; else an empty text."""
+    kind = container.format.name
+    if "mp4" in kind and stream.duration:
+        # an edit list may leave frames out: then the stated duration shrinks as well
+        stated, promised = float(stream.duration * stream.time_base), stream.frames
+        if packets < promised and end < stated - max(1.0, 0.05 * stated):
+            return f"{packets} of {promised} frames are there"
+    if "matroska" in kind and container.duration:
+        stated = container.duration / av.time_base
+        if end < stated - max(1.0, 0.05 * stated):
+            return f"it ends after {end:.1f} of {stated:.1f} s"
+    return ""
