@@ -296,14 +296,26 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     @torch.no_grad()
     def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs):
-        """New tokens only, (B, new). Keyword arguments: the visual inputs, and those of transformers' ``generate``.
+        """The prompts' ids and the new tokens, (B, L0 + new), as transformers' decoders give them.
 
-        The prompt enters as embeddings, as in the public code: a repetition penalty acts on generated tokens only.
-        Samples of different lengths are padded on the left, whatever ``config.tokenizer_padding_side`` says.
+        So ``out[:, input_ids.shape[1]:]`` is what is new; a visual stands as its one mark. Keyword arguments: the
+        visual inputs, and those of transformers' ``generate``; with ``num_return_sequences`` n there are n rows a
+        prompt, with ``return_dict_in_generate`` the ids are in ``sequences``.
+
+        The prompt enters as embeddings, as in the public code: a repetition penalty, other processors of logits and
+        criteria for stopping see generated tokens only. Samples of different lengths are padded on the left, whatever
+        ``config.tokenizer_padding_side`` says.
         """
         visual = {name: kwargs.pop(name) for name in VISUAL_INPUTS if name in kwargs}
         expanded = self.expand(input_ids, attention_mask, padding_side="left", **visual)
-        return super().generate(inputs_embeds=expanded.inputs_embeds, attention_mask=expanded.attention_mask, **kwargs)
+        out = super().generate(inputs_embeds=expanded.inputs_embeds, attention_mask=expanded.attention_mask, **kwargs)
+        new = out if isinstance(out, Tensor) else out.sequences
+        prompts = input_ids.repeat_interleave(len(new) // len(input_ids), 0)
+        sequences = torch.cat([prompts.to(new.device), new], 1)
+        if isinstance(out, Tensor):
+            return sequences
+        out.sequences = sequences
+        return out
 
     def ask(self, visual, question: str, **options):
         """Ask about an image, ``Images``, ``Views`` or a ``Video``; see :func:`oryx.processing.processor.ask`."""

@@ -12,6 +12,7 @@
 Facts: reference files ``train.py``, ``mm_utils.py``, ``conversation.py``, ``inference.py``.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,46 @@ MARK = "<image>"
 SYSTEM = "You are a helpful assistant."
 FORMS = ("qwen", "template", "plain")
 MARKS = ("all", "first", "text")
+_WRITTEN = """
+{%- set marks = {"image": "<image>\\n", "video": "<video>\\n", "text": ""} -%}
+{%- macro mark(part) -%}
+{%- if part["type"] not in marks -%}
+{{ raise_exception("content: expected parts of type image, video or text, got " ~ part["type"]) }}
+{%- endif -%}
+{{ marks[part["type"]] }}
+{%- endmacro -%}
+{%- macro written(content) -%}
+{%- if content is string -%}{{ content }}
+{%- elif content -%}
+{%- set lead = content[0]["type"] == "text" -%}
+{%- if lead -%}{%- for part in content -%}{{ mark(part) }}{%- endfor -%}{%- endif -%}
+{%- for part in content -%}
+{%- if not lead -%}{{ mark(part) }}{%- endif -%}
+{%- if part["type"] == "text" -%}{{ part["text"] }}{%- endif -%}
+{%- endfor -%}
+{%- endif -%}
+{%- endmacro -%}
+"""
+_CHATML = """
+{%- if messages[0]["role"] != "system" -%}
+{{ "<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n" }}
+{%- endif -%}
+{%- for message in messages -%}
+{{ "<|im_start|>" + message["role"] + "\\n" }}{{ written(message["content"]) }}{{ "<|im_end|>\\n" }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ "<|im_start|>assistant\\n" }}{%- endif -%}
+"""
+_PLAIN = """
+{%- for message in messages -%}
+{%- if loop.index > 2 or message["role"] != ["user", "assistant"][loop.index0] -%}
+{{ raise_exception("this model's prompt form takes one question of the user and one answer of the assistant") }}
+{%- endif -%}
+{{ written(message["content"]) }}{{ "\\n" if loop.first else "<|endoftext|>" }}
+{%- endfor -%}
+"""
+TEMPLATES = {"qwen": _WRITTEN + _CHATML, "template": _WRITTEN + _CHATML, "plain": _WRITTEN + _PLAIN}
+"""Jinja chat templates by form. Images and videos stand where they are said; where a message begins with text all its
+visuals come first, as the public training code has it. A rendered text gives the same ids as the question in it."""
 STOP_TOKENS = {"qwen": ("<|im_end|>", "<|endoftext|>"), "template": ("<|im_end|>",), "plain": ("<|endoftext|>",)}
 """What ends an answer, by form; tokens that a tokenizer lacks are passed over."""
 
@@ -37,6 +78,19 @@ class Tokens:
 
     input_ids: list[int]
     labels: list[int]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a ChatML text; one that has not ``ended`` is to be continued, with an empty text: answered."""
+
+    role: str
+    text: str
+    ended: bool
+
+    def written(self) -> str:
+        """As it stands in the ChatML text."""
+        return f"<|im_start|>{self.role}\n{self.text}" + "<|im_end|>\n" * self.ended
 
 
 def tokenize(
@@ -55,7 +109,7 @@ def tokenize(
         raise InputError(f"marks {marks!r}: expected one of {', '.join(MARKS)} in form 'qwen', 'all' in form {form!r}")
     turns = checked(conversation)
     if form == "qwen":
-        return _piecewise(tokenizer, turns, marks)
+        return _piecewise(tokenizer, _messages(turns), marks)
     if form == "plain":
         return _plain(tokenizer, turns)
     if any(turn["value"] is not None for turn in turns[1::2]):
@@ -70,6 +124,10 @@ def checked(conversation: Sequence[Turn]) -> list[Turn]:
     Raises InputError unless questions and answers alternate and each has its text (the last answer may be None).
     """
     turns = list(conversation)
+    if turns and "role" in turns[0]:
+        raise InputError(
+            "conversation: expected turns with from and value; for role and content use apply_chat_template"
+        )
     if turns and turns[0].get("from") != "human":
         turns = turns[1:]
     for i, turn in enumerate(turns):
@@ -91,6 +149,28 @@ def question(text: str) -> list[dict]:
 def prompt_text(text: str) -> str:
     """The whole ChatML prompt of one question, ready to be answered."""
     return f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+
+
+def read_rendered(text: str) -> list[Message] | None:
+    """The messages of a text that a chat template wrote; None for any other text.
+
+    Raises InputError for one that begins so and does not go on so.
+    """
+    if not text.startswith("<|im_start|>"):
+        return None
+    found = re.findall(r"<\|im_start\|>(\w+)\n(.*?)(<\|im_end\|>\n?|(?=<\|im_start\|>)|\Z)", text, re.DOTALL)
+    messages = [Message(role, content, bool(end)) for role, content, end in found]
+    if "".join(message.written() for message in messages).rstrip("\n") != text.rstrip("\n"):
+        raise InputError(f"text: expected ChatML as apply_chat_template writes it, got {text[:200]!r}")
+    return messages
+
+
+def tokenize_messages(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], form: str = "qwen") -> Tokens:
+    """Ids and labels of rendered messages in the form "qwen" or "template"; marks in the user's are visuals."""
+    if form == "qwen":
+        return _piecewise(tokenizer, messages)
+    ids = _split_at_marks(tokenizer, "".join(message.written() for message in messages))
+    return Tokens(ids, [IGNORED_LABEL] * len(ids))
 
 
 def move_marks_first(conversation: Sequence[Turn], keep_all: bool = True) -> list[dict]:
@@ -130,7 +210,13 @@ def _split_at_marks(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return [begin, *ids] if begin is not None and tokenizer("a")["input_ids"][0] == begin else ids
 
 
-def _piecewise(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], marks: str) -> Tokens:
+def _messages(turns: Sequence[Turn]) -> list[Message]:
+    names = {"human": "user", "gpt": "assistant"}
+    spoken = [Message(names[turn["from"]], turn["value"] or "", turn["value"] is not None) for turn in turns]
+    return [Message("system", SYSTEM, True), *spoken]
+
+
+def _piecewise(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], marks: str = "all") -> Tokens:
     known = tokenizer.get_vocab()
     missing = [token for token in ("<|im_start|>", "<|im_end|>") if token not in known]
     if missing:
@@ -141,15 +227,13 @@ def _piecewise(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], marks:
     def role(name: str) -> list[int]:
         return _encode(tokenizer, name) + newline
 
-    # of every piece its ids, and whether they are supervised
-    pieces = [([start], True), (role("system") + _encode(tokenizer, SYSTEM), False), ([end, *newline], True)]
-    for turn in turns:
-        human = turn["from"] == "human"
-        pieces += [([start], True), (role("user" if human else "assistant"), False)]
-        if turn["value"] is None:
-            break
-        kind = marks if human or marks != "all" else "text"
-        pieces += [(_marked(tokenizer, turn["value"], newline, kind), not human), ([end, *newline], True)]
+    pieces = []  # of every piece its ids, and whether they are supervised
+    for message in messages:
+        user, assistant = message.role == "user", message.role == "assistant"
+        pieces += [([start], True), (role(message.role), False)]
+        kind = marks if user or (assistant and marks != "all") else "text"
+        pieces += [(_marked(tokenizer, message.text, newline, kind), assistant)]
+        pieces += [([end, *newline], True)] * message.ended
     ids = [i for piece, _ in pieces for i in piece]
     return Tokens(ids, [i if supervised else IGNORED_LABEL for piece, supervised in pieces for i in piece])
 

@@ -2,6 +2,8 @@
 
 import io
 import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
 
@@ -9,11 +11,16 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+from transformers import BatchFeature
+from transformers.image_processing_base import ImageProcessingMixin
+from transformers.image_utils import load_image
 
 from oryx.errors import InputError, SettingsError
 from oryx.files import check_file
-from oryx.grids import Grid, Size, SizeRule, enlarged_size, patch_grid
+from oryx.grids import Grid, Size, SizeRule, compressed_grid, enlarged_size, patch_grid
+from oryx.layout import SIDES, Layout, visual_token_count
 from oryx.processing.options import PreprocessOptions
+from oryx.processing.sizes import Resolution
 
 CANVAS = (127, 127, 127)
 """Padding colour of the reference (reference file ``mm_utils.py``)."""
@@ -200,3 +207,83 @@ def to_patches(picture: Image.Image | np.ndarray, patch: int) -> tuple[Tensor, G
         raise InputError(f"picture: expected RGB levels of uint8, got {levels.dtype}")
     patches, grid = cut(LEVELS.take(levels), patch)
     return torch.from_numpy(patches), grid
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One visual at its final sizes.
+
+    Attributes:
+        layout, side: how it is laid out, and the side of the compressor's regions.
+        maps: each view or frame as (H, W, 3) uint8 RGB: a quarter of what its pixels take as float32.
+        decoder: who decoded its frames; None: not from a video file.
+    """
+
+    layout: Layout
+    side: int
+    maps: list[np.ndarray]
+    decoder: str | None = None
+
+    @property
+    def frames(self) -> int:
+        """Pictures, views or video frames that it stands for; an image with a second view is one picture."""
+        return len(self.maps) if self.layout == Layout.VIDEO else 1
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """(height, width) of every map in pixels."""
+        return [one.shape[:2] for one in self.maps]
+
+    def visual_tokens(self, patch: int) -> int:
+        """What the projector emits for it, newlines and separators included, where patches have this side."""
+        grids = [compressed_grid(patch_grid(size, patch), self.side) for size in self.sizes]
+        return visual_token_count(self.layout, grids)
+
+
+def visual_inputs(prepared: Sequence[Prepared], patch: int) -> dict[str, Tensor]:
+    """The model's visual inputs for at least one visual; see :class:`oryx.model.modeling.OryxForConditionalGeneration`.
+
+    ``patch``: the model's patch side in pixels.
+    """
+    cut = [to_patches(one, patch) for visual in prepared for one in visual.maps]
+    return {
+        "pixel_patches": torch.cat([patches for patches, _ in cut]),
+        "image_grids": torch.tensor([grid for _, grid in cut]),
+        "visual_spec": torch.tensor([[one.layout, len(one.maps), one.side] for one in prepared]),
+    }
+
+
+class VisualProcessor(ImageProcessingMixin):
+    """What the image and the video processor share: ``options``, and ``patch``, the model's patch side in pixels."""
+
+    model_input_names = ("pixel_patches", "image_grids", "visual_spec")
+
+    def __init__(self, options: PreprocessOptions | dict | None = None, patch: int = 16, **kwargs):
+        super().__init__(**kwargs)
+        self.options = PreprocessOptions.from_dict(options) if isinstance(options, dict) else options
+        self.options, self.patch = self.options or PreprocessOptions(), patch
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a saved configuration holds."""
+        return {**super().to_dict(), "options": asdict(self.options)}
+
+
+class OryxImageProcessor(VisualProcessor):
+    """Images, each with its second view where the options have a rule for one."""
+
+    def __call__(self, images: Any, return_tensors: str = "pt") -> BatchFeature:
+        """The visual inputs of an image or a list of images; as tensors, whatever is asked for."""
+        items = images if isinstance(images, (list, tuple)) else [images]
+        return BatchFeature(visual_inputs([self.prepare(item) for item in items], self.patch))
+
+    def prepare(self, source: Any, fixed: Resolution | None = None, side: int | None = None) -> Prepared:
+        """One image; see :meth:`oryx.processing.processor.OryxProcessor.prepare`."""
+        if isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
+            source = load_image(source)
+        picture = open_image(source, self.options.max_pixels)
+        if fixed is None:
+            views = [view for view in image_views(picture, self.options) if view is not None]
+        else:
+            views = [fixed.apply(picture, self.options.high.stride)]
+        layout = Layout.TWO_VIEW if len(views) == 2 else Layout.ONE_VIEW
+        return Prepared(layout, side or SIDES["image"], [np.asarray(view) for view in views])

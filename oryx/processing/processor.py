@@ -1,60 +1,50 @@
 """From text and visuals to the model's inputs, and ``model.ask``: one question, and what was really seen for it."""
 
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isqrt
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
-from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
-from oryx.errors import CheckpointError, InputError
+from oryx.errors import CheckpointError, InputError, did_you_mean
 from oryx.files import atomic_write_json
-from oryx.grids import check_whole, compressed_grid, patch_grid
-from oryx.layout import SIDES, Layout, visual_token_count
+from oryx.grids import check_whole
+from oryx.layout import SIDES, VISUAL_TOKEN_ID
 from oryx.processing import chat
-from oryx.processing.images import frame_view, image_views, open_image, to_patches
+from oryx.processing.batching import MARKS, VIDEO_MARK, in_order, per_text
+from oryx.processing.collate import collate
+from oryx.processing.images import OryxImageProcessor, Prepared, open_image, visual_inputs
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.sizes import Resolution
-from oryx.processing.visuals import ChosenFrames, Images, Video, Views, choose_frames
+from oryx.processing.visuals import (
+    ChosenFrames,
+    Images,
+    OryxVideoProcessor,
+    Video,
+    Views,
+    as_videos,
+    choose_frames,
+    is_video,
+)
 
 CONFIG_FILE = "processor_config.json"
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """One visual at its final sizes.
-
-    Attributes:
-        layout, side: how it is laid out, and the side of the compressor's regions.
-        maps: each view or frame as (H, W, 3) uint8 RGB: a quarter of what its pixels take as float32.
-        decoder: who decoded its frames; None: not from a video file.
-    """
-
-    layout: Layout
-    side: int
-    maps: list[np.ndarray]
-    decoder: str | None = None
-
-    @property
-    def frames(self) -> int:
-        """Pictures, views or video frames that it stands for; an image with a second view is one picture."""
-        return len(self.maps) if self.layout == Layout.VIDEO else 1
-
-    @property
-    def sizes(self) -> list[tuple[int, int]]:
-        """(height, width) of every map in pixels."""
-        return [one.shape[:2] for one in self.maps]
-
-    def visual_tokens(self, patch: int) -> int:
-        """What the projector emits for it, newlines and separators included, where patches have this side."""
-        grids = [compressed_grid(patch_grid(size, patch), self.side) for size in self.sizes]
-        return visual_token_count(self.layout, grids)
+OPTIONS: dict[str, tuple] = {
+    "num_frames": (),
+    "padding_side": ("left", "right", None),
+    "padding": (True, False, "longest", None),
+    "return_tensors": ("pt", None),
+    "truncation": (False, None),  # a cut text could lose a visual
+    "add_special_tokens": (),  # the prompt's form decides
+    "do_sample_frames": (True, None),
+    "return_mm_token_type_ids": (False, None),
+    "return_metadata": (False, None),
+    "audio": (None,),
+}
+"""Keyword arguments that a call takes, and the values they may have (any, if empty); other values have no use here."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +70,11 @@ class Answer:
     decoder: str | None = None
 
 
-class OryxProcessor:
-    """Tokenizer, preprocessing options and prompt form of a model.
+class OryxProcessor(ProcessorMixin):
+    """Tokenizer, image processor, video processor and prompt form of a model.
 
-    ``prompt`` is one of ``oryx.processing.chat.FORMS``; ``patch`` the model's patch side in pixels.
+    ``options``: of both visual processors. ``prompt`` is one of ``oryx.processing.chat.FORMS``; ``patch`` the model's
+    patch side in pixels; ``chat_template``: the form's own by default.
     """
 
     def __init__(
@@ -92,10 +83,18 @@ class OryxProcessor:
         options: PreprocessOptions | None = None,
         prompt: str = "qwen",
         patch: int = 16,
+        chat_template: str | None = None,
     ):
         if prompt not in chat.FORMS:
             raise InputError(f"prompt {prompt!r}: expected one of {', '.join(chat.FORMS)}")
         self.tokenizer, self.options, self.prompt, self.patch = tokenizer, options or PreprocessOptions(), prompt, patch
+        self.image_processor = OryxImageProcessor(self.options, patch)
+        self.video_processor = OryxVideoProcessor(self.options, patch)
+        self.chat_template = chat_template or chat.TEMPLATES[prompt]
+
+    @property
+    def model_input_names(self) -> list[str]:
+        return ["input_ids", "attention_mask", *self.image_processor.model_input_names]
 
     @property
     def pad_id(self) -> int:
@@ -125,108 +124,168 @@ class OryxProcessor:
                 "or Video(...)"
             )
         if isinstance(visual, Video):
-            return [self._frames(choose_frames(visual, self.options), fixed, side)]
+            return [self.video_processor.prepare(choose_frames(visual, self.options), fixed, side)]
         if isinstance(visual, Views):
             pictures = (open_image(item, self.options.max_pixels) for item in visual.items)
-            return [self._frames(ChosenFrames(len(visual.items), pictures), fixed, side)]
+            return [self.video_processor.prepare(ChosenFrames(len(visual.items), pictures), fixed, side)]
         items = visual.items if isinstance(visual, Images) else [visual]
-        return [self._image(item, fixed, side) for item in items]
+        return [self.image_processor.prepare(item, fixed, side) for item in items]
 
     def __call__(
         self,
-        text: str | Sequence[dict],
+        text: str | Sequence = "",
         visual: Any = None,
         resolution: str | int | Resolution = "native",
         side: int | None = None,
+        *,
+        images: Any = None,
+        videos: Any = None,
+        **kwargs,
     ) -> BatchFeature:
-        """Model inputs for one question (or a conversation, then with labels) about a visual."""
-        return self.assemble(text, [] if visual is None else self.prepare(visual, resolution, side))
+        """Model inputs for one question (or a conversation, then with labels) about a visual; or for a batch.
+
+        Args:
+            text: a question; a text that :meth:`apply_chat_template` wrote; or a list of such texts: a batch.
+            visual: what one question is about, as in :meth:`prepare`; ``resolution`` and ``side`` as there.
+            images, videos: for one text or a batch, instead of ``visual``: one, a flat list over the batch, or a list
+                for every text. ``<image>`` and ``<video>`` in the text say where they stand; where only one kind is
+                given either mark is its. A text without marks has all its visuals in front.
+            kwargs: ``padding`` (texts of a batch are always padded), ``padding_side`` (the tokenizer's by default),
+                ``num_frames`` of each video, ``return_tensors`` ("pt"), also inside ``text_kwargs``,
+                ``images_kwargs`` and ``videos_kwargs``. See :data:`OPTIONS`.
+
+        Raises InputError for unknown keywords and for texts and visuals that do not fit each other.
+        """
+        options = self._options(kwargs)
+        if not isinstance(text, (list, tuple)) or (text and isinstance(text[0], Mapping)):
+            if images is None and videos is None:
+                return self.assemble(text, [] if visual is None else self.prepare(visual, resolution, side))
+            text = [text]
+        if visual is not None or not text:
+            raise InputError("expected a text for a visual, or a list of texts with images= and videos=")
+        found = [MARKS.findall(_human(one)) for one in text]
+        both = images is not None and videos is not None
+        counted = {mark: [one.count(mark) if both else len(one) for one in found] for mark in (chat.MARK, VIDEO_MARK)}
+        own_images = per_text(images, len(text), counted[chat.MARK], "images")
+        own_videos = per_text(videos, len(text), counted[VIDEO_MARK], "videos", is_video)
+        items = []
+        for one, marks, pictures, films in zip(text, found, own_images, own_videos, strict=True):
+            visuals = in_order(marks, pictures, as_videos(films, options.get("num_frames")))
+            prepared = [part for source in visuals for part in self.prepare(source, resolution, side)]
+            items.append(self.assemble(_one_mark(one) if films else one, prepared))
+        return collate(items, self.pad_id, options.get("padding_side") or self.tokenizer.padding_side)
 
     def assemble(self, text: str | Sequence[dict], prepared: Sequence[Prepared]) -> BatchFeature:
-        """Model inputs from prepared visuals.
+        """Model inputs of one text from prepared visuals.
 
         A question without a mark gets one ``<image>`` line per visual in front. Raises InputError if marks and visuals
         differ in number.
         """
-        conversation = chat.question(text) if isinstance(text, str) else chat.move_marks_first(chat.checked(text))
-        first = conversation[0]["value"] or ""
-        marks = sum((turn["value"] or "").count(chat.MARK) for turn in conversation if turn["from"] == "human")
-        if marks == 0 and prepared:
-            conversation = [{**conversation[0], "value": f"{chat.MARK}\n" * len(prepared) + first}, *conversation[1:]]
+        messages = chat.read_rendered(text) if isinstance(text, str) and self.prompt != "plain" else None
+        if messages is None:
+            conversation = chat.question(text) if isinstance(text, str) else chat.move_marks_first(chat.checked(text))
+            spoken = [turn["value"] or "" for turn in conversation if turn["from"] == "human"]
+        else:
+            spoken = [message.text for message in messages if message.role == "user"]
+            if any(VIDEO_MARK in one for one in spoken):
+                raise InputError(f"text has a {VIDEO_MARK} mark, expected a video for it, got none")
+        marks = sum(one.count(chat.MARK) for one in spoken)
+        if marks == 0 and prepared and messages is None:
+            first = f"{chat.MARK}\n" * len(prepared) + spoken[0]
+            conversation = [{**conversation[0], "value": first}, *conversation[1:]]
         elif marks != len(prepared):
             raise InputError(
                 f"text has {marks} {chat.MARK} marks, {len(prepared)} visual(s) came; expected one mark each"
             )
-        tokens = chat.tokenize(self.tokenizer, conversation, self._form(conversation))
+        if messages is None:
+            tokens = chat.tokenize(self.tokenizer, conversation, self._form(conversation[-1]["value"] is None))
+        else:
+            tokens = chat.tokenize_messages(self.tokenizer, messages, self._form(not messages[-1].ended))
         data = {
             "input_ids": torch.tensor([tokens.input_ids]),
             "attention_mask": torch.ones(1, len(tokens.input_ids), dtype=torch.long),
         }
         if not isinstance(text, str):
             data["labels"] = torch.tensor([tokens.labels])
-        if prepared:
-            cut = [to_patches(one, self.patch) for visual in prepared for one in visual.maps]
-            data["pixel_patches"] = torch.cat([patches for patches, _ in cut])
-            data["image_grids"] = torch.tensor([grid for _, grid in cut])
-            data["visual_spec"] = torch.tensor([[one.layout, len(one.maps), one.side] for one in prepared])
-        return BatchFeature(data)
+        return BatchFeature(data | (visual_inputs(prepared, self.patch) if prepared else {}))
 
     def prompt_ids(self, text: str, visuals: int = 1) -> list[int]:
         """Token ids of the prompt that asks ``text``, with one mark a visual in front of it."""
         conversation = chat.question(f"{chat.MARK}\n" * visuals + text)
-        return chat.tokenize(self.tokenizer, conversation, self._form(conversation)).input_ids
+        return chat.tokenize(self.tokenizer, conversation, self._form(True)).input_ids
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the tokenizer and ``processor_config.json``."""
-        self.tokenizer.save_pretrained(folder)
+    def apply_chat_template(self, conversation: Any, *args, **kwargs) -> Any:
+        """As transformers' processors have it, by :data:`oryx.processing.chat.TEMPLATES`."""
+        if self.prompt == "plain" and kwargs.get("continue_final_message"):
+            raise InputError("continue_final_message: the prompt form 'plain' does not say where an answer ends")
+        return super().apply_chat_template(conversation, *args, **kwargs)
+
+    def decode(self, token_ids: Any, **kwargs) -> str:
+        """The text of ids (L,), visuals left out; keyword arguments as of the tokenizer's."""
+        return self.tokenizer.decode([one for one in map(int, token_ids) if one != VISUAL_TOKEN_ID], **kwargs)
+
+    def batch_decode(self, sequences: Any, **kwargs) -> list[str]:
+        """The texts of several sequences of ids; see :meth:`decode`."""
+        return [self.decode(one, **kwargs) for one in sequences]
+
+    def post_process_image_text_to_text(self, generated_outputs: Any, **kwargs) -> list[str]:
+        """What a pipeline calls: :meth:`batch_decode`, special tokens left out unless asked for."""
+        return self.batch_decode(generated_outputs, **{"skip_special_tokens": True, **kwargs})
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``processor_config.json`` holds."""
         config = {"options": asdict(self.options), "prompt": self.prompt, "patch": self.patch}
-        atomic_write_json(Path(folder) / CONFIG_FILE, {"processor_class": type(self).__name__, **config})
+        return {"processor_class": "OryxProcessor", **config}
+
+    def to_json_file(self, json_file_path: str | Path) -> None:
+        atomic_write_json(json_file_path, self.to_dict())
 
     @classmethod
     def from_pretrained(
         cls, folder: str | Path, tokenizer: PreTrainedTokenizerBase | None = None, **kwargs
     ) -> "OryxProcessor":
-        """Read what :meth:`save_pretrained` wrote; the folder's tokenizer, with the keyword arguments, or a given one.
+        """Read what ``save_pretrained`` wrote; the folder's tokenizer, with the keyword arguments, or a given one.
 
         Raises CheckpointError for a missing or unreadable ``processor_config.json`` or tokenizer.
         """
         kwargs.pop("_from_auto", None)  # AutoProcessor's own
-        path = Path(folder) / CONFIG_FILE
         try:
-            config = json.loads(path.read_text())
+            config, _ = cls.get_processor_dict(folder, **kwargs)
             options, prompt, patch = PreprocessOptions.from_dict(config["options"]), config["prompt"], config["patch"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
-                f"{path}: expected options, prompt and patch of a processor; {type(error).__name__}: {error}"
+                f"{Path(folder) / CONFIG_FILE}: expected options, prompt and patch of a processor; "
+                f"{type(error).__name__}: {error}"
             ) from None
-        return cls(tokenizer or load_tokenizer(folder, **kwargs), options, prompt, patch)
+        return cls(tokenizer or load_tokenizer(folder, **kwargs), options, prompt, patch, config.get("chat_template"))
 
-    def _form(self, conversation: Sequence[dict]) -> str:
-        asking = conversation[-1]["value"] is None
+    def _form(self, asking: bool) -> str:
         return "template" if self.prompt == "qwen" and self.options.newlines == 1 and asking else self.prompt
 
-    def _image(self, source: Any, fixed: Resolution | None, side: int | None) -> Prepared:
-        picture = open_image(source, self.options.max_pixels)
-        if fixed is None:
-            views = [view for view in image_views(picture, self.options) if view is not None]
-        else:
-            views = [fixed.apply(picture, self.options.high.stride)]
-        layout = Layout.TWO_VIEW if len(views) == 2 else Layout.ONE_VIEW
-        return Prepared(layout, side or SIDES["image"], [np.asarray(view) for view in views])
+    def _options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        options = dict(given)
+        for group in ("common_kwargs", "text_kwargs", "images_kwargs", "videos_kwargs"):
+            options |= options.pop(group, None) or {}
+        for name, value in options.items():
+            if name not in OPTIONS:
+                raise InputError(f"unknown argument {name!r}; {did_you_mean(name, OPTIONS)}known: {', '.join(OPTIONS)}")
+            if OPTIONS[name] and value not in OPTIONS[name]:
+                raise InputError(f"{name}: expected one of {OPTIONS[name]}, got {value!r}")
+        return options
 
-    def _frames(self, frames: ChosenFrames, fixed: Resolution | None, side: int | None) -> Prepared:
-        long = frames.count > self.options.short_video_frames
-        side, maps, size = side or SIDES["video_long" if long else "video"], [], None
-        for picture in frames.pictures:  # one decoded frame at a time: a long video never lies in memory unscaled
-            if fixed is None:
-                view = frame_view(picture, self.options, side > SIDES["video"])
-            else:
-                view = fixed.apply(picture, self.patch * side)
-            size = size or view.size
-            if view.size != size:  # views of a scene may differ, their maps share one size
-                view = picture.resize(size, Image.Resampling.BICUBIC)
-            maps.append(np.asarray(view))
-        return Prepared(Layout.VIDEO, side, maps, frames.decoder)
+
+def _one_mark(text: Any) -> Any:
+    if isinstance(text, str):
+        return text.replace(VIDEO_MARK, chat.MARK)
+    return [{**turn, "value": turn["value"] and turn["value"].replace(VIDEO_MARK, chat.MARK)} for turn in text]
+
+
+def _human(text: Any) -> str:
+    """What the user says in a text or conversation, where marks are visuals."""
+    if not isinstance(text, str):
+        return "\n".join(turn["value"] or "" for turn in chat.checked(text) if turn["from"] == "human")
+    messages = chat.read_rendered(text)
+    return text if messages is None else "\n".join(one.text for one in messages if one.role == "user")
 
 
 def load_tokenizer(folder: str | Path, **kwargs) -> PreTrainedTokenizerBase:
@@ -308,7 +367,7 @@ def ask(
     )
     likelihood = model.compute_transition_scores(out.sequences, out.logits, normalize_logits=True).sum()
     return Answer(
-        text=processor.tokenizer.decode(out.sequences[0], skip_special_tokens=True).strip(),
+        text=processor.decode(out.sequences[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip(),
         probability=float(likelihood.exp()),
         visual_tokens=tokens,
         seconds=time.perf_counter() - began,

@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from transformers import BatchFeature
 
 from oryx.errors import InputError
 from oryx.grids import bounded_indices, check_whole, uniform_indices
+from oryx.layout import SIDES, Layout
 from oryx.processing.decoders import check_decoder
-from oryx.processing.images import open_image
+from oryx.processing.images import Prepared, VisualProcessor, frame_view, open_image, visual_inputs
 from oryx.processing.options import PreprocessOptions
+from oryx.processing.sizes import Resolution
 from oryx.processing.video import VideoFile
 
 
@@ -96,6 +99,43 @@ def choose_frames(video: Video, options: PreprocessOptions) -> ChosenFrames:
     items = frame_files(Path(source)) if isinstance(source, (str, PathLike)) else source
     indices = rule(len(items), count)
     return ChosenFrames(len(indices), _opened(items, indices, options.max_pixels))
+
+
+class OryxVideoProcessor(VisualProcessor):
+    """Videos, their frames chosen and compressed by the options."""
+
+    def __call__(self, videos: Any, num_frames: int | None = None, return_tensors: str = "pt") -> BatchFeature:
+        """The visual inputs of a video or a list of videos; as tensors, whatever is asked for."""
+        items = as_videos([videos] if is_video(videos) else videos, num_frames)
+        chosen = [choose_frames(video, self.options) for video in items]
+        return BatchFeature(visual_inputs([self.prepare(frames) for frames in chosen], self.patch))
+
+    def prepare(self, frames: ChosenFrames, fixed: Resolution | None = None, side: int | None = None) -> Prepared:
+        """The frames of one video, or the views of one scene."""
+        long = frames.count > self.options.short_video_frames
+        side, maps, size = side or SIDES["video_long" if long else "video"], [], None
+        for picture in frames.pictures:  # one decoded frame at a time: a long video never lies in memory unscaled
+            if fixed is None:
+                view = frame_view(picture, self.options, side > SIDES["video"])
+            else:
+                view = fixed.apply(picture, self.patch * side)
+            size = size or view.size
+            if view.size != size:  # views of a scene may differ, their maps share one size
+                view = picture.resize(size, Image.Resampling.BICUBIC)
+            maps.append(np.asarray(view))
+        return Prepared(Layout.VIDEO, side, maps, frames.decoder)
+
+
+def is_video(item: Any) -> bool:
+    """Whether this is one video: no list, or a list of decoded pictures."""
+    if isinstance(item, (list, tuple)):
+        return bool(item) and all(isinstance(one, Image.Image) or getattr(one, "ndim", 0) in (2, 3) for one in item)
+    return True
+
+
+def as_videos(videos: Sequence[Any], num_frames: int | None = None) -> list[Video]:
+    """Videos as ``Video``: a list of paths is one video's frames; ``num_frames``: at most so many of each."""
+    return [one if isinstance(one, Video) else Video(one, num_frames) for one in videos]
 
 
 def frame_files(folder: Path) -> list[Path]:

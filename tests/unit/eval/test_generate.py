@@ -33,7 +33,7 @@ def of_transformers(reader, inputs, visual):
     for i, item in enumerate(inputs.items):
         prompt = inputs.batch([i], answers=False, visual=visual)
         new = reader.generate(**prompt, max_new_tokens=MOST, do_sample=False, eos_token_id=END, pad_token_id=END)
-        spoken.append(new[0].tolist())
+        spoken.append(new[0, prompt["input_ids"].shape[1] :].tolist())
         with torch.no_grad():
             loss = reader(**inputs.batch([i], answers=True, visual=visual)).loss
         likelihoods.append(-float(loss) * (len(item.answer.encode()) + 1))

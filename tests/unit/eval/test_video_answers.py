@@ -39,7 +39,7 @@ def slow(model, video, question, truth):
     forced = text_batch([question], [truth], video is not None) | inputs
     with torch.inference_mode():
         out = model(**forced)
-    return decode(new[0].tolist()), -float(out.loss) * (len(truth) + 1)
+    return decode(new[0, prompt["input_ids"].shape[1] :].tolist()), -float(out.loss) * (len(truth) + 1)
 
 
 def check(model, read, videos):

@@ -32,17 +32,19 @@ def test_greedy_with_and_without_cache_and_in_a_batch(kind):
     with_cache = model.generate(ids, mask, **inputs, **GREEDY)
     without = model.generate(ids, mask, **inputs, **GREEDY, use_cache=False)
     images = pictures([(24, 16), (32, 24), (32, 24)])
+    assert torch.equal(with_cache[:, :5], ids)
     first = greedy_by_hand(model, ids[:1, :3], visual_inputs([(Layout.ONE_VIEW, images[:1], 1)]), 6)
     second = greedy_by_hand(model, ids[1:], visual_inputs([(Layout.VIDEO, images[1:], 2)]), 6)
-    assert with_cache.tolist() == without.tolist() == torch.cat([first, second]).tolist()
+    new = torch.cat([first, second]).tolist()
+    assert with_cache[:, 5:].tolist() == without[:, 5:].tolist() == new
 
 
-def test_only_new_tokens_and_stopping():
+def test_stopping():
     model = tiny_model()
     ids, mask, inputs = example()
-    tokens = model.generate(ids, mask, **inputs, **GREEDY)
+    tokens = model.generate(ids, mask, **inputs, **GREEDY)[:, ids.shape[1] :]
     stop = int(tokens[0, 2])
-    stopped = model.generate(ids, mask, **inputs, **GREEDY, eos_token_id=stop)
+    stopped = model.generate(ids, mask, **inputs, **GREEDY, eos_token_id=stop)[:, ids.shape[1] :]
     end = tokens[0].tolist().index(stop)
     assert stopped[0, : end + 1].tolist() == tokens[0, : end + 1].tolist() and not stopped[0, end + 1 :].any()
 
@@ -50,9 +52,24 @@ def test_only_new_tokens_and_stopping():
 def test_text_alone_and_beams():
     model = tiny_model()
     ids = torch.tensor([[3, 4, 5]])
-    assert model.generate(ids, **GREEDY).tolist() == greedy_by_hand(model, ids, {}, 6).tolist()
+    assert model.generate(ids, **GREEDY)[:, 3:].tolist() == greedy_by_hand(model, ids, {}, 6).tolist()
     cached, uncached = (model.generate(ids, **GREEDY, num_beams=3, use_cache=cache) for cache in (True, False))
     assert cached.tolist() == uncached.tolist()
+
+
+def test_sequences_begin_with_their_prompts_whatever_is_asked_for():
+    model = tiny_model()
+    ids, mask, inputs = example()
+    for more in ({"num_beams": 3, "num_return_sequences": 2}, {"do_sample": True, "num_return_sequences": 2}):
+        options = {**GREEDY, **more}
+        plain = model.generate(ids, mask, **inputs, **options)
+        assert plain.shape == (4, 5 + 6) and torch.equal(plain[:, :5], ids[[0, 0, 1, 1]])
+    options = {**GREEDY, "return_dict_in_generate": True, "output_logits": True}
+    out = model.generate(ids, mask, **inputs, **options)
+    assert torch.equal(out.sequences, model.generate(ids, mask, **inputs, **GREEDY))
+    scores = model.compute_transition_scores(out.sequences, out.logits, normalize_logits=True)
+    by_hand = torch.stack(out.logits, 1).log_softmax(-1).gather(2, out.sequences[:, 5:, None])[..., 0]
+    assert torch.allclose(scores, by_hand)
 
 
 def test_repetition_penalty_spares_the_prompt():
@@ -60,14 +77,14 @@ def test_repetition_penalty_spares_the_prompt():
     model = tiny_model()
     once = {**GREEDY, "max_new_tokens": 1}
     prompts = [torch.randperm(70, generator=torch.Generator().manual_seed(seed))[None, :35] for seed in range(20)]
-    repeating = [prompt for prompt in prompts if model.generate(prompt, **once) in prompt]
+    repeating = [prompt for prompt in prompts if model.generate(prompt, **once)[0, -1] in prompt]
     assert repeating, "the check needs a prompt that is followed by one of its own tokens"
     for prompt in repeating:
         assert (
             model.generate(prompt, **once, repetition_penalty=1e6).tolist() == model.generate(prompt, **once).tolist()
         )
     ids = torch.tensor([[3, 4, 5]])
-    tokens = model.generate(ids, **GREEDY, repetition_penalty=1e6)[0].tolist()
+    tokens = model.generate(ids, **GREEDY, repetition_penalty=1e6)[0, 3:].tolist()
     assert len(set(tokens)) == len(tokens)
 
 

@@ -81,14 +81,18 @@ def test_answers_are_those_of_the_plain_path(model, results, tmp_path):
         tokens = evaluation.features.story(film.path, 32).tokens.float().flatten(0, 1)
         for kind, question in QUESTIONS.items():
             if kind in film.facts:
+                prompt = text_batch([question], None)
                 out = model.generate(
-                    **text_batch([question], None), vision_features=tokens, max_new_tokens=12, do_sample=False,
+                    **prompt, vision_features=tokens, max_new_tokens=12, do_sample=False,
                     image_grids=torch.tensor([[4, 4]] * 8), visual_spec=torch.tensor([[Layout.VIDEO, 8, 2]]),
                     eos_token_id=END, pad_token_id=END,
                 )  # fmt: skip
                 name = f"{film.id}/{kind}/4x"
                 row = rows[(rows["item"] == name) & (rows["condition"] == "visual")].iloc[0]
-                assert row["answer"] == decode(out[0].tolist()) and row["truth"] == film.facts[kind]
+                assert (
+                    row["answer"] == decode(out[0, prompt["input_ids"].shape[1] :].tolist())
+                    and row["truth"] == film.facts[kind]
+                )
 
 
 def test_what_was_asked_is_not_asked_again(model, results, tmp_path, monkeypatch):
