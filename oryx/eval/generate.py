@@ -6,7 +6,8 @@ again. The slow way, the whole sequence through ``generate`` for every question,
 together). A question is put to a model in one of two ways: the bytes of the small ones, or the chat of the released.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -15,7 +16,14 @@ import torch.nn.functional as F
 from accelerate.utils import send_to_device
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import DynamicCache, PreTrainedModel
+from transformers import (
+    DynamicCache,
+    LogitsProcessorList,
+    PreTrainedModel,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+)
 
 from oryx.errors import InputError
 from oryx.eval.features import FrameTokens
@@ -97,16 +105,32 @@ class Prompted:
     mask: Tensor | None = None
 
     @torch.inference_mode()
-    def greedy(self, stops: Collection[int], most: int) -> list[list[int]]:
-        """The likeliest next tokens of every sample, at most ``most``, until each has given one of ``stops``."""
+    def greedy(self, stops: Collection[int], most: int, choose: "Choose | None" = None) -> list[list[int]]:
+        """The likeliest next tokens of every sample, at most ``most``, until each has given one of ``stops``.
+
+        ``choose``: takes the next ones otherwise, see :func:`chooser`.
+        """
         length, ends = self.cache.get_seq_length(), torch.tensor(list(stops), device=self.first.device)
-        new = [self.first.argmax(-1)]
-        ended = torch.isin(new[0], ends)
-        while len(new) < most and not bool(ended.all()):
-            new.append(_after(self.language_model, self.cache, new[-1][:, None], self.mask)[:, -1].argmax(-1))
-            ended |= torch.isin(new[-1], ends)
+        choose, logits, new = choose or chooser(), self.first, self.first.new_empty(len(self.first), 0, dtype=int)
+        ended = torch.zeros(len(self.first), dtype=bool, device=self.first.device)
+        while new.shape[1] < most and not bool(ended.all()):
+            if new.shape[1]:
+                logits = _after(self.language_model, self.cache, new[:, -1:], self.mask)[:, -1]
+            new = torch.cat([new, choose(new, logits)[:, None]], 1)
+            ended |= torch.isin(new[:, -1], ends)
         _crop(self.cache, length)
-        return torch.stack(new, 1).tolist()
+        return new.tolist()
+
+    @contextmanager
+    def after(self, tokens: Sequence[int]) -> Iterator["Prompted"]:
+        """What follows some more tokens, the same for every sample; they are forgotten again at the end."""
+        length, count = self.cache.get_seq_length(), len(self.first)
+        mask = None if self.mask is None else F.pad(self.mask, (0, len(tokens)), value=1)
+        with torch.inference_mode():
+            ids = torch.tensor([list(tokens)] * count, device=self.first.device)
+            logits = _after(self.language_model, self.cache, ids, self.mask, keep=1)
+        yield Prompted(self.language_model, self.cache, logits[:, -1], mask)
+        _crop(self.cache, length)
 
     @torch.inference_mode()
     def likelihoods(self, answers: Sequence[Sequence[int]]) -> list[float]:
@@ -130,6 +154,32 @@ class Prompted:
         ]
 
 
+Choose = Callable[[Tensor, Tensor], Tensor]
+"""(new tokens so far (B, n), logits (B, vocabulary)) -> the next token of each sample (B,)."""
+
+
+def chooser(temperature: float = 0.0, top_k: int = 0, repetition_penalty: float = 1.0, seed: int = 0) -> Choose:
+    """How the next token is taken: the likeliest, or drawn at a ``temperature`` from the ``top_k`` (0: all) likeliest.
+
+    The penalty counts new tokens only, as in the public code, where prompts enter as embeddings.
+    """
+    change = LogitsProcessorList()
+    if repetition_penalty != 1:
+        change.append(RepetitionPenaltyLogitsProcessor(repetition_penalty))
+    if not temperature:
+        return lambda new, logits: change(new, logits).argmax(-1)
+    change.append(TemperatureLogitsWarper(temperature))
+    if top_k:
+        change.append(TopKLogitsWarper(top_k))
+    state = {}
+
+    def draw(new: Tensor, logits: Tensor) -> Tensor:
+        generator = state.setdefault("generator", torch.Generator(logits.device).manual_seed(seed))
+        return torch.multinomial(change(new, logits).softmax(-1), 1, generator=generator)[:, 0]
+
+    return draw
+
+
 @torch.inference_mode()
 def read_prompts(model: OryxForConditionalGeneration, inputs: dict[str, Tensor]) -> Prompted:
     """Let the model read prompts of any lengths; ``inputs`` as for its ``generate``, on any device."""
@@ -143,7 +193,8 @@ def read_prompts(model: OryxForConditionalGeneration, inputs: dict[str, Tensor])
         use_cache=True,
         logits_to_keep=1,
     )
-    return Prompted(model.language_model, cache, out.logits[:, -1].float(), prompts.attention_mask)
+    mask = prompts.attention_mask if len(prompts.attention_mask) > 1 else None  # one prompt alone is not padded
+    return Prompted(model.language_model, cache, out.logits[:, -1].float(), mask)
 
 
 @dataclass
@@ -196,13 +247,19 @@ def ask(read: ReadVideos, questions: Sequence[str], truths: Sequence[str], max_n
     return found
 
 
-def _after(language_model: PreTrainedModel, cache: DynamicCache, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Logits (B, n, vocabulary), float32, after each of ``tokens`` (B, n), which the cache then holds too."""
+def _after(
+    language_model: PreTrainedModel, cache: DynamicCache, tokens: Tensor, mask: Tensor | None = None, keep: int = 0
+) -> Tensor:
+    """Logits (B, n, vocabulary), float32, after each of ``tokens`` (B, n), which the cache then holds too.
+
+    ``keep``: after so many last ones only; 0: after all.
+    """
     more = {}
     if mask is not None:
         total = cache.get_seq_length() + tokens.shape[1]
         seen = F.pad(mask, (0, total - mask.shape[1]), value=1)
         more = {"attention_mask": seen, "position_ids": (seen.cumsum(1) - 1)[:, -tokens.shape[1] :]}
+    more["logits_to_keep"] = keep
     return language_model(input_ids=tokens, past_key_values=cache, use_cache=True, **more).logits.float()
 
 

@@ -152,9 +152,10 @@ class OwnData(Study[Settings]):
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Ask one arm every item, with the visual and without; an interrupted run resumes from ``folder``."""
+        from workbook.studies.asking import Way
         from workbook.studies.own_data.evaluation import ask_items
 
         chosen = arms_of(settings)[arm]
         base = {**self.base_row(settings, arm, seed), "split": settings.split, **chosen}
         base["model"] = chosen["model"].replace(SEED, str(seed))
-        ask_items(settings, options_of(chosen), base, self.items(settings), folder, progress)
+        ask_items(settings, Way(**options_of(chosen)), base, self.items(settings), folder, progress)

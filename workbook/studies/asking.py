@@ -1,0 +1,206 @@
+"""The one way to ask a whole model questions about any visuals: own tables, benchmarks, studies on released weights.
+
+All questions about one visual are asked together: it is opened, encoded and read by the language model once, and each
+question goes on from there. Beside each stands the same question without the visual.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from math import exp, isqrt
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+import oryx
+from oryx.errors import InputError, MissingResource
+from oryx.eval.evaluate import Batch
+from oryx.eval.generate import ChatPrompt, Prompted, chooser, read_prompts
+from oryx.evidence.store import RowWriter, gather_parts, part_writer
+from oryx.layout import VISUAL_TOKEN_ID
+from oryx.processing.options import PreprocessOptions
+from oryx.processing.processor import SIDES, OryxProcessor, Prepared
+from oryx.processing.sizes import Resolution
+from oryx.processing.visuals import Video, Views
+from oryx.train.device import Compute, process
+from workbook.data.answers import option_letter
+from workbook.studies.base import Progress
+from workbook.studies.frames import evaluate_arm
+from workbook.studies.needle.released import placed
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question about one visual.
+
+    Attributes:
+        visual: as ``model.ask`` takes it, and hashable: questions of equal visuals are asked together.
+        text: the whole prompt; ``truth``: the expected answer, of which the log-likelihood is noted.
+        score: answer -> 0 to 1.
+        options: where the answer is a letter, the texts of the options.
+        most: longest answer in tokens.
+        more: further fields of its rows.
+    """
+
+    id: str
+    visual: Any
+    text: str
+    truth: str
+    task: str
+    cluster: str
+    chance: float
+    score: Callable[[str], float]
+    options: tuple[str, ...] = ()
+    most: int = 32
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How an arm asks.
+
+    Attributes:
+        resolution, compression: as ``model.ask`` takes them.
+        options: of the preprocessing; None: the model's own.
+        generation: as for ``model.generate``, of temperature, top_k, do_sample and repetition_penalty; what is left out
+            is the checkpoint's. None: greedy, without a penalty.
+    """
+
+    resolution: str | Resolution = "native"
+    compression: int | str = "auto"
+    options: PreprocessOptions | None = None
+    generation: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Asks one checkpoint; it is loaded when the first answer is needed. Raises MissingResource without a tokenizer.
+
+    ``change``: what is done to the loaded model first, of studies that take a part of it away.
+    """
+
+    checkpoint: str
+    machine: Compute
+    change: Callable[[Any], None] = lambda model: None
+
+    @cached_property
+    def model(self) -> Any:
+        model = placed(oryx.load(self.checkpoint, dtype=self.machine.dtype), self.machine)
+        if getattr(model, "processor", None) is None:
+            raise MissingResource(f"{self.checkpoint}: expected a whole model with its tokenizer beside the weights")
+        self.change(model)
+        return model
+
+    def ask(self, folder: Path, batches: Sequence[Batch], progress: Progress) -> None:
+        """Write the rows of ``batches`` that are missing in ``folder``; the model is loaded only if one is.
+
+        Each of several processes has batches of its own (:meth:`batches`), which the first gathers.
+        """
+        state = process()
+        if state.is_main_process:
+            gather_parts(folder)  # of an earlier run that was killed
+        state.wait_for_everyone()
+        several = state.num_processes > 1
+        with part_writer(folder, state.process_index) if several else RowWriter(folder / "rows.jsonl") as writer:
+            if not all(writer.has(row) for batch in batches for row in batch.rows):
+                _ = self.model  # here: a model that cannot be loaded is no failed item
+            evaluate_arm(batches, writer, self.machine, progress)
+        state.wait_for_everyone()
+        if state.is_main_process:
+            gather_parts(folder)
+
+    def batches(self, questions: Sequence[Question], way: Way, base: dict, blind: bool = True) -> list[Batch]:
+        """This process's share: the questions of every visual as a batch, and again without the visual.
+
+        ``base``: the fields that all rows share.
+        """
+        groups: dict[Any, list[Question]] = {}
+        for question in questions:
+            groups.setdefault(question.visual, []).append(question)
+        found = []
+        for group in list(groups.values())[process().process_index :: process().num_processes]:
+            rows = [_row(question, base) for question in group]
+            found.append(Batch([row | {"condition": "visual"} for row in rows], partial(self._seeing, group, way)))
+            if blind:
+                found.append(
+                    Batch([row | {"condition": "no_visual"} for row in rows], partial(self._blind, group, way))
+                )
+        return found
+
+    def _processor(self, way: Way) -> OryxProcessor:
+        own = self.model.processor
+        return own if way.options is None else OryxProcessor(own.tokenizer, way.options, own.prompt, own.patch)
+
+    def _seeing(self, questions: Sequence[Question], way: Way) -> list[dict]:
+        processor, visual = self._processor(way), questions[0].visual
+        longest = max((question.text for question in questions), key=lambda text: len(processor.prompt_ids(text)))
+        prepared = self._prepared(processor, visual, longest, way)
+        seen = {
+            "visual_tokens": sum(one.visual_tokens(processor.patch) for one in prepared),
+            "frames": sum(one.frames for one in prepared),
+            "sizes": [list(size) for one in prepared for size in one.sizes],
+            "decoder": next((one.decoder for one in prepared if one.decoder), None),
+        }
+        inputs, start = dict(processor.assemble(longest, prepared)), _after_marks(processor, longest, prepared)
+        for name in ("input_ids", "attention_mask"):  # what comes before the question is read once
+            inputs[name] = inputs[name][:, :start]
+        read, found = read_prompts(self.model, inputs), []
+        for question in questions:
+            with read.after(processor.prompt_ids(question.text, len(prepared))[start:]) as asked:
+                found.append(self._answer(asked, question, processor, way) | seen)
+        return found
+
+    def _blind(self, questions: Sequence[Question], way: Way) -> list[dict]:
+        processor, found = self._processor(way), []
+        for question in questions:
+            asked = read_prompts(self.model, dict(processor.assemble(question.text, [])))
+            found.append(self._answer(asked, question, processor, way))
+        return found
+
+    def _prepared(self, processor: OryxProcessor, visual: Any, longest: str, way: Way) -> list[Prepared]:
+        """The visual at its ratio; "auto" goes on to the next ratio where the model's context is too short.
+
+        Raises InputError if visual and question do not fit: the model would lose the question from the end.
+        """
+        sides = [None, *([SIDES["video_long"]] if isinstance(visual, Video | Views) else [])]
+        if way.compression != "auto":
+            sides = [isqrt(way.compression)]
+        limit = self.model.config.tokenizer_model_max_length or float("inf")
+        for side in sides:
+            prepared = processor.prepare(visual, way.resolution, side)
+            tokens = sum(one.visual_tokens(processor.patch) for one in prepared)
+            length = len(processor.prompt_ids(longest, len(prepared))) - len(prepared) + tokens
+            if length <= limit:
+                return prepared
+        raise InputError(f"question and visual take {length} tokens, {tokens} of them visual; the model takes {limit}")
+
+    def _answer(self, asked: Prompted, question: Question, processor: OryxProcessor, way: Way) -> dict:
+        prompts, own = ChatPrompt(processor), self.model.generation_config
+        kind = {"repetition_penalty": 1.0} if way.generation is None else way.generation
+        choose = chooser(
+            kind.get("temperature", 0.0),
+            kind.get("top_k", own.top_k or 0),
+            kind.get("repetition_penalty", own.repetition_penalty or 1.0),
+        )
+        ids = asked.greedy(prompts.stops, question.most, choose)[0]
+        answer = prompts.text(ids)
+        found = {"answer": answer, "score": question.score(answer)}
+        found["answer_probability"] = exp(asked.likelihoods([ids])[0])
+        found["logprob"] = asked.likelihoods([prompts.answer(question.truth)])[0]
+        if question.options:
+            letters = ascii_uppercase[: len(question.options)]
+            likely = {letter: float(asked.first[0, prompts.answer(letter)[0]]) for letter in letters}
+            found |= {"chosen": option_letter(answer, question.options), "likeliest": max(likely, key=likely.get)}
+        return found
+
+
+def _row(question: Question, base: dict) -> dict:
+    about = {"item": question.id, "task": question.task, "cluster": question.cluster, "question": question.text}
+    nothing = {"visual_tokens": 0, "frames": 0, "sizes": []}
+    return {**base, **about, "truth": question.truth, "chance": question.chance, **nothing, **question.more}
+
+
+def _after_marks(processor: OryxProcessor, text: str, prepared: Sequence[Prepared]) -> int:
+    """Where, in the ids of a prompt, the question begins: after the mark of the last visual."""
+    ids = processor.prompt_ids(text, len(prepared))
+    return len(ids) - ids[::-1].index(VISUAL_TOKEN_ID)
