@@ -162,8 +162,11 @@ def print_ending(study: Study, settings: StudySettings) -> int:
     else:
         failed = int(pd.read_csv(folder / "table.csv")["failed"].sum())
     print(f"\n{study.title}, scale {settings.scale}, seeds {', '.join(map(str, seeds))}")
-    for verdict in json.loads((folder / "verdicts.json").read_text()):
+    verdicts = json.loads((folder / "verdicts.json").read_text())
+    for verdict in verdicts:
         print(f"  {verdict['id']:<30}  {verdict['verdict']}  {estimate_text(verdict)}")
+    if not verdicts:
+        print(f"  no verdict: no hypothesis is stated for scale {settings.scale}")
     if (comparison := folder / "comparison.txt").exists():
         print(comparison.read_text().rstrip())
     print(f"rows, tables and figures: {folder}")

@@ -13,6 +13,8 @@ from pydantic import ConfigDict, Field, ValidationError, create_model
 from oryx.errors import RunError, first_fault
 
 SCHEMA = 1
+SCALES = ("smoke", "nano", "small", "paper")
+"""At what size a study is run: hypotheses are stated for one of them."""
 PUBLISHED = "rows.parquet"
 """Name of the file of published rows."""
 with open(Path(__file__).with_name("fields.csv"), newline="", encoding="utf-8") as _file:

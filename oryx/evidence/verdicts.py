@@ -27,8 +27,9 @@ paper_value               the paper's number, "not found" unless given
 Verdicts: ``supported`` (the interval lies wholly on the claimed side; equivalence: inside ±margin), ``contradicted``
 (wholly on the other side; equivalence: wholly outside ±margin), ``inconclusive``, ``not learned`` (the gate failed),
 ``not tested`` (rows missing or over 1 % failed). With fewer than three seeds: ``direction only: as claimed | against
-the claim | unclear``. Alpha is 0.05 / m for the m hypotheses of a study; an order of k arms splits it over its k - 1
-steps, reports the step with the smallest estimate, and is contradicted by any step that goes down.
+the claim | unclear``; of released weights, which no seed trains again, ``one model: ...``. Alpha is 0.05 / m for the m
+hypotheses of a study; an order of k arms splits it over its k - 1 steps, reports the step with the smallest estimate,
+and is contradicted by any step that goes down.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from oryx.errors import InputError, RunError, SettingsError
 from oryx.evidence.entries import Entry, Listed, Names, Text, read_entries
+from oryx.evidence.schema import SCALES
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED, Estimate, contrast, mean_score
 
 ALPHA = 0.05
@@ -58,6 +60,7 @@ VISUAL = {"condition": "visual"}
 BY_SEED = ("verdict", "estimate", "low", "high")
 """What a verdict says of each seed alone."""
 CLAIMED, AGAINST, UNCLEAR = "supported", "contradicted", "inconclusive"
+ONE_MODEL = "one model"
 DIRECTIONS = {CLAIMED: "as claimed", AGAINST: "against the claim", UNCLEAR: "unclear"}
 
 
@@ -122,13 +125,16 @@ def load_hypotheses(path: str | Path) -> list[Hypothesis]:
     return read_entries(path, "hypothesis", Hypothesis)
 
 
-def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis]) -> list[dict]:
-    """The verdicts of a study's hypotheses on the rows of one run, in the order of the file.
+def judge(
+    rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis], one_model: bool = False
+) -> list[dict]:
+    """The verdicts of a study's hypotheses on the rows of one run, in the order of the file; none if none is stated.
 
-    A hypothesis whose id ends in ``.<scale>`` is for that scale; a scale without any of its own is judged by all of the
-    study's. Each verdict has: id, paper, statement, scale, split, kind, verdict, estimate, low, high (None unless
-    computed), alpha, n_items, n_clusters, seeds (numbers), direction_only, gate (text), reason, paper_value, and
-    ``by_seed``: seed (as text) -> BY_SEED on its rows alone (a direction only), corrected as in the run.
+    A hypothesis whose id ends in ``.<scale>`` is for that scale alone, one that names no scale for all; smoke rehearses
+    those of nano. ``one_model``: every arm is one model that no seed trains again, as released weights are. Each
+    verdict has: id, paper, statement, scale, split, kind, verdict, estimate, low, high (None unless computed), alpha,
+    n_items, n_clusters, seeds (numbers), direction_only, gate (text), reason, paper_value, and ``by_seed``: seed (as
+    text) -> BY_SEED on its rows alone (a direction only), corrected as in the run.
     Seeds may differ in their weights (each trains its own from scratch); the rows of one seed may not.
     Raises RunError for rows of several splits, studies or runs, SettingsError for a study without hypotheses.
     """
@@ -136,23 +142,26 @@ def judge(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypot
         _check_same(rows, name, "")
     for seed, own in rows.groupby("seed"):
         _check_same(own, "weights_hash", f" in seed {seed}")
-    verdicts = _judged(rows, study, scale, hypotheses)
-    by_seed = {str(seed): _judged(own, study, scale, hypotheses) for seed, own in rows.groupby("seed")}
+    verdicts = _judged(rows, study, scale, hypotheses, one_model)
+    by_seed = {str(seed): _judged(own, study, scale, hypotheses, one_model) for seed, own in rows.groupby("seed")}
     return [
         verdict | {"by_seed": {seed: {name: own[i][name] for name in BY_SEED} for seed, own in by_seed.items()}}
         for i, verdict in enumerate(verdicts)
     ]
 
 
-def _judged(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis]) -> list[dict]:
+def _judged(
+    rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis], one_model: bool
+) -> list[dict]:
     of_study = [entry for entry in hypotheses if entry.study == study]
     if not of_study:
         raise SettingsError(f"study {study!r} has no hypotheses")
-    chosen = [entry for entry in of_study if entry.id.endswith(f".{scale}")] or of_study
+    others = set(SCALES) - {"nano" if scale == "smoke" else scale}
+    chosen = [entry for entry in of_study if entry.id.rpartition(".")[2] not in others]
     same = {"scale": scale, "split": rows["split"].iloc[0] if len(rows) else None}
     return [
         {"id": entry.id, "paper": entry.paper, "statement": entry.statement, **same, "kind": entry.kind}
-        | _verdict(rows, entry, ALPHA / len(chosen))
+        | _verdict(rows, entry, ALPHA / len(chosen), one_model)
         | {"paper_value": entry.paper_value}
         for entry in chosen
     ]
@@ -165,7 +174,7 @@ def _check_same(rows: pd.DataFrame, name: str, where: str) -> None:
         )
 
 
-def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> dict:
+def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float, one_model: bool) -> dict:
     # All seeds of the run, not of the filtered rows: a seed that an arm lacks is missing, never dropped.
     seeds = sorted(rows["seed"].unique().tolist())
     result = {"verdict": "not tested", "estimate": None, "low": None, "high": None, "alpha": alpha, "n_items": 0}
@@ -181,6 +190,12 @@ def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> dict:
     except InputError as error:
         return result | {"reason": str(error)}
     verdict = f"direction only: {DIRECTIONS[side]}" if result["direction_only"] else side
+    if one_model:
+        verdict, covered = (
+            f"{ONE_MODEL}: {DIRECTIONS[side]}",
+            f"the interval covers {found.n_clusters} clusters of items",
+        )
+        reason = "; ".join(filter(None, (reason, f"{covered}, not another training")))
     numbers = {"estimate": found.value, "low": found.low, "high": found.high}
     counts = {"n_items": found.n_items, "n_clusters": found.n_clusters}
     return result | numbers | counts | {"verdict": verdict, "reason": reason}

@@ -51,7 +51,7 @@ def line(folder: Path) -> dict:
 
 
 def _direction(verdict: dict) -> str:
-    return verdict["verdict"].removeprefix("direction only: ")
+    return verdict["verdict"].rpartition(": ")[2]
 
 
 def table(found: pd.DataFrame) -> str:

@@ -287,6 +287,9 @@ def difference_forest(verdicts: Sequence[Mapping], margin: float = 0.05) -> Draw
     frame = pd.DataFrame(verdicts).drop(columns="by_seed", errors="ignore")
     figure, (axis,) = panels(1, 1, 8.5, 0.8 + 0.3 * len(frame))
     axis.axvspan(-margin, margin, color="#eeeeee", zorder=0)
+    if not verdicts:
+        axis.set_xlabel("no hypothesis is stated for this scale")
+        return figure, frame
     forest(axis, frame, "id")
     axis.secondary_yaxis("right").set_yticks(range(len(frame)), frame["verdict"])
     axis.set_xlabel("estimate with its corrected interval (grey: within the margin)")

@@ -88,7 +88,7 @@ def all_verdicts(runs: Sequence[Published]) -> pd.DataFrame:
 
 def direction(verdict: dict) -> str:
     """What one seed alone says: ``as claimed``, ``against the claim``, ``unclear``, or why it says nothing."""
-    return verdict["verdict"].removeprefix("direction only: ")
+    return verdict["verdict"].rpartition(": ")[2]
 
 
 def disagreements(runs: Sequence[Published]) -> list[dict[str, str]]:

@@ -44,7 +44,7 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
     """
     if settings.scale == "smoke":
         raise SettingsError("scale smoke is never published: its models are barely trained")
-    if len(settings.seeds) < LEAST_SEEDS:
+    if len(settings.seeds) < LEAST_SEEDS and settings.scale not in study.released_scales:
         raise SettingsError(f"publishing needs at least {LEAST_SEEDS} seeds, got {list(settings.seeds)}")
     if unfit := [seed for seed in settings.seeds if seed not in REPORT_SEEDS]:
         raise SettingsError(f"report runs use seeds 0 to {max(REPORT_SEEDS)}, got {unfit}: designs are tuned on others")

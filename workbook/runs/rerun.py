@@ -7,7 +7,6 @@ manifest, rows are expected to be identical, timing aside; else scores are expec
 from typing import TYPE_CHECKING
 
 from oryx.errors import RunError, SettingsError
-from oryx.evidence.verdicts import judge
 from oryx.files import atomic_write_json, atomic_write_text
 from workbook.runs import provenance
 from workbook.runs.difference import Side, compared, made_from, read_side, verdicts_compared
@@ -17,7 +16,7 @@ from workbook.runs.settings import StudySettings
 if TYPE_CHECKING:
     from workbook.studies.base import Study
 
-LOCAL = ("results", "jobs", "source", "limit_minutes", "seeds")
+LOCAL = ("results", "jobs", "source", "limit_minutes", "retry_failed", "seeds")
 """Settings that a rerun has of its own."""
 
 
@@ -44,11 +43,8 @@ def rerun(study: "Study", old: Side, results: str = "results", jobs: int | None 
     study.run(settings)
     new = read_side(folder)
     lines, scores = compared(old, new)
-    judged = [
-        # those of the manifest are judged anew, on the same seeds as the rerun's
-        judge(study.evidence(settings, side.rows), study.id, settings.scale, study.hypotheses(settings))
-        for side in (old, new)
-    ]
+    # those of the manifest are judged anew, on the same seeds as the rerun's
+    judged = [study.judged(settings, side.rows) for side in (old, new)]
     text = "\n".join(["A  the manifest's rows, B  the rerun's", *lines, *verdicts_compared(*judged)])
     atomic_write_text(folder / "rerun.csv", scores.to_csv(index=False))
     by_id = [{verdict["id"]: verdict for verdict in verdicts} for verdicts in judged]

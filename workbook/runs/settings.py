@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 import oryx
 from oryx.errors import SettingsError, check_known, first_fault
+from oryx.evidence.schema import SCALES
 
-SCALES = ("smoke", "nano", "small", "paper")
 LONGEST_NAME = 100
 _PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 

@@ -67,8 +67,9 @@ class Study(ABC, Generic[S]):
     own in the run's folder that are published too.
 
     ``weight_files`` are what all arms start from: in ``weights``, which ships with the package, or trained by the job
-    ``weights_job`` of each seed. ``corpora``: the shipped data that items are made of. ``facts``: what the manifest
-    says beyond settings and hashes: dtype, attention and decoder backend, prompts in full.
+    ``weights_job`` of each seed. ``corpora``: the shipped data that items are made of. ``released_scales``: where arms
+    are released weights, one model whatever the seed. ``facts``: what the manifest says beyond settings and hashes:
+    dtype, attention and decoder backend, prompts in full.
     """
 
     id: ClassVar[str]
@@ -86,6 +87,7 @@ class Study(ABC, Generic[S]):
     weight_files: ClassVar[tuple[str, ...]] = ()
     weights_job: ClassVar[str] = ""
     corpora: ClassVar[tuple[str, ...]] = ()
+    released_scales: ClassVar[tuple[str, ...]] = ()
     facts: ClassVar[dict[str, Any]] = {}
 
     def arms(self, settings: S) -> list[str]:
@@ -97,7 +99,15 @@ class Study(ABC, Generic[S]):
         """Train and ask one arm, writing ``rows.jsonl`` (and ``curve.json``) in ``folder``; must be able to resume."""
 
     def check(self, settings: S) -> None:
-        """Raise, before any work, what would make this run fail later; by default missing or changed weights."""
+        """Raise, before any work, what would make this run fail later; by default missing or changed weights, or
+        several seeds of released ones."""
+        if settings.scale in self.released_scales:
+            if len(settings.seeds) > 1:
+                raise SettingsError(
+                    "seeds: released weights are one model, which gives the same answers again for every seed; "
+                    f"expected one seed, got {list(settings.seeds)}"
+                )
+            return
         if self.weight_files and settings.scale == "small" and not settings.from_scratch:
             raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
         if self.weight_files and not settings.trains_shared:
@@ -151,6 +161,13 @@ class Study(ABC, Generic[S]):
     def evidence(self, settings: S, rows: "pd.DataFrame") -> "pd.DataFrame":
         """The rows that hypotheses are judged on: those of the run, unless the study compares it with others."""
         return rows
+
+    def judged(self, settings: S, rows: "pd.DataFrame") -> list[dict]:
+        """The verdicts on the rows of a run."""
+        from oryx.evidence.verdicts import judge
+
+        stated, one_model = self.hypotheses(settings), settings.scale in self.released_scales
+        return judge(self.evidence(settings, rows), self.id, settings.scale, stated, one_model)
 
     def plan(self, settings: S) -> dict[str, Any]:
         """What a run would do, for people to read, and what that took when it was published."""
@@ -224,7 +241,6 @@ class Study(ABC, Generic[S]):
 
         from oryx.evidence.rows import read_rows
         from oryx.evidence.stats import summary
-        from oryx.evidence.verdicts import judge
 
         seeds = seeds_of(self, settings)
         for seed in seeds:
@@ -239,8 +255,7 @@ class Study(ABC, Generic[S]):
             if (path := job.folder / "curve.json").exists():
                 points += [{"arm": job.arm, "seed": job.seed, **point} for point in json.loads(path.read_text())]
         curves = pd.DataFrame(points, columns=["arm", "seed", "step", "loss", "rate"])
-        evidence = self.evidence(settings, rows)
-        verdicts = judge(evidence, self.id, settings.scale, self.hypotheses(settings))
+        verdicts = self.judged(settings, rows)
         comparison = self._compare(settings, rows)
         atomic_write_text(folder / "table.csv", summary(rows).to_csv(index=False))
         atomic_write_text(folder / "curves.csv", curves.to_csv(index=False))

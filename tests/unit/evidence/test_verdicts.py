@@ -9,6 +9,7 @@ import pytest
 from oryx.errors import RunError, SettingsError
 from oryx.evidence.verdicts import Gate, Hypothesis, judge, load_hypotheses
 from tests.unit.evidence.builders import failed, row
+from workbook.report.published import direction
 
 ITEMS = 60
 SEEDS = (0, 1, 2)
@@ -187,11 +188,35 @@ def test_alpha_is_shared_by_the_hypotheses_of_the_study_at_that_scale():
     entries = [hypothesis().model_copy(update={"id": name, "study": study}) for name, study in texts]
     nano = judge(rows, "demo", "nano", entries)
     assert [v["id"] for v in nano] == ["H1.nano", "H2.nano"] and {v["alpha"] for v in nano} == {0.025}
-    small, smoke = judge(rows, "demo", "small", entries), judge(rows, "demo", "smoke", entries)
-    assert [v["alpha"] for v in small] == [0.05] and len(smoke) == 3
+    small = judge(rows, "demo", "small", entries)
+    assert [v["alpha"] for v in small] == [0.05]
     assert small[0]["high"] - small[0]["low"] < nano[0]["high"] - nano[0]["low"]
     with pytest.raises(SettingsError, match="study 'none' has no hypotheses"):
         judge(rows, "none", "nano", entries)
+
+
+@pytest.mark.parametrize(
+    ("scale", "judged"),
+    [
+        ("nano", ["H1.nano", "any"]),
+        ("smoke", ["H1.nano", "any"]),
+        ("small", ["any", "H1.small"]),
+        ("paper", ["any"]),
+    ],
+)
+def test_a_run_is_judged_by_what_was_stated_for_its_scale(scale, judged):
+    rows = pd.DataFrame(rows_of({("a", "text"): 0.8, ("b", "text"): 0.3}))
+    entries = [hypothesis().model_copy(update={"id": name}) for name in ("H1.nano", "any", "H1.small")]
+    assert [(v["id"], v["scale"]) for v in judge(rows, "demo", scale, entries)] == [(name, scale) for name in judged]
+    assert judge(rows, "demo", "paper", [entries[0]]) == [], "nano's hypothesis is none of the paper's scale"
+
+
+def test_one_model_is_said_and_clusters_of_items_are_what_its_interval_covers():
+    rows = pd.DataFrame(rows_of({("a", "text"): 0.8, ("b", "text"): 0.3}, (0,), items=200))
+    (found,) = judge(rows, "demo", "paper", [hypothesis().model_copy(update={"id": "H1.paper"})], one_model=True)
+    assert found["verdict"] == "one model: as claimed" and found["direction_only"]
+    assert found["reason"] == f"the interval covers {found['n_clusters']} clusters of items, not another training"
+    assert found["by_seed"]["0"]["verdict"] == "one model: as claimed" and direction(found) == "as claimed"
 
 
 @pytest.mark.parametrize("field", ["split", "settings_hash", "study"])

@@ -82,6 +82,13 @@ def test_every_figure_carries_its_numbers(rows, tmp_path):
     assert cell["score"] == pytest.approx(part.groupby("task")["score"].mean().mean())
 
 
+def test_a_run_without_hypotheses_of_its_scale_is_shown_as_that(tmp_path):
+    figure, frame = plots.difference_forest([])
+    assert frame.empty and figure.axes[0].get_xlabel() == "no hypothesis is stated for this scale"
+    plots.save_figure(figure, frame, tmp_path, "verdicts")
+    assert tables.verdict_table([]).empty and "verdict" in tables.verdict_table([])
+
+
 def test_the_same_rows_give_the_same_files(rows, tmp_path):
     for folder in ("a", "b"):
         plots.save_figure(*plots.score_by_task(rows, ARMS), tmp_path / folder, "figure")

@@ -190,3 +190,14 @@ def test_a_notebook_that_fails_leaves_the_publication_as_it_was(ready, monkeypat
     with pytest.raises(RunError, match="ended with code 4"):
         publishing.redraw(study, study.settings({**settings.to_dict(), "source": "published"}), allow_dirty=True)
     assert (target / "figures" / "one.png").exists()
+
+
+def test_released_weights_are_published_with_the_one_seed_that_they_have(ready, monkeypatch):
+    study, settings, _ = ready
+    monkeypatch.setattr(type(study), "released_scales", ("nano",), raising=False)
+    target = publish(study, settings.model_copy(update={"seeds": (0,)}))
+    assert list(json.loads((target / "manifest.json").read_text())["seeds"]) == ["0"]
+    verdicts = {v["verdict"].partition(":")[0] for v in json.loads((target / "verdicts.json").read_text())}
+    assert verdicts <= {"one model", "not tested", "not learned"}
+    with pytest.raises(SettingsError, match="one model, which gives the same answers again"):
+        study.check(settings)

@@ -9,7 +9,7 @@ from transformers import Qwen2Config
 
 import oryx
 from oryx import Video
-from oryx.errors import InputError, MissingResource
+from oryx.errors import InputError, MissingResource, SettingsError
 from oryx.evidence.rows import read_rows
 from oryx.model import OryxConfig, OryxForConditionalGeneration
 from oryx.processing.options import PreprocessOptions
@@ -111,6 +111,7 @@ def test_a_length_that_does_not_fit_is_refused_with_the_number_that_does(checkpo
     ("values", "error", "said"),
     [
         ({"checkpoint": ""}, MissingResource, "checkpoint=FOLDER"),
+        ({"seeds": [0, 1, 2]}, SettingsError, r"seeds: released weights are one model.*got \[0, 1, 2\]"),
         ({"arms": ["retrieval"]}, InputError, "scale 'paper' has released, released_4x; got retrieval"),
         ({"scale": "nano", "arms": ["released"], "frame_side": 32}, InputError, "got released"),
         ({"scale": "nano", "frame_side": 64}, InputError, "frame_side: the readers of frames know 32 pixels, got 64"),

@@ -48,6 +48,7 @@ class NeedleInAHaystack(Study[Settings]):
         "dtype": "as precision says, frame tokens kept in float16",
         "questions": {"number": "the colour of a card's frame", "picture": "name", "change": "change"},
     }
+    released_scales = ("paper",)
     long_arms: ClassVar[tuple[str, ...]] = ("retrieval", "short_tokens", "short_full_1e4")
 
     def check(self, settings: Settings) -> None:
@@ -66,6 +67,7 @@ class NeedleInAHaystack(Study[Settings]):
             found, needed = probe(settings.video, **settings.decoding), max((*settings.lengths, *settings.beyond))
             if found.frames < needed:
                 raise InputError(f"{settings.video} has {found.frames} frames, lengths ask for {needed}")
+        super().check(settings)
         if settings.scale == "paper":
             from workbook.studies.needle import released
 
@@ -74,7 +76,6 @@ class NeedleInAHaystack(Study[Settings]):
             raise InputError(f"processes: only scale 'paper' shares its questions, got {settings.processes}")
         if settings.frame_side != 32:
             raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
-        super().check(settings)
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes its files, then (from scratch, or at smoke) trains its reader of frames."""
