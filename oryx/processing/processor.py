@@ -30,6 +30,7 @@ from oryx.processing.visuals import (
     choose_frames,
     is_video,
 )
+from oryx.remote_code import IS_REMOTE, add_code
 
 CONFIG_FILE = "processor_config.json"
 OPTIONS: dict[str, tuple] = {
@@ -231,6 +232,12 @@ class OryxProcessor(ProcessorMixin):
     def post_process_image_text_to_text(self, generated_outputs: Any, **kwargs) -> list[str]:
         """What a pipeline calls: :meth:`batch_decode`, special tokens left out unless asked for."""
         return self.batch_decode(generated_outputs, **{"skip_special_tokens": True, **kwargs})
+
+    def save_pretrained(self, save_directory: str | Path, *args, with_code: bool = IS_REMOTE, **kwargs) -> None:
+        """Write tokenizer, template and ``processor_config.json``; ``with_code``: :func:`oryx.remote_code.add_code`."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        if with_code:
+            add_code(save_directory)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``processor_config.json`` holds."""

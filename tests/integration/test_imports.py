@@ -18,6 +18,21 @@ def test_reports_and_verdicts_need_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_package_is_light_and_registers_when_it_is_asked_or_a_class_is_touched():
+    light = "import sys, time; began = time.perf_counter(); import oryx; took = time.perf_counter() - began; "
+    config = "from transformers import AutoConfig; AutoConfig.for_model('oryx_workbook')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{light}print(took, {{'torch', 'transformers', 'numpy'}} & {{*sys.modules}})"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    took, heavy = done.stdout.split(" ", 1)
+    assert float(took) < 0.3 and heavy.strip() == "set()"
+    for touch in ("oryx.register()", "oryx.OryxProcessor", "oryx.OryxForConditionalGeneration", "oryx.OryxConfig"):
+        subprocess.run([sys.executable, "-c", f"import oryx; {touch}; {config}"], check=True)
+    without = subprocess.run([sys.executable, "-c", f"import oryx; {config}"], capture_output=True, text=True)
+    assert without.returncode and "oryx_workbook" in without.stderr
+
+
 def test_a_run_without_notebook_loads_neither_torch_nor_notebook_packages(tmp_path):
     code = (
         "import sys\nfrom workbook import cli\n"
