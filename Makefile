@@ -61,6 +61,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.long_videos
 	$(BIN)/python -m benchmarks.language_model
 	$(BIN)/python -m benchmarks.connectors
+	$(BIN)/python -m benchmarks.memory
 
 weights: setup
 	$(BIN)/python -m oryx.train shared --scale $(SCALE) --folder results/runs/shared/$(SCALE)

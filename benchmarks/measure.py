@@ -170,7 +170,9 @@ def in_fresh_process(function: Callable, *arguments: Any) -> Any:
     One server serves all benchmarks of a process; what it has imported is decided when it starts.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.measure", "benchmarks.long_videos", "pandas"])
+    context.set_forkserver_preload(
+        ["benchmarks.measure", "benchmarks.long_videos", "benchmarks.acceptance.released", "pandas"]
+    )
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(function, *arguments).result()
 

@@ -185,6 +185,8 @@ def _say_failed(name: str, study: Study, settings: StudySettings, failed: int) -
 
 
 def _plan(parsed: argparse.Namespace) -> int:
+    if not parsed.study or parsed.fit or parsed.gpu:
+        return _plan_memory(parsed)
     for study in find_studies(parsed.study).values():
         settings = study.settings(_values(parsed))
         print(f"{study.id} at {settings.scale}, settings {settings.settings_hash}")
@@ -195,6 +197,24 @@ def _plan(parsed: argparse.Namespace) -> int:
         except OryxError as error:
             print(f"  cannot start: {error}")
     return 0
+
+
+def _plan_memory(parsed: argparse.Namespace) -> int:
+    from oryx.processing import fit
+    from oryx.processing.shapes import read_shape
+
+    if parsed.study or parsed.fit is None or parsed.gpu is None:
+        raise SettingsError("plan: expected a study, or --fit MODEL --gpu GB (what the GPU's memory holds) without one")
+    shape, size, tera = read_shape(parsed.fit), parsed.size, parsed.tflops
+    print(fit.table(shape, parsed.gpu, parsed.frames, size, tera).to_string(index=False))
+    print(*("", *fit.assumptions(shape, parsed.gpu, size, tera)), sep="\n")
+    return 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    if not (sides := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)):
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT in pixels, such as 1280x720; got {text!r}")
+    return int(sides[2]), int(sides[1])
 
 
 def _status(parsed: argparse.Namespace) -> int:
@@ -275,7 +295,7 @@ def _flag(text: str) -> dict:
 
 _VERBS = {
     "run": (_run, "run a study, or all of them; goes on where an earlier run stopped"),
-    "plan": (_plan, "say what a run would do and cost, without doing it"),
+    "plan": (_plan, "say what a run would do and cost, without doing it; --fit: what a model would need"),
     "status": (_status, "say how far the runs in the results folder are"),
     "report": (_report, "write the report over the published results and print its path"),
     "diff": (_diff, "say what changed between two runs: settings, versions, rows, scores, verdicts"),
@@ -286,7 +306,13 @@ _VERBS = {
 }
 """Verb -> what does it, and what it does."""
 _OPTIONS = (
-    ("run plan publish", "study", {"help": f"a study id or 'all' ({', '.join(STUDIES)})"}),
+    ("run publish", "study", {"help": f"a study id or 'all' ({', '.join(STUDIES)})"}),
+    ("plan", "study", {"nargs": "?", "help": "a study id or 'all'; none with --fit"}),
+    ("plan", "--fit", {"metavar": "MODEL", "help": "no study: does 7b, 34b, 1.5-7b, 1.5-32b, a folder, a repo fit?"}),
+    ("plan", "--gpu", {"metavar": "GB", "type": float, "help": "with --fit: memory of one GPU in 10⁹ bytes"}),
+    ("plan", "--frames", {"type": int, "default": 64, "help": "with --fit: of the video (default: 64)"}),
+    ("plan", "--size", {"metavar": "WxH", "type": _size, "default": "1280x720", "help": "with --fit: pixels"}),
+    ("plan", "--tflops", {"type": float, "default": 312, "help": "with --fit: the GPU's peak (312: an A100)"}),
     ("run plan publish", "--scale", {"choices": SCALES, "default": "nano"}),
     ("run plan publish", "--seeds", {"help": "comma-separated, for example 0,1,2"}),
     ("run plan publish", "-p", {"dest": "parameters", "action": "append", "default": [], "metavar": "NAME=VALUE"}),

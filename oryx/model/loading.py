@@ -6,6 +6,7 @@ What the public loader does differently, and why: see the table in ``docs/deviat
 import hashlib
 import importlib.resources
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -27,7 +28,9 @@ from oryx.model.reference import (
     tower_from_reference,
 )
 from oryx.model.vit import OryxViT
+from oryx.processing.fit import GIGA, memory, picture
 from oryx.processing.processor import OryxProcessor, load_tokenizer
+from oryx.processing.shapes import Shape
 from oryx.processing.tokenizers import byte_tokenizer
 
 logger = logging.get_logger(__name__)
@@ -60,7 +63,7 @@ def load(
 
     Raises:
         CheckpointError: a missing, truncated or unfitting file, key or field, named with what was expected.
-        MissingResource: a repository or file that is neither here nor can be fetched.
+        MissingResource: a repository or file that is neither here nor can be fetched, or a GPU without the memory.
     """
     folder = resolve(name_or_path)
     if folder == _shipped():
@@ -71,6 +74,7 @@ def load(
         return tower_from_reference(cast(tensors, dtype), str(tower), **(vision_config or {})).to(device)
     config = read_json(folder / "config.json")
     kind = config.get("model_type")
+    check_free(folder, dtype, [device])
     if kind in OWN:
         model = _load_own(folder, OWN[kind], config, dtype)
     elif kind in TEXT_CONFIGS:
@@ -87,6 +91,29 @@ def load(
         model.generation_config.eos_token_id = LLAMA_STOP_ID
     model.processor = _processor(folder, model)
     return model.to(device)
+
+
+def check_free(folder: Path, dtype: torch.dtype | None, devices: Sequence[str | torch.device]) -> None:
+    """Raises MissingResource if the GPUs among ``devices`` lack the memory for the weights and one small picture.
+
+    Nothing is said of a CPU, nor of a model whose shape :class:`oryx.processing.shapes.Shape` does not know.
+    """
+    memories = [torch.cuda.mem_get_info(one) for one in map(torch.device, devices) if one.type == "cuda"]
+    if not memories:
+        return
+    config = read_json(folder / "config.json")
+    stored = config.get("dtype") or config.get("torch_dtype")
+    numbers = "fp32" if dtype == torch.float32 or (dtype is None and stored == "float32") else "bf16"
+    try:
+        least = memory(Shape.of(config, str(folder)), picture((384, 384)), numbers).peak / GIGA
+    except CheckpointError:  # loading says what is wrong with a configuration
+        return
+    free, whole = (sum(values) / GIGA for values in zip(*memories, strict=True))
+    if least > free:
+        raise MissingResource(
+            f"{folder}: its weights in {numbers} and one small picture need {least:.1f} GB; of the device's "
+            f"{whole:.1f} GB {free:.1f} are free. What would fit: python -m oryx plan --fit {folder} --gpu {whole:.0f}"
+        )
 
 
 def load_shipped(folder: Path, dtype: torch.dtype | None = None) -> OryxForConditionalGeneration:

@@ -160,7 +160,7 @@ class OryxViT(PreTrainedModel):
             )
         segments = Segments(cumulative_lengths(rows * columns for rows, columns in grids))
         x = self.patch_embed(patches.to(self.pos_embed.dtype)) + self.positions(grids)
-        states = [x]
+        states = [x] if output_hidden_states else []  # else the embedding is let go
         for block in self.blocks:
             x = block(x, segments, backend)
             if output_hidden_states:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oryx.errors import InputError
-from tools.docs import commands
+from tools.docs import commands, fit
 from workbook import cli
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +59,11 @@ def test_links_lead_somewhere(page):
 def anchor_of(heading: str) -> str:
     """A heading's anchor as GitHub makes it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_the_page_on_memory_is_as_the_arithmetic_is():
+    page = (DOCS / "fit.md").read_text(encoding="utf-8")
+    assert fit.renewed(page) == page, "run python -m tools.docs"
 
 
 def test_every_page_is_in_the_index():

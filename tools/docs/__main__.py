@@ -1,4 +1,4 @@
-"""``python -m tools.docs [--check]``: draw the figures of docs/ and count the lines of code for its table.
+"""``python -m tools.docs [--check]``: draw the figures of docs/, count the lines of code, fill in what models need.
 
 With --check nothing is written; what differs is named and the exit code is 1.
 """
@@ -6,7 +6,7 @@ With --check nothing is written; what differs is named and the exit code is 1.
 import sys
 from pathlib import Path
 
-from tools.docs import figures, lines
+from tools.docs import figures, fit, lines
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -14,11 +14,13 @@ DOCS = Path(__file__).parents[2] / "docs"
 def main(arguments: list[str]) -> int:
     """Draw, or with --check compare."""
     check = "--check" in arguments
-    changed, page = figures.renew(DOCS / "figures", check), DOCS / "architecture.md"
-    if (text := lines.renewed(page.read_text())) != page.read_text():
-        changed.append(page)
-        if not check:
-            page.write_text(text)
+    changed = figures.renew(DOCS / "figures", check)
+    for name, renewed in (("architecture.md", lines.renewed), ("fit.md", fit.renewed)):
+        page = DOCS / name
+        if (text := renewed(page.read_text())) != page.read_text():
+            changed.append(page)
+            if not check:
+                page.write_text(text)
     for path in changed:
         print(f"{path.relative_to(DOCS.parent)} {'differs: run python -m tools.docs' if check else 'is renewed'}")
     return int(check and bool(changed))

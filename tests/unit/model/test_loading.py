@@ -287,3 +287,24 @@ def test_nano_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(loading.importlib.resources, "files", lambda _: tmp_path)
     with pytest.raises(MissingResource, match="'nano': expected the shipped model in"):
         oryx.load("nano")
+
+
+def test_a_model_too_large_for_the_gpu_is_refused_before_its_weights_are_read(tmp_path, monkeypatch):
+    """The device's memory is a stand-in; what is said of a real one, no test here can see."""
+    write_released(tmp_path, tiny_model("qwen2"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 24_000_000_000))
+    monkeypatch.setattr(loading, "read_weights", lambda folder: pytest.fail("weights were read"))
+    with pytest.raises(MissingResource, match=r"of the device's 24\.0 GB 0\.0 are free.*plan --fit .* --gpu 24"):
+        oryx.load(tmp_path, device="cuda")
+    with pytest.raises(MissingResource, match=r"of the device's 48\.0 GB"):
+        loading.check_free(tmp_path, torch.bfloat16, ["cuda:0", "cuda:1"])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (12_000_000_000, 24_000_000_000))
+    loading.check_free(tmp_path, torch.bfloat16, ["cuda:0"])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: pytest.fail("the CPU's memory is not judged"))
+    loading.check_free(tmp_path, None, ["cpu"])
+
+
+def test_a_language_model_of_another_kind_is_not_judged_by_its_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
+    (tmp_path / "config.json").write_text('{"model_type": "oryx_workbook", "text_config": {"model_type": "gpt2"}}')
+    loading.check_free(tmp_path, None, ["cuda"])

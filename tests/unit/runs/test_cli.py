@@ -36,6 +36,15 @@ STUDY = "native_vs_fixed_resolution"
         (["diff", "nowhere"], "required: B"),
         (["diff", "nowhere", "elsewhere"], "nowhere: expected a published folder, .*no manifest.json there"),
         (["rerun", "nowhere/manifest.json"], "nowhere/manifest.json: expected a published folder"),
+        (["plan"], "expected a study, or --fit MODEL --gpu GB"),
+        (["plan", "--fit", "7b"], "expected a study, or --fit MODEL --gpu GB"),
+        (["plan", STUDY, "--fit", "7b", "--gpu", "80"], "expected a study, or --fit MODEL --gpu GB"),
+        (["plan", STUDY, "--gpu", "8"], "expected a study, or --fit MODEL --gpu GB"),
+        (["plan", "--fit", "8b", "--gpu", "80"], "8b: did you mean '7b'.*a folder with config.json"),
+        (["plan", "--fit", "7b", "--gpu", "80GB"], "argument --gpu: invalid float value: '80GB'"),
+        (["plan", "--fit", "7b", "--gpu", "0"], "GB, frames and TFLOP/s above 0, got 0, 64 and 312"),
+        (["plan", "--fit", "7b", "--gpu", "80", "--size", "720"], "--size: expected WIDTHxHEIGHT.*got '720'"),
+        (["plan", "--fit", "7b", "--gpu", "80", "--frames", "0"], "above 0, got 80, 0 and 312"),
         (["run", "json:dumps"], "expected a subclass of workbook.studies.base.Study"),
     ],
 )
@@ -61,6 +70,16 @@ def test_plan_says_what_would_keep_a_run_from_starting(capsys):
     assert "cannot start" not in capsys.readouterr().out
     assert cli.main(["plan", STUDY, "--scale", "paper"]) == 0
     assert re.search(r"\n  cannot start: .*needs the public benchmarks", capsys.readouterr().out)
+
+
+def test_plan_says_what_a_model_would_need(capsys):
+    assert cli.main(["plan", "--fit", "34b", "--gpu", "48", "--frames", "100", "--size", "640x480"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"bf16 +100 frames at 4x +[\d,]+ +69.8 +[\d.]+ +no ", out) and "not found" in out
+    assert (
+        re.search(r"4 bit +100 frames at 16x +[\d,]+ +21.0 +[\d.]+ +yes ", out)
+        and "Frames and picture are 640x480" in out
+    )
 
 
 def test_status_run_and_report(tmp_path, capsys):

@@ -15,7 +15,7 @@ from oryx.errors import InputError, MissingResource
 from oryx.eval.features import FrameCache, FrameEncoder
 from oryx.eval.generate import ChatPrompt
 from oryx.grids import Size
-from oryx.model.loading import resolve
+from oryx.model.loading import check_free, resolve
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.context import check_fits, compressed
 from oryx.processing.images import frame_view
@@ -66,6 +66,8 @@ def placed(model: OryxForConditionalGeneration, machine: Compute) -> OryxForCond
 def run_arm(settings: Settings, arm: str, folder: Path, base: dict, progress: Progress) -> None:
     """Ask released weights every cell of an arm; an interrupted run resumes from the rows in ``folder``."""
     side, machine = ARMS[arm].side, compute(settings.precision)
+    gpus = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
+    check_free(resolve(settings.checkpoint), machine.dtype, gpus if process().num_processes == 1 else [machine.device])
     model = placed(oryx.load(settings.checkpoint, dtype=machine.dtype), machine)
     processor, size = model.processor, shown_size(settings)
     if processor is None:
