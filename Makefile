@@ -23,8 +23,9 @@ FILES := --dist loadfile --no-loadscope-reorder
 PARALLEL := -n logical --maxprocesses 4 $(FILES)
 SLOW := -n $(shell echo $$(( $(shell getconf _NPROCESSORS_ONLN) < 4 ? $(shell getconf _NPROCESSORS_ONLN) + 1 : 5 ))) $(FILES)
 STAMP := .venv/.oryx-ready-$(EXTRAS)
+EVALS := .venv-evals
 
-.PHONY: setup reproduce lab test unit browser bench weights clean
+.PHONY: setup reproduce lab evals test unit browser bench weights clean
 
 setup: $(STAMP)
 
@@ -37,6 +38,16 @@ $(STAMP): pyproject.toml requirements/constraints.txt
 reproduce: setup
 	$(BIN)/python -m oryx run $(STUDY) --scale $(SCALE) --seeds $(SEEDS) $(FLAGS)
 
+# lmms-eval in an environment of its own that also sees the packages of .venv: docs/lmms-eval.md
+evals: $(EVALS)/.ready
+
+$(EVALS)/.ready: $(STAMP) requirements/lmms-eval.txt
+	test -x $(EVALS)/bin/python || $(BIN)/python -m venv $(EVALS)
+	$(BIN)/python -c "import sysconfig; print(f'import site; site.addsitedir({sysconfig.get_path(\"purelib\")!r})')" \
+		> $$($(EVALS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/project.pth
+	$(EVALS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/lmms-eval.txt
+	touch $@
+
 lab: setup
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(LAB)
 
@@ -46,6 +57,7 @@ test: setup
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/golden
 	$(BIN)/python -m pytest $(SLOW) tests/notebooks tests/integration $(addprefix --require ,$(REQUIRE))
+	$$(test -x $(EVALS)/bin/python && echo $(EVALS) || echo .venv)/bin/python -m pytest tests/evals $(addprefix --require ,$(REQUIRE))
 	$(BIN)/python -m pytest tests/browser $(addprefix --require ,$(REQUIRE))  # alone: a page waits for kernel and clicks
 
 unit: setup
@@ -73,4 +85,4 @@ weights: setup
 	$(BIN)/python -m oryx.train one_model --folder results/runs/shared/one
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv $(EVALS) build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,7 +1,7 @@
 """Six-item copies of public benchmarks: the columns and the folders of the published ones, with invented content.
 
 Columns and folders are those of the repositories that lmms-eval's tasks of the same name read (``echo840/OCRBench``,
-``lmms-lab/MMBench``, ``lmms-lab/Video-MME``, ``sy1998/MLVU_dev``, ``lmms-lab/NExTQA``), archives of videos unpacked. Every
+``lmms-lab/MMBench``, ``lmms-lab/Video-MME``, ``sy1998/MLVU_dev``, ``lmms-lab/NExTQA``), videos unpacked. Every
 picture is of one colour with a bar, every video changes its colour halfway, so that there is something to be asked.
 Each function writes into ``folder``, which stands for the repository, and returns it.
 """
@@ -182,4 +182,4 @@ def _stored(value):
         return value
     buffer = io.BytesIO()
     value.save(buffer, "PNG")
-    return {"bytes": buffer.getvalue(), "path": None}
+    return {"bytes": buffer.getvalue(), "path": "picture.png"}

@@ -47,10 +47,15 @@ def _without_torchcodec() -> str:
     return ""
 
 
+def _without_harness() -> str:
+    return "" if find_spec("lmms_eval") else "lmms_eval is not installed here: make evals, and .venv-evals/bin/python"
+
+
 TIERS: dict[str, Callable[[], str]] = {
     "workflow": _without_extra,
     "slurm": _without_slurm,
     "browser": _without_browser,
+    "evals": _without_harness,
     "torchcodec": _without_torchcodec,
 }
 """Marker -> what says why its tests cannot run here (nothing if they can)."""
