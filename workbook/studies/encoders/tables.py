@@ -25,7 +25,8 @@ def probes_table(frame: pd.DataFrame) -> pd.DataFrame:
 
     ``frame``: ``probes.csv`` of a run.
     """
-    frame = frame[frame["probe"].isin(PROBES)].reindex(columns=list(dict.fromkeys([*frame.columns, "chance"])))
+    named = ("chance", "reader", "input")  # a run on public weights has no probe with readers
+    frame = frame[frame["probe"].isin(PROBES)].reindex(columns=list(dict.fromkeys([*frame.columns, *named])))
     conditions = [", ".join(line.dropna().astype(str)) for _, line in frame[["reader", "input", "x"]].iterrows()]
     lines = frame.assign(condition=conditions).groupby(["probe", "condition"], sort=False)
     seeds = lines.obj.groupby(["probe", "condition", "encoder", "seed"], sort=False)["value"].mean()
