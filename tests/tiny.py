@@ -9,6 +9,7 @@ from oryx.model import OryxConfig, OryxForConditionalGeneration
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import OryxProcessor
 from oryx.processing.tokenizers import byte_tokenizer
+from tests.unit.model.builders import write_released
 
 TEXT = {
     "vocab_size": 259,
@@ -37,4 +38,22 @@ def save_tiny_model(folder: Path, seed: int = 0) -> Path:
     config = OryxConfig(vision_config=VISION, text_config=Qwen2Config(**TEXT), compressor_dim=16)
     OryxForConditionalGeneration(config).save_pretrained(folder)
     OryxProcessor(byte_tokenizer(), PreprocessOptions()).save_pretrained(folder)
+    return folder
+
+
+def save_tiny_released(folder: Path, context: int = 4000, seed: int = 0) -> Path:
+    """Save a complete one in the authors' format, tokenizer included, into ``folder``; returns it.
+
+    Its tower has one head of 72 channels, which such a checkpoint cannot tell. It answers shortly, as released models
+    do: at every place the letters A to D and the end are likelier than other bytes.
+    """
+    torch.manual_seed(seed)
+    vision = {**VISION, "hidden_size": 72, "num_attention_heads": 1}
+    config = OryxConfig(vision_config=vision, text_config=Qwen2Config(**TEXT), compressor_dim=16)
+    model = OryxForConditionalGeneration(config)
+    with torch.no_grad():
+        model.language_model.model.embed_tokens.weight[:, 0] = 2.0
+        model.language_model.lm_head.weight[[*b"ABCD", 256], 0] = 2.0
+    write_released(folder, model, tokenizer_model_max_length=context)
+    byte_tokenizer().save_pretrained(folder)
     return folder

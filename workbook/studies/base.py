@@ -124,6 +124,10 @@ class Study(ABC, Generic[S]):
         """Jobs of a seed that are no arms, that no arm waits for, and that write no rows."""
         return []
 
+    def groups(self, settings: S) -> Mapping[str, Sequence[str]]:
+        """Groups of tasks that figures show side by side; by default the same at every scale."""
+        return self.task_groups
+
     def processes(self, settings: S, arm: str) -> int:
         """How many processes do an arm together; each calls :meth:`run_job` and takes its part of the work."""
         return 1
@@ -286,7 +290,7 @@ class Study(ABC, Generic[S]):
         """The figures of the rows, of ``arms`` in order; by default scores by task, tokens and, of pictures, size."""
         from workbook.report import plots
 
-        order, groups = self.arm_order or arms, self.task_groups or {"all": tuple(dict.fromkeys(run.rows["task"]))}
+        order, groups = self.arm_order or arms, self.groups(settings) or {"all": tuple(dict.fromkeys(run.rows["task"]))}
         found = {
             "score_by_task": plots.score_by_task(run.rows, arms, order),
             "score_against_tokens": plots.score_against_tokens(run.rows, arms, groups, order),

@@ -1,6 +1,7 @@
 """Pictures as an encoder sees them, for the notebooks of the studies on pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from PIL import Image
@@ -25,7 +26,18 @@ def gallery(study: Study, settings: StudySettings, tasks: Sequence[str], most: s
             views[name] = arm.resolution
     sizes = arms[0].sizes
     items = [max(evaluation_items(task, "dev", 12, sizes), key=lambda item: item.fields[most]) for task in tasks]
-    seen = [(item, name, *_seen(item.picture, view, sizes.patch)) for item in items for name, view in views.items()]
+    return drawn(items, views, sizes.patch)
+
+
+def drawn(
+    items: Sequence[Any], views: Mapping[str, Resolution | Partition], patch: int, stride: int | None = None
+) -> Figure:
+    """The figure of :func:`gallery`; an item has ``picture``, ``task`` and ``answer``.
+
+    ``stride``: of the sides of pictures, in pixels; the patch's unless given.
+    """
+    stride = stride or patch
+    seen = [(item, name, *_seen(item.picture, view, patch, stride)) for item in items for name, view in views.items()]
     size = [max(picture.size[side] for *_, picture, _ in seen) for side in (0, 1)]
     shown = []
     for item, name, picture, patches in seen:
@@ -35,10 +47,10 @@ def gallery(study: Study, settings: StudySettings, tasks: Sequence[str], most: s
     return plots.strips(shown, 1.9 * len(views), 1.9 * size[1] / size[0] + 0.4, len(views))
 
 
-def _seen(picture: Image.Image, view: Resolution | Partition, patch: int) -> tuple[Image.Image, int]:
+def _seen(picture: Image.Image, view: Resolution | Partition, patch: int, stride: int) -> tuple[Image.Image, int]:
     """What an encoder gets of a picture, and its patches."""
     if isinstance(view, Resolution):
-        seen = view.apply(picture, patch)
+        seen = view.apply(picture, stride)
         return seen, seen.width * seen.height // patch**2
     squares, (rows, columns), step = view.squares(picture), view.canvas((picture.height, picture.width)), view.side + 2
     seen = Image.new("RGB", ((columns + 1) * step, rows * step), "white")

@@ -2,6 +2,7 @@
 
     python -m oryx run native_vs_fixed_resolution                # nano: 2 cores, about 7 minutes per seed
     python -m oryx run native_vs_fixed_resolution --scale small --from-scratch     # one GPU, hours not measured
+    python -m oryx run native_vs_fixed_resolution --scale paper -p checkpoint=THUdyh/Oryx-1.5-7B -p data=COPIES
 
 Expected at nano: native beats a fixed area of S² on text, most of all on large pictures; among fixed sizes larger is
 better; on objects no difference can be shown.
@@ -14,34 +15,50 @@ At nano every arm starts from the same shipped encoder and reader (trained on na
 encoder frozen (or trains it: ``encoder="trained"``), and trains on the same pictures in the same order for the same
 steps. Arms differ only in the size at which pictures reach the encoder. The low-resolution second view is off in all
 arms.
+
+At paper nothing is trained: released weights, trained at native size, are asked about public benchmarks whose pictures
+are brought to each arm's size before (:mod:`workbook.studies.native_resolution.released`), each with its second view.
+Whether the paper's arms were trained apart or asked differently is not found; here a fixed arm is also asked away from
+what it was trained at.
 """
 
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from oryx.errors import MissingResource, SettingsError
+from oryx.errors import SettingsError
+from oryx.processing.context import PATCH
 from oryx.processing.sizes import Resolution
 from workbook.data.items import OBJECT_TASKS
 from workbook.data.pictures import PictureSizes
 from workbook.runs.settings import read_presets, setting
 from workbook.stages.shipped import SHARED as SHARED_FILES
+from workbook.studies import released
 from workbook.studies.base import Progress, Study
 from workbook.studies.pictures import FACTS, PictureArm, PictureSettings
+from workbook.studies.released import ReleasedSettings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TEXT_TASKS = ("number", "word", "list", "page")
 LEGIBLE_TASKS = tuple(f"{task}_legible" for task in TEXT_TASKS)
 CONTROL, BLIND, SHARED = "area_matched_legible", "blind", "shared"
 ARMS = ("native", "area_quarter", "area_1", "area_matched", "area_4", "squash", "pad", CONTROL, BLIND)
+BENCHMARKS = ("ocrbench", "mmbench")
+"""What released weights are asked about."""
 # Areas log-uniform in S²/4 to 4 S² have a mean above S². With this side the shape-keeping arm has native's mean number
 # of tokens within 5 % (tests/unit/studies/test_native_vs_fixed_resolution.py).
 MATCHED = 1.2
 """Side of the token-matched arms over S."""
 
 
-def arm_resolution(arm: str, side: int) -> Resolution | None:
-    """The resolution of an arm for the side S in pixels; None for the arm that never sees a picture."""
-    matched = round(side * MATCHED)
+def arm_resolution(arm: str, side: int, scale: str = "nano") -> Resolution | None:
+    """The resolution of an arm for the side S in pixels; None for the arm that never sees a picture.
+
+    On public pictures, whose sizes are what they are, squares have the side S.
+    """
+    matched = side if scale == "paper" else round(side * MATCHED)
     return {
         "native": Resolution("native"),
         "area_quarter": Resolution("area", side // 2),
@@ -55,7 +72,7 @@ def arm_resolution(arm: str, side: int) -> Resolution | None:
     }[arm]
 
 
-class Settings(PictureSettings):
+class Settings(PictureSettings, ReleasedSettings):
     """What a run of this study depends on."""
 
     hashed_as: ClassVar[str] = "oryx.studies.native_vs_fixed_resolution"
@@ -85,16 +102,18 @@ class NativeVsFixedResolution(Study[Settings]):
     facts = FACTS
     long_arms: ClassVar[tuple[str, ...]] = ("native", "area_4")
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": tuple(OBJECT_TASKS)}
+    released_scales = ("paper",)
 
     def check(self, settings: Settings) -> None:
-        """Raises, before any work, for a scale that cannot run here, settings that contradict each other or shared
-        weights that are not the shipped ones."""
+        """Raises, before any work, for what is missing, settings that contradict each other or shared weights that are
+        not the shipped ones."""
         if settings.scale == "paper":
-            raise MissingResource(
-                "scale 'paper' needs the public benchmarks through lmms-eval "
-                f"({', '.join(settings.benchmarks)}) and released weights "
-                f"(checkpoint={settings.checkpoint!r}); this study's benchmark adapter is not part of this version"
-            )
+            if lacking := set(settings.arms) & {"area_matched", CONTROL, BLIND}:
+                raise SettingsError(
+                    f"arms: {', '.join(sorted(lacking))} are for pictures that are drawn, not for paper"
+                )
+            super().check(settings)
+            return released.check(settings, BENCHMARKS)
         if settings.batch > settings.train_items:
             raise SettingsError(f"batch: expected at most train_items, {settings.train_items}, got {settings.batch}")
         if settings.learning_rate <= 0:
@@ -105,6 +124,29 @@ class NativeVsFixedResolution(Study[Settings]):
             )
         PictureSizes(settings.side)  # raises for a side that is too small
         super().check(settings)
+
+    def groups(self, settings: Settings) -> dict[str, tuple[str, ...]]:
+        """As every study's; at scale paper each benchmark alone."""
+        return {name: (name,) for name in settings.benchmarks} if settings.scale == "paper" else self.task_groups
+
+    def gallery(self, settings: Settings) -> "Figure":
+        """Pictures as the encoder gets them in every arm: items that are drawn, or the benchmarks' own."""
+        from workbook.studies import gallery
+
+        if settings.scale != "paper":
+            return gallery.gallery(self, settings, ["number", "page", "icon"], "area_ratio")
+        from workbook.studies.native_resolution.released import largest
+
+        views = {arm: arm_resolution(arm, settings.side, "paper") for arm in self.arms(settings)}
+        return gallery.drawn(largest(settings), views, PATCH, settings.protocol_used.options.high.stride)
+
+    def hashes(self, settings: Settings) -> dict[str, str]:
+        """As every study's; at scale paper of the checkpoint and the copies of benchmarks."""
+        return released.hashes(settings) if settings.scale == "paper" else super().hashes(settings)
+
+    def describe(self, settings: Settings) -> dict:
+        """As every study's; at scale paper with the protocol."""
+        return self.facts | (released.describe(settings) if settings.scale == "paper" else {})
 
     def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
         """What an arm is trained on and asked."""
@@ -121,7 +163,12 @@ class NativeVsFixedResolution(Study[Settings]):
         )
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
-        """Train one arm and write its rows into ``folder``; resumes where an earlier, killed job stopped."""
+        """Train one arm (at scale paper only ask it) and write its rows into ``folder``; a killed job goes on."""
+        if settings.scale == "paper":
+            from workbook.studies.native_resolution.released import asked
+
+            base, resolution = self.base_row(settings, arm, seed), arm_resolution(arm, settings.side, "paper")
+            return released.ask(settings, asked(settings, settings.side, resolution), base, folder, progress)
         from oryx.train.device import compute
         from workbook.stages.models import load_shared
         from workbook.stages.recipes import recipe
@@ -131,7 +178,6 @@ class NativeVsFixedResolution(Study[Settings]):
         r, weights = recipe(settings.recipe_scale), self.weights_of(settings, folder)
         if arm == SHARED:
             machine = compute(settings.precision)
-            train_shared(r, seed, folder, progress=partial(progress, "train"), compute=machine)
-            return
+            return train_shared(r, seed, folder, progress=partial(progress, "train"), compute=machine)
         model, base = load_shared(r, weights), self.base_row(settings, arm, seed, weights)
         run_arm(settings, self.picture_arm(settings, arm), model, folder, base, progress)
