@@ -5,11 +5,12 @@ training, so intervals cover clusters of items (pictures, videos) and nothing el
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oryx.errors import MissingResource, SettingsError, check_known
+from oryx.errors import MissingResource, OryxError, SettingsError, check_known
 from workbook.data.protocols import Protocol, protocol
 from workbook.runs.settings import StudySettings, setting
 from workbook.studies.base import Progress
@@ -72,6 +73,19 @@ def hashes(settings: ReleasedSettings) -> dict[str, str]:
 
     items = [item for own in items_of(settings).values() for item in own]
     return {"weights_hash": checkpoint_hash(settings.checkpoint), "data_hash": copy_hash(items)}
+
+
+def plan(settings: ReleasedSettings, arms: list[str]) -> dict[str, Any]:
+    """What a run would do, for people to read: nothing is trained."""
+    found = {"arms": ", ".join(arms), "seeds": list(settings.seeds), "trained": "nothing: one released model is asked"}
+    with suppress(OryxError):  # what is missing the check says
+        from oryx.model.loading import resolve
+
+        counts = {name: len(items) for name, items in items_of(settings).items()}
+        found["questions of an arm, asked with and without the visual"] = counts
+        weights = sum(path.stat().st_size for path in resolve(settings.checkpoint).iterdir())
+        found["weights, GB as stored, for each arm at once"] = round(weights / 1e9, 1)
+    return found
 
 
 def describe(settings: ReleasedSettings) -> dict[str, Any]:

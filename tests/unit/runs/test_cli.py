@@ -30,7 +30,7 @@ STUDY = "native_vs_fixed_resolution"
         (["run", STUDY, "-p", "batch=x"], "batch: expected a valid integer"),
         (["run", STUDY, "-p", "batch=2", "-p", "batch=3"], "-p batch: given twice"),
         (["run", STUDY, "--seeds", "1", "-p", "seeds=2"], "-p seeds: given twice, or an option of its own"),
-        (["run", STUDY, "--scale", "paper"], "needs the public benchmarks"),
+        (["run", STUDY, "--scale", "paper"], "asks released weights about public benchmarks"),
         (["run", "tests.toy:NoStudy"], "cannot be imported"),
         (["run", "paper_vs_ours"], "a report over results/, not a study: python -m oryx report --notebook"),
         (["diff", "nowhere"], "required: B"),
@@ -69,7 +69,7 @@ def test_plan_says_what_would_keep_a_run_from_starting(capsys):
     assert cli.main(["plan", STUDY]) == 0
     assert "cannot start" not in capsys.readouterr().out
     assert cli.main(["plan", STUDY, "--scale", "paper"]) == 0
-    assert re.search(r"\n  cannot start: .*needs the public benchmarks", capsys.readouterr().out)
+    assert re.search(r"\n  cannot start: .*asks released weights about public benchmarks", capsys.readouterr().out)
 
 
 def test_plan_says_what_a_model_would_need(capsys):

@@ -47,7 +47,9 @@ def test_every_arm_asks_the_same_pictures_at_its_size_and_without_them(settings_
         assert set(rows["condition"]) == {"visual", "no_visual"} and set(rows["split"]) == {"report"}
         assert list(rows["item"]) == list(found["native"]["item"]), arm
         assert (rows[rows["condition"] == "no_visual"]["visual_tokens"] == 0).all()
-    seen = {arm: rows[(rows["condition"] == "visual") & (rows["item"] == "ocrbench/0000")] for arm, rows in found.items()}
+    seen = {
+        arm: rows[(rows["condition"] == "visual") & (rows["item"] == "ocrbench/0000")] for arm, rows in found.items()
+    }
     sizes = {arm: rows["sizes"].iloc[0] for arm, rows in seen.items()}
     assert all(len(each) == 2 for each in sizes.values()), "the small second view and the picture"
     high = {arm: each[1] for arm, each in sizes.items()}

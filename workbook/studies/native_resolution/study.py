@@ -24,7 +24,7 @@ what it was trained at.
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from oryx.errors import SettingsError
 from oryx.processing.context import PATCH
@@ -124,6 +124,10 @@ class NativeVsFixedResolution(Study[Settings]):
             )
         PictureSizes(settings.side)  # raises for a side that is too small
         super().check(settings)
+
+    def plan(self, settings: Settings) -> dict[str, Any]:
+        """As every study's; at scale paper what is asked."""
+        return released.plan(settings, self.arms(settings)) if settings.scale == "paper" else super().plan(settings)
 
     def groups(self, settings: Settings) -> dict[str, tuple[str, ...]]:
         """As every study's; at scale paper each benchmark alone."""
