@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 
 from oryx.errors import InputError
-from oryx.grids import Grid, row_tokens
+from oryx.grids import Grid, compressed_grid, row_tokens
 
 VISUAL_TOKEN_ID = -200  # marks one visual in ``input_ids`` (reference: IMAGE_TOKEN_INDEX)
 IGNORED_LABEL = -100  # a label that takes no part in the loss (reference: IGNORE_INDEX)
@@ -94,6 +95,15 @@ def arrange(layout: Layout, grids: tuple[Grid, ...]) -> np.ndarray:
     return sequence
 
 
+def spec_token_counts(visuals: Sequence[Visual], grids: Sequence[Grid]) -> list[int]:
+    """:func:`visual_token_count` of every visual, for the ``grids`` of their maps before compression."""
+    remaining = iter(grids)
+    return [
+        visual_token_count(one.layout, [compressed_grid(grid, one.side) for grid in islice(remaining, one.maps)])
+        for one in visuals
+    ]
+
+
 def visual_token_count(layout: Layout, grids: Sequence[Grid]) -> int:
     """Length of a visual's sequence for the compressed ``grids``, newlines and separators included."""
     if layout == Layout.TEXT:
@@ -166,7 +176,8 @@ def plan_batch(
     """Plan the expansion of a batch.
 
     Padding is removed by the mask, every ``visual_token_id`` is replaced by the next visual's tokens, in order over
-    the whole batch; then each sample is cut to ``max_length`` (at its end, so an over-long video costs the question).
+    the whole batch (by its next token where there are as many placeholders as all visuals have tokens); then each
+    sample is cut to ``max_length`` (at its end, so an over-long video costs the question).
 
     Args:
         input_ids: (B, L0); attention_mask, labels: (B, L0) or None.
@@ -182,6 +193,8 @@ def plan_batch(
             raise InputError(f"{name}: expected the shape of input_ids {input_ids.shape}, got {array.shape}")
     ids = input_ids[mask]
     marks = ids == visual_token_id
+    if marks.sum() != len(visual_lengths) and marks.sum() == sum(visual_lengths):
+        visual_lengths = [1] * sum(visual_lengths)
     if marks.sum() != len(visual_lengths):
         raise InputError(
             f"input_ids hold {marks.sum()} visual placeholder(s) ({visual_token_id}), but {len(visual_lengths)} "

@@ -104,7 +104,8 @@ def idle(module: nn.Module) -> Tensor:
     Added where a module has nothing to do: processes that train together (DistributedDataParallel) then have gradients
     for the same parameters, whatever each one's part of a batch is.
     """
-    return sum(parameter.flatten()[:0].sum() for parameter in module.parameters())
+    loaded = (parameter for parameter in module.parameters() if not parameter.is_meta)  # others are on the disk
+    return sum(parameter.flatten()[:0].sum() for parameter in loaded)
 
 
 def check_features(features: Tensor, grid: Grid | None) -> Grid:

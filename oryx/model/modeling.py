@@ -119,7 +119,9 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def freeze_vision(self, frozen: bool = True):
         """Switch gradients of the vision tower off or on (the public code cannot train its tower)."""
         self.config.freeze_vision = frozen
-        self.vision_tower.requires_grad_(not frozen)
+        for parameter in self.vision_tower.parameters():
+            if parameter.is_floating_point():  # quantised ones have no gradients
+                parameter.requires_grad_(not frozen)
 
     def encode_visuals(
         self,
@@ -156,6 +158,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
             features, grids = compress_maps(self.compressor, features, grids, sides)
         return self.projector(features, grids, layouts)
 
+    @torch.compiler.disable  # numpy on numbers that change with every batch: the tower and the decoder are compiled
     def expand(
         self,
         input_ids: Tensor,
@@ -186,6 +189,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
             labels=padded(plan.labels, IGNORED_LABEL),
         )
 
+    @torch.compiler.disable
     def _sources(
         self, input_ids: Tensor, attention_mask: Tensor | None, labels: Tensor | None, visual: dict[str, Tensor | None]
     ) -> tuple[Tensor, Plan]:
@@ -238,6 +242,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         given = (pixel_patches, vision_features, compressed_features, image_grids, visual_spec)
         visual = dict(zip(VISUAL_INPUTS, given, strict=True))
+        kwargs = {name: value for name, value in kwargs.items() if value is not None}  # PEFT passes several of None
         others = (inputs_embeds, position_ids, past_key_values, use_cache or None, kwargs or None)
         plain = labels is not None and all(one is None for one in others)
         if loss_only and plain and can_pack(self.language_model):
@@ -253,6 +258,8 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
             supervised, use_cache = labels[:, 1:] >= 0, bool(use_cache)
             # columns where any sample is supervised are computed; of these each sample keeps its own
             logits_to_keep = supervised.any(0).nonzero()[:, 0] if loss_only else 0
+        elif use_cache is False:  # so TRL's trainers ask: they compute the loss themselves, from the last states
+            kwargs = {"output_hidden_states": True, **kwargs}
         out = self.language_model(
             input_ids=input_ids,
             inputs_embeds=inputs_embeds,
@@ -263,6 +270,8 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
             logits_to_keep=logits_to_keep,
             **kwargs,
         )
+        if out.hidden_states is not None:
+            out["last_hidden_state"] = out.hidden_states[-1]
         if labels is not None:
             read = out.logits[supervised[:, logits_to_keep]] if loss_only else out.logits[:, :-1][supervised]
             out.loss = _mean_loss(read, labels[:, 1:][supervised], num_items_in_batch)
@@ -288,6 +297,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         loss = _mean_loss(logits, torch.as_tensor(following[read], device=device), num_items_in_batch)
         return CausalLMOutputWithPast(loss=loss, logits=logits)
 
+    @torch.compiler.disable
     def _needs_expansion(self, input_ids: Tensor, past_key_values, visual_spec) -> bool:
         if visual_spec is not None and len(visual_spec):
             return True

@@ -41,15 +41,22 @@ class PackedFeatures:
         return list(self.tokens.split([rows * columns for rows, columns in self.grids]))
 
 
-class PatchEmbedding(nn.Module):
+class PatchConvolution(nn.Conv2d):
     """A non-overlapping convolution, stored as one but applied as a linear layer over packed patches."""
+
+    def forward(self, patches: Tensor) -> Tensor:
+        return F.linear(patches, self.weight.flatten(1), self.bias)
+
+
+class PatchEmbedding(nn.Module):
+    """Patches (N, channels * patch * patch) to (N, C)."""
 
     def __init__(self, config: OryxVisionConfig):
         super().__init__()
-        self.proj = nn.Conv2d(config.num_channels, config.hidden_size, config.patch_size, stride=config.patch_size)
+        self.proj = PatchConvolution(config.num_channels, config.hidden_size, config.patch_size, config.patch_size)
 
     def forward(self, patches: Tensor) -> Tensor:
-        return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
+        return self.proj(patches)
 
 
 class Attention(nn.Module):

@@ -25,46 +25,25 @@ MARK = "<image>"
 SYSTEM = "You are a helpful assistant."
 FORMS = ("qwen", "template", "plain")
 MARKS = ("all", "first", "text")
-_WRITTEN = """
-{%- set marks = {"image": "<image>\\n", "video": "<video>\\n", "text": ""} -%}
-{%- macro mark(part) -%}
-{%- if part["type"] not in marks -%}
+_WRITTEN = """{%- macro written(content) -%}{%- if content is string -%}{{ content }}{%- else -%}
+{%- set passes = [["image", "video"], ["text"]] if content[0]["type"] == "text" else [["image", "video", "text"]] -%}
+{%- for kinds in passes -%}{%- for part in content -%}{%- if part["type"] not in ["image", "video", "text"] -%}
 {{ raise_exception("content: expected parts of type image, video or text, got " ~ part["type"]) }}
-{%- endif -%}
-{{ marks[part["type"]] }}
-{%- endmacro -%}
-{%- macro written(content) -%}
-{%- if content is string -%}{{ content }}
-{%- elif content -%}
-{%- set lead = content[0]["type"] == "text" -%}
-{%- if lead -%}{%- for part in content -%}{{ mark(part) }}{%- endfor -%}{%- endif -%}
-{%- for part in content -%}
-{%- if not lead -%}{{ mark(part) }}{%- endif -%}
-{%- if part["type"] == "text" -%}{{ part["text"] }}{%- endif -%}
-{%- endfor -%}
-{%- endif -%}
-{%- endmacro -%}
-"""
-_CHATML = """
-{%- if messages[0]["role"] != "system" -%}
-{{ "<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n" }}
-{%- endif -%}
-{%- for message in messages -%}
-{{ "<|im_start|>" + message["role"] + "\\n" }}{{ written(message["content"]) }}{{ "<|im_end|>\\n" }}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{ "<|im_start|>assistant\\n" }}{%- endif -%}
-"""
-_PLAIN = """
-{%- for message in messages -%}
+{%- elif part["type"] in kinds -%}{{ part["text"] if part["type"] == "text" else "<" ~ part["type"] ~ ">\\n" }}
+{%- endif -%}{%- endfor -%}{%- endfor -%}{%- endif -%}{%- endmacro -%}"""
+_CHATML = """{%- for message in messages -%}{%- if loop.first and message["role"] != "system" -%}
+{{ "<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n" }}{%- endif -%}
+{{ "<|im_start|>" + message["role"] + "\\n" }}{{ written(message["content"]) }}{{ "<|im_end|>\\n" }}{%- endfor -%}
+{%- if add_generation_prompt -%}{{ "<|im_start|>assistant\\n" }}{%- endif -%}"""
+_PLAIN = """{%- for message in messages -%}
 {%- if loop.index > 2 or message["role"] != ["user", "assistant"][loop.index0] -%}
 {{ raise_exception("this model's prompt form takes one question of the user and one answer of the assistant") }}
-{%- endif -%}
-{{ written(message["content"]) }}{{ "\\n" if loop.first else "<|endoftext|>" }}
-{%- endfor -%}
-"""
+{%- endif -%}{{ written(message["content"]) }}{{ "\\n" if loop.first else "<|endoftext|>" }}{%- endfor -%}"""
 TEMPLATES = {"qwen": _WRITTEN + _CHATML, "template": _WRITTEN + _CHATML, "plain": _WRITTEN + _PLAIN}
 """Jinja chat templates by form. Images and videos stand where they are said; where a message begins with text all its
 visuals come first, as the public training code has it. A rendered text gives the same ids as the question in it."""
+RENDERED = ("<|im_start|>", "<|endoftext|>")
+"""How a rendered text begins, in the ChatML forms, and how one with its answer ends, in the form "plain"."""
 STOP_TOKENS = {"qwen": ("<|im_end|>", "<|endoftext|>"), "template": ("<|im_end|>",), "plain": ("<|endoftext|>",)}
 """What ends an answer, by form; tokens that a tokenizer lacks are passed over."""
 
@@ -82,14 +61,14 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Message:
-    """One message of a ChatML text; one that has not ``ended`` is to be continued, with an empty text: answered."""
+    """One message in any form; one that has not ``ended`` is to be continued, with an empty text: to be answered."""
 
     role: str
     text: str
-    ended: bool
+    ended: bool = True
 
     def written(self) -> str:
-        """As it stands in the ChatML text."""
+        """As it stands in a ChatML text."""
         return f"<|im_start|>{self.role}\n{self.text}" + "<|im_end|>\n" * self.ended
 
 
@@ -107,14 +86,24 @@ def tokenize(
         raise InputError(f"prompt form {form!r}: expected one of {', '.join(FORMS)}")
     if marks not in MARKS or (marks != "all" and form != "qwen"):
         raise InputError(f"marks {marks!r}: expected one of {', '.join(MARKS)} in form 'qwen', 'all' in form {form!r}")
-    turns = checked(conversation)
+    return tokenize_messages(tokenizer, as_messages(checked(conversation)), form, marks, answered=False)
+
+
+def tokenize_messages(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Message],
+    form: str = "qwen",
+    marks: str = "all",
+    answered: bool = True,
+) -> Tokens:
+    """As :func:`tokenize`, of messages; ``answered``: the form "template" takes answers too, without labels."""
     if form == "qwen":
-        return _piecewise(tokenizer, _messages(turns), marks)
+        return _piecewise(tokenizer, messages, marks)
     if form == "plain":
-        return _plain(tokenizer, turns)
-    if any(turn["value"] is not None for turn in turns[1::2]):
+        return _plain(tokenizer, messages)
+    if not answered and any(message.ended for message in messages if message.role == "assistant"):
         raise InputError("the template form is for asking: expected a question without its answer")
-    ids = _split_at_marks(tokenizer, prompt_text(turns[0]["value"]))
+    ids = _split_at_marks(tokenizer, "".join(message.written() for message in messages))
     return Tokens(ids, [IGNORED_LABEL] * len(ids))
 
 
@@ -151,26 +140,26 @@ def prompt_text(text: str) -> str:
     return f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
 
 
-def read_rendered(text: str) -> list[Message] | None:
-    """The messages of a text that a chat template wrote; None for any other text.
+def as_messages(turns: Sequence[Turn]) -> list[Message]:
+    """Turns as messages, behind the system's; see :func:`checked`."""
+    names = {"human": "user", "gpt": "assistant"}
+    spoken = [Message(names[turn["from"]], turn["value"] or "", turn["value"] is not None) for turn in turns]
+    return [Message("system", SYSTEM), *spoken]
 
-    Raises InputError for one that begins so and does not go on so.
+
+def read_rendered(text: str, form: str) -> list[Message]:
+    """The messages of a text that a template of :data:`TEMPLATES` wrote; the question in form "plain" is one line.
+
+    Raises InputError for any other text.
     """
-    if not text.startswith("<|im_start|>"):
-        return None
+    if form == "plain":
+        whole = re.fullmatch(r"((?:<image>\n|<video>\n)*[^\n]*)\n(.*)<\|endoftext\|>", text, re.DOTALL)
+        return [Message("user", whole[1]), Message("assistant", whole[2])] if whole else as_messages(question(text))
     found = re.findall(r"<\|im_start\|>(\w+)\n(.*?)(<\|im_end\|>\n?|(?=<\|im_start\|>)|\Z)", text, re.DOTALL)
     messages = [Message(role, content, bool(end)) for role, content, end in found]
     if "".join(message.written() for message in messages).rstrip("\n") != text.rstrip("\n"):
         raise InputError(f"text: expected ChatML as apply_chat_template writes it, got {text[:200]!r}")
     return messages
-
-
-def tokenize_messages(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], form: str = "qwen") -> Tokens:
-    """Ids and labels of rendered messages in the form "qwen" or "template"; marks in the user's are visuals."""
-    if form == "qwen":
-        return _piecewise(tokenizer, messages)
-    ids = _split_at_marks(tokenizer, "".join(message.written() for message in messages))
-    return Tokens(ids, [IGNORED_LABEL] * len(ids))
 
 
 def move_marks_first(conversation: Sequence[Turn], keep_all: bool = True) -> list[dict]:
@@ -210,13 +199,7 @@ def _split_at_marks(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return [begin, *ids] if begin is not None and tokenizer("a")["input_ids"][0] == begin else ids
 
 
-def _messages(turns: Sequence[Turn]) -> list[Message]:
-    names = {"human": "user", "gpt": "assistant"}
-    spoken = [Message(names[turn["from"]], turn["value"] or "", turn["value"] is not None) for turn in turns]
-    return [Message("system", SYSTEM, True), *spoken]
-
-
-def _piecewise(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], marks: str = "all") -> Tokens:
+def _piecewise(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], marks: str) -> Tokens:
     known = tokenizer.get_vocab()
     missing = [token for token in ("<|im_start|>", "<|im_end|>") if token not in known]
     if missing:
@@ -246,12 +229,12 @@ def _marked(tokenizer: PreTrainedTokenizerBase, text: str, after: list[int], mar
     return ids
 
 
-def _plain(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn]) -> Tokens:
-    if len(turns) > 2:
-        raise InputError(f"the plain form has one question and one answer, got {len(turns)} turns")
-    text = turns[0]["value"]
-    marks = text.count(MARK)
-    prompt = [VISUAL_TOKEN_ID] * marks + _encode(tokenizer, text.replace(MARK, "").strip() + "\n")
-    answer = turns[1]["value"] if len(turns) == 2 else None
-    tail = [] if answer is None else [*_encode(tokenizer, answer), stop_ids(tokenizer, "plain")[0]]
+def _plain(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> Tokens:
+    asked, *answers = [message for message in messages if message.role != "system"]
+    if len(answers) > 1:
+        raise InputError(f"the plain form has one question and one answer, got {len(answers) + 1} turns")
+    marks = asked.text.count(MARK)
+    prompt = [VISUAL_TOKEN_ID] * marks + _encode(tokenizer, asked.text.replace(MARK, "").strip() + "\n")
+    ended = bool(answers) and answers[0].ended
+    tail = [*_encode(tokenizer, answers[0].text), stop_ids(tokenizer, "plain")[0]] if ended else []
     return Tokens(prompt + tail, [IGNORED_LABEL] * len(prompt) + tail)

@@ -3,7 +3,7 @@
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -258,14 +258,8 @@ class VisualProcessor(ImageProcessingMixin):
 
     model_input_names = ("pixel_patches", "image_grids", "visual_spec")
 
-    def __init__(self, options: PreprocessOptions | dict | None = None, patch: int = 16, **kwargs):
-        super().__init__(**kwargs)
-        self.options = PreprocessOptions.from_dict(options) if isinstance(options, dict) else options
-        self.options, self.patch = self.options or PreprocessOptions(), patch
-
-    def to_dict(self) -> dict[str, Any]:
-        """What a saved configuration holds."""
-        return {**super().to_dict(), "options": asdict(self.options)}
+    def __init__(self, options: PreprocessOptions | None = None, patch: int = 16):
+        super().__init__(options=options or PreprocessOptions(), patch=patch)
 
 
 class OryxImageProcessor(VisualProcessor):

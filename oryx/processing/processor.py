@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isqrt
 from pathlib import Path
 from typing import Any
@@ -11,41 +11,22 @@ import torch
 from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
 from oryx.errors import CheckpointError, InputError, did_you_mean
-from oryx.files import atomic_write_json
 from oryx.grids import check_whole
 from oryx.layout import SIDES, VISUAL_TOKEN_ID
 from oryx.processing import chat
 from oryx.processing.batching import MARKS, VIDEO_MARK, in_order, per_text
 from oryx.processing.collate import collate
-from oryx.processing.images import OryxImageProcessor, Prepared, open_image, visual_inputs
+from oryx.processing.images import OryxImageProcessor, Prepared, visual_inputs
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.sizes import Resolution
-from oryx.processing.visuals import (
-    ChosenFrames,
-    Images,
-    OryxVideoProcessor,
-    Video,
-    Views,
-    as_videos,
-    choose_frames,
-    is_video,
-)
+from oryx.processing.visuals import Images, OryxVideoProcessor, Video, Views, as_videos, is_video
 from oryx.remote_code import IS_REMOTE, add_code
 
 CONFIG_FILE = "processor_config.json"
-OPTIONS: dict[str, tuple] = {
-    "num_frames": (),
-    "padding_side": ("left", "right", None),
-    "padding": (True, False, "longest", None),
-    "return_tensors": ("pt", None),
-    "truncation": (False, None),  # a cut text could lose a visual
-    "add_special_tokens": (),  # the prompt's form decides
-    "do_sample_frames": (True, None),
-    "return_mm_token_type_ids": (False, None),
-    "return_metadata": (False, None),
-    "audio": (None,),
-}
-"""Keyword arguments that a call takes, and the values they may have (any, if empty); other values have no use here."""
+OPTIONS = ("num_frames", "padding", "padding_side", "return_labels", "return_tensors")
+IGNORED = ("add_special_tokens", "do_sample_frames")  # the prompt's form decides; frames are always chosen
+REFUSED = ("truncation", "max_length", "pad_to_multiple_of", "return_mm_token_type_ids", "return_metadata", "audio")
+"""Keyword arguments that a call takes, takes without effect, and takes only as None or False."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +105,8 @@ class OryxProcessor(ProcessorMixin):
                 "a bare list may mean several images, views of one scene or frames: wrap it in Images(...), Views(...) "
                 "or Video(...)"
             )
-        if isinstance(visual, Video):
-            return [self.video_processor.prepare(choose_frames(visual, self.options), fixed, side)]
-        if isinstance(visual, Views):
-            pictures = (open_image(item, self.options.max_pixels) for item in visual.items)
-            return [self.video_processor.prepare(ChosenFrames(len(visual.items), pictures), fixed, side)]
+        if isinstance(visual, (Video, Views)):
+            return [self.video_processor.prepare(visual, fixed, side)]
         items = visual.items if isinstance(visual, Images) else [visual]
         return [self.image_processor.prepare(item, fixed, side) for item in items]
 
@@ -152,63 +130,69 @@ class OryxProcessor(ProcessorMixin):
                 for every text. ``<image>`` and ``<video>`` in the text say where they stand; where only one kind is
                 given either mark is its. A text without marks has all its visuals in front.
             kwargs: ``padding`` (texts of a batch are always padded), ``padding_side`` (the tokenizer's by default),
-                ``num_frames`` of each video, ``return_tensors`` ("pt"), also inside ``text_kwargs``,
-                ``images_kwargs`` and ``videos_kwargs``. See :data:`OPTIONS`.
+                ``num_frames`` of each video, ``return_labels`` (always of conversations), ``return_tensors`` ("pt");
+                also inside ``text_kwargs``, ``images_kwargs`` and ``videos_kwargs``. See :data:`OPTIONS`.
 
         Raises InputError for unknown keywords and for texts and visuals that do not fit each other.
         """
         options = self._options(kwargs)
-        if not isinstance(text, (list, tuple)) or (text and isinstance(text[0], Mapping)):
-            if images is None and videos is None:
-                return self.assemble(text, [] if visual is None else self.prepare(visual, resolution, side))
-            text = [text]
-        if visual is not None or not text:
+        single = not isinstance(text, (list, tuple)) or (text and isinstance(text[0], Mapping))
+        texts = [text] if single else text
+        if not texts or (visual is not None and not (single and images is None and videos is None)):
             raise InputError("expected a text for a visual, or a list of texts with images= and videos=")
-        found = [MARKS.findall(_human(one)) for one in text]
+        labels = options.get("return_labels") or not isinstance(texts[0], str)
+        read = [self._messages(one) for one in texts]
+        if visual is not None:
+            return self._inputs(read[0], self.prepare(visual, resolution, side), labels)
+        found = [MARKS.findall("".join(said.text for said in one if said.role == "user")) for one in read]
         both = images is not None and videos is not None
         counted = {mark: [one.count(mark) if both else len(one) for one in found] for mark in (chat.MARK, VIDEO_MARK)}
-        own_images = per_text(images, len(text), counted[chat.MARK], "images")
-        own_videos = per_text(videos, len(text), counted[VIDEO_MARK], "videos", is_video)
+        own_images = per_text(images, len(texts), counted[chat.MARK], "images")
+        own_videos = per_text(videos, len(texts), counted[VIDEO_MARK], "videos", is_video)
         items = []
-        for one, marks, pictures, films in zip(text, found, own_images, own_videos, strict=True):
+        for messages, marks, pictures, films in zip(read, found, own_images, own_videos, strict=True):
             visuals = in_order(marks, pictures, as_videos(films, options.get("num_frames")))
             prepared = [part for source in visuals for part in self.prepare(source, resolution, side)]
-            items.append(self.assemble(_one_mark(one) if films else one, prepared))
+            if films:
+                messages = [replace(one, text=one.text.replace(VIDEO_MARK, chat.MARK)) for one in messages]
+            elif not visuals and VIDEO_MARK in marks:
+                raise InputError(f"text has a {VIDEO_MARK} mark, expected a video for it, got none")
+            items.append(self._inputs(messages, prepared, labels))
         return collate(items, self.pad_id, options.get("padding_side") or self.tokenizer.padding_side)
 
     def assemble(self, text: str | Sequence[dict], prepared: Sequence[Prepared]) -> BatchFeature:
-        """Model inputs of one text from prepared visuals.
+        """Model inputs of one text, or of one conversation with its labels, from prepared visuals.
 
-        A question without a mark gets one ``<image>`` line per visual in front. Raises InputError if marks and visuals
-        differ in number.
+        A text without a mark gets one ``<image>`` line per visual in front of its first question. Raises InputError if
+        marks and visuals differ in number.
         """
-        messages = chat.read_rendered(text) if isinstance(text, str) and self.prompt != "plain" else None
-        if messages is None:
-            conversation = chat.question(text) if isinstance(text, str) else chat.move_marks_first(chat.checked(text))
-            spoken = [turn["value"] or "" for turn in conversation if turn["from"] == "human"]
-        else:
-            spoken = [message.text for message in messages if message.role == "user"]
-            if any(VIDEO_MARK in one for one in spoken):
-                raise InputError(f"text has a {VIDEO_MARK} mark, expected a video for it, got none")
-        marks = sum(one.count(chat.MARK) for one in spoken)
-        if marks == 0 and prepared and messages is None:
-            first = f"{chat.MARK}\n" * len(prepared) + spoken[0]
-            conversation = [{**conversation[0], "value": first}, *conversation[1:]]
+        return self._inputs(self._messages(text), prepared, not isinstance(text, str))
+
+    def _inputs(self, messages: list[chat.Message], prepared: Sequence[Prepared], labels: bool) -> BatchFeature:
+        asking = [number for number, message in enumerate(messages) if message.role == "user"]
+        marks = sum(messages[number].text.count(chat.MARK) for number in asking)
+        if marks == 0 and prepared and asking:
+            first = messages[asking[0]]
+            messages[asking[0]] = replace(first, text=f"{chat.MARK}\n" * len(prepared) + first.text)
         elif marks != len(prepared):
             raise InputError(
                 f"text has {marks} {chat.MARK} marks, {len(prepared)} visual(s) came; expected one mark each"
             )
-        if messages is None:
-            tokens = chat.tokenize(self.tokenizer, conversation, self._form(conversation[-1]["value"] is None))
-        else:
-            tokens = chat.tokenize_messages(self.tokenizer, messages, self._form(not messages[-1].ended))
-        data = {
-            "input_ids": torch.tensor([tokens.input_ids]),
-            "attention_mask": torch.ones(1, len(tokens.input_ids), dtype=torch.long),
-        }
-        if not isinstance(text, str):
+        form = self._form(not messages[-1].ended)
+        tokens = chat.tokenize_messages(self.tokenizer, messages, form, answered=not labels)
+        data = {"input_ids": torch.tensor([tokens.input_ids])}
+        data["attention_mask"] = torch.ones_like(data["input_ids"])
+        if labels:
             data["labels"] = torch.tensor([tokens.labels])
         return BatchFeature(data | (visual_inputs(prepared, self.patch) if prepared else {}))
+
+    def _messages(self, text: str | Sequence[dict]) -> list[chat.Message]:
+        if not isinstance(text, str):
+            return chat.as_messages(chat.move_marks_first(chat.checked(text)))
+        begin, end = chat.RENDERED
+        if text.startswith(begin) or text.endswith(end):
+            return chat.read_rendered(text, self.prompt)
+        return chat.as_messages(chat.question(text))
 
     def prompt_ids(self, text: str, visuals: int = 1) -> list[int]:
         """Token ids of the prompt that asks ``text``, with one mark a visual in front of it."""
@@ -244,9 +228,6 @@ class OryxProcessor(ProcessorMixin):
         config = {"options": asdict(self.options), "prompt": self.prompt, "patch": self.patch}
         return {"processor_class": "OryxProcessor", **config}
 
-    def to_json_file(self, json_file_path: str | Path) -> None:
-        atomic_write_json(json_file_path, self.to_dict())
-
     @classmethod
     def from_pretrained(
         cls, folder: str | Path, tokenizer: PreTrainedTokenizerBase | None = None, **kwargs
@@ -274,25 +255,11 @@ class OryxProcessor(ProcessorMixin):
         for group in ("common_kwargs", "text_kwargs", "images_kwargs", "videos_kwargs"):
             options |= options.pop(group, None) or {}
         for name, value in options.items():
-            if name not in OPTIONS:
+            if name not in (*OPTIONS, *IGNORED, *REFUSED):
                 raise InputError(f"unknown argument {name!r}; {did_you_mean(name, OPTIONS)}known: {', '.join(OPTIONS)}")
-            if OPTIONS[name] and value not in OPTIONS[name]:
-                raise InputError(f"{name}: expected one of {OPTIONS[name]}, got {value!r}")
+            if (name in REFUSED and value) or value in ("max_length", "np", "tf", "jax"):
+                raise InputError(f"{name}: {value!r} is not supported here")
         return options
-
-
-def _one_mark(text: Any) -> Any:
-    if isinstance(text, str):
-        return text.replace(VIDEO_MARK, chat.MARK)
-    return [{**turn, "value": turn["value"] and turn["value"].replace(VIDEO_MARK, chat.MARK)} for turn in text]
-
-
-def _human(text: Any) -> str:
-    """What the user says in a text or conversation, where marks are visuals."""
-    if not isinstance(text, str):
-        return "\n".join(turn["value"] or "" for turn in chat.checked(text) if turn["from"] == "human")
-    messages = chat.read_rendered(text)
-    return text if messages is None else "\n".join(one.text for one in messages if one.role == "user")
 
 
 def load_tokenizer(folder: str | Path, **kwargs) -> PreTrainedTokenizerBase:

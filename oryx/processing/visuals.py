@@ -85,11 +85,13 @@ class ChosenFrames:
     decoder: str | None = None
 
 
-def choose_frames(video: Video, options: PreprocessOptions) -> ChosenFrames:
-    """Select frames of ``video`` and open them.
+def choose_frames(video: Video | Views, options: PreprocessOptions) -> ChosenFrames:
+    """Select frames of ``video``, or all views of a scene, and open them.
 
     Raises InputError naming the file or frame: nothing there, not readable, or frames of different sizes.
     """
+    if isinstance(video, Views):
+        return ChosenFrames(len(video.items), (open_image(item, options.max_pixels) for item in video.items))
     source, count = video.source, video.frames or options.frames
     rule = uniform_indices if video.repeat else bounded_indices
     if isinstance(source, (str, PathLike)) and not isdir(source):
@@ -107,11 +109,11 @@ class OryxVideoProcessor(VisualProcessor):
     def __call__(self, videos: Any, num_frames: int | None = None, return_tensors: str = "pt") -> BatchFeature:
         """The visual inputs of a video or a list of videos; as tensors, whatever is asked for."""
         items = as_videos([videos] if is_video(videos) else videos, num_frames)
-        chosen = [choose_frames(video, self.options) for video in items]
-        return BatchFeature(visual_inputs([self.prepare(frames) for frames in chosen], self.patch))
+        return BatchFeature(visual_inputs([self.prepare(one) for one in items], self.patch))
 
-    def prepare(self, frames: ChosenFrames, fixed: Resolution | None = None, side: int | None = None) -> Prepared:
+    def prepare(self, video: Video | Views, fixed: Resolution | None = None, side: int | None = None) -> Prepared:
         """The frames of one video, or the views of one scene."""
+        frames = choose_frames(video, self.options)
         long = frames.count > self.options.short_video_frames
         side, maps, size = side or SIDES["video_long" if long else "video"], [], None
         for picture in frames.pictures:  # one decoded frame at a time: a long video never lies in memory unscaled

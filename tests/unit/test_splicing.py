@@ -64,11 +64,21 @@ def test_truncation_is_counted():
     assert plan_batch(ids, None, None, [9], visual_token_id=MARK, max_length=4).truncated == 1
 
 
-@pytest.mark.parametrize(("lengths", "marks"), [([], 1), ([2, 2], 1), ([2], 2)])
+@pytest.mark.parametrize(("lengths", "marks"), [([], 1), ([2, 2], 1), ([3], 2)])
 def test_every_placeholder_has_one_visual(lengths, marks):
     ids = np.array([[5] + [MARK] * marks])
     with pytest.raises(InputError, match=rf"hold {marks} visual placeholder.*but {len(lengths)} visual"):
         plan_batch(ids, None, None, lengths, visual_token_id=MARK)
+
+
+def test_a_placeholder_for_every_visual_token_is_the_same_with_labels_side_by_side():
+    once, each = np.array([[5, MARK, 6, 7], [MARK, 8, 9, 9]]), np.array([[5, *[MARK] * 3, 6, 7], [*[MARK] * 4, 8, 9]])
+    mask = np.array([[1, 1, 1, 1], [1, 1, 1, 0]])
+    one = plan_batch(once, mask, once, [3, 4], visual_token_id=MARK)
+    other = plan_batch(each, None, each, [3, 4], visual_token_id=MARK)
+    for a, b in zip(one.rows + one.labels, other.rows + other.labels, strict=True):
+        assert a.tolist() == b.tolist()
+    assert (one.zero_row, other.zero_row) == (12, 12) and [len(row) for row in other.labels] == [6, 6]
 
 
 def test_a_masked_placeholder_does_not_count():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from oryx import Images
+from oryx import Images, Video
 from oryx.errors import InputError
 from oryx.processing.collate import Collator, collate
 from oryx.processing.options import PreprocessOptions
@@ -93,3 +93,40 @@ def test_items_that_do_not_fit_are_named(items, spoil, message):
 def test_a_side_is_left_or_right(items):
     with pytest.raises(InputError, match="side: expected 'left' or 'right', got 'top'"):
         collate(items, 256, "top")
+
+
+def test_a_collator_reads_examples_of_messages(processor):
+    one, two, film = noise(0, 32, 64), noise(1, 64, 32), np.zeros((3, 32, 32, 3), np.uint8)
+    inside = [{"role": "user", "content": [{"type": "image", "image": one}, {"type": "text", "text": "What?"}]}]
+    beside = [{"role": "user", "content": [{"type": "image"}, {"type": "video"}, {"type": "text", "text": "A?"}]}]
+    unmarked = [{"role": "user", "content": "Which?"}]
+    answer = [{"role": "assistant", "content": [{"type": "text", "text": "cat\ncat"}]}]
+    examples = [
+        {"messages": inside + answer},
+        {"messages": beside + answer, "images": [two], "videos": [film]},
+        {"messages": unmarked + answer, "images": [one], "videos": None},
+        {"messages": unmarked + answer},
+    ]
+    both = [*processor.prepare(two), *processor.prepare(Video(film))]
+    items = [
+        processor(turns("What?", "cat\ncat"), one),
+        processor.assemble(turns("<image>\n<image>\nA?", "cat\ncat"), both),
+        processor(turns("Which?", "cat\ncat"), one),
+        processor(turns("Which?", "cat\ncat")),
+    ]
+    read, expected = Collator(processor)(examples), Collator(processor)(items)
+    assert set(read) == set(expected) and all(torch.equal(read[name], expected[name]) for name in read)
+    assert Collator(processor, loss_only=True)(items)["loss_only"] is True
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_logits_and_labels_stand_side_by_side(processor, items, side):
+    model = tiny_model(text={"vocab_size": 259}, tokenizer_padding_side=side)
+    batch = Collator(processor, side)(items)
+    out, once = model(**batch), model(**collate(items, 256, side))
+    assert out.logits.shape[:2] == batch["labels"].shape
+    assert torch.equal(out.logits, once.logits)
+    mean = torch.nn.functional.cross_entropy(out.logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten())
+    assert out.loss.item() == pytest.approx(mean.item(), rel=1e-5)
+    states = model(**{name: value for name, value in batch.items() if name != "labels"}, use_cache=False)
+    assert torch.allclose(model.get_output_embeddings()(states.last_hidden_state), out.logits, atol=1e-5)

@@ -124,9 +124,7 @@ def test_image_and_video_processor_stand_by_themselves(processor):
     assert all(torch.equal(made[name], visual[name]) for name in made) and len(made) == 3
     made, film = processor.video_processor(FILM), processor("Hm?", Video(FILM))
     assert all(torch.equal(made[name], film[name]) for name in made)
-    for one in (processor.image_processor, processor.video_processor):
-        again = type(one).from_dict(one.to_dict())
-        assert (again.options, again.patch) == (OPTIONS, 16) and isinstance(again, ImageProcessingMixin)
+    assert isinstance(processor.image_processor, ImageProcessingMixin)
     assert isinstance(processor, ProcessorMixin)
     assert processor.model_input_names == ["input_ids", "attention_mask", *made]
 
@@ -154,8 +152,9 @@ def test_a_template_of_ones_own_is_saved_and_read(tmp_path):
         ({"text": ["<image>a", "b"], "images": [[], [RED]]}, "text has 1 <image> marks, 0 visual"),
         ({"text": "<image> <image>a", "images": RED, "videos": FILM}, r"2 <image> mark\(s\), 1 came"),
         ({"text": "a", "images": RED, "paddin": True}, "unknown argument 'paddin'; did you mean 'padding'"),
-        ({"text": "a", "images": RED, "truncation": True}, "truncation: expected one of .*got True"),
-        ({"text": "a", "images": RED, "return_tensors": "tf"}, "return_tensors: expected one of .*got 'tf'"),
+        ({"text": "a", "images": RED, "truncation": "no"}, "truncation: 'no' is not supported"),
+        ({"text": "a", "images": RED, "padding": "max_length"}, "padding: 'max_length' is not supported"),
+        ({"text": "a", "images": RED, "return_tensors": "tf"}, "return_tensors: 'tf' is not supported"),
         ({"text": "<|im_start|>user\n<video>\na<|im_end|>\n"}, "<video> mark, expected a video"),
         ({"text": "<|im_start|>user a"}, "expected ChatML as apply_chat_template writes it"),
         ({"text": ["a", "b"], "visual": RED}, "expected a text for a visual"),
