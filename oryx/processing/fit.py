@@ -124,7 +124,7 @@ def memory(
     once, length = shown.patches * min(1, (chunk or shown.maps) / shown.maps), shown.tokens + prompt
     channels, width, pixels = tower["hidden_size"], text["hidden_size"], 4 * 3 * tower["patch_size"] ** 2
     block = size * 3 * channels * once + _mlp(numbers, once, channels, tower["intermediate_size"], 2)
-    positions = channels * (4 * tower["position_grid"] ** 2 + (4 + 2 * size) * once)
+    positions = channels * (4 * tower["position_grid"] ** 2 + 8 * once)
     cache = 2 * size * text["num_hidden_layers"] * text["num_key_value_heads"] * text["head_dim"] * length
     layer = size * length * ((4 if chunk else 5) * width + 2 * text["head_dim"])
     hidden = _mlp(numbers, length, width, text["intermediate_size"], 3)
