@@ -51,12 +51,18 @@ def _without_harness() -> str:
     return "" if find_spec("lmms_eval") else "lmms_eval is not installed here: make evals, and .venv-evals/bin/python"
 
 
+def _without_ecosystem() -> str:
+    absent = [name for name in ("peft", "trl", "bitsandbytes", "datasets") if find_spec(name) is None]
+    return f'{absent[0]} is not installed: pip install -e ".[ecosystem]"' if absent else ""
+
+
 TIERS: dict[str, Callable[[], str]] = {
     "workflow": _without_extra,
     "slurm": _without_slurm,
     "browser": _without_browser,
     "evals": _without_harness,
     "torchcodec": _without_torchcodec,
+    "ecosystem": _without_ecosystem,
 }
 """Marker -> what says why its tests cannot run here (nothing if they can)."""
 
@@ -70,6 +76,7 @@ LONGEST = (
     "test_published.py",
     "test_slurm.py",
     "test_workflow.py",
+    "test_transformers.py",
     # of the unit tier
     "test_benchmarks.py",
     "test_needle_released.py",

@@ -32,10 +32,11 @@ VISION = {
 }
 
 
-def save_tiny_model(folder: Path, seed: int = 0) -> Path:
-    """Save one into ``folder``; returns it."""
+def save_tiny_model(folder: Path, seed: int = 0, width: int = 32) -> Path:
+    """Save one into ``folder``; returns it. ``width``: of tower and language model."""
     torch.manual_seed(seed)
-    config = OryxConfig(vision_config=VISION, text_config=Qwen2Config(**TEXT), compressor_dim=16)
+    sizes = {"hidden_size": width, "intermediate_size": 48 if width == 32 else 2 * width}
+    config = OryxConfig(vision_config=VISION | sizes, text_config=Qwen2Config(**TEXT | sizes), compressor_dim=16)
     OryxForConditionalGeneration(config).save_pretrained(folder)
     OryxProcessor(byte_tokenizer(), PreprocessOptions()).save_pretrained(folder)
     return folder
