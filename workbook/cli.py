@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from oryx.errors import OryxError, SettingsError, check_known, did_you_mean
+from oryx.errors import InputError, OryxError, SettingsError, check_known, did_you_mean
 from oryx.evidence.store import failed_rows
 from workbook.runs.seeds import seeds_of
 from workbook.runs.settings import SCALES, StudySettings
@@ -117,7 +117,10 @@ def _run(parsed: argparse.Namespace) -> int:
     chosen = {name: (study, study.settings(_values(parsed))) for name, study in find_studies(parsed.study).items()}
     for study, settings in chosen.values():
         if settings.source == "run":
-            study.check(settings)
+            try:
+                study.check(settings)
+            except InputError as error:  # nothing was started: usage
+                raise SettingsError(str(error)) from error
     worst = 0
     for name, (study, settings) in chosen.items():
         try:

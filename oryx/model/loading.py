@@ -20,6 +20,7 @@ from oryx.files import read_json, sha256_file
 from oryx.model.checkpoint_files import SINGLE, build, from_8_bits, read_pickle, read_safetensors, read_weights
 from oryx.model.config import OryxConfig
 from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.positions import extend_context
 from oryx.model.reference import (
     LLAMA_STOP_ID,
     TEXT_CONFIGS,
@@ -49,6 +50,8 @@ def load(
     dtype: torch.dtype | None = None,
     device: str | torch.device = "cpu",
     vision_config: dict | None = None,
+    context: int | None = None,
+    rope_scaling: str = "yarn",
 ) -> OryxForConditionalGeneration | OryxViT:
     """Load a model in eval mode, strictly, with its ``processor`` attached if the folder has a tokenizer.
 
@@ -60,6 +63,8 @@ def load(
         dtype: of all weights; None keeps the stored one (the language model's, where parts differ).
         vision_config: fields of :class:`OryxVisionConfig` that an authors' checkpoint cannot tell, such as
             ``num_attention_heads`` of a tower whose heads are not 72 wide.
+        context: tokens that the whole model is to read at least; beyond the positions of its language model these are
+            scaled, as ``rope_scaling`` says: "yarn" or "dynamic". See :func:`oryx.processing.context.context_of`.
 
     Raises:
         CheckpointError: a missing, truncated or unfitting file, key or field, named with what was expected.
@@ -67,7 +72,8 @@ def load(
     """
     folder = resolve(name_or_path)
     if folder == _shipped():
-        return load_shipped(folder, dtype).to(device)
+        model = load_shipped(folder, dtype)
+        return (model if context is None else extend_context(model, context, rope_scaling)).to(device)
     tower = folder if folder.is_file() else folder / TOWER_FILE
     if tower.is_file() and not (folder / "config.json").is_file():
         tensors = read_safetensors(tower) if tower.suffix == ".safetensors" else read_pickle(tower)
@@ -84,6 +90,8 @@ def load(
         raise CheckpointError(f"{folder / 'config.json'}: model_type: expected one of {known}, got {kind!r}")
     if isinstance(model, OryxViT):
         return model.to(device)
+    if context is not None:
+        extend_context(model, context, rope_scaling)
     if (folder / "generation_config.json").is_file():
         read_json(folder / "generation_config.json")  # a clear error if it is corrupt
         model.generation_config = GenerationConfig.from_pretrained(folder)

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import oryx
-from oryx.errors import CheckpointError, MissingResource
+from oryx.errors import CheckpointError, MissingResource, SettingsError
 from oryx.model import Layout, OryxForConditionalGeneration, OryxViT, loading
 from oryx.model.checkpoint_files import INDEX, read_weights
 from oryx.processing.processor import OryxProcessor
@@ -308,3 +308,15 @@ def test_a_language_model_of_another_kind_is_not_judged_by_its_memory(tmp_path, 
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
     (tmp_path / "config.json").write_text('{"model_type": "oryx_workbook", "text_config": {"model_type": "gpt2"}}')
     loading.check_free(tmp_path, None, ["cuda"])
+
+
+def test_a_longer_context_is_loaded_with_its_scaling(tmp_path):
+    folder = write_released(tmp_path, tiny_model())  # 400 tokens, 512 positions
+    within, beyond = (oryx.load(folder, context=tokens, rope_scaling="dynamic").config for tokens in (500, 1024))
+    assert (within.tokenizer_model_max_length, within.text_config.rope_parameters["rope_type"]) == (500, "default")
+    rope = beyond.text_config.rope_parameters
+    assert (beyond.tokenizer_model_max_length, rope["rope_type"], rope["factor"]) == (1024, "dynamic", 2.0)
+    with pytest.raises(SettingsError, match="unknown rope scaling 'ntk'"):
+        oryx.load(folder, context=1024, rope_scaling="ntk")
+    shipped = oryx.load("nano", context=8192).config
+    assert (shipped.tokenizer_model_max_length, shipped.text_config.rope_parameters["rope_type"]) == (8192, "yarn")

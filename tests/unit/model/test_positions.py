@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from oryx.errors import SettingsError
 from oryx.model import OryxForConditionalGeneration
-from oryx.model.positions import POSITIONS, set_positions
+from oryx.model.positions import POSITIONS, extend_context, forget_lengths, set_positions
 from tests.unit.model.builders import tiny_model
 
 
@@ -47,3 +48,47 @@ def test_schemes_differ_in_what_they_answer_and_only_by_positions():
 def test_unknown_schemes_are_refused():
     with pytest.raises(SettingsError, match=r"unknown positions 'none'; known: full_1e4"):
         set_positions(tiny_model(), "none")
+
+
+def logits(model, length: int) -> torch.Tensor:
+    with torch.no_grad():
+        return model(input_ids=(torch.arange(length) % 69 + 1)[None]).logits[0]
+
+
+def test_yarn_scales_every_length_and_is_saved(tmp_path):
+    model, plain = (tiny_model(text={"max_position_embeddings": 64}) for _ in range(2))
+    extend_context(model, 256, "yarn")
+    text, rotary = model.config.text_config, model.language_model.model.rotary_emb
+    assert (model.config.tokenizer_model_max_length, text.max_position_embeddings) == (256, 256)
+    assert text.rope_parameters["original_max_position_embeddings"] == 64 and text.rope_parameters["factor"] == 4.0
+    expected, strength = ROPE_INIT_FUNCTIONS["yarn"](text)
+    assert torch.equal(rotary.inv_freq, expected) and rotary.attention_scaling == strength > 1
+    assert not torch.allclose(logits(model, 40), logits(plain, 40), atol=1e-3)
+    model.save_pretrained(tmp_path)
+    assert torch.equal(logits(OryxForConditionalGeneration.from_pretrained(tmp_path).eval(), 90), logits(model, 90))
+
+
+def test_dynamic_scaling_leaves_what_fits_the_positions_as_it_is():
+    model, plain = (tiny_model(text={"max_position_embeddings": 64}) for _ in range(2))
+    extend_context(model, 256, "dynamic")
+    assert model.config.tokenizer_model_max_length == 256
+    assert torch.equal(logits(model, 64), logits(plain, 64))
+    assert not torch.allclose(logits(model, 120), logits(plain, 120), atol=1e-3)
+
+
+def test_a_reading_does_not_rest_on_longer_ones_before():
+    model, fresh = (tiny_model(text={"max_position_embeddings": 64}) for _ in range(2))
+    for one in (model, fresh):
+        extend_context(one, 256, "dynamic")
+    expected = logits(fresh, 100)
+    logits(model, 200)
+    assert not torch.allclose(logits(model, 100), expected, atol=1e-4), "transformers keeps the longer one's angles"
+    forget_lengths(model)
+    assert torch.equal(logits(model, 100), expected)
+
+
+def test_a_context_within_the_positions_changes_the_limit_alone():
+    model = tiny_model(tokenizer_model_max_length=50)
+    before = dict(model.config.text_config.rope_parameters)
+    extend_context(model, 100, "yarn")
+    assert model.config.tokenizer_model_max_length == 100 and model.config.text_config.rope_parameters == before

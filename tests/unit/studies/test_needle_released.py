@@ -9,15 +9,18 @@ from transformers import Qwen2Config
 
 import oryx
 from oryx import Video
-from oryx.errors import InputError, MissingResource, SettingsError
+from oryx.errors import CheckpointError, InputError, MissingResource, SettingsError
 from oryx.evidence.rows import read_rows
 from oryx.model import OryxConfig, OryxForConditionalGeneration
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import OryxProcessor
 from oryx.processing.tokenizers import byte_tokenizer
 from oryx.processing.video import read_frames
+from tests.unit.model.builders import tiny_model, write_released
+from workbook import cli
 from workbook.data.haystacks import draw_shot, haystack_shots, write_video
 from workbook.data.needles import make_trial
+from workbook.runs.seeds import seeds_of
 from workbook.studies.needle.released import PHRASES
 from workbook.studies.needle.study import NeedleInAHaystack
 
@@ -30,6 +33,8 @@ SMALL = {
     "haystacks": 2,
     "haystack_frames": 24,
     "audit": 1,
+    "beyond": [],
+    "context": None,
 }
 
 
@@ -96,6 +101,126 @@ def test_needles_are_hidden_in_ones_own_video_at_its_own_size(checkpoint, tmp_pa
         study.check(settings_of(checkpoint, tmp_path, {"video": str(own), "lengths": [16, 31]}))
 
 
+LONG = {
+    "frame_rule": "as_drawn",
+    "haystack_frames": 60,
+    "lengths": [1600],
+    "beyond": [3200, 6400],
+    "depths": [0.5],
+    "audit": 0,
+    "context": 10_000,
+}
+"""Frames of 64x64 as they are: 3 tokens each at 16x, so that 3,200 fit and 6,400 do not."""
+
+
+@pytest.fixture(scope="module")
+def authors(tmp_path_factory):
+    """A complete tiny checkpoint in the authors' format, of 2,048 positions and no stated limit."""
+    text = {"vocab_size": 259, "max_position_embeddings": 2048}
+    model = tiny_model(text=text, vision={"patch_size": 16})
+    folder = write_released(tmp_path_factory.mktemp("authors"), model, tokenizer_model_max_length=None)
+    byte_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def drawn(authors, tmp_path_factory):
+    """A results folder with the haystacks of the long videos, drawn in this process."""
+    results = tmp_path_factory.mktemp("drawn")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workbook.studies.needle.released.write_in_parallel", lambda calls: [call() for call in calls])
+        NeedleInAHaystack().run_job(settings_of(authors, results, LONG), "shared", 0, results, lambda *_: None)
+    return results
+
+
+@pytest.mark.parametrize("scaling", ["yarn", "dynamic"])
+def test_1600_frames_and_more_are_read_by_a_model_of_fewer_positions(authors, drawn, tmp_path, scaling):
+    study, settings = NeedleInAHaystack(), settings_of(authors, drawn, {**LONG, "rope_scaling": scaling})
+    study.check(settings)
+    stated = "10,000 tokens (asked for; max_position_embeddings 2,048, "
+    assert study.describe(settings)["context"] == f"{stated}{scaling} scaling by {10_000 / 2048:g})"
+    files = {path: path.stat().st_mtime_ns for path in settings.cache_folder.glob("haystacks/*.mp4")}
+    assert len(files) == 2, "drawn before any arm"
+    study.run_job(settings, "released", 0, tmp_path / "arm", lambda *_: None)
+    assert files == {path: path.stat().st_mtime_ns for path in settings.cache_folder.glob("haystacks/*.mp4")}
+    rows = read_rows([tmp_path / "arm" / "rows.jsonl"])
+    assert rows["error"].isna().all()
+    seen = rows[(rows["condition"] == "visual") & (rows["variant"] == "number")].set_index("length")
+    assert seen["visual_tokens"].to_dict() == {16: 50, 1600: 4802, 3200: 9602}, "6,400 frames do not fit"
+    assert seen["frames"][3200] == 3200 and seen["logprob"].nunique() == 3
+    assert set(rows["context"]) == {10_000} and set(rows["rope_scaling"]) == {scaling}
+    assert set(rows["rope_factor"]) == {10_000 / 2048}
+
+
+def test_rows_do_not_rest_on_what_was_read_before_them(authors, drawn, tmp_path):
+    """Dynamic scaling depends on the longest sequence so far: a run that goes on must not notice."""
+    values = {**LONG, "rope_scaling": "dynamic", "lengths": [700], "beyond": [1200]}
+    study, settings = NeedleInAHaystack(), settings_of(authors, drawn, values)
+    path = tmp_path / "arm" / "rows.jsonl"
+    study.run_job(settings, "released", 0, path.parent, lambda *_: None)
+    whole = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in whole if '"length": 700,' in line and '"change"' not in line))
+    study.run_job(settings, "released", 0, path.parent, lambda *_: None)
+    first, again = ({json.loads(line)["item"] + json.loads(line)["condition"]: json.loads(line)["logprob"]
+                     for line in lines} for lines in (whole, path.read_text().splitlines()))  # fmt: skip
+    assert first == again
+
+
+@pytest.mark.parametrize(
+    ("limit", "values", "most"),
+    [
+        (32768, {}, None),
+        (8192, {}, None),
+        (32768, {"context": None}, 1554),
+        (32768, {"context": None, "frame_rule": "as_drawn", "frame_side": 192}, None),
+        (32768, {"context": None, "frame_rule": "as_drawn", "frame_side": 256}, 1554),
+        (8192, {"context": None, "frame_rule": "as_drawn", "frame_side": 128}, 1151),
+        (131_072, {"arms": ["released", "released_4x"]}, None),
+        (32768, {"arms": ["released", "released_4x"]}, 475),
+    ],
+)
+def test_the_grid_of_the_preset_is_refused_only_where_it_overflows(tmp_path, capsys, limit, values, most):
+    """By ``config.json`` alone: a released 7B states 32,768 tokens and as many positions."""
+    config = {"model_type": "oryx_qwen", "tokenizer_model_max_length": limit, "max_position_embeddings": limit}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    settings = NeedleInAHaystack().settings({"scale": "paper", "checkpoint": str(tmp_path), **values})
+    assert settings.lengths[-1] == 1600
+    if most is None:
+        return NeedleInAHaystack().check(settings)
+    words = [
+        f"{name}={'null' if value is None else json.dumps(value).strip(chr(34))}" for name, value in values.items()
+    ]
+    flags = [word for pair in zip(["-p"] * len(words), words, strict=True) for word in pair]
+    arguments = ["run", "needle_in_a_haystack", "--scale", "paper", "-p", f"checkpoint={tmp_path}", *flags]
+    assert cli.main([*arguments, "--results", str(tmp_path / "results")]) == 2, "nothing was started"
+    said = capsys.readouterr().err
+    assert f"that is {most} frames" in said and "frame_rule=as_drawn with frame_side; context" in said
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("stated", [{}, {"tokenizer_model_max_length": None}])
+def test_a_checkpoint_without_a_stated_limit_has_its_positions(tmp_path, stated):
+    study, values = NeedleInAHaystack(), {"scale": "paper", "checkpoint": str(tmp_path), "context": None}
+    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 65536, **stated}))
+    study.check(study.settings(values))
+    assert study.describe(study.settings(values))["context"] == "65,536 tokens (max_position_embeddings)"
+    (tmp_path / "config.json").write_text(json.dumps(stated))
+    with pytest.raises(CheckpointError, match="expected tokenizer_model_max_length or max_position_embeddings"):
+        study.check(study.settings(values))
+
+
+def test_haystacks_are_drawn_by_several_processes_before_any_arm_begins(checkpoint, tmp_path, monkeypatch):
+    study, settings = NeedleInAHaystack(), settings_of(checkpoint, tmp_path)
+    [seed] = seeds_of(study, settings)
+    assert [(job.arm, job.level, job.processes) for job in seed.all_jobs] == [("shared", 0, 1), ("released", 1, 1)]
+    own = study.settings({**settings.to_dict(), "processes": 2})
+    assert [job.processes for job in seeds_of(study, own)[0].all_jobs] == [1, 2], "one job starts the drawing"
+    asked = []
+    monkeypatch.setattr("workbook.studies.needle.released.write_in_parallel", asked.append)
+    study.run_job(settings, "shared", 0, tmp_path / "shared", lambda *_: None)
+    assert len(asked[0]) == settings.haystacks and not list(tmp_path.rglob("*.mp4")), "a call for each file"
+
+
 def test_a_length_that_does_not_fit_is_refused_with_the_number_that_does(checkpoint, tmp_path):
     config = json.loads((checkpoint / "config.json").read_text())
     study, settings = (
@@ -103,7 +228,7 @@ def test_a_length_that_does_not_fit_is_refused_with_the_number_that_does(checkpo
         settings_of(checkpoint, tmp_path, {"lengths": [16, 900], "haystack_frames": 900}),
     )
     assert config["tokenizer_model_max_length"] == 2000
-    with pytest.raises(InputError, match=r"900 frames .* the context holds 2000, that is \d+ frames"):
+    with pytest.raises(SettingsError, match=r"900 frames .* the context holds 2000, that is \d+ frames"):
         study.check(settings)
 
 
@@ -114,6 +239,7 @@ def test_a_length_that_does_not_fit_is_refused_with_the_number_that_does(checkpo
         ({"seeds": [0, 1, 2]}, SettingsError, r"seeds: released weights are one model.*got \[0, 1, 2\]"),
         ({"arms": ["retrieval"]}, InputError, "scale 'paper' has released, released_4x; got retrieval"),
         ({"scale": "nano", "arms": ["released"], "frame_side": 32}, InputError, "got released"),
+        ({"scale": "nano", "frame_side": 32, "arms": ["retrieval"], "context": 9000}, InputError, "context: only rel"),
         ({"scale": "nano", "frame_side": 64}, InputError, "frame_side: the readers of frames know 32 pixels, got 64"),
     ],
 )

@@ -1,6 +1,5 @@
 """The needle study on released weights: the same videos and cells, questions as sentences, nothing trained."""
 
-import json
 import tomllib
 from dataclasses import asdict
 from functools import lru_cache
@@ -14,18 +13,15 @@ import oryx
 from oryx.errors import InputError, MissingResource
 from oryx.eval.features import FrameCache, FrameEncoder
 from oryx.eval.generate import ChatPrompt
-from oryx.grids import Size
-from oryx.model.loading import check_free, resolve
+from oryx.model.loading import check_free
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.processing.context import check_fits, compressed
 from oryx.processing.images import frame_view
-from oryx.processing.video import probe
 from oryx.train.device import Compute, compute, process
 from workbook.studies.base import Progress
-from workbook.studies.frames import at_size
+from workbook.studies.frames import at_size, write_in_parallel
 from workbook.studies.needle.arms import ARMS
-from workbook.studies.needle.cells import arm_cells
 from workbook.studies.needle.evaluation import Evaluation
+from workbook.studies.needle.reading import check_lengths, reading, shown_size
 from workbook.studies.needle.settings import Settings
 from workbook.studies.needle.videos import TrialVideos, haystacks_of
 
@@ -34,24 +30,16 @@ PHRASES = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text("utf-
 CHUNK = 16
 
 
-def shown_size(settings: Settings) -> Size:
-    """(height, width) of the frames: as set, or those of one's own video, cut to even sides as H.264 wants needles."""
-    if not settings.video:
-        return settings.frame_side, settings.frame_side
-    height, width = probe(settings.video).size
-    return height - height % 2, width - width % 2
-
-
 def check(settings: Settings) -> None:
-    """Raises MissingResource without a checkpoint, InputError saying how many frames fit if a length does not."""
-    if not settings.checkpoint:
-        raise MissingResource("scale 'paper' needs released weights: -p checkpoint=FOLDER or a repository name")
+    """Raises before any work what would make this run fail later, and says how many frames fit."""
     if (gpus := torch.cuda.device_count()) and settings.processes > gpus:
         raise InputError(f"processes: expected at most one for each GPU here, that is {gpus}; got {settings.processes}")
-    config, size = json.loads((resolve(settings.checkpoint) / "config.json").read_text()), shown_size(settings)
-    for arm in settings.arms:
-        longest, grid = max(cell.frames for cell in arm_cells(settings, arm)), compressed(size, ARMS[arm].side ** 2)
-        check_fits(longest, config["tokenizer_model_max_length"], grid)
+    check_lengths(reading(settings))
+
+
+def draw(settings: Settings) -> None:
+    """Write the haystacks, as many at a time as there are cores: no GPU waits for them."""
+    write_in_parallel(haystacks_of(settings, shown_size(settings)).drawings())
 
 
 @lru_cache(maxsize=4)
@@ -65,14 +53,14 @@ def placed(model: OryxForConditionalGeneration, machine: Compute) -> OryxForCond
 
 def run_arm(settings: Settings, arm: str, folder: Path, base: dict, progress: Progress) -> None:
     """Ask released weights every cell of an arm; an interrupted run resumes from the rows in ``folder``."""
-    side, machine = ARMS[arm].side, compute(settings.precision)
+    side, machine, found = ARMS[arm].side, compute(settings.precision), reading(settings)
     gpus = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
-    check_free(resolve(settings.checkpoint), machine.dtype, gpus if process().num_processes == 1 else [machine.device])
-    model = placed(oryx.load(settings.checkpoint, dtype=machine.dtype), machine)
-    processor, size = model.processor, shown_size(settings)
+    check_free(found.folder, machine.dtype, gpus if process().num_processes == 1 else [machine.device])
+    scaled = {"context": settings.context, "rope_scaling": settings.rope_scaling}
+    model = placed(oryx.load(settings.checkpoint, dtype=machine.dtype, **scaled), machine)
+    processor, size, options = model.processor, found.size, found.options
     if processor is None:
         raise MissingResource(f"{settings.checkpoint}: expected a tokenizer beside the weights, there is none")
-    options = processor.options
     long = side > 2  # as the released scripts: 16x compressed videos have a size rule of their own
 
     def view(frame: Image.Image) -> Image.Image:
@@ -82,9 +70,7 @@ def run_arm(settings: Settings, arm: str, folder: Path, base: dict, progress: Pr
     encoder = FrameEncoder(model, view, side, machine, CHUNK, dtype, **settings.decoding)
     identity = {"weights": base["weights_hash"], "size": list(size), "options": asdict(options)}
     features = FrameCache(settings.cache_folder / "features", encoder, identity)
-    videos, grid = (
-        TrialVideos(haystacks_of(settings, size), features),
-        compressed(size, side**2, options, processor.patch),
+    videos, prompts = TrialVideos(haystacks_of(settings, size), features), ChatPrompt(processor)
+    Evaluation(found.settings, model, videos, base | found.fields, found.grid(arm), 0, prompts, PHRASES).ask(
+        folder, machine, progress
     )
-    evaluation = Evaluation(settings, model, videos, base, grid, 0, ChatPrompt(processor), PHRASES)
-    evaluation.ask(folder, machine, progress)

@@ -3,7 +3,7 @@
     python -m oryx run needle_in_a_haystack                              # nano: 2 cores, about 9 minutes per seed
     python -m oryx run needle_in_a_haystack -p video=my_video.mp4        # needles hidden in a video of one's own
     python -m oryx run needle_in_a_haystack --scale small --from-scratch          # one GPU, hours not measured
-    python -m oryx run needle_in_a_haystack --scale paper -p checkpoint=FOLDER -p processes=4    # a GPU each, days
+    python -m oryx run needle_in_a_haystack --scale paper -p checkpoint=FOLDER -p processes=4    # a GPU each
 
 Expected at nano: the arm with retrieval data keeps what it scores on short videos up to 1,600 frames and loses it
 beyond; arms trained on short clips lose it within a few hundred; with perfect features most needles are found.
@@ -64,7 +64,8 @@ class NeedleInAHaystack(Study[Settings]):
         if settings.video:
             from oryx.processing.video import probe
 
-            found, needed = probe(settings.video, **settings.decoding), max((*settings.lengths, *settings.beyond))
+            beyond = () if settings.scale == "paper" else settings.beyond  # there as far as it goes
+            found, needed = probe(settings.video, **settings.decoding), max((*settings.lengths, *beyond))
             if found.frames < needed:
                 raise InputError(f"{settings.video} has {found.frames} frames, lengths ask for {needed}")
         super().check(settings)
@@ -72,18 +73,19 @@ class NeedleInAHaystack(Study[Settings]):
             from workbook.studies.needle import released
 
             return released.check(settings)
-        if settings.processes > 1:
-            raise InputError(f"processes: only scale 'paper' shares its questions, got {settings.processes}")
+        for name in ("processes", "context", "frame_rule"):
+            if (given := getattr(settings, name)) != type(settings).model_fields[name].default:
+                raise InputError(f"{name}: only released weights (scale 'paper') have a choice, got {given}")
         if settings.frame_side != 32:
             raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes its files, then (from scratch, or at smoke) trains its reader of frames."""
-        return [] if settings.scale == "paper" else [[SHARED], *super().prepare(settings, seed)]
+        return [[SHARED], *([] if settings.scale == "paper" else super().prepare(settings, seed))]
 
     def processes(self, settings: Settings, arm: str) -> int:
         """Released weights are asked by as many as the settings say."""
-        return 1 if arm == READER_JOB else settings.processes
+        return 1 if arm in (SHARED, READER_JOB) else settings.processes
 
     def hashes(self, settings: Settings) -> dict[str, str]:
         """What the numbers rest on beside the settings: the reader of frames, the shipped data, one's own video."""
@@ -100,10 +102,12 @@ class NeedleInAHaystack(Study[Settings]):
         """What the manifest says beyond settings and hashes; released weights are asked in words of their own."""
         if settings.scale != "paper":
             return self.facts
+        from workbook.studies.needle.reading import reading
         from workbook.studies.needle.released import PHRASES
 
-        prompt = "the checkpoint's chat form: <visual>, newline, QUESTION"
-        return self.facts | {"dtype": "bfloat16 on a GPU, else float32", "prompt": prompt, "questions": PHRASES}
+        prompt, context = "the checkpoint's chat form: <visual>, newline, QUESTION", str(reading(settings).context)
+        own = {"dtype": "bfloat16 on a GPU, else float32", "prompt": prompt, "questions": PHRASES, "context": context}
+        return self.facts | own
 
     def own_figures(self, run: Run, settings: Settings, arms: list[str]) -> dict[str, tuple]:
         """Heat map, lengths, tokens and variants."""
@@ -127,7 +131,7 @@ class NeedleInAHaystack(Study[Settings]):
         from workbook.studies.needle import released, training
 
         if arm == SHARED:
-            return training.prepare(settings, seed)
+            return released.draw(settings) if settings.scale == "paper" else training.prepare(settings, seed)
         if arm == READER_JOB:
             return training.train_reader(settings, seed, folder, progress)
         if settings.scale == "paper":

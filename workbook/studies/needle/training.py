@@ -28,8 +28,7 @@ from workbook.studies.needle.videos import NeedleCodes, TrialVideos, haystacks_o
 def prepare(settings: Settings, seed: int) -> None:
     """Write the haystacks and the dataset of training frames."""
     recipe = video_recipe(settings.recipe_scale)
-    files = haystacks_of(settings, recipe.size)
-    haystacks = [] if files.own else [partial(files.path, number) for number in range(files.count)]
+    haystacks = haystacks_of(settings, recipe.size).drawings()
     write_in_parallel([partial(_dataset, settings, recipe, seed), *haystacks])
 
 

@@ -4,8 +4,8 @@ Files and features lie in one cache folder that all arms, seeds and runs share; 
 """
 
 import hashlib
-from collections.abc import Sequence
-from functools import cache, cached_property
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -44,6 +44,10 @@ class HaystackFiles:
     def path(self, number: int) -> Path:
         """File of haystack ``number``, written if it is not there."""
         return _haystack(self.folder, self.split, number % self.count, self.frames, self.size)
+
+    def drawings(self) -> list[Callable[[], Path]]:
+        """Calls that write the files, each its own, in any order."""
+        return [] if self.own else [partial(self.path, number) for number in range(self.count)]
 
     def needle(self, frame: Image.Image) -> Path:
         """The file of one inserted frame, written if it is not there; named by what the frame shows."""
