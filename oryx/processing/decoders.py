@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def check_decoder(name: str) -> None:
         ) from error
 
 
-def open_reader(path: Path, index: Index, decoder: str, threads: int) -> "DecordReader | PyAVReader | TorchcodecReader":
+def open_reader(path: Path, index: Index, decoder: str, threads: int) -> "WholeFileReader | PyAVReader":
     """The reader of a file; a decoder asked for by name reads it or InputError says why it does not."""
     if decoder == "auto":
         try:
@@ -74,37 +74,72 @@ class CannotRead(Exception):
     """A decoder cannot open this file, or would return wrong frames."""
 
 
-class DecordReader:
-    """Frames by decord. Raises CannotRead if decord fails to open the file or finds another number of frames."""
+class WholeFileReader:
+    """Frames by a decoder that opens the file by itself.
+
+    Raises CannotRead for a file that the decoder gets wrong, fails to open or finds another number of frames in.
+    """
+
+    name: ClassVar[str]
 
     def __init__(self, path: Path, index: Index, threads: int = 1):
-        if index.not_for_decord:
-            raise CannotRead(index.not_for_decord)
-        decord = import_module("decord")  # an import statement would count as a need of the code beside saved weights
-        decord.logging.set_level(decord.logging.ERROR)
+        if self.name in index.wrong:
+            raise CannotRead(index.wrong[self.name])
         self.path = path
         try:
-            # never the default of 0: decord then starts four more threads
-            self.reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=threads)
+            self.reader = self.opened(path, index, threads)
             shape = self.reader[0].shape
-        except Exception as error:  # decord raises several types of its own
+        except ImportError:
+            raise
+        except Exception as error:  # of several types of their own
             raise CannotRead(_first_line(error)) from error
-        if shape[2] != 3:  # widths under 64 pixels that are no multiple of 32: it counts the padding as channels
+        if shape[2] != 3:  # decord, widths under 64 pixels that are no multiple of 32: the padding counts as channels
             raise CannotRead(f"it reads frames of shape {tuple(shape)}, expected three channels")
         if len(self.reader) != len(index.times):
             raise CannotRead(f"it counts {len(self.reader)} frames where {len(index.times)} exist")
-        self.info = VideoInfo(len(self.reader), tuple(shape[:2]), "decord")
+        self.info = VideoInfo(len(self.reader), tuple(shape[:2]), self.name)
 
     def read(self, numbers: list[int]) -> Iterator[np.ndarray]:
         """Frames (H, W, 3) uint8 RGB in the order asked for."""
         try:
-            yield from self.reader.get_batch(numbers).asnumpy()
+            yield from self.decoded(numbers)
         except Exception as error:
-            raise _undecodable(self.path, numbers, error) from None
+            raise InputError(
+                f"{self.path}: frames {numbers[0]} to {numbers[-1]} cannot be decoded, the file is damaged "
+                f"({_first_line(error)})"
+            ) from None
 
     def close(self) -> None:
         """Let go of the file."""
         self.reader = None
+
+
+class DecordReader(WholeFileReader):
+    """Frames by decord."""
+
+    name = "decord"
+
+    def opened(self, path: Path, index: Index, threads: int) -> Any:
+        decord = import_module("decord")  # an import statement would count as a need of the code beside saved weights
+        decord.logging.set_level(decord.logging.ERROR)
+        # never the default of 0 threads: decord then starts four more
+        return decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=threads)
+
+    def decoded(self, numbers: list[int]) -> np.ndarray:
+        return self.reader.get_batch(numbers).asnumpy()
+
+
+class TorchcodecReader(WholeFileReader):
+    """Frames by torchcodec."""
+
+    name = "torchcodec"
+
+    def opened(self, path: Path, index: Index, threads: int) -> Any:
+        options = {"dimension_order": "NHWC", "num_ffmpeg_threads": threads}
+        return import_module(DECODERS["torchcodec"]).VideoDecoder(str(path), stream_index=index.stream, **options)
+
+    def decoded(self, numbers: list[int]) -> np.ndarray:
+        return self.reader.get_frames_at(numbers).data.numpy()
 
 
 class PyAVReader:
@@ -187,41 +222,6 @@ class PyAVReader:
         picture = frame.to_ndarray(format="rgb24")
         quarter_turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(picture, quarter_turns)) if quarter_turns else picture
-
-
-class TorchcodecReader:
-    """Frames by torchcodec. Raises CannotRead if it fails to open the file or finds another number of frames."""
-
-    def __init__(self, path: Path, index: Index, threads: int = 1):
-        if index.not_for_torchcodec:
-            raise CannotRead(index.not_for_torchcodec)
-        VideoDecoder = import_module("torchcodec.decoders").VideoDecoder
-
-        self.path, options = path, {"dimension_order": "NHWC", "num_ffmpeg_threads": threads}
-        try:
-            self.reader = VideoDecoder(str(path), stream_index=index.stream, **options)
-            shape = self.reader[0].shape
-        except Exception as error:
-            raise CannotRead(_first_line(error)) from error
-        if len(self.reader) != len(index.times):
-            raise CannotRead(f"it counts {len(self.reader)} frames where {len(index.times)} exist")
-        self.info = VideoInfo(len(self.reader), tuple(shape[:2]), "torchcodec")
-
-    def read(self, numbers: list[int]) -> Iterator[np.ndarray]:
-        """Frames (H, W, 3) uint8 RGB in the order asked for."""
-        try:
-            yield from self.reader.get_frames_at(numbers).data.numpy()
-        except Exception as error:
-            raise _undecodable(self.path, numbers, error) from None
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self.reader = None
-
-
-def _undecodable(path: Path, numbers: list[int], error: Exception) -> InputError:
-    last = f"frames {numbers[0]} to {numbers[-1]} cannot be decoded, the file is damaged"
-    return InputError(f"{path}: {last} ({_first_line(error)})")
 
 
 def _first_line(error: Exception) -> str:

@@ -26,14 +26,13 @@ class Index:
         times: when each frame is shown, in the stream's unit, ascending; None if only decoding tells.
         keys: numbers of the frames at which decoding can begin, ascending.
         stream: number of the picture stream in the file.
-        not_for_decord, not_for_torchcodec: why these would get this file wrong; empty if they would not.
+        wrong: decoder -> why it would get this file wrong; only those that would.
     """
 
     times: tuple[int, ...] | None
     keys: tuple[int, ...]
     stream: int
-    not_for_decord: str
-    not_for_torchcodec: str
+    wrong: dict[str, str]
 
 
 def examine(path: Path, max_pixels: int) -> Index:
@@ -69,20 +68,18 @@ def examine(path: Path, max_pixels: int) -> Index:
     ordered = sorted(shown) if all(pts is not None for pts, _ in shown) else []
     reliable = ordered and not guessed and all(a[0] < b[0] for a, b in pairwise(ordered))
     times = tuple(pts for pts, _ in ordered) if reliable else None
-    unsaid = "" if reliable else "its packets do not say when frames are shown"
+    wrong = {}
+    if kind in STREAMS:
+        wrong["torchcodec"] = f"it is a stream made to be broadcast ({kind})"
     if "av1" in codec:
-        reason = "it is AV1"
-    elif unsaid:
-        reason = unsaid
+        wrong["decord"] = "it is AV1"
+    elif times is None:
+        wrong["decord"] = wrong["torchcodec"] = "its packets do not say when frames are shown"
     elif len(shown) < len(packets) or times[0] != 0:
-        reason = "it does not begin at time 0 or was cut without re-encoding (an edit list)"
+        wrong["decord"] = "it does not begin at time 0 or was cut without re-encoding (an edit list)"
     elif _open_groups(shown):
-        reason = "it has open groups of pictures"
-    else:
-        reason = ""
-    streamed = f"it is a stream made to be broadcast ({kind})" if kind in STREAMS else ""
-    keys = tuple(i for i, (_, key) in enumerate(ordered) if key)
-    return Index(times, keys, number, reason, unsaid or streamed)
+        wrong["decord"] = "it has open groups of pictures"
+    return Index(times, tuple(i for i, (_, key) in enumerate(ordered) if key), number, wrong)
 
 
 def opened(path: Path) -> Any:

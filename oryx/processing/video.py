@@ -7,6 +7,7 @@ is whole, and which decoders can be trusted with it: see :mod:`oryx.processing.d
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -31,11 +32,7 @@ class VideoFile:
     """
 
     def __init__(
-        self,
-        path: str | Path,
-        max_pixels: int = PreprocessOptions.max_pixels,
-        decoder: str = "auto",
-        threads: int = 1,
+        self, path: str | Path, max_pixels: int = PreprocessOptions.max_pixels, decoder: str = "auto", threads: int = 1
     ):
         if av is None:
             raise MissingResource(f"{path}: reading videos needs PyAV (the package 'av')")
@@ -64,29 +61,22 @@ class VideoFile:
         self.reader.close()
 
 
-def probe(path: str | Path, decoder: str = "auto", threads: int = 1) -> VideoInfo:
-    """Examine a video file; errors as for :class:`VideoFile`."""
-    with closing(VideoFile(path, decoder=decoder, threads=threads)) as video:
+def probe(path: str | Path, **decoding: Any) -> VideoInfo:
+    """Examine a video file; errors and ``decoding`` (``decoder``, ``threads``) as for :class:`VideoFile`."""
+    with closing(VideoFile(path, **decoding)) as video:
         return video.info
 
 
-def read_frames(
-    path: str | Path, indices: Sequence[int], size: Size | None = None, decoder: str = "auto", threads: int = 1
-) -> np.ndarray:
+def read_frames(path: str | Path, indices: Sequence[int], size: Size | None = None, **decoding: Any) -> np.ndarray:
     """Frames (n, H, W, 3) uint8 RGB at ``indices``; see :meth:`VideoFile.frames`."""
-    return np.concatenate(list(iter_frames(path, indices, max(1, len(indices)), size, decoder, threads)))
+    return np.concatenate(list(iter_frames(path, indices, max(1, len(indices)), size, **decoding)))
 
 
 def iter_frames(
-    path: str | Path,
-    indices: Sequence[int],
-    chunk: int = 16,
-    size: Size | None = None,
-    decoder: str = "auto",
-    threads: int = 1,
+    path: str | Path, indices: Sequence[int], chunk: int = 16, size: Size | None = None, **decoding: Any
 ) -> Iterator[np.ndarray]:
     """As :func:`read_frames`, at most ``chunk`` frames at a time, so that a long video is never held in memory."""
-    with closing(VideoFile(path, decoder=decoder, threads=threads)) as video:
+    with closing(VideoFile(path, **decoding)) as video:
         yield from video.frames(indices, chunk, size)
 
 

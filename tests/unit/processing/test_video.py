@@ -81,7 +81,7 @@ def levels(frames: np.ndarray) -> list[int]:
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_the_frames_asked_for_come_in_that_order(tmp_path, reader, suffix):
     path = write_video(tmp_path / f"v.{suffix}")
-    assert probe(path, reader) == VideoInfo(12, (64, 96), reader)
+    assert probe(path, decoder=reader) == VideoInfo(12, (64, 96), reader)
     frames = read_frames(path, [0, 7, 7, 11, 3], decoder=reader)
     assert frames.shape == (5, 64, 96, 3) and levels(frames) == [0, 7, 7, 11, 3]
 
@@ -137,7 +137,7 @@ def test_pyav_takes_over_where_decord_would_be_wrong(tmp_path, kind):
         with pytest.raises(
             InputError, match=r"v\.\w+: expected a file that decoder 'decord' reads rightly, but .*'pyav'"
         ):
-            probe(path, "decord")
+            probe(path, decoder="decord")
 
 
 @pytest.mark.torchcodec
@@ -146,9 +146,9 @@ def test_torchcodec_is_right_or_refuses(tmp_path, kind):
     path, first = HARD[kind](tmp_path), 3 if kind == "edit list" else 0
     if kind in WRONG_BY_TORCHCODEC:
         with pytest.raises(InputError, match=r"decoder 'torchcodec' reads rightly, but it"):
-            probe(path, "torchcodec")
+            probe(path, decoder="torchcodec")
         return
-    assert probe(path, "torchcodec") == VideoInfo(24, probe(path).size, "torchcodec")
+    assert probe(path, decoder="torchcodec") == VideoInfo(24, probe(path).size, "torchcodec")
     order = [23, 0, 11, 11, *np.random.default_rng(0).integers(0, 24, 20).tolist()]
     frames = np.concatenate(list(iter_frames(path, order, chunk=3, decoder="torchcodec")))
     assert levels(frames) == [first + i for i in order]
@@ -171,7 +171,7 @@ def test_torchcodec_is_still_wrong_where_it_is_refused(tmp_path, kind):
 def test_a_decoder_asked_for_by_name_is_that_one_or_a_message(tmp_path, monkeypatch):
     path = write_video(tmp_path / "v.mp4")
     with pytest.raises(SettingsError, match=r"unknown decoder 'decrod'; did you mean 'decord'\?"):
-        probe(path, "decrod")
+        probe(path, decoder="decrod")
     with pytest.raises(InputError, match="threads: expected a whole number of at least 1, got 0"):
         probe(path, threads=0)
     for name in ("decord", "torchcodec"):
@@ -179,7 +179,7 @@ def test_a_decoder_asked_for_by_name_is_that_one_or_a_message(tmp_path, monkeypa
             monkeypatch.delitem(sys.modules, module)
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(MissingResource, match=rf"decoder '{name}' does not work here .*pip install"):
-            probe(path, name)
+            probe(path, decoder=name)
 
 
 @reads
@@ -187,7 +187,7 @@ def test_frames_at_uneven_times_keep_their_numbers(tmp_path, reader):
     times = np.cumsum(np.random.default_rng(0).choice([0.033, 0.1, 0.5], 24)) - 0.033
     path = write_video(tmp_path / "v.mp4", 24, times=times - times[0], **B_FRAMES)
     order = [20, 3, 23, 0, 7, 8, 9]
-    assert probe(path, reader).frames == 24 and levels(read_frames(path, order, decoder=reader)) == order
+    assert probe(path, decoder=reader).frames == 24 and levels(read_frames(path, order, decoder=reader)) == order
 
 
 def test_sparse_frames_are_reached_without_decoding_everything(tmp_path, monkeypatch):
@@ -214,7 +214,7 @@ def test_a_turned_recording_is_shown_upright(tmp_path, reader):
     place = data.find(b"tkhd") + 44  # the track's display matrix: a quarter turn
     data[place : place + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
     (tmp_path / "turned.mp4").write_bytes(data)
-    assert probe(tmp_path / "turned.mp4", reader).size == (96, 64)
+    assert probe(tmp_path / "turned.mp4", decoder=reader).size == (96, 64)
     shown = read_frames(tmp_path / "turned.mp4", [0, 1], decoder=reader).astype(int)
     assert np.abs(shown - np.rot90(lying, -1)).mean() < 3
 

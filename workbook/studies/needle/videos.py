@@ -92,7 +92,8 @@ class TrialVideos:
     def decoder(self) -> str:
         """Who decodes the haystacks."""
         encoder = self.cache.encoder
-        return probe(self.files.own or self.files.path(0), encoder.decoder, encoder.threads).decoder
+        file = self.files.own or self.files.path(0)
+        return probe(file, decoder=encoder.decoder, threads=encoder.threads).decoder
 
     def tokens(self, trial: Trial) -> FrameTokens:
         """Tokens of the whole video, needles and distractors in their places."""
