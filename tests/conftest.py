@@ -36,6 +36,10 @@ def _without_browser() -> str:
     return "" if any(map(shutil.which, CHROMIUM)) else f"no Chromium on the path (looked for {', '.join(CHROMIUM)})"
 
 
+def _without_peft() -> str:
+    return "" if find_spec("peft") else 'peft is not installed: pip install -e ".[finetune]"'
+
+
 def _without_torchcodec() -> str:
     from oryx.errors import MissingResource
     from oryx.processing.decoders import check_decoder
@@ -61,6 +65,7 @@ TIERS: dict[str, Callable[[], str]] = {
     "slurm": _without_slurm,
     "browser": _without_browser,
     "evals": _without_harness,
+    "finetune": _without_peft,
     "torchcodec": _without_torchcodec,
     "ecosystem": _without_ecosystem,
 }

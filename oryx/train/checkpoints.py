@@ -25,8 +25,11 @@ from oryx.train.device import process
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer, step: int, curve: list[dict]) -> None:
-    """Write model, optimizer, step and curve to ``path`` in one piece."""
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "curve": curve}
+    """Write what is trained of ``model``, optimizer, step and curve to ``path`` in one piece.
+
+    Frozen parameters are left out: they are what the training began with.
+    """
+    state = {"model": _trained(model), "optimizer": optimizer.state_dict(), "step": step, "curve": curve}
     state, buffer = _whole(state), io.BytesIO()
     if process().is_main_process:
         torch.save(state, buffer)
@@ -34,14 +37,17 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer, step: int, curve: l
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer) -> tuple[int, list[dict]]:
-    """Fill model and optimizer from ``path``; returns (steps done, curve).
+    """Fill model and optimizer from ``path``; returns (steps done, curve). Frozen parameters stay as they are.
 
     Raises CheckpointError, naming the file, if it cannot be read or belongs to another model.
     """
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
         own, parameters = model.state_dict(), [p for group in optimizer.param_groups for p in group["params"]]
-        model.load_state_dict({name: _as_held(value, own.get(name)) for name, value in state["model"].items()})
+        missing = sorted(_trained(model).keys() - state["model"].keys())
+        held = {name: _as_held(value, own.get(name)) for name, value in state["model"].items()}
+        if wrong := [*missing, *model.load_state_dict(held, strict=False).unexpected_keys]:
+            raise ValueError(f"{wrong[0]} is {'missing' if missing else 'not of this model'}")
         for number, moments in state["optimizer"]["state"].items():
             moments |= {name: _as_held(value, parameters[number]) for name, value in moments.items()}
         optimizer.load_state_dict(state["optimizer"])
@@ -50,6 +56,12 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer) -> tuple[int, list[
             f"{path} is no checkpoint of this training ({type(error).__name__}: {error}); delete it to start again"
         ) from error
     return int(state["step"]), list(state["curve"])
+
+
+def _trained(model: nn.Module) -> dict[str, Tensor]:
+    """Everything that a training changes: the state but for frozen parameters."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    return {name: value for name, value in model.state_dict().items() if name not in frozen}
 
 
 def _whole(values: Any) -> Any:

@@ -9,6 +9,7 @@ the rounding of sums. The loss of most trainings is cross-entropy on answers, on
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ class StepBatches(Dataset):
         targets: sample -> how many supervised targets it brings, one by default. Their number in the whole batch over
             the number of processes travels along as ``num_items_in_batch``: a loss that divides its sum by that number
             has the mean of the whole batch as its mean over processes, and so have its gradients.
+        pieces: the share is cut into so many batches whose gradients are summed before the step (gradient
+            accumulation); an item is then the list of them. With a loss as described the sum is that of the whole.
         workers: DataLoader workers that draw and collate ahead; ``draw`` and ``collate`` are pickled for them, so 0 is
             right where features in memory are all that is drawn from.
     """
@@ -54,25 +57,24 @@ class StepBatches(Dataset):
     steps: int
     targets: Callable[[Any], int] | None = None
     workers: int = 0
+    pieces: int = 1
 
     def __post_init__(self):
         state = process()
         self.rank, self.processes = state.process_index, state.num_processes
 
-    def __getitem__(self, step: int) -> dict:
-        """The batch of ``step``; raises SettingsError for fewer samples than processes."""
+    def __getitem__(self, step: int) -> dict | list[dict]:
+        """The batch of ``step``; raises SettingsError for fewer samples than processes, or than pieces of them all."""
         samples = self.draw(step)
-        if len(samples) < self.processes:
-            raise SettingsError(
-                f"batch of step {step}: expected at least one sample for each of {self.processes} processes, "
-                f"got {len(samples)}"
-            )
+        if len(samples) < self.processes * self.pieces:
+            each = f"for each of {self.processes} processes" + f" and {self.pieces} pieces" * (self.pieces > 1)
+            raise SettingsError(f"batch of step {step}: expected at least one sample {each}, got {len(samples)}")
         total = len(samples) if self.targets is None else sum(map(self.targets, samples))
-        share = samples[self.rank :: self.processes]
-        return {
-            **self.collate(share),
-            "num_items_in_batch": torch.tensor(total / self.processes),
-        }
+        share, items = samples[self.rank :: self.processes], torch.tensor(total / self.processes)
+        made = [
+            {**self.collate(share[piece :: self.pieces]), "num_items_in_batch": items} for piece in range(self.pieces)
+        ]
+        return made if self.pieces > 1 else made[0]
 
 
 def loader(batches: StepBatches, first: int, compute: Compute) -> Iterator[dict]:
@@ -157,12 +159,18 @@ def train(
     for step, batch in zip(range(start, plan.steps), loader(batches, start, compute), strict=True):
         for group in optimizer.param_groups:
             group["lr"] = plan.rate(step)
-        of_step = objective(send_to_device(batch, compute.device, non_blocking=True))
-        accelerator.backward(of_step)
+        of_step = torch.zeros((), device=compute.device)
+        *earlier, last = batch if isinstance(batch, list) else [batch]
+        for piece in (*earlier, last):
+            # processes put their gradients together once a step
+            with nullcontext() if piece is last else accelerator.no_sync(objective):
+                loss_of_piece = objective(send_to_device(piece, compute.device, non_blocking=True))
+                accelerator.backward(loss_of_piece)
+            of_step += loss_of_piece.detach()
         accelerator.clip_grad_norm_(objective.parameters(), plan.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        window.append(of_step.detach())
+        window.append(of_step)
         done = step + 1
         if done % plan.log_every == 0 or done == plan.steps:
             here = torch.stack([torch.stack(window).mean(), of_step.new_tensor(time.monotonic() - saved)])

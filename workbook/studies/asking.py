@@ -76,16 +76,18 @@ class Way:
 class Asker:
     """Asks one checkpoint; it is loaded when the first answer is needed. Raises MissingResource without a tokenizer.
 
-    ``change``: what is done to the loaded model first, of studies that take a part of it away.
+    ``change``: what is done to the loaded model first, of studies that take a part of it away. ``loaded``: a model that
+    is there already.
     """
 
     checkpoint: str
     machine: Compute
     change: Callable[[Any], None] = lambda model: None
+    loaded: Any = None
 
     @cached_property
     def model(self) -> Any:
-        model = placed(oryx.load(self.checkpoint, dtype=self.machine.dtype), self.machine)
+        model = self.loaded or placed(oryx.load(self.checkpoint, dtype=self.machine.dtype), self.machine)
         if getattr(model, "processor", None) is None:
             raise MissingResource(f"{self.checkpoint}: expected a whole model with its tokenizer beside the weights")
         self.change(model)

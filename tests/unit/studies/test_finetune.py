@@ -101,7 +101,20 @@ def test_chance_is_what_the_commonest_answer_scores(tmp_path):
     def record(number, question, answer, task="t"):
         return {"id": number, "task": task, "conversations": turns(question, answer)}
 
-    known = [record(0, "a?", "x"), record(1, "a?", "x"), record(2, "a?", "y"), record(3, "b?", "y"), record(4, "b?", "y")]
+    known = [
+        record(0, "a?", "x"),
+        record(1, "a?", "x"),
+        record(2, "a?", "y"),
+        record(3, "b?", "y"),
+        record(4, "b?", "y"),
+    ]
     asked = [record(5, "a?", "x"), record(6, "a?", "y"), record(7, "new?", "y", "other")]
     records = read_records(save(tmp_path, [*known, *asked]))
     assert majority(records[:5], records[5:], "exact") == {"t": 0.5, "other": 1.0}
+
+
+def test_every_setting_is_an_option(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["finetune", "--help"])
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0 and all(f"--{name.replace('_', '-')}" in shown for name in Settings.model_fields)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from oryx.errors import CheckpointError
+from oryx.errors import CheckpointError, SettingsError
 from oryx.train.checkpoints import load_weights, save_weights
 from oryx.train.loop import StepBatches, TrainPlan, train
 
@@ -65,12 +65,32 @@ def test_a_resumed_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path
         assert torch.equal(a, b)
 
 
-def test_frozen_parameters_stay(tmp_path):
+def test_frozen_parameters_stay_and_are_in_no_checkpoint(tmp_path):
     net = model()
     net[0].requires_grad_(False)
     before = net[0].weight.clone()
-    train(net, batches(5), loss, TrainPlan(5, 1e-2))
+    train(net, batches(5), loss, TrainPlan(5, 1e-2), tmp_path / "c.pt")
     assert torch.equal(before, net[0].weight)
+    assert set(torch.load(tmp_path / "c.pt")["model"]) == {"2.weight", "2.bias"}
+    again = model()
+    again[0].requires_grad_(False)
+    train(again, batches(5), loss, TrainPlan(5, 1e-2), tmp_path / "c.pt")
+    assert torch.equal(again[2].weight, net[2].weight)
+    with pytest.raises(CheckpointError, match=r"c\.pt is no checkpoint of this training .*0\.bias is missing"):
+        train(model(), batches(5), loss, TrainPlan(5, 1e-2), tmp_path / "c.pt")
+
+
+def test_pieces_of_a_batch_make_the_step_of_the_whole():
+    whole, cut = model(), model()
+    curve = train(whole, batches(5), loss, TrainPlan(5, 1e-2, log_every=1))
+    pieces = StepBatches(draw, lambda x: {"x": torch.as_tensor(x)}, 5, pieces=3)
+    assert [len(piece["x"]) for piece in pieces[0]] == [3, 3, 2]
+    found = train(cut, pieces, loss, TrainPlan(5, 1e-2, log_every=1))
+    assert [point["loss"] for point in found] == pytest.approx([point["loss"] for point in curve], rel=1e-5)
+    for a, b in zip(whole.parameters(), cut.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+    with pytest.raises(SettingsError, match="at least one sample for each of 1 processes and 9 pieces, got 8"):
+        StepBatches(draw, lambda x: x, 5, pieces=9)[0]
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
