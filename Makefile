@@ -57,7 +57,7 @@ test: setup
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/golden
 	$(BIN)/python -m pytest $(SLOW) tests/notebooks tests/integration $(addprefix --require ,$(REQUIRE))
-	$$(test -x $(EVALS)/bin/python && echo $(EVALS) || echo .venv)/bin/python -m pytest tests/evals $(addprefix --require ,$(REQUIRE))
+	$$(test -x $(EVALS)/bin/python && echo $(EVALS) || echo .venv)/bin/python -m pytest $(PARALLEL) tests/evals $(addprefix --require ,$(REQUIRE))
 	$(BIN)/python -m pytest tests/browser $(addprefix --require ,$(REQUIRE))  # alone: a page waits for kernel and clicks
 
 unit: setup
