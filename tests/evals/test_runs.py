@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from oryx.errors import SettingsError
+from oryx.errors import MissingResource, SettingsError
 from tests.benchmark_copies import COPIES
 
 from .conftest import TOKENS
@@ -68,6 +68,17 @@ def test_arguments_that_cannot_be_are_refused(checkpoint, arguments, said):
 
     with pytest.raises(SettingsError, match=said):
         OryxWorkbook.create_from_arg_string(f"pretrained={checkpoint},{arguments}", {"device": "cpu"})
+
+
+def test_the_harness_finds_the_model_and_asks_it_by_messages(checkpoint):
+    from lmms_eval.models import MODEL_REGISTRY_V2
+
+    for simple in (False, True):  # --force_simple changes nothing
+        model = MODEL_REGISTRY_V2.get_model_class("oryx_workbook", force_simple=simple)
+        assert not model.is_simple and model.__name__ == "OryxWorkbook"
+    asked = model.create_from_arg_string(f"pretrained={checkpoint}", {"device": "cpu"})
+    with pytest.raises(MissingResource, match="expected tasks of type generate_until"):
+        asked.loglikelihood([])
 
 
 def test_generation_arguments_that_cannot_be_are_refused(checkpoint, copies, tmp_path):

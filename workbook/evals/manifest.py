@@ -6,6 +6,5 @@ MANIFESTS = [
     ModelManifest(
         model_id="oryx_workbook",  # "oryx" is the harness's own name for the authors' package
         chat_class_path="workbook.evals.model.OryxWorkbook",
-        simple_class_path="workbook.evals.model.OryxWorkbookSimple",
     )
 ]
