@@ -5,9 +5,16 @@ Numbers: reference file ``oryx/model/multimodal_encoder/oryx_vit.py`` (tower) an
 
 from transformers import AutoConfig, PretrainedConfig
 
-from oryx.errors import SettingsError, check_known
+from oryx.errors import CheckpointError, SettingsError, check_known
 from oryx.layout import VISUAL_TOKEN_ID
 
+STATED = {
+    "compressor": (),
+    "compressor_dim": (),
+    "vision_config": ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size", "position_grid"),
+    "text_config": ("model_type",),
+}
+"""What a saved configuration must say, and in its parts: defaults are another model's."""
 ACTIVATIONS = ("gelu", "gelu_pytorch_tanh")
 
 
@@ -42,6 +49,14 @@ class OryxVisionConfig(PretrainedConfig):
         super().__post_init__(**kwargs)
 
 
+class AuthorsConfig(PretrainedConfig):
+    """Stands for the authors' format, which the Auto classes do not read."""
+
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        raise CheckpointError("a checkpoint in the authors' format: use oryx.load, or first python -m oryx convert")
+
+
 class OryxConfig(PretrainedConfig):
     """The whole model.
 
@@ -69,6 +84,18 @@ class OryxConfig(PretrainedConfig):
     freeze_vision: bool = False
     tokenizer_model_max_length: int | None = None
     tokenizer_padding_side: str = "right"
+
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        """As transformers' own; raises CheckpointError for one that lacks a field of :data:`STATED`."""
+        parts = {name: config_dict.get(name) or {} for name, inner in STATED.items() if inner}
+        missing = [name for name in STATED if config_dict.get(name) is None]
+        missing += [f"{part}.{name}" for part, given in parts.items() for name in STATED[part] if name not in given]
+        if missing:
+            raise CheckpointError(
+                f"configuration: expected the fields {', '.join(STATED)}; missing: {', '.join(missing)}"
+            )
+        return super().from_dict(config_dict, **kwargs)
 
     def __post_init__(self, **kwargs):
         check_known([self.tokenizer_padding_side], ("right", "left"), "tokenizer_padding_side")

@@ -4,11 +4,13 @@ import pickle
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import oryx
 from oryx.errors import CheckpointError, MissingResource, SettingsError
 from oryx.model import Layout, OryxForConditionalGeneration, OryxViT, loading
 from oryx.model.checkpoint_files import INDEX, read_weights
+from oryx.model.reference import NEEDED_FIELDS
 from oryx.processing.processor import OryxProcessor
 from oryx.processing.tokenizers import byte_tokenizer
 
@@ -264,6 +266,65 @@ def test_single_file_without_an_index(tmp_path):
         path.unlink()
     save_file(tensors, tmp_path / "model.safetensors")
     assert torch.equal(logits(oryx.load(tmp_path)), logits(model))
+
+
+FIELDS = [
+    "compressor", "compressor_dim", "vision_config", "text_config", "vision_config.hidden_size",
+    "vision_config.intermediate_size", "vision_config.num_hidden_layers", "vision_config.num_attention_heads",
+    "vision_config.patch_size", "vision_config.position_grid", "text_config.model_type", "text_config.hidden_size",
+    "text_config.intermediate_size", "text_config.num_hidden_layers", "text_config.num_attention_heads",
+    "text_config.num_key_value_heads", "text_config.vocab_size",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_configuration_that_lacks_a_field_is_refused(tmp_path, field):
+    """By its name where nothing else contradicts the default; else by the tensor that does, or the number of layers."""
+    tiny_model().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    part, _, name = field.rpartition(".")
+    del (config[part] if part else config)[name]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=rf"config\.json: .*missing: {field}|expected shape|`{name}` \("):
+        oryx.load(tmp_path)
+    with pytest.raises(Exception, match=rf"missing: {field}|size mismatch|mismatch|`{name}` \("):
+        AutoModelForImageTextToText.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("field", NEEDED_FIELDS)
+def test_an_authors_configuration_that_lacks_a_field_is_refused(tmp_path, field):
+    folder = write_released(tmp_path, tiny_model(), **{field: None})
+    with pytest.raises(CheckpointError, match=f"{tmp_path.name}: config: .*missing: {field}$"):
+        oryx.load(folder)
+
+
+def test_the_auto_classes_say_what_is_wrong_with_a_folder(tmp_path):
+    load = AutoModelForImageTextToText.from_pretrained
+    authors = write_released(tmp_path / "authors", tiny_model())
+    with pytest.raises(CheckpointError, match=r"authors' format: use oryx\.load, or first python -m oryx convert"):
+        load(authors)
+    own = tmp_path / "own"
+    tiny_model().save_pretrained(own, max_shard_size="20KB")
+    shard = sorted(own.glob("model-*.safetensors"))[1]
+    shard.unlink()
+    with pytest.raises(OSError, match=shard.name):
+        load(own)
+    with pytest.raises(CheckpointError, match=shard.name):
+        oryx.load(own)
+    with pytest.raises((OSError, ValueError), match=r"config\.json|own"):
+        (own / "config.json").unlink()
+        load(own)
+    with pytest.raises(OSError, match="nowhere"):
+        load(tmp_path / "nowhere")
+
+
+def test_a_missing_tokenizer_is_named(tmp_path):
+    OryxProcessor(byte_tokenizer()).save_pretrained(tmp_path)
+    for path in tmp_path.glob("tokenizer*"):
+        path.unlink()
+    for door in (OryxProcessor, AutoProcessor):
+        with pytest.raises(CheckpointError, match=rf"{tmp_path.name}: its tokenizer cannot be loaded"):
+            door.from_pretrained(tmp_path)
 
 
 def test_a_damaged_tokenizer_is_named(tmp_path):
