@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from oryx.errors import CheckpointError, InputError, SettingsError, check_known
 from oryx.grids import Grid, Size, compressed_grid, patch_grid, video_token_count
 from oryx.processing.options import PreprocessOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONTEXTS = {"Oryx-7B": 32768, "Oryx-34B-Image": 8192, "Oryx-1.5-Image": 16384}
 """``tokenizer_model_max_length`` of the released config.json files: samples are cut there, at inference too. Their
@@ -95,8 +96,10 @@ def compressed(size: Size, ratio: int, options: PreprocessOptions | None = None,
     return compressed_grid(patch_grid(rule.target(size), patch), round(ratio**0.5))
 
 
-def context_table() -> pd.DataFrame:
+def context_table() -> "pd.DataFrame":
     """Frames that fit each released context, by frame size and compression."""
+    import pandas as pd  # here, not above: studies read this file for its integers
+
     shown = [(*released, frame, ratio) for released in CONTEXTS.items() for frame in SIZES for ratio in RULES]
     grids = [compressed(SIZES[frame], ratio) for _, _, frame, ratio in shown]
     return pd.DataFrame(
