@@ -12,15 +12,11 @@ from pathlib import Path
 from oryx.files import atomic_write_json, atomic_write_text, read_json
 
 ENTRY = "oryx_workbook"
-CLASSES = {
-    "OryxConfig": ("oryx.model.config", ("AutoConfig",)),
-    "OryxForConditionalGeneration": (
-        "oryx.model.modeling",
-        ("AutoModel", "AutoModelForCausalLM", "AutoModelForImageTextToText"),
-    ),
-    "OryxProcessor": ("oryx.processing.processor", ("AutoProcessor",)),
-}
-"""Class -> the module it is in, and the Auto classes that stand for it."""
+CONFIG, MODEL, PROCESSOR = "OryxConfig", "OryxForConditionalGeneration", "OryxProcessor"
+MODULES = {CONFIG: "oryx.model.config", MODEL: "oryx.model.modeling", PROCESSOR: "oryx.processing.processor"}
+MODELS = dict.fromkeys(("AutoModel", "AutoModelForCausalLM", "AutoModelForImageTextToText"), MODEL)
+AUTO = {"AutoConfig": CONFIG, "AutoProcessor": PROCESSOR, **MODELS}
+"""Auto class -> the class that it stands for."""
 IS_REMOTE = not __name__.startswith("oryx.")
 """Whether this is the code beside saved weights, not this package: it is then handed on with every save."""
 _IMPORT = re.compile(r"^( *)from (oryx(?:\.\w+)*) import (.*)$", re.MULTILINE)
@@ -31,7 +27,7 @@ def add_code(folder: str | Path) -> None:
     folder = Path(folder)
     for name, text in sources().items():
         atomic_write_text(folder / name, text)
-    auto_map = {auto: f"{ENTRY}.{name}" for name, (_, autos) in CLASSES.items() for auto in autos}
+    auto_map = {auto: f"{ENTRY}.{name}" for auto, name in AUTO.items()}
     for file in ("config.json", "processor_config.json"):
         if (folder / file).is_file():
             atomic_write_json(folder / file, {**read_json(folder / file), "auto_map": auto_map})
@@ -41,8 +37,8 @@ def sources() -> dict[str, str]:
     """File name -> text of all files of code."""
     if IS_REMOTE:
         return {path.name: path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("oryx_*.py")}
-    entry = "".join(f"from {module} import {name}\n" for name, (module, _) in CLASSES.items())
-    found, waiting = {f"{ENTRY}.py": _relative(entry, [])}, [module for module, _ in CLASSES.values()]
+    entry = "".join(f"from {module} import {name}\n" for name, module in MODULES.items())
+    found, waiting = {f"{ENTRY}.py": _relative(entry, [])}, list(MODULES.values())
     while waiting:
         module = waiting.pop()
         if f"{_flat(module)}.py" not in found:

@@ -8,13 +8,9 @@ from transformers import AutoConfig, PretrainedConfig
 from oryx.errors import CheckpointError, SettingsError, check_known
 from oryx.layout import VISUAL_TOKEN_ID
 
-STATED = {
-    "compressor": (),
-    "compressor_dim": (),
-    "vision_config": ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size", "position_grid"),
-    "text_config": ("model_type",),
-}
-"""What a saved configuration must say, and in its parts: defaults are another model's."""
+STATED = ("compressor", "compressor_dim", "vision_config", "text_config")
+TOWER = ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size", "position_grid")
+"""What a saved configuration, and the tower's in it, must say: defaults are another model's."""
 ACTIVATIONS = ("gelu", "gelu_pytorch_tanh")
 
 
@@ -88,9 +84,9 @@ class OryxConfig(PretrainedConfig):
     @classmethod
     def from_dict(cls, config_dict, **kwargs):
         """As transformers' own; raises CheckpointError for one that lacks a field of :data:`STATED`."""
-        parts = {name: config_dict.get(name) or {} for name, inner in STATED.items() if inner}
         missing = [name for name in STATED if config_dict.get(name) is None]
-        missing += [f"{part}.{name}" for part, given in parts.items() for name in STATED[part] if name not in given]
+        for part, names in {"vision_config": TOWER, "text_config": ("model_type",)}.items():
+            missing += [f"{part}.{name}" for name in names if name not in (config_dict.get(part) or {})]
         if missing:
             raise CheckpointError(
                 f"configuration: expected the fields {', '.join(STATED)}; missing: {', '.join(missing)}"

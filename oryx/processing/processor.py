@@ -245,7 +245,9 @@ class OryxProcessor(ProcessorMixin):
                 f"{Path(folder) / CONFIG_FILE}: expected options, prompt and patch of a processor; "
                 f"{type(error).__name__}: {error}"
             ) from None
-        return cls(tokenizer or load_tokenizer(folder, **kwargs), options, prompt, patch, config.get("chat_template"))
+        template = config.get("chat_template")
+        own = template if "image" in (template or "") else None  # a tokenizer's alone knows of no visuals
+        return cls(tokenizer or load_tokenizer(folder, **kwargs), options, prompt, patch, own)
 
     def _form(self, asking: bool) -> str:
         return "template" if self.prompt == "qwen" and self.options.newlines == 1 and asking else self.prompt

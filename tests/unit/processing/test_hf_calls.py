@@ -137,11 +137,16 @@ def test_decoding_leaves_visuals_out(processor):
 
 
 def test_a_template_of_ones_own_is_saved_and_read(tmp_path):
-    mine = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    mine = "{# no image #}{% for message in messages %}{{ message['content'] }}{% endfor %}"
     OryxProcessor(byte_tokenizer(), OPTIONS, "plain", chat_template=mine).save_pretrained(tmp_path)
     again = AutoProcessor.from_pretrained(tmp_path)
     assert again.chat_template == mine and again.options == OPTIONS
     assert again.apply_chat_template([{"role": "user", "content": "read"}]) == "read"
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")  # as a tokenizer writes its own
+    assert (
+        AutoProcessor.from_pretrained(tmp_path).chat_template
+        == OryxProcessor(byte_tokenizer(), prompt="plain").chat_template
+    )
 
 
 @pytest.mark.parametrize(
