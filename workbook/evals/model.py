@@ -28,6 +28,7 @@ from oryx.processing.visuals import Video
 from oryx.train.device import Compute, compute
 from workbook.data.protocols import protocol as named_protocol
 from workbook.evals.decoding import cut, generation
+from workbook.studies.needle.released import placed
 
 OWN = ("pretrained", "protocol", "max_new_tokens", "precision")
 
@@ -49,7 +50,7 @@ class OryxWorkbook(lmms):
         protocol: a name of ``workbook/data/protocols.toml``.
         max_new_tokens: for tasks that name none.
         precision: "auto" (bf16 on a GPU, fp32 on a CPU), "fp32" or "bf16".
-        device: of a single process; each of several takes its own.
+        device: of a single process, which otherwise takes all GPUs; each of several takes its own.
         changes: fields of the protocol that are to be otherwise.
 
     Raises:
@@ -72,10 +73,11 @@ class OryxWorkbook(lmms):
         self.batch_size, self.most_new = int(batch_size), max_new_tokens
         self.accelerator, machine = Accelerator(), compute(precision)
         self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
-        if device and self._world_size == 1:
-            machine = Compute(torch.device(device), machine.precision)
-        self.device = machine.device
-        self.model = machine.place(oryx.load(pretrained, dtype=machine.dtype))
+        one = bool(device) and self._world_size == 1
+        machine = Compute(torch.device(device), machine.precision) if one else machine
+        loaded, self.device = oryx.load(pretrained, dtype=machine.dtype), machine.device
+        # not the cached form: the harness frees the model before it scores
+        self.model = machine.place(loaded) if one else placed.__wrapped__(loaded, machine)
         if (own := getattr(self.model, "processor", None)) is None:
             raise CheckpointError(f"{pretrained}: expected a language model with its tokenizer, got less")
         self.processor = OryxProcessor(own.tokenizer, self.protocol.options, own.prompt, own.patch)
@@ -173,7 +175,7 @@ class OryxWorkbook(lmms):
 
     def _generate(self, questions: Sequence[Question], named: dict[str, Any]) -> list[GenerationResult]:
         stops, pad = self.prompts.stops, self.processor.pad_id
-        batch = collate([one.inputs for one in questions], pad, "left").to(self.device)
+        batch = collate([one.inputs for one in questions], pad, "left").to(self.model.device)
         chosen = generation(named, self.protocol, questions[0].video, self.most_new)
         out = self.model.generate(**batch, **chosen, eos_token_id=stops, pad_token_id=pad)
         new = out[:, batch["input_ids"].shape[1] :].tolist()
