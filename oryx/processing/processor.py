@@ -205,8 +205,10 @@ class OryxProcessor(ProcessorMixin):
             raise InputError("continue_final_message: the prompt form 'plain' does not say where an answer ends")
         return super().apply_chat_template(conversation, *args, **kwargs)
 
-    def decode(self, token_ids: Any, **kwargs) -> str:
-        """The text of ids (L,), visuals left out; keyword arguments as of the tokenizer's."""
+    def decode(self, token_ids: Any, **kwargs) -> str | list[str]:
+        """The text of ids (L,), or texts of (B, L), visuals left out; keyword arguments as of the tokenizer's."""
+        if getattr(token_ids, "ndim", 1) == 2:
+            return self.batch_decode(token_ids, **kwargs)
         return self.tokenizer.decode([one for one in map(int, token_ids) if one != VISUAL_TOKEN_ID], **kwargs)
 
     def batch_decode(self, sequences: Any, **kwargs) -> list[str]:

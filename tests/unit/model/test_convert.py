@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from PIL import Image, ImageDraw
+from transformers import AutoModelForImageTextToText, AutoProcessor, pipeline
 
 import oryx
 from oryx.errors import CheckpointError, InputError
@@ -84,3 +85,17 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(oryx.errors.RunError, match=r"ours: cannot be written \(No space left on device\)"):
         oryx.convert(released(tmp_path / "theirs"), tmp_path / "ours")
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_the_shipped_model_answers_the_same_by_every_door(tmp_path):
+    picture = Image.new("RGB", (96, 64), "white")
+    ImageDraw.Draw(picture).text((10, 10), "7 4 2", fill="black")
+    nano = oryx.load("nano")
+    answer = nano.ask(picture, "read").text
+    folder = oryx.convert("nano", tmp_path / "nano")
+    assert answer == oryx.load(folder).ask(picture, "read").text == "742"
+    content = [{"type": "image", "image": picture}, {"type": "text", "text": "read"}]
+    chat = [{"role": "user", "content": content}]
+    for given in ({"model": str(folder)}, {"model": nano, "processor": nano.processor}):
+        said = pipeline("image-text-to-text", **given)(text=chat, max_new_tokens=8, return_full_text=False)
+        assert said[0]["generated_text"] == answer

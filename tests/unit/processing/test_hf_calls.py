@@ -133,6 +133,7 @@ def test_decoding_leaves_visuals_out(processor):
     ids = processor(text=["Hm?", "Is it so?"], images=[RED, BLUE])["input_ids"]
     texts = processor.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     assert texts[0] == processor.decode(ids[0], skip_special_tokens=True)
+    assert texts == processor.decode(ids, skip_special_tokens=True)
     assert texts[0].endswith("user\n\n\nHm?\nassistant\n") and "Is it so?" in texts[1]
 
 
