@@ -76,10 +76,10 @@ class OryxWorkbook(lmms):
         one = bool(device) and self._world_size == 1
         machine = Compute(torch.device(device), machine.precision) if one else machine
         loaded, self.device = oryx.load(pretrained, dtype=machine.dtype), machine.device
+        if (own := getattr(loaded, "processor", None)) is None:
+            raise CheckpointError(f"{pretrained}: expected a language model with its tokenizer, got less")
         # not the cached form: the harness frees the model before it scores
         self.model = machine.place(loaded) if one else placed.__wrapped__(loaded, machine)
-        if (own := getattr(self.model, "processor", None)) is None:
-            raise CheckpointError(f"{pretrained}: expected a language model with its tokenizer, got less")
         self.processor = OryxProcessor(own.tokenizer, self.protocol.options, own.prompt, own.patch)
         self.prompts = ChatPrompt(self.processor)
         self.used = {"checkpoint": str(pretrained), **self.protocol.described(), "max_new_tokens": max_new_tokens}
