@@ -23,6 +23,7 @@ class ToySettings(StudySettings):
     kind: Literal["plain", "fancy"] = setting("plain", "a choice")
     span: tuple[int, float] = setting((1, 2.0), "a pair")
     width: int = setting(1, "a number")
+    names: tuple[str, ...] = setting(("a",), "a list that is younger than published rows", added_later=True)
 
     presets = {"small": {"items": 8}}  # noqa: RUF012
 

@@ -171,7 +171,7 @@ class StudySettings(Checked):
         plain, found = self.to_dict(), {}
         for name, field in type(self).model_fields.items():
             extra = field.json_schema_extra
-            if extra["counts"] and not (extra["added_later"] and plain[name] == field.default):
+            if extra["counts"] and not (extra["added_later"] and getattr(self, name) == field.default):
                 found[name] = plain[name]
         return found
 

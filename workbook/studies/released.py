@@ -4,16 +4,16 @@ Nothing is trained. Beside its score every item has the same model's answer with
 training, so intervals cover clusters of items (pictures, videos) and nothing else. No torch until something is asked.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from oryx.errors import MissingResource, OryxError, SettingsError, check_known
-from workbook.data.protocols import Protocol, protocol
+from workbook.data.protocols import protocol
 from workbook.runs.settings import StudySettings, setting
-from workbook.studies.base import Progress
+from workbook.studies.base import Progress, Study
 
 if TYPE_CHECKING:
     from workbook.data.benchmarks import BenchmarkItem
@@ -31,10 +31,8 @@ class ReleasedSettings(StudySettings):
         None, "scale paper: ask the first so many items of each benchmark; null: all", least=1, added_later=True
     )
 
-    @property
-    def protocol_used(self) -> Protocol:
-        """The protocol by its name; raises SettingsError for an unknown one."""
-        return protocol(self.protocol)
+
+R = TypeVar("R", bound=ReleasedSettings)
 
 
 @lru_cache(maxsize=8)
@@ -49,48 +47,58 @@ def items_of(settings: ReleasedSettings) -> "dict[str, tuple[BenchmarkItem, ...]
     return {name: _read(name, settings.data, settings.protocol)[: settings.items] for name in settings.benchmarks}
 
 
-def check(settings: ReleasedSettings, known: Iterable[str]) -> None:
-    """Raises, before any work, for missing or unusable weights and copies, or benchmarks that are not ``known``."""
-    if not (settings.checkpoint and settings.data):
-        raise MissingResource(
-            "scale 'paper' asks released weights about public benchmarks: -p checkpoint=FOLDER (or a repository name) "
-            f"-p data=FOLDER with local copies of {', '.join(settings.benchmarks)}; "
-            f"got checkpoint={settings.checkpoint!r}, data={settings.data!r}"
-        )
-    if settings.from_scratch:
-        raise SettingsError("from_scratch: nothing is trained at scale 'paper'")
-    if not settings.benchmarks:
-        raise SettingsError(f"benchmarks: expected at least one of {', '.join(known)}")
-    check_known(settings.benchmarks, list(known), "benchmark of this study")
-    items_of(settings)
-    hashes(settings)
+class ReleasedStudy(Study[R]):
+    """A study of trainings that asks released weights about ``known`` benchmarks at scale ``paper``."""
 
+    known: ClassVar[tuple[str, ...]]
+    released_scales = ("paper",)
 
-def hashes(settings: ReleasedSettings) -> dict[str, str]:
-    """sha256 over the checkpoint's files, and over questions, pictures and videos of the copies."""
-    from oryx.model.loading import checkpoint_hash
-    from workbook.data.benchmarks import copy_hash
+    def check(self, settings: R) -> None:
+        """As every study's; at scale paper also raises for weights, copies or benchmarks that cannot be used."""
+        super().check(settings)
+        if settings.scale != "paper":
+            return
+        if not (settings.checkpoint and settings.data):
+            raise MissingResource(
+                "scale 'paper' asks released weights about public benchmarks: -p checkpoint=FOLDER (or a repository "
+                f"name) -p data=FOLDER with local copies of {', '.join(settings.benchmarks)}; "
+                f"got checkpoint={settings.checkpoint!r}, data={settings.data!r}"
+            )
+        if settings.from_scratch:
+            raise SettingsError("from_scratch: nothing is trained at scale 'paper'")
+        check_known(settings.benchmarks, self.known, "benchmark of this study")
+        if not settings.benchmarks:
+            raise SettingsError(f"benchmarks: expected at least one of {', '.join(self.known)}")
+        self.hashes(settings)
 
-    items = [item for own in items_of(settings).values() for item in own]
-    return {"weights_hash": checkpoint_hash(settings.checkpoint), "data_hash": copy_hash(items)}
+    def groups(self, settings: R) -> Mapping[str, Sequence[str]]:
+        """As every study's; at scale paper each benchmark alone."""
+        return {name: (name,) for name in settings.benchmarks} if settings.scale == "paper" else self.task_groups
 
+    def hashes(self, settings: R) -> dict[str, str]:
+        """As every study's; at scale paper over the checkpoint's files, and over the copies as they are asked."""
+        if settings.scale != "paper":
+            return super().hashes(settings)
+        from oryx.model.loading import checkpoint_hash
+        from workbook.data.benchmarks import copy_hash
 
-def plan(settings: ReleasedSettings, arms: list[str]) -> dict[str, Any]:
-    """What a run would do, for people to read: nothing is trained."""
-    found = {"arms": ", ".join(arms), "seeds": list(settings.seeds), "trained": "nothing: one released model is asked"}
-    with suppress(OryxError):  # what is missing the check says
-        from oryx.model.loading import resolve
+        items = [item for own in items_of(settings).values() for item in own]
+        return {"weights_hash": checkpoint_hash(settings.checkpoint), "data_hash": copy_hash(items)}
 
-        counts = {name: len(items) for name, items in items_of(settings).items()}
-        found["questions of an arm, asked with and without the visual"] = counts
-        weights = sum(path.stat().st_size for path in resolve(settings.checkpoint).iterdir())
-        found["weights, GB as stored, for each arm at once"] = round(weights / 1e9, 1)
-    return found
+    def describe(self, settings: R) -> dict[str, Any]:
+        """As every study's; at scale paper with the protocol. Every prompt is in the rows."""
+        used = protocol(settings.protocol).described() | {"dtype": "bfloat16 on a GPU, else float32"}
+        return self.facts | (used if settings.scale == "paper" else {})
 
-
-def describe(settings: ReleasedSettings) -> dict[str, Any]:
-    """What the manifest says beyond settings and hashes: number format and protocol; prompts are in the rows."""
-    return {"dtype": "bfloat16 on a GPU, else float32", **settings.protocol_used.described()}
+    def plan(self, settings: R) -> dict[str, Any]:
+        """As every study's; at scale paper what one model is asked."""
+        if settings.scale != "paper":
+            return super().plan(settings)
+        found = {"arms": ", ".join(self.arms(settings)), "trained": "nothing: one released model is asked"}
+        with suppress(OryxError):  # what is missing the check says
+            counts = {name: len(items) for name, items in items_of(settings).items()}
+            found["questions of each way of asking, and as many without the visual"] = counts
+        return found
 
 
 def question(
@@ -116,7 +124,7 @@ def way(settings: ReleasedSettings, name: str, video: bool, **more: Any) -> "Way
     """How the protocol asks a benchmark; ``more``: resolution and compression."""
     from workbook.studies.asking import Way
 
-    used = settings.protocol_used
+    used = protocol(settings.protocol)
     return Way(options=used.options, generation=used.generation(video, used.prompt(name)), **more)
 
 

@@ -86,6 +86,7 @@ def test_the_hash_covers_what_changes_numbers_and_nothing_else():
 def test_a_setting_that_was_added_later_counts_only_away_from_its_default():
     base = ToySettings.from_mapping({})
     assert base.settings_hash == ToySettings.from_mapping({"precision": "auto"}).settings_hash
+    assert "names" not in base.counting and "names" in ToySettings.from_mapping({"names": "b"}).counting, "lists too"
     other = ToySettings.from_mapping({"precision": "fp32"})
     assert other.settings_hash != base.settings_hash and other.variant == "nano,precision=fp32"
 

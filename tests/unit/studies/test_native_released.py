@@ -11,7 +11,7 @@ from oryx.processing.images import open_image
 from oryx.processing.sizes import Resolution
 from tests.benchmark_copies import picture, write_mmbench, write_ocrbench
 from workbook.studies.native_resolution.released import Resized, about
-from workbook.studies.native_resolution.study import BENCHMARKS, NativeVsFixedResolution
+from workbook.studies.native_resolution.study import NativeVsFixedResolution
 
 STUDY = NativeVsFixedResolution()
 SMALL = {"scale": "paper", "side": 96, "items": 4}
@@ -43,7 +43,7 @@ def test_every_arm_asks_the_same_pictures_at_its_size_and_without_them(settings_
     assert STUDY.arms(settings) == ["native", "area_quarter", "area_1", "area_4", "squash", "pad"]
     found = {arm: run(settings, arm, tmp_path) for arm in STUDY.arms(settings)}
     for arm, rows in found.items():
-        assert rows["error"].isna().all() and set(rows["task"]) == set(BENCHMARKS) and len(rows) == 16
+        assert rows["error"].isna().all() and set(rows["task"]) == set(STUDY.known) and len(rows) == 16
         assert set(rows["condition"]) == {"visual", "no_visual"} and set(rows["split"]) == {"report"}
         assert list(rows["item"]) == list(found["native"]["item"]), arm
         assert (rows[rows["condition"] == "no_visual"]["visual_tokens"] == 0).all()

@@ -93,7 +93,7 @@ def test_parameters_count_the_kernels_in_use():
         ({"side": 60}, InputError, "side: expected a multiple of 8 from 16 to 96 pixels, got 60"),
         ({"side": 104}, InputError, "got 104"),
         ({"arms": ["average_only_4x"], "ratios": [16]}, InputError, "average_only_4x train at a ratio"),
-        ({"scale": "paper"}, MissingResource, "no released weights hold another connector"),
+        ({"scale": "paper"}, MissingResource, "asks released weights about public benchmarks"),
         ({"scale": "small"}, MissingResource, "--from-scratch"),
     ],
 )

@@ -59,6 +59,8 @@ ARMS = {
     "on_demand": Arm("dynamic", varied=True),
 }
 
+RELEASED = ("average_x2", "dynamic", "on_demand")
+"""Arms that need no training: released weights as they are, without attention, and in further ways of showing."""
 DEFAULT = ("average", "average_x2", "dynamic", "dynamic_dwconv")
 EVERY = tuple(name for name in ARMS if name != "on_demand")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from oryx.grids import compressed_grid, video_token_count
 from workbook.data.stories import LENGTHS, Story, make_story
-from workbook.studies.compressor.arms import ARMS, FRAMES, FULL, PANELS, PATCH, SIDES, region_side
+from workbook.studies.compressor.arms import ARMS, FRAMES, FULL, PANELS, PATCH, RELEASED, SIDES, region_side
 from workbook.studies.compressor.settings import Settings
 
 LONGEST = 2048
@@ -35,6 +35,8 @@ class Cell:
 def arms_of(settings: Settings) -> list[str]:
     """The arms of a run, in the order of all tables and figures."""
     chosen = settings.arms or PANELS[settings.panel].arms
+    if settings.scale == "paper" and not settings.arms:
+        chosen = set(chosen) & set(RELEASED)
     return [arm for arm in ARMS if arm in chosen]
 
 

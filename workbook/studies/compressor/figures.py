@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from oryx.grids import uniform_indices
 from oryx.processing.video import read_frames
 from workbook.data import corpora
-from workbook.data.stories import COARSE, FINE, QUESTIONS, SIZE
+from workbook.data.stories import COARSE, FINE, SIZE
 from workbook.report import plots
 from workbook.studies.compressor.arms import ARMS, CLIP_FRAMES, PATCH, STORY
 from workbook.studies.compressor.cells import story
 from workbook.studies.compressor.settings import Settings
-from workbook.studies.compressor.tables import COSTS, cell_scores, frontier, on_demand_rows, shifts
+from workbook.studies.compressor.tables import COSTS, cell_scores, frontier, kinds_of, on_demand_rows, shifts
 
 MEASURES = {
     "shift_cka": ("CKA with the tokens at 1x", 1.0),
@@ -32,17 +32,22 @@ LEAST_WEIGHT = 2**-6
 """Weights below this one look the same."""
 
 
-def score_by_ratio(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+def score_by_ratio(
+    rows: pd.DataFrame, arms: Sequence[str], groups: plots.Groups = GROUPS
+) -> tuple[Figure, pd.DataFrame]:
     """Score over compression ratio, a panel per group of questions; dashes mark chance, crosses the blind control."""
     labels = {ratio: f"{ratio}x" for ratio in sorted(rows["ratio"].unique())}
-    titles = {f"{group} questions: {', '.join(kinds)}": kinds for group, kinds in GROUPS.items()}
+    titles = {
+        name if tuple(kinds) == (name,) else f"{name} questions: {', '.join(kinds)}": kinds
+        for name, kinds in groups.items()
+    }
     return plots.score_by_bin(rows, arms, titles, tuple(ARMS), "ratio", labels, "{}", "kind")
 
 
 def score_by_kind(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
     """A panel per ratio: each arm's score on each question with its 95 % interval; dashes mark chance."""
     ratios = sorted(rows["ratio"].unique())
-    frame = plots.group_scores(rows, arms, {kind: (kind,) for kind in QUESTIONS}, "ratio", ratios, "kind")
+    frame = plots.group_scores(rows, arms, {kind: (kind,) for kind in kinds_of(rows)}, "ratio", ratios, "kind")
     with mpl.rc_context(plots.STYLE):
         figure, axes = plots.panels(len(ratios), 1, 10, 2.5 * len(ratios), sharex=True)
         for axis, (ratio, own) in zip(axes, frame.groupby("ratio"), strict=True):
@@ -95,6 +100,21 @@ def on_demand_figure(rows: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             axis.get_legend().remove()
         figure.legend(*handles, loc="outside right upper", fontsize=8)
     return figure, frame
+
+
+def equal_tokens(rows: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Of released weights asked on demand: score over the side of frames, a curve per ratio, a panel per benchmark.
+
+    Every cell has as many frames as cost about the same visual tokens, which the frame holds.
+    """
+    own = rows[rows["arm"] == "on_demand"]
+    if own.empty:
+        return Figure(figsize=(1, 0.1)), own
+    ratios = [f"{ratio}x" for ratio in sorted(own["ratio"].unique())]
+    sides = {side: f"{side:g} px" for side in sorted(own["input_side"].unique())}
+    groups = {name: (name,) for name in dict.fromkeys(own["kind"])}
+    shown = own.assign(arm=own["ratio"].map("{:g}x".format))
+    return plots.score_by_bin(shown, ratios, groups, ratios, "input_side", sides, "{}", "kind")
 
 
 def gallery(settings: Settings) -> Figure:

@@ -3,6 +3,7 @@
     python -m oryx run pooling_vs_dynamic_compression                    # nano: 2 cores, about 6 minutes per seed
     python -m oryx run pooling_vs_dynamic_compression -p panel=arms      # every connector; also ratios, on_demand
     python -m oryx run pooling_vs_dynamic_compression --scale small --from-scratch     # one GPU, hours not measured
+    python -m oryx run pooling_vs_dynamic_compression --scale paper -p checkpoint=THUdyh/Oryx-7B -p data=COPIES
 
 Expected at nano: no connector is clearly better than plain average pooling, the arms lie within a few points of each
 other, and learned downsamplers that start cold move the features most.
@@ -15,27 +16,33 @@ ablation are not public ("not found"), and there is no code for any other arm; o
 At nano all arms start from one shipped encoder, which stays frozen, and from one projector and language model per seed
 that learned the films uncompressed; then each trains connector, projector and language model on the same films at
 mixed ratios. Arms differ in the connector alone.
+
+At paper nothing is trained and only what released weights can show is asked, about public video benchmarks: ratios 1,
+4 and 16, the compressor with its attention taken away, and frames against size against ratio at equal visual tokens
+(:mod:`workbook.studies.compressor.released`). No released weights hold another connector.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from oryx.errors import InputError, MissingResource
+from oryx.errors import InputError
 from oryx.files import atomic_write_text, read_json
 from workbook.data.stories import COARSE, FINE, QUESTIONS
 from workbook.stages.shipped import SHARED as SHARED_FILES
-from workbook.studies.base import VIDEO_FACTS, Progress, Run, Study
-from workbook.studies.compressor.arms import ARMS, PATCH, region_side
+from workbook.studies.base import VIDEO_FACTS, Progress, Run
+from workbook.studies.compressor.arms import ARMS, PATCH, RELEASED, region_side
 from workbook.studies.compressor.cells import arms_of, picture_side, ratios_of
 from workbook.studies.compressor.settings import Settings
+from workbook.studies.released import ReleasedStudy
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 SHARED = "shared"
 
 
-class PoolingVsDynamicCompression(Study[Settings]):
+class PoolingVsDynamicCompression(ReleasedStudy[Settings]):
     """Arms, items and rows of the study; statistics are shared with the other studies."""
 
     id = "pooling_vs_dynamic_compression"
@@ -48,6 +55,7 @@ class PoolingVsDynamicCompression(Study[Settings]):
     weight_files, weights_job, corpora = SHARED_FILES, SHARED, ("fonts", "icons", "photos", "clipart")
     long_arms: ClassVar[tuple[str, ...]] = ("mlp", "on_demand")
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"fine": FINE, "coarse": COARSE}
+    known = ("videomme", "mlvu", "nextqa", "mvbench", "longvideobench")
     facts: ClassVar[dict] = VIDEO_FACTS | {
         "dtype": "as precision says, frame features kept in float16",
         "questions": QUESTIONS,
@@ -59,29 +67,34 @@ class PoolingVsDynamicCompression(Study[Settings]):
 
     def check(self, settings: Settings) -> None:
         """Raises MissingResource, CheckpointError or InputError before any work if this run cannot be done."""
+        from oryx.processing.decoders import check_decoder
+
         for ratio in settings.ratios:
             if region_side(ratio) > 5:
                 raise InputError(f"ratios: learned connectors have kernels up to 25x, got {ratio}")
+        if settings.scale == "paper":
+            if wrong := [arm for arm in arms_of(settings) if arm not in RELEASED]:
+                raise InputError(f"arms: scale 'paper' trains nothing, it has {', '.join(RELEASED)}; got {wrong[0]}")
+            check_decoder(settings.decoder)
+            return super().check(settings)
         if settings.side % PATCH or not 16 <= picture_side(settings) <= 96:
             raise InputError(f"side: expected a multiple of {PATCH} from 16 to 96 pixels, got {settings.side}")
         asked = set(ratios_of(settings))
         if wrong := [arm for arm in arms_of(settings) if not {ARMS[arm].only or 1} <= asked]:
             raise InputError(f"arms: {', '.join(wrong)} train at a ratio that this run does not have: {sorted(asked)}")
-        if settings.scale == "paper":
-            raise MissingResource(
-                "scale 'paper': no released weights hold another connector than the dynamic compressor, so there is "
-                "nothing to compare without training; use scale small or nano"
-            )
         super().check(settings)
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes and encodes its films and trains the start that its arms share."""
-        return [[SHARED]]
+        return [] if settings.scale == "paper" else [[SHARED]]
 
     def own_figures(self, run: Run, settings: Settings, arms: list[str]) -> dict[str, tuple]:
         """Scores by task and ratio, the shift of features, where attention looks, tokens and cost."""
         from workbook.studies.compressor import figures
 
+        if settings.scale == "paper":
+            ratios = {"score_by_ratio": figures.score_by_ratio(run.rows, arms, self.groups(settings))}
+            return {"equal_tokens": figures.equal_tokens(run.rows)} if arms == ["on_demand"] else ratios
         found = {
             "score_by_ratio": figures.score_by_ratio(run.rows, arms),
             "score_by_task": figures.score_by_kind(run.rows, arms),
@@ -93,15 +106,26 @@ class PoolingVsDynamicCompression(Study[Settings]):
             found["on_demand"] = figures.on_demand_figure(run.rows)
         return found
 
+    def gallery(self, settings: Settings) -> "Figure":
+        """Frames of videos with what is asked about them: of the study's own files, or the benchmarks'."""
+        from workbook.studies.compressor import figures, released
+        from workbook.studies.own_data.figures import gallery
+
+        return gallery(released.shown(settings)) if settings.scale == "paper" else figures.gallery(settings)
+
     def draw(self, run: Run, settings: Settings) -> None:
         """Also writes ``answers.csv`` and ``connectors.csv``: what the figures do not show."""
         super().draw(run, settings)
         found = probes_of(run)
-        for name in ("answers", "connectors"):
+        for name in ("answers", "connectors") if settings.scale != "paper" else ():
             atomic_write_text(run.folder / "figures" / f"{name}.csv", found[name].to_csv(index=False))
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
-        """Train one arm and write its rows into ``folder``; resumes where an earlier, killed job stopped."""
+        """Train one arm (at scale paper only ask it) and write its rows into ``folder``; a killed job goes on."""
+        if settings.scale == "paper":
+            from workbook.studies.compressor import released
+
+            return released.run_arm(settings, arm, folder, self.base_row(settings, arm, seed), progress)
         from workbook.studies.compressor import training
 
         shared = folder.parent / SHARED

@@ -19,9 +19,14 @@ CELL = ["ratio", "input_side", "frames"]
 MEASURES = ["shift_cka", "shift_mean", "shift_variance", "shift_rank", "shift_full_rank"]
 
 
+def kinds_of(rows: pd.DataFrame) -> tuple[str, ...]:
+    """The study's questions; of released weights the benchmarks that they were asked about."""
+    return tuple(QUESTIONS) if rows["kind"].isin(QUESTIONS).any() else tuple(dict.fromkeys(rows["kind"]))
+
+
 def scores(rows: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     """Mean score of every arm and ratio over all questions, which weigh the same, with its text."""
-    found = group_scores(rows, arms, {"all": tuple(QUESTIONS)}, "ratio", sorted(rows["ratio"].unique()), "kind")
+    found = group_scores(rows, arms, {"all": kinds_of(rows)}, "ratio", sorted(rows["ratio"].unique()), "kind")
     return found.assign(text=with_intervals(found, ".3f"), name=found["ratio"].map("{}x".format))
 
 

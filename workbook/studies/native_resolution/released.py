@@ -15,6 +15,7 @@ from oryx.processing.images import open_image
 from oryx.processing.sizes import Resolution
 from workbook.data.benchmarks import BenchmarkItem
 from workbook.data.pictures import size_bin
+from workbook.data.protocols import protocol
 from workbook.studies.asking import Question, Way
 from workbook.studies.released import ReleasedSettings, items_of, question, way
 
@@ -48,7 +49,7 @@ def about(picture: bytes, side: int) -> dict:
 
 def asked(settings: ReleasedSettings, side: int, resolution: Resolution) -> Iterator[tuple[list[Question], Way]]:
     """Every benchmark as an arm asks it."""
-    stride = settings.protocol_used.options.high.stride
+    stride = protocol(settings.protocol).options.high.stride
 
     def shown(item: BenchmarkItem) -> bytes | Resized:
         return item.visual if resolution.kind == "native" else Resized(item.visual, resolution, stride)

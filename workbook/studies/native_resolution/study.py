@@ -24,19 +24,20 @@ what it was trained at.
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from oryx.errors import SettingsError
 from oryx.processing.context import PATCH
 from oryx.processing.sizes import Resolution
 from workbook.data.items import OBJECT_TASKS
 from workbook.data.pictures import PictureSizes
+from workbook.data.protocols import protocol
 from workbook.runs.settings import read_presets, setting
 from workbook.stages.shipped import SHARED as SHARED_FILES
 from workbook.studies import released
-from workbook.studies.base import Progress, Study
+from workbook.studies.base import Progress
 from workbook.studies.pictures import FACTS, PictureArm, PictureSettings
-from workbook.studies.released import ReleasedSettings
+from workbook.studies.released import ReleasedSettings, ReleasedStudy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,8 +46,6 @@ TEXT_TASKS = ("number", "word", "list", "page")
 LEGIBLE_TASKS = tuple(f"{task}_legible" for task in TEXT_TASKS)
 CONTROL, BLIND, SHARED = "area_matched_legible", "blind", "shared"
 ARMS = ("native", "area_quarter", "area_1", "area_matched", "area_4", "squash", "pad", CONTROL, BLIND)
-BENCHMARKS = ("ocrbench", "mmbench")
-"""What released weights are asked about."""
 # Areas log-uniform in S²/4 to 4 S² have a mean above S². With this side the shape-keeping arm has native's mean number
 # of tokens within 5 % (tests/unit/studies/test_native_vs_fixed_resolution.py).
 MATCHED = 1.2
@@ -88,7 +87,7 @@ class Settings(PictureSettings, ReleasedSettings):
     presets = read_presets(__file__)
 
 
-class NativeVsFixedResolution(Study[Settings]):
+class NativeVsFixedResolution(ReleasedStudy[Settings]):
     """Arms, items and rows of the study; statistics and figures are shared with the other studies."""
 
     id = "native_vs_fixed_resolution"
@@ -102,7 +101,7 @@ class NativeVsFixedResolution(Study[Settings]):
     facts = FACTS
     long_arms: ClassVar[tuple[str, ...]] = ("native", "area_4")
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": tuple(OBJECT_TASKS)}
-    released_scales = ("paper",)
+    known = ("ocrbench", "mmbench")
 
     def check(self, settings: Settings) -> None:
         """Raises, before any work, for what is missing, settings that contradict each other or shared weights that are
@@ -112,8 +111,7 @@ class NativeVsFixedResolution(Study[Settings]):
                 raise SettingsError(
                     f"arms: {', '.join(sorted(lacking))} are for pictures that are drawn, not for paper"
                 )
-            super().check(settings)
-            return released.check(settings, BENCHMARKS)
+            return super().check(settings)
         if settings.batch > settings.train_items:
             raise SettingsError(f"batch: expected at most train_items, {settings.train_items}, got {settings.batch}")
         if settings.learning_rate <= 0:
@@ -125,14 +123,6 @@ class NativeVsFixedResolution(Study[Settings]):
         PictureSizes(settings.side)  # raises for a side that is too small
         super().check(settings)
 
-    def plan(self, settings: Settings) -> dict[str, Any]:
-        """As every study's; at scale paper what is asked."""
-        return released.plan(settings, self.arms(settings)) if settings.scale == "paper" else super().plan(settings)
-
-    def groups(self, settings: Settings) -> dict[str, tuple[str, ...]]:
-        """As every study's; at scale paper each benchmark alone."""
-        return {name: (name,) for name in settings.benchmarks} if settings.scale == "paper" else self.task_groups
-
     def gallery(self, settings: Settings) -> "Figure":
         """Pictures as the encoder gets them in every arm: items that are drawn, or the benchmarks' own."""
         from workbook.studies import gallery
@@ -142,15 +132,7 @@ class NativeVsFixedResolution(Study[Settings]):
         from workbook.studies.native_resolution.released import largest
 
         views = {arm: arm_resolution(arm, settings.side, "paper") for arm in self.arms(settings)}
-        return gallery.drawn(largest(settings), views, PATCH, settings.protocol_used.options.high.stride)
-
-    def hashes(self, settings: Settings) -> dict[str, str]:
-        """As every study's; at scale paper of the checkpoint and the copies of benchmarks."""
-        return released.hashes(settings) if settings.scale == "paper" else super().hashes(settings)
-
-    def describe(self, settings: Settings) -> dict:
-        """As every study's; at scale paper with the protocol."""
-        return self.facts | (released.describe(settings) if settings.scale == "paper" else {})
+        return gallery.drawn(largest(settings), views, PATCH, protocol(settings.protocol).options.high.stride)
 
     def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
         """What an arm is trained on and asked."""

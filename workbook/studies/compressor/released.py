@@ -1,0 +1,82 @@
+"""Study 3 on released weights: compression ratio, the compressor's attention, and what equal visual tokens buy.
+
+``dynamic`` is the model as released. ``average_x2`` has the attention taken away: twice the mean of each region, which
+the compressor itself returns where attention is uniform, and at 1x always. ``on_demand`` asks at every ratio and size
+of frames with as many frames as cost about the same visual tokens.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from oryx import Video
+from oryx.model.connectors import AveragePooling
+from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.processing.sizes import Resolution
+from workbook.data.own_data import OwnItem
+from workbook.data.protocols import protocol
+from workbook.studies.asking import Question, Way
+from workbook.studies.base import Progress
+from workbook.studies.compressor.arms import FULL
+from workbook.studies.compressor.cells import ratios_of
+from workbook.studies.compressor.settings import Settings
+from workbook.studies.released import ask, items_of, question, way
+
+TRAINED = (4, 16)
+"""The ratios that released weights have learned beside 1."""
+MIDDLE = 4
+"""The ratio at which ``on_demand`` has the settings' frames at the middle one of its sizes."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One way of showing videos: a ratio, at most so many frames, each of an area of ``side``²; 0: by the protocol."""
+
+    ratio: int
+    frames: int
+    side: int = 0
+
+
+def cells(settings: Settings, arm: str) -> list[Cell]:
+    """How an arm is shown its videos; without attention 1x is the released model itself and not asked again."""
+    if arm != "on_demand":
+        asked = [ratio for ratio in ratios_of(settings) if ratio != FULL or arm == "dynamic"]
+        return [Cell(ratio, settings.frames, settings.side) for ratio in asked]
+    ratios = (FULL, *(settings.ratios or TRAINED))
+    sides = (settings.on_demand_side // 2, settings.on_demand_side, 2 * settings.on_demand_side)
+    frames = {side: settings.frames * (settings.on_demand_side / side) ** 2 / MIDDLE for side in sides}
+    return [Cell(ratio, max(1, round(frames[side] * ratio)), side) for ratio, side in product(ratios, sides)]
+
+
+def without_attention(model: OryxForConditionalGeneration) -> None:
+    """The released model's compressor gives twice the mean of each region, whatever its weights."""
+    model.compressor = AveragePooling(model.config, factor=2.0)
+
+
+def asked(settings: Settings, arm: str) -> Iterator[tuple[list[Question], Way]]:
+    """Every benchmark in every cell of an arm."""
+    repeat = protocol(settings.protocol).repeat_frames
+    for cell, (name, items) in product(cells(settings, arm), items_of(settings).items()):
+        shown = {"ratio": cell.ratio, "input_side": cell.side, "length": f"{cell.frames} frames", "kind": name}
+        named = f"/{cell.ratio}x" + (f"/{cell.side}px" if cell.side else "")
+        videos = [(item, Video(item.visual, cell.frames, repeat, **settings.decoding)) for item in items]
+        questions = [question(name, item, video, named, f"_{cell.ratio}x", shown) for item, video in videos]
+        resolution = Resolution("area", cell.side) if cell.side else "native"
+        yield questions, way(settings, name, video=True, resolution=resolution, compression=cell.ratio)
+
+
+def run_arm(settings: Settings, arm: str, folder: Path, base: dict, progress: Progress) -> None:
+    """Ask one arm; an interrupted run resumes from ``folder``."""
+    change = {"change": without_attention} if arm == "average_x2" else {}
+    ask(settings, asked(settings, arm), base, folder, progress, **change)
+
+
+def shown(settings: Settings) -> list[OwnItem]:
+    """Every video with the first question about it, for the gallery."""
+    found: dict[tuple[str, str], OwnItem] = {}
+    for name, items in items_of(settings).items():
+        for item in items:
+            about = {"path": item.visual, "question": item.question, "answer": item.truths[0], "cluster": item.cluster}
+            found.setdefault((name, item.cluster), OwnItem(id=item.id, task=name, **about))
+    return list(found.values())
