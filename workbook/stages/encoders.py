@@ -50,22 +50,12 @@ CONTINUED = {"control": "fixed", "oryxvit": "native"}
 ENCODERS = ("siglip", *CONTINUED)
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
 SIGLIP_KINDS = ("siglip", "siglip_vision_model")
-OTHER_SIGLIPS = {
-    kind: " (SigLIP 2 NaFlex, whose patches are cut beforehand and whose positions are resampled by another rule)"
-    for kind in ("siglip2", "siglip2_vision_model")
-}
+NAFLEX = " (SigLIP 2 NaFlex, whose patches are cut beforehand and whose positions are resampled by another rule)"
 
 
 def encoder_file(name: str) -> str:
     """The file name of an encoder's weights."""
     return "siglip.safetensors" if name == "siglip" else f"continued_{CONTINUED[name]}.safetensors"
-
-
-def _siglip_folder(name: str) -> Path:
-    try:
-        return resolve(name)
-    except (CheckpointError, MissingResource) as error:
-        raise MissingResource(f"siglip={name!r}: no SigLIP weights in transformers' format there ({error})") from error
 
 
 def siglip_config(name: str) -> SiglipVisionConfig:
@@ -74,19 +64,17 @@ def siglip_config(name: str) -> SiglipVisionConfig:
     ``name``: a folder in transformers' format, or a repository, fetched or in the local cache. Raises MissingResource
     for no such folder or weights, CheckpointError for those of another model, naming it.
     """
-    folder = _siglip_folder(name)
-    kind = read_json(folder / "config.json").get("model_type") if (folder / "config.json").is_file() else None
-    if kind is None or not any(folder.glob("*.safetensors")):
-        lacking = "config.json with a model_type" if kind is None else "*.safetensors"
-        raise MissingResource(
-            f"siglip={name!r}: no SigLIP weights in transformers' format there: {folder} lacks {lacking}"
-        )
+    try:
+        folder = resolve(name)
+        kind = read_json(folder / "config.json").get("model_type")
+    except (CheckpointError, MissingResource) as error:
+        raise MissingResource(f"siglip={name!r}: no SigLIP weights in transformers' format there ({error})") from error
     if kind not in SIGLIP_KINDS:
-        more = OTHER_SIGLIPS.get(kind, "")
-        raise CheckpointError(
-            f"siglip={name!r}: expected a SigLIP, or a SigLIP 2 of one fixed size (model_type "
-            f"{' or '.join(SIGLIP_KINDS)}), found model_type {kind!r}{more}"
-        )
+        expected = f"a SigLIP, or a SigLIP 2 of one fixed size (model_type {' or '.join(SIGLIP_KINDS)})"
+        naflex = NAFLEX if str(kind).startswith("siglip2") else ""
+        raise CheckpointError(f"siglip={name!r}: expected {expected}, found model_type {kind!r}{naflex}")
+    if not any(folder.glob("*.safetensors")):
+        raise MissingResource(f"siglip={name!r}: no SigLIP weights there: {folder} lacks *.safetensors")
     return SiglipVisionConfig.from_pretrained(folder)
 
 
@@ -95,11 +83,9 @@ def public_siglip(name: str) -> SiglipVisionModel:
 
     Raises CheckpointError too for weights that lack a tensor or have another shape than their configuration says.
     """
-    config, folder = siglip_config(name), _siglip_folder(name)
+    how = {"config": siglip_config(name), "dtype": torch.float32, "output_loading_info": True}
     try:
-        model, report = SiglipVisionModel.from_pretrained(
-            folder, config=config, dtype=torch.float32, output_loading_info=True, local_files_only=True
-        )
+        model, report = SiglipVisionModel.from_pretrained(resolve(name), **how)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"siglip={name!r}: its weights cannot be read ({error})") from error
     if lacking := sorted(report["missing_keys"]):

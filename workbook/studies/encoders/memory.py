@@ -31,20 +31,16 @@ def memory(settings: Settings, arms: list[str]) -> dict[str, str]:
     reader = model.num_parameters() - tower
     rng = generator("memory")
     drawn = [sizes.draw(rng) for _ in range(SIZES)]
-    tokens = {arm: mean(token_count(maps_of(size, arm_view(arm, r.side), r.patch)) for size in drawn) for arm in arms}
-    largest = max(tokens, key=tokens.get)
-    features = settings.train_items * tokens[largest] * width * 2 / GB
+    tokens = max(mean(token_count(maps_of(size, arm_view(arm, r.side), r.patch)) for size in drawn) for arm in arms)
+    features = settings.train_items * tokens * width * 2 / GB
     pictures = settings.train_items * mean(3 * height * width for height, width in drawn) / GB
-    of_step = settings.batch * tokens[largest] * width * 4 / GB
+    held = f"up to {features:.3g} GB of features and {pictures:.3g} GB of pictures"
     if settings.features == "streamed":
-        held = f"none held (kept they would be up to {features:.3g} GB of features and {pictures:.3g} GB of pictures); "
-        held += f"{of_step:.2g} GB in a step"
-    else:
-        held = f"up to {features:.3g} GB of features ({largest}) and {pictures:.3g} GB of pictures"
+        held = f"none held (kept they would be {held}); {settings.batch * tokens * width * 4 / GB:.2g} GB in a step"
     at_once = settings.jobs or len(cuda_devices()) or cores()
     return {
         "features of an arm": held,
-        "weights of an arm, with its optimizer": f"{(tower * TRAINED / 4 + reader * TRAINED) / GB:.2g} GB",
+        "weights of an arm, with its optimizer": f"{(tower / 4 + reader) * TRAINED / GB:.2g} GB",
         "weights of an encoder's training": f"{(tower + reader) * TRAINED / GB:.2g} GB, beside its activations",
         "arms at once": f"{min(at_once, len(arms))} here, each holding as much",
     }
