@@ -193,9 +193,9 @@ def _plan(parsed: argparse.Namespace) -> int:
     for study in find_studies(parsed.study).values():
         settings = study.settings(_values(parsed))
         print(f"{study.id} at {settings.scale}, settings {settings.settings_hash}")
-        for name, value in study.plan(settings).items():
-            print(f"  {name}: {value}")
         try:
+            for name, value in study.plan(settings).items():
+                print(f"  {name}: {value}")
             study.check(settings)
         except OryxError as error:
             print(f"  cannot start: {error}")

@@ -143,20 +143,27 @@ def _mlp(numbers: str, rows: float, width: int, hidden: int, layers: int) -> flo
     return size * max(layers * rows * hidden, (layers - 1) * rows * hidden + dequantised)
 
 
-def seconds(shape: Shape, shown: Shown, numbers: str = "bf16", tera: float = OPERATIONS) -> tuple[float, float]:
-    """Of encoding and of reading: together the time to the first token.
+def operations(shape: Shape, shown: Shown) -> tuple[float, float]:
+    """Of encoding and of reading, by arithmetic.
 
-    By arithmetic: operations at :data:`SHARE` of ``tera`` · 10¹² a second, or weights read once if that is longer. Two
-    operations a weight and token; four a channel and pair of tokens, half of them where attention is causal.
+    Two a weight and token; four a channel and pair of tokens, half of them where attention is causal.
     """
     weights = {part: sum(n * a * b for n, a, b in linears) for part, (linears, _) in shape.parts().items()}
     text, length = shape.text, shown.tokens + PROMPT_TOKENS
     attended = 4 * shape.tower["num_hidden_layers"] * shape.tower["hidden_size"] * shown.pairs
     encoding = 2 * (weights["tower"] * shown.patches + weights["projector"] * shown.kept) + attended
     causal = 2 * text["num_hidden_layers"] * text["num_attention_heads"] * text["head_dim"] * length**2
-    reading = 2 * (weights["language model"] * length + text["vocab_size"] * text["hidden_size"]) + causal
+    return encoding, 2 * (weights["language model"] * length + text["vocab_size"] * text["hidden_size"]) + causal
+
+
+def seconds(shape: Shape, shown: Shown, numbers: str = "bf16", tera: float = OPERATIONS) -> tuple[float, float]:
+    """Of encoding and of reading: together the time to the first token.
+
+    By arithmetic: :func:`operations` at :data:`SHARE` of ``tera`` · 10¹² a second, or weights read once if that is
+    longer.
+    """
     *vision, language = shape.weights(numbers).values()
-    both = ((encoding, sum(vision)), (reading, language))
+    both = zip(operations(shape, shown), (sum(vision), language), strict=True)
     return tuple(max(count / (tera * TERA * SHARE), size / (BYTES * TERA)) for count, size in both)
 
 

@@ -1,6 +1,7 @@
 """The needle study on a checkpoint: a tiny random one with a byte tokenizer takes the place of released weights."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -207,6 +208,29 @@ def test_a_checkpoint_without_a_stated_limit_has_its_positions(tmp_path, stated)
     (tmp_path / "config.json").write_text(json.dumps(stated))
     with pytest.raises(CheckpointError, match="expected tokenizer_model_max_length or max_position_embeddings"):
         study.check(study.settings(values))
+
+
+def test_the_plan_of_a_released_run_speaks_of_asking_and_not_of_training(tmp_path, capsys, monkeypatch):
+    """A 7B by its configuration alone; operations against two a weight and token, written out."""
+    monkeypatch.setattr("workbook.studies.needle.reading.SAMPLE", 2)
+    text = {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28}
+    text |= {"num_key_value_heads": 4, "vocab_size": 152064, "max_position_embeddings": 32768}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "oryx_qwen", **text}))
+    arguments = ["plan", "needle_in_a_haystack", "--scale", "paper", "--results", str(tmp_path)]
+    assert cli.main([*arguments, "-p", f"checkpoint={tmp_path}"]) == 0
+    said = capsys.readouterr().out
+    assert "train" not in said and "CPU minutes" not in said and "cannot start" not in said
+    lines = dict(line.strip().split(": ", 1) for line in said.splitlines()[1:])
+    assert lines["longest video"] == "1,600 frames" and lines["jobs"] == "2, of which 0 are done"
+    videos, tokens = (int(word.replace(",", "")) for word in re.findall(r"[\d,]+\d", lines["videos read"]))
+    cells = 3 * 20 + 6 * 5 * 20 + 5 * 3 * 3 * 20  # easy, numbers, five other kinds at three lengths and depths
+    assert videos == cells + 27 and lines["questions"] == f"{3 * (3 + 30) * 20 + 2 * 45 * 20 + 27:,}"
+    weights = 28 * (2 * 3584**2 + 2 * 3584 * 512 + 3 * 3584 * 18944)
+    assert 1 < float(lines["forward operations"].split()[0]) / (2 * weights * tokens) < 1.5, "attention comes on top"
+    assert lines["drawing before the arms"].startswith("16,000 frames, ")
+    assert lines["drawing while an arm asks"].startswith("5,850 frames of complete files, ")
+    assert 15 < float(lines["memory of a GPU"].split()[0]) < 40
+    assert cli.main(arguments) == 0 and "cannot start: scale 'paper' needs released" in capsys.readouterr().out
 
 
 def test_haystacks_are_drawn_by_several_processes_before_any_arm_begins(checkpoint, tmp_path, monkeypatch):

@@ -1,22 +1,42 @@
 """How released weights would read the videos of a run: sizes and context, from their configuration alone."""
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from oryx.errors import InputError, MissingResource, SettingsError
 from oryx.files import read_json
-from oryx.grids import Grid, Size, SizeRule
+from oryx.grids import Grid, Size, SizeRule, patch_grid
 from oryx.model.loading import resolve
-from oryx.processing.context import PATCH, Context, check_fits, compressed, context_of, frames_that_fit
+from oryx.processing.context import (
+    PATCH,
+    RULES,
+    Context,
+    check_fits,
+    compressed,
+    context_of,
+    frame_tokens,
+    frames_that_fit,
+)
+from oryx.processing.fit import GIGA, Shown, frames_of, memory, operations
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import CONFIG_FILE
+from oryx.processing.shapes import read_shape
 from oryx.processing.video import probe
+from workbook.data.haystacks import make_haystack
+from workbook.runs.jobs import cores
+from workbook.studies.frames import MOST_TOKENS
 from workbook.studies.needle.arms import ARMS, RELEASED
-from workbook.studies.needle.cells import arm_cells
+from workbook.studies.needle.cells import arm_cells, audit_cells
 from workbook.studies.needle.settings import Settings
 
 AS_DRAWN = SizeRule(stride=64, max_side=480, min_side=0)
 """Frames that are not enlarged to the released least area, in sides that 16x compression divides."""
+CHUNK = 16
+"""Frames that are encoded at a time."""
+SAMPLE = 16
+"""Frames that are drawn to say how long drawing takes."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +57,11 @@ class Reading:
     def grid(self, arm: str) -> Grid:
         """The grid of a frame as ``arm`` compresses it."""
         return compressed(self.size, ARMS[arm].side ** 2, self.options, self.patch)
+
+    def shown(self, arm: str, frames: int) -> Shown:
+        """A video of ``frames`` frames in the numbers that memory and operations follow from."""
+        rule = getattr(self.options, RULES[ARMS[arm].side ** 2])
+        return frames_of(frames, patch_grid(rule.target(self.size), self.patch), ARMS[arm].side)
 
     @property
     def fields(self) -> dict[str, str | int | float]:
@@ -84,3 +109,37 @@ def check_lengths(found: Reading) -> None:
             raise SettingsError(
                 f"lengths: arm {arm}: {error}. Settings: lengths; frame_rule=as_drawn with frame_side; context"
             ) from None
+
+
+def plan(found: Reading) -> dict[str, str]:
+    """Lines of a plan: what the arms ask and what it takes, by arithmetic but for the time of drawing, measured now."""
+    settings, shape = found.settings, read_shape(found.folder)
+    cells = [(arm, cell) for arm in settings.arms for cell in arm_cells(settings, arm)]
+    whole = [(arm, cell) for arm in settings.arms for cell in audit_cells(settings, arm)]
+    videos = [(found.shown(arm, cell.frames), cell.trials) for arm, cell in (*cells, *whole)]
+    files = 0 if settings.video else settings.haystacks
+    drawn, anew = files * settings.haystack_frames, sum(cell.frames * cell.trials for _, cell in whole)
+    needles, longest = sum(cell.trials for _, cell in cells), max(cell.frames for _, cell in cells)
+    encoded = sum(operations(shape, found.shown(arm, drawn + needles + anew))[0] for arm in settings.arms)
+    read = sum(operations(shape, shown)[1] * trials for shown, trials in videos)
+    # short videos are read together, up to so many tokens
+    held = [found.shown(arm, max(longest, MOST_TOKENS // frame_tokens(found.grid(arm)))) for arm in settings.arms]
+    peak = max(memory(shape, shown, "bf16", CHUNK).needed for shown in held)
+    with TemporaryDirectory() as folder:
+        for number in range(2):  # the first reads fonts and photographs
+            began = time.perf_counter()
+            make_haystack(Path(folder), settings.split, number, SAMPLE, found.size)
+        minutes = (time.perf_counter() - began) / SAMPLE / 60
+    asked = sum(cell.trials * (3 if cell.variant == "number" else 2) for _, cell in cells)
+    audited = sum(cell.trials for _, cell in whole)
+    return {
+        "context": str(found.context),
+        "longest video": f"{longest:,} frames",
+        "videos read": f"{sum(n for _, n in videos):,}, {sum(shown.tokens * n for shown, n in videos):,} visual tokens",
+        "questions": f"{asked + audited:,}",
+        "forward operations": f"{read:.3g} reading, {encoded:.3g} encoding",
+        "drawing before the arms": f"{drawn:,} frames, {drawn * minutes:.2g} minutes of a core, {cores()} cores here",
+        "drawing while an arm asks": f"{anew:,} frames of complete files, {anew * minutes:.2g} minutes",
+        "files": f"{files} haystacks, about {needles:,} needles",
+        "memory of a GPU": f"{peak / GIGA:.3g} GB in bf16, by arithmetic",
+    }

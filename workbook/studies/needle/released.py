@@ -21,13 +21,12 @@ from workbook.studies.base import Progress
 from workbook.studies.frames import at_size, write_in_parallel
 from workbook.studies.needle.arms import ARMS
 from workbook.studies.needle.evaluation import Evaluation
-from workbook.studies.needle.reading import check_lengths, reading, shown_size
+from workbook.studies.needle.reading import CHUNK, check_lengths, reading, shown_size
 from workbook.studies.needle.settings import Settings
 from workbook.studies.needle.videos import TrialVideos, haystacks_of
 
 PHRASES = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text("utf-8"))
 """Short form of a question -> how released models are asked."""
-CHUNK = 16
 
 
 def check(settings: Settings) -> None:

@@ -32,21 +32,14 @@ class Settings(VideoSettings):
     frame_side: int = setting(32, "side of the square haystack frames in pixels; the nano reader's is 32", least=32)
     frame_rule: Literal["released", "as_drawn"] = setting(
         "released",
-        "scale paper: released: frames of at least 288x288 pixels in area, as the released scripts make them; "
-        "as_drawn: frame_side itself in steps of 64, which takes fewer tokens",
+        "scale paper: size rule of the released scripts, or frame_side itself in steps of 64",
         added_later=True,
     )
     context: int | None = setting(
-        None,
-        "scale paper: tokens that the model is to read at least; beyond its own positions these are scaled; null: "
-        "what its configuration states",
-        added_later=True,
-        least=1,
+        None, "scale paper: tokens to be read at least, by scaled positions; null: as the model states", True, 1, True
     )
     rope_scaling: Literal["yarn", "dynamic"] = setting(
-        "yarn",
-        "how positions are scaled: yarn at every length; dynamic only in videos that are longer than the positions",
-        added_later=True,
+        "yarn", "yarn scales positions at every length, dynamic only where they do not suffice", added_later=True
     )
     checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name")
     processes: int = setting(

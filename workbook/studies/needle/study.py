@@ -79,6 +79,15 @@ class NeedleInAHaystack(Study[Settings]):
         if settings.frame_side != 32:
             raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
 
+    def plan(self, settings: Settings) -> dict:
+        """As every study's; of released weights, which nothing trains, what asking takes."""
+        found = super().plan(settings)
+        if settings.scale != "paper":
+            return found
+        from workbook.studies.needle.reading import plan, reading
+
+        return {name: found[name] for name in ("arms", "jobs")} | plan(reading(settings))
+
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes its files, then (from scratch, or at smoke) trains its reader of frames."""
         return [[SHARED], *([] if settings.scale == "paper" else super().prepare(settings, seed))]
