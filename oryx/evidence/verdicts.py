@@ -142,17 +142,25 @@ def judge(
         _check_same(rows, name, "")
     for seed, own in rows.groupby("seed"):
         _check_same(own, "weights_hash", f" in seed {seed}")
-    verdicts = _judged(rows, study, scale, hypotheses, one_model)
-    by_seed = {str(seed): _judged(own, study, scale, hypotheses, one_model) for seed, own in rows.groupby("seed")}
+    verdicts = _judged(rows, study, scale, hypotheses)
+    by_seed = {str(seed): _judged(own, study, scale, hypotheses) for seed, own in rows.groupby("seed")}
+    if one_model:
+        verdicts = [_of_one_model(verdict) for verdict in verdicts]
     return [
         verdict | {"by_seed": {seed: {name: own[i][name] for name in BY_SEED} for seed, own in by_seed.items()}}
         for i, verdict in enumerate(verdicts)
     ]
 
 
-def _judged(
-    rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis], one_model: bool
-) -> list[dict]:
+def _of_one_model(verdict: dict) -> dict:
+    if not verdict["verdict"].startswith("direction only"):
+        return verdict
+    covered = f"the interval covers {verdict['n_clusters']} clusters of items, not another training"
+    reason = "; ".join(filter(None, (verdict["reason"], covered)))
+    return verdict | {"verdict": verdict["verdict"].replace("direction only", ONE_MODEL), "reason": reason}
+
+
+def _judged(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hypothesis]) -> list[dict]:
     of_study = [entry for entry in hypotheses if entry.study == study]
     if not of_study:
         raise SettingsError(f"study {study!r} has no hypotheses")
@@ -161,7 +169,7 @@ def _judged(
     same = {"scale": scale, "split": rows["split"].iloc[0] if len(rows) else None}
     return [
         {"id": entry.id, "paper": entry.paper, "statement": entry.statement, **same, "kind": entry.kind}
-        | _verdict(rows, entry, ALPHA / len(chosen), one_model)
+        | _verdict(rows, entry, ALPHA / len(chosen))
         | {"paper_value": entry.paper_value}
         for entry in chosen
     ]
@@ -174,7 +182,7 @@ def _check_same(rows: pd.DataFrame, name: str, where: str) -> None:
         )
 
 
-def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float, one_model: bool) -> dict:
+def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> dict:
     # All seeds of the run, not of the filtered rows: a seed that an arm lacks is missing, never dropped.
     seeds = sorted(rows["seed"].unique().tolist())
     result = {"verdict": "not tested", "estimate": None, "low": None, "high": None, "alpha": alpha, "n_items": 0}
@@ -190,12 +198,6 @@ def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float, one_model: boo
     except InputError as error:
         return result | {"reason": str(error)}
     verdict = f"direction only: {DIRECTIONS[side]}" if result["direction_only"] else side
-    if one_model:
-        verdict, covered = (
-            f"{ONE_MODEL}: {DIRECTIONS[side]}",
-            f"the interval covers {found.n_clusters} clusters of items",
-        )
-        reason = "; ".join(filter(None, (reason, f"{covered}, not another training")))
     numbers = {"estimate": found.value, "low": found.low, "high": found.high}
     counts = {"n_items": found.n_items, "n_clusters": found.n_clusters}
     return result | numbers | counts | {"verdict": verdict, "reason": reason}

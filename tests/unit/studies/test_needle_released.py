@@ -195,7 +195,7 @@ def test_the_grid_of_the_preset_is_refused_only_where_it_overflows(tmp_path, cap
     arguments = ["run", "needle_in_a_haystack", "--scale", "paper", "-p", f"checkpoint={tmp_path}", *flags]
     assert cli.main([*arguments, "--results", str(tmp_path / "results")]) == 2, "nothing was started"
     said = capsys.readouterr().err
-    assert f"that is {most} frames" in said and "frame_rule=as_drawn with frame_side; context" in said
+    assert f"that is {most} frames. Ask for fewer frames" in said and "or a context of" in said
     assert not (tmp_path / "results").exists()
 
 
@@ -221,7 +221,7 @@ def test_the_plan_of_a_released_run_speaks_of_asking_and_not_of_training(tmp_pat
     said = capsys.readouterr().out
     assert "train" not in said and "CPU minutes" not in said and "cannot start" not in said
     lines = dict(line.strip().split(": ", 1) for line in said.splitlines()[1:])
-    assert lines["longest video"] == "1,600 frames" and lines["jobs"] == "2, of which 0 are done"
+    assert lines["context"].endswith("longest video has 1,600 frames") and lines["jobs"] == "2, of which 0 are done"
     videos, tokens = (int(word.replace(",", "")) for word in re.findall(r"[\d,]+\d", lines["videos read"]))
     cells = 3 * 20 + 6 * 5 * 20 + 5 * 3 * 3 * 20  # easy, numbers, five other kinds at three lengths and depths
     assert videos == cells + 27 and lines["questions"] == f"{3 * (3 + 30) * 20 + 2 * 45 * 20 + 27:,}"
@@ -252,7 +252,7 @@ def test_a_length_that_does_not_fit_is_refused_with_the_number_that_does(checkpo
         settings_of(checkpoint, tmp_path, {"lengths": [16, 900], "haystack_frames": 900}),
     )
     assert config["tokenizer_model_max_length"] == 2000
-    with pytest.raises(SettingsError, match=r"900 frames .* the context holds 2000, that is \d+ frames"):
+    with pytest.raises(InputError, match=r"900 frames .* the context holds 2000, that is \d+ frames"):
         study.check(settings)
 
 

@@ -5,21 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from oryx.errors import InputError, MissingResource, SettingsError
+from oryx.errors import MissingResource
 from oryx.files import read_json
 from oryx.grids import Grid, Size, SizeRule, patch_grid
 from oryx.model.loading import resolve
-from oryx.processing.context import (
-    PATCH,
-    RULES,
-    Context,
-    check_fits,
-    compressed,
-    context_of,
-    frame_tokens,
-    frames_that_fit,
-)
-from oryx.processing.fit import GIGA, Shown, frames_of, memory, operations
+from oryx.processing import context, fit
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import CONFIG_FILE
 from oryx.processing.shapes import read_shape
@@ -52,22 +42,16 @@ class Reading:
     size: Size
     options: PreprocessOptions
     patch: int
-    context: Context
+    context: context.Context
 
     def grid(self, arm: str) -> Grid:
         """The grid of a frame as ``arm`` compresses it."""
-        return compressed(self.size, ARMS[arm].side ** 2, self.options, self.patch)
+        return context.compressed(self.size, ARMS[arm].side ** 2, self.options, self.patch)
 
-    def shown(self, arm: str, frames: int) -> Shown:
+    def shown(self, arm: str, frames: int) -> fit.Shown:
         """A video of ``frames`` frames in the numbers that memory and operations follow from."""
-        rule = getattr(self.options, RULES[ARMS[arm].side ** 2])
-        return frames_of(frames, patch_grid(rule.target(self.size), self.patch), ARMS[arm].side)
-
-    @property
-    def fields(self) -> dict[str, str | int | float]:
-        """What every row says of the context."""
-        found = self.context
-        return {"context": found.tokens, "rope_scaling": found.scaling, "rope_factor": found.factor}
+        rule = getattr(self.options, context.RULES[ARMS[arm].side ** 2])
+        return fit.frames_of(frames, patch_grid(rule.target(self.size), self.patch), ARMS[arm].side)
 
 
 def shown_size(settings: Settings) -> Size:
@@ -90,9 +74,9 @@ def reading(settings: Settings) -> Reading:
     options = PreprocessOptions.from_dict(stated.get("options", {}))
     if settings.frame_rule == "as_drawn":
         options = replace(options, video=AS_DRAWN, video_long=AS_DRAWN)
-    context = context_of(read_json(folder / "config.json"), settings.context, settings.rope_scaling)
-    found = Reading(settings, folder, shown_size(settings), options, stated.get("patch", PATCH), context)
-    most = frames_that_fit(context.tokens, found.grid(RELEASED[0]))
+    held = context.context_of(read_json(folder / "config.json"), settings.context, settings.rope_scaling)
+    found = Reading(settings, folder, shown_size(settings), options, stated.get("patch", context.PATCH), held)
+    most = context.frames_that_fit(held.tokens, found.grid(RELEASED[0]))
     if settings.video:
         most = min(most, probe(settings.video, **settings.decoding).frames)
     fitting = tuple(frames for frames in settings.beyond if frames <= most)
@@ -100,15 +84,10 @@ def reading(settings: Settings) -> Reading:
 
 
 def check_lengths(found: Reading) -> None:
-    """Raises SettingsError, saying what would fit, if a length does not fit the context of an arm."""
+    """Raises InputError, saying what would fit, if a length does not fit the context of an arm."""
     for arm in found.settings.arms:
-        try:
-            longest = max(cell.frames for cell in arm_cells(found.settings, arm))
-            check_fits(longest, found.context.tokens, found.grid(arm))
-        except InputError as error:
-            raise SettingsError(
-                f"lengths: arm {arm}: {error}. Settings: lengths; frame_rule=as_drawn with frame_side; context"
-            ) from None
+        longest = max(cell.frames for cell in arm_cells(found.settings, arm))
+        context.check_fits(longest, found.context.tokens, found.grid(arm))
 
 
 def plan(found: Reading) -> dict[str, str]:
@@ -116,30 +95,28 @@ def plan(found: Reading) -> dict[str, str]:
     settings, shape = found.settings, read_shape(found.folder)
     cells = [(arm, cell) for arm in settings.arms for cell in arm_cells(settings, arm)]
     whole = [(arm, cell) for arm in settings.arms for cell in audit_cells(settings, arm)]
-    videos = [(found.shown(arm, cell.frames), cell.trials) for arm, cell in (*cells, *whole)]
-    files = 0 if settings.video else settings.haystacks
+    videos = [(found.shown(arm, cell.frames), cell.trials) for arm, cell in cells + whole]
+    files, longest = 0 if settings.video else settings.haystacks, max(cell.frames for _, cell in cells)
+    needles, audits = (sum(cell.trials for _, cell in asked) for asked in (cells, whole))
+    questions = 2 * needles + audits + sum(cell.trials for _, cell in cells if cell.variant == "number")
     drawn, anew = files * settings.haystack_frames, sum(cell.frames * cell.trials for _, cell in whole)
-    needles, longest = sum(cell.trials for _, cell in cells), max(cell.frames for _, cell in cells)
-    encoded = sum(operations(shape, found.shown(arm, drawn + needles + anew))[0] for arm in settings.arms)
-    read = sum(operations(shape, shown)[1] * trials for shown, trials in videos)
+    encoded = sum(fit.operations(shape, found.shown(arm, drawn + needles + anew))[0] for arm in settings.arms)
+    read = sum(fit.operations(shape, shown)[1] * n for shown, n in videos)
     # short videos are read together, up to so many tokens
-    held = [found.shown(arm, max(longest, MOST_TOKENS // frame_tokens(found.grid(arm)))) for arm in settings.arms]
-    peak = max(memory(shape, shown, "bf16", CHUNK).needed for shown in held)
+    most = {arm: MOST_TOKENS // context.frame_tokens(found.grid(arm)) for arm in settings.arms}
+    peak = max(fit.memory(shape, found.shown(arm, max(longest, n)), chunk=CHUNK).needed for arm, n in most.items())
     with TemporaryDirectory() as folder:
         for number in range(2):  # the first reads fonts and photographs
             began = time.perf_counter()
             make_haystack(Path(folder), settings.split, number, SAMPLE, found.size)
         minutes = (time.perf_counter() - began) / SAMPLE / 60
-    asked = sum(cell.trials * (3 if cell.variant == "number" else 2) for _, cell in cells)
-    audited = sum(cell.trials for _, cell in whole)
     return {
-        "context": str(found.context),
-        "longest video": f"{longest:,} frames",
-        "videos read": f"{sum(n for _, n in videos):,}, {sum(shown.tokens * n for shown, n in videos):,} visual tokens",
-        "questions": f"{asked + audited:,}",
+        "context": f"{found.context}; the longest video has {longest:,} frames",
+        "videos read": f"{needles + audits:,}, {sum(shown.tokens * n for shown, n in videos):,} visual tokens",
+        "questions": f"{questions:,}",
         "forward operations": f"{read:.3g} reading, {encoded:.3g} encoding",
         "drawing before the arms": f"{drawn:,} frames, {drawn * minutes:.2g} minutes of a core, {cores()} cores here",
         "drawing while an arm asks": f"{anew:,} frames of complete files, {anew * minutes:.2g} minutes",
         "files": f"{files} haystacks, about {needles:,} needles",
-        "memory of a GPU": f"{peak / GIGA:.3g} GB in bf16, by arithmetic",
+        "memory of a GPU": f"{peak / fit.GIGA:.3g} GB in bf16, by arithmetic",
     }

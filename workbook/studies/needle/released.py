@@ -69,7 +69,7 @@ def run_arm(settings: Settings, arm: str, folder: Path, base: dict, progress: Pr
     encoder = FrameEncoder(model, view, side, machine, CHUNK, dtype, **settings.decoding)
     identity = {"weights": base["weights_hash"], "size": list(size), "options": asdict(options)}
     features = FrameCache(settings.cache_folder / "features", encoder, identity)
-    videos, prompts = TrialVideos(haystacks_of(settings, size), features), ChatPrompt(processor)
-    Evaluation(found.settings, model, videos, base | found.fields, found.grid(arm), 0, prompts, PHRASES).ask(
-        folder, machine, progress
-    )
+    videos, prompts, read = TrialVideos(haystacks_of(settings, size), features), ChatPrompt(processor), found.context
+    base = base | {"context": read.tokens, "rope_scaling": read.scaling, "rope_factor": read.factor}
+    evaluation = Evaluation(found.settings, model, videos, base, found.grid(arm), 0, prompts, PHRASES)
+    evaluation.ask(folder, machine, progress)
