@@ -1,5 +1,6 @@
 """Notebook 04 on a checkpoint, through the real runner; a tiny random one takes the place of released weights."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -31,4 +32,7 @@ def test_the_notebook_runs_released_weights(checkpoint, tmp_path):
     folder = study.run_folder(settings)
     rows = read_rows([folder / "seed-0" / "arms" / arm / "rows.jsonl" for arm in ("released", "released_4x")])
     assert rows["error"].isna().all() and set(rows["side"]) == {4, 2}
+    verdicts = json.loads((folder / "verdicts.json").read_text())
+    assert [verdict["id"] for verdict in verdicts] == ["H4a.level.paper", "H4a.length.paper"]
+    assert json.loads((folder / "seed-0" / "manifest.json").read_text())["context"].startswith("2,000 tokens (")
     assert (folder / "notebook.ipynb").exists() and (folder / "figures" / "score_by_context.png").stat().st_size > 5000

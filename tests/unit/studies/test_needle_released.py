@@ -12,6 +12,7 @@ import oryx
 from oryx import Video
 from oryx.errors import CheckpointError, InputError, MissingResource, SettingsError
 from oryx.evidence.rows import read_rows
+from oryx.evidence.store import lay_failed_aside
 from oryx.model import OryxConfig, OryxForConditionalGeneration
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import OryxProcessor
@@ -22,6 +23,7 @@ from workbook import cli
 from workbook.data.haystacks import draw_shot, haystack_shots, write_video
 from workbook.data.needles import make_trial
 from workbook.runs.seeds import seeds_of
+from workbook.studies.needle import evaluation
 from workbook.studies.needle.released import PHRASES
 from workbook.studies.needle.study import NeedleInAHaystack
 
@@ -165,6 +167,27 @@ def test_rows_do_not_rest_on_what_was_read_before_them(authors, drawn, tmp_path)
     first, again = ({json.loads(line)["item"] + json.loads(line)["condition"]: json.loads(line)["logprob"]
                      for line in lines} for lines in (whole, path.read_text().splitlines()))  # fmt: skip
     assert first == again
+
+
+def test_what_ran_out_of_memory_is_asked_again_and_the_rest_is_not(authors, drawn, tmp_path, monkeypatch):
+    study, settings = NeedleInAHaystack(), settings_of(authors, drawn, {**LONG, "lengths": [40], "beyond": []})
+    read, calls = evaluation.read_videos, []
+
+    def short(model, videos, prompts):
+        calls.append(len(videos[0]))
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return read(model, videos, prompts)
+
+    monkeypatch.setattr(evaluation, "read_videos", short)
+    study.run_job(settings, "released", 0, tmp_path, lambda *_: None)
+    rows, asked = read_rows([tmp_path / "rows.jsonl"]), len(calls)
+    assert asked > 2 and set(rows.loc[rows["error"].notna(), "error"]) == {"OutOfMemoryError: CUDA out of memory"}
+    assert rows["error"].notna().sum() == 3, "with the video, without it, and the other question"
+    lay_failed_aside(tmp_path)
+    study.run_job(settings, "released", 0, tmp_path, lambda *_: None)
+    again = read_rows([tmp_path / "rows.jsonl"])
+    assert len(calls) == asked + 1 and len(again) == len(rows) and again["error"].isna().all()
 
 
 @pytest.mark.parametrize(
