@@ -70,7 +70,6 @@ class Item:
     @property
     def fields(self) -> dict:
         """What a row says about the item beside its answer."""
-        height, width = self.size
         return {
             "task": self.task,
             "split": self.split,
@@ -78,12 +77,19 @@ class Item:
             "question": self.question,
             "truth": self.answer,
             "chance": self.chance,
-            "picture_size": [height, width],
-            "area_ratio": self.area_ratio,
-            "aspect": max(height, width) / min(height, width),
-            "orientation": "wide" if width > height else "tall" if height > width else "square",
-            "size_bin": size_bin(self.area_ratio),
+            **size_fields(*self.size, self.area_ratio),
         }
+
+
+def size_fields(height: int, width: int, area_ratio: float) -> dict:
+    """What a row says about the size of a picture, whose area is ``area_ratio`` times S²."""
+    return {
+        "picture_size": [height, width],
+        "area_ratio": area_ratio,
+        "aspect": max(height, width) / min(height, width),
+        "orientation": "wide" if width > height else "tall" if height > width else "square",
+        "size_bin": size_bin(area_ratio),
+    }
 
 
 def generator(*key: object) -> np.random.Generator:

@@ -14,7 +14,6 @@ from oryx import Video
 from oryx.model.connectors import AveragePooling
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.sizes import Resolution
-from workbook.data.own_data import OwnItem
 from workbook.data.protocols import protocol
 from workbook.studies.asking import Question, Way
 from workbook.studies.base import Progress
@@ -70,13 +69,3 @@ def run_arm(settings: Settings, arm: str, folder: Path, base: dict, progress: Pr
     """Ask one arm; an interrupted run resumes from ``folder``."""
     change = {"change": without_attention} if arm == "average_x2" else {}
     ask(settings, asked(settings, arm), base, folder, progress, **change)
-
-
-def shown(settings: Settings) -> list[OwnItem]:
-    """Every video with the first question about it, for the gallery."""
-    found: dict[tuple[str, str], OwnItem] = {}
-    for name, items in items_of(settings).items():
-        for item in items:
-            about = {"path": item.visual, "question": item.question, "answer": item.truths[0], "cluster": item.cluster}
-            found.setdefault((name, item.cluster), OwnItem(id=item.id, task=name, **about))
-    return list(found.values())

@@ -37,7 +37,6 @@ from workbook.studies.released import ReleasedStudy
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 SHARED = "shared"
 
@@ -105,13 +104,6 @@ class PoolingVsDynamicCompression(ReleasedStudy[Settings]):
         if "on_demand" in arms:
             found["on_demand"] = figures.on_demand_figure(run.rows)
         return found
-
-    def gallery(self, settings: Settings) -> "Figure":
-        """Frames of videos with what is asked about them: of the study's own files, or the benchmarks'."""
-        from workbook.studies.compressor import figures, released
-        from workbook.studies.own_data.figures import gallery
-
-        return gallery(released.shown(settings)) if settings.scale == "paper" else figures.gallery(settings)
 
     def draw(self, run: Run, settings: Settings) -> None:
         """Also writes ``answers.csv`` and ``connectors.csv``: what the figures do not show."""

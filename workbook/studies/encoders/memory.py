@@ -36,7 +36,8 @@ def memory(settings: Settings, arms: list[str]) -> dict[str, str]:
     pictures = settings.train_items * mean(3 * height * width for height, width in drawn) / GB
     held = f"up to {features:.3g} GB of features and {pictures:.3g} GB of pictures"
     if settings.features == "streamed":
-        held = f"none held (kept they would be {held}); {settings.batch * tokens * width * 4 / GB:.2g} GB in a step"
+        held = f"none held (kept they would be {held}); {settings.batch * tokens * width * 4 / GB:.2g} GB in a step, "
+        held += f"{settings.train_steps * settings.batch:,} pictures drawn and encoded"
     at_once = settings.jobs or len(cuda_devices()) or cores()
     return {
         "features of an arm": held,

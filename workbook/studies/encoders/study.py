@@ -87,8 +87,6 @@ class OryxViTvsSigLIP(Study[Settings]):
         found, r = super().plan(settings), settings.recipe
         if settings.trains_encoders(settings.seeds[0]):
             found["steps of a continued encoder"] = f"{r.reader_steps} of {r.phases[-1].batch} pictures"
-        if settings.features == "streamed":
-            found["pictures drawn and encoded for an arm"] = settings.train_steps * settings.batch
         try:
             return found | memory(settings, self.arms(settings))
         except OryxError:  # weights that are not there or of no use: the check says so

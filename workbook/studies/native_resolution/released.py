@@ -14,7 +14,7 @@ from PIL import Image
 from oryx.processing.images import open_image
 from oryx.processing.sizes import Resolution
 from workbook.data.benchmarks import BenchmarkItem
-from workbook.data.pictures import size_bin
+from workbook.data.items import size_fields
 from workbook.data.protocols import protocol
 from workbook.studies.asking import Question, Way
 from workbook.studies.released import ReleasedSettings, items_of, question, way
@@ -42,9 +42,7 @@ class Resized:
 def about(picture: bytes, side: int) -> dict:
     """What a row says of a picture: its size, and where that lies relative to S²."""
     width, height = Image.open(io.BytesIO(picture)).size
-    ratio, orientation = width * height / side**2, "wide" if width > height else "tall" if height > width else "square"
-    found = {"picture_size": [height, width], "area_ratio": ratio, "size_bin": size_bin(ratio)}
-    return found | {"aspect": max(height, width) / min(height, width), "orientation": orientation}
+    return size_fields(height, width, width * height / side**2)
 
 
 def asked(settings: ReleasedSettings, side: int, resolution: Resolution) -> Iterator[tuple[list[Question], Way]]:
