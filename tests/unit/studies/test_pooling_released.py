@@ -7,6 +7,7 @@ import oryx
 from oryx.errors import InputError, MissingResource, SettingsError
 from oryx.evidence.rows import read_rows
 from tests.benchmark_copies import write_mlvu, write_nextqa, write_videomme
+from tests.tiny import save_tiny_released
 from workbook.studies.compressor.figures import equal_tokens, score_by_ratio
 from workbook.studies.compressor.released import Cell, cells, without_attention
 from workbook.studies.compressor.study import PoolingVsDynamicCompression
@@ -84,6 +85,17 @@ def test_on_demand_every_cell_costs_about_the_same_tokens(settings_of, tmp_path)
     figure, frame = equal_tokens(rows)
     assert set(frame["arm"]) == {"1x", "4x", "16x"} and set(frame["input_side"]) == {128, 256, 512} and figure.axes
     assert equal_tokens(rows[:0])[1].empty
+
+
+def test_what_the_model_cannot_take_is_refused_with_the_frames_that_fit(settings_of, copies, tmp_path):
+    """By the arithmetic of the rows: the largest number of frames that passes is asked without an error."""
+    short = save_tiny_released(tmp_path / "short", context=1300)
+    settings = settings_of(checkpoint=str(short), frames=4, benchmarks=["nextqa"])
+    STUDY.check(settings)
+    rows = run(settings, "dynamic", tmp_path)
+    assert rows["error"].isna().all() and rows["visual_tokens"].max() > 1000
+    with pytest.raises(InputError, match=r"5 frames of 12 x 20 tokens need .* context holds 1300, that is 4 frames"):
+        STUDY.check(settings_of(checkpoint=str(short), frames=5, benchmarks=["nextqa"]))
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,18 @@ from itertools import product
 from pathlib import Path
 
 from oryx import Video
+from oryx.files import read_json
+from oryx.grids import compressed_grid, patch_grid
 from oryx.model.connectors import AveragePooling
+from oryx.model.loading import resolve
 from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.processing.context import PATCH, check_fits, context_of
 from oryx.processing.sizes import Resolution
+from oryx.processing.video import probe
 from workbook.data.protocols import protocol
 from workbook.studies.asking import Question, Way
 from workbook.studies.base import Progress
-from workbook.studies.compressor.arms import FULL
+from workbook.studies.compressor.arms import FULL, region_side
 from workbook.studies.compressor.cells import ratios_of
 from workbook.studies.compressor.settings import Settings
 from workbook.studies.released import ask, items_of, question, way
@@ -46,6 +51,19 @@ def cells(settings: Settings, arm: str) -> list[Cell]:
     sides = (settings.on_demand_side // 2, settings.on_demand_side, 2 * settings.on_demand_side)
     frames = {side: settings.frames * (settings.on_demand_side / side) ** 2 / MIDDLE for side in sides}
     return [Cell(ratio, max(1, round(frames[side] * ratio)), side) for ratio, side in product(ratios, sides)]
+
+
+def check_lengths(settings: Settings, arms: list[str]) -> None:
+    """Raises InputError, before any work, for a cell whose videos the model cannot take, saying how many frames fit."""
+    context = context_of(read_json(resolve(settings.checkpoint) / "config.json")).tokens
+    options = protocol(settings.protocol).options
+    videos = {item.visual for items in items_of(settings).values() for item in items if item.visual.is_file()}
+    sizes = {(found.size, found.frames) for found in map(probe, videos)}
+    for cell, (size, frames) in product([cell for arm in arms for cell in cells(settings, arm)], sizes):
+        side = region_side(cell.ratio)
+        rule = options.video_long if side > 2 else options.video
+        shown = Resolution("area", cell.side).target(size, PATCH * side) if cell.side else rule.target(size)
+        check_fits(min(cell.frames, frames), context, compressed_grid(patch_grid(shown, PATCH), side))
 
 
 def without_attention(model: OryxForConditionalGeneration) -> None:

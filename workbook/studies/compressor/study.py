@@ -75,7 +75,10 @@ class PoolingVsDynamicCompression(ReleasedStudy[Settings]):
             if wrong := [arm for arm in arms_of(settings) if arm not in RELEASED]:
                 raise InputError(f"arms: scale 'paper' trains nothing, it has {', '.join(RELEASED)}; got {wrong[0]}")
             check_decoder(settings.decoder)
-            return super().check(settings)
+            super().check(settings)
+            from workbook.studies.compressor.released import check_lengths
+
+            return check_lengths(settings, arms_of(settings))
         if settings.side % PATCH or not 16 <= picture_side(settings) <= 96:
             raise InputError(f"side: expected a multiple of {PATCH} from 16 to 96 pixels, got {settings.side}")
         asked = set(ratios_of(settings))
