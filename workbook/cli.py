@@ -29,6 +29,7 @@ STUDIES = {
 TEMPLATES = {
     "own_data": "workbook.studies.own_data.study:OwnData",
     "one_model": "workbook.studies.one_model.study:OneModel",
+    "benchmarks": "workbook.studies.benchmarks.study:Benchmarks",
 }
 """Known by name too, but no study of a claim of the paper: ``all`` leaves them out."""
 

@@ -100,6 +100,11 @@ def copy_hash(items: Sequence[BenchmarkItem]) -> str:
     return digest.hexdigest()[:16]
 
 
+def row_task(name: str, item: BenchmarkItem) -> str:
+    """The task of a row: the benchmark, or a part of it where the published number is the mean over parts."""
+    return f"{name}: {item.task}" if BENCHMARKS[name].get("average") == "tasks" else name
+
+
 def _rows(table: Path) -> list[Row]:
     try:
         if table.suffix == ".parquet":

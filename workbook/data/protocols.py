@@ -98,10 +98,6 @@ class Protocol(_Strict):
             newlines=self.newlines,
         )
 
-    def compression(self, frames: int) -> int:
-        """The ratio for a video of so many frames; short ones and views of a scene are compressed 4 times."""
-        return 4 if frames <= self.options.short_video_frames else self.long_compression
-
     def prompt(self, benchmark: str) -> Prompt:
         """How a benchmark is asked; raises SettingsError with the nearest name for one that is not known."""
         check_known([benchmark], self.prompts, "benchmark")

@@ -16,7 +16,6 @@ import oryx
 from oryx.errors import InputError, MissingResource
 from oryx.eval.evaluate import Batch
 from oryx.eval.generate import ChatPrompt, Prompted, chooser, read_prompts
-from oryx.evidence.store import RowWriter, gather_parts, part_writer
 from oryx.layout import VISUAL_TOKEN_ID
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import SIDES, OryxProcessor, Prepared
@@ -25,7 +24,7 @@ from oryx.processing.visuals import Video, Views
 from oryx.train.device import Compute, process
 from workbook.data.answers import option_letter
 from workbook.studies.base import Progress
-from workbook.studies.frames import evaluate_arm
+from workbook.studies.frames import evaluate_arm, shared_rows
 from workbook.studies.needle.released import placed
 
 
@@ -98,18 +97,10 @@ class Asker:
 
         Each of several processes has batches of its own (:meth:`batches`), which the first gathers.
         """
-        state = process()
-        if state.is_main_process:
-            gather_parts(folder)  # of an earlier run that was killed
-        state.wait_for_everyone()
-        several = state.num_processes > 1
-        with part_writer(folder, state.process_index) if several else RowWriter(folder / "rows.jsonl") as writer:
+        with shared_rows(folder) as writer:
             if not all(writer.has(row) for batch in batches for row in batch.rows):
                 _ = self.model  # here: a model that cannot be loaded is no failed item
             evaluate_arm(batches, writer, self.machine, progress)
-        state.wait_for_everyone()
-        if state.is_main_process:
-            gather_parts(folder)
 
     def batches(self, questions: Sequence[Question], way: Way, base: dict, blind: bool = True) -> list[Batch]:
         """This process's share: the questions of every visual as a batch, and again without the visual.
@@ -119,44 +110,40 @@ class Asker:
         groups: dict[Any, list[Question]] = {}
         for question in questions:
             groups.setdefault(question.visual, []).append(question)
-        found = []
-        for group in list(groups.values())[process().process_index :: process().num_processes]:
-            rows = [_row(question, base) for question in group]
-            found.append(Batch([row | {"condition": "visual"} for row in rows], partial(self._seeing, group, way)))
-            if blind:
-                found.append(
-                    Batch([row | {"condition": "no_visual"} for row in rows], partial(self._blind, group, way))
-                )
-        return found
+        number, count = process().process_index, process().num_processes
+        return [
+            Batch(
+                [_row(question, base, condition) for question in group], partial(self._answers, group, way, condition)
+            )
+            for group in list(groups.values())[number::count]
+            for condition in ("visual", "no_visual")[: 1 + blind]
+        ]
 
-    def _processor(self, way: Way) -> OryxProcessor:
+    def _answers(self, questions: Sequence[Question], way: Way, condition: str) -> list[dict]:
         own = self.model.processor
-        return own if way.options is None else OryxProcessor(own.tokenizer, way.options, own.prompt, own.patch)
-
-    def _seeing(self, questions: Sequence[Question], way: Way) -> list[dict]:
-        processor, visual = self._processor(way), questions[0].visual
+        processor = OryxProcessor(own.tokenizer, way.options or own.options, own.prompt, own.patch)
+        if condition == "no_visual":
+            blind = [dict(processor.assemble(question.text, [])) for question in questions]
+            return [
+                self._answer(read_prompts(self.model, inputs), question, processor, way)
+                for inputs, question in zip(blind, questions, strict=True)
+            ]
         longest = max((question.text for question in questions), key=lambda text: len(processor.prompt_ids(text)))
-        prepared = self._prepared(processor, visual, longest, way)
+        prepared = self._prepared(processor, questions[0].visual, longest, way)
+        inputs, found = dict(processor.assemble(longest, prepared)), []
+        start = inputs["input_ids"].shape[1] - inputs["input_ids"][0].tolist()[::-1].index(VISUAL_TOKEN_ID)
+        for name in ("input_ids", "attention_mask"):  # what comes before the question is read once
+            inputs[name] = inputs[name][:, :start]
+        read = read_prompts(self.model, inputs)
         seen = {
             "visual_tokens": sum(one.visual_tokens(processor.patch) for one in prepared),
             "frames": sum(one.frames for one in prepared),
             "sizes": [list(size) for one in prepared for size in one.sizes],
             "decoder": next((one.decoder for one in prepared if one.decoder), None),
         }
-        inputs, start = dict(processor.assemble(longest, prepared)), _after_marks(processor, longest, prepared)
-        for name in ("input_ids", "attention_mask"):  # what comes before the question is read once
-            inputs[name] = inputs[name][:, :start]
-        read, found = read_prompts(self.model, inputs), []
         for question in questions:
             with read.after(processor.prompt_ids(question.text, len(prepared))[start:]) as asked:
                 found.append(self._answer(asked, question, processor, way) | seen)
-        return found
-
-    def _blind(self, questions: Sequence[Question], way: Way) -> list[dict]:
-        processor, found = self._processor(way), []
-        for question in questions:
-            asked = read_prompts(self.model, dict(processor.assemble(question.text, [])))
-            found.append(self._answer(asked, question, processor, way))
         return found
 
     def _prepared(self, processor: OryxProcessor, visual: Any, longest: str, way: Way) -> list[Prepared]:
@@ -179,15 +166,11 @@ class Asker:
     def _answer(self, asked: Prompted, question: Question, processor: OryxProcessor, way: Way) -> dict:
         prompts, own = ChatPrompt(processor), self.model.generation_config
         kind = {"repetition_penalty": 1.0} if way.generation is None else way.generation
-        choose = chooser(
-            kind.get("temperature", 0.0),
-            kind.get("top_k", own.top_k or 0),
-            kind.get("repetition_penalty", own.repetition_penalty or 1.0),
-        )
+        top_k, penalty = kind.get("top_k", own.top_k), kind.get("repetition_penalty", own.repetition_penalty)
+        choose = chooser(kind.get("temperature", 0.0), top_k or 0, penalty or 1.0)
         ids = asked.greedy(prompts.stops, question.most, choose)[0]
-        answer = prompts.text(ids)
-        found = {"answer": answer, "score": question.score(answer)}
-        found["answer_probability"] = exp(asked.likelihoods([ids])[0])
+        answer, (probability,) = prompts.text(ids), asked.likelihoods([ids])
+        found = {"answer": answer, "score": question.score(answer), "answer_probability": exp(probability)}
         found["logprob"] = asked.likelihoods([prompts.answer(question.truth)])[0]
         if question.options:
             letters = ascii_uppercase[: len(question.options)]
@@ -196,13 +179,7 @@ class Asker:
         return found
 
 
-def _row(question: Question, base: dict) -> dict:
-    about = {"item": question.id, "task": question.task, "cluster": question.cluster, "question": question.text}
-    nothing = {"visual_tokens": 0, "frames": 0, "sizes": []}
-    return {**base, **about, "truth": question.truth, "chance": question.chance, **nothing, **question.more}
-
-
-def _after_marks(processor: OryxProcessor, text: str, prepared: Sequence[Prepared]) -> int:
-    """Where, in the ids of a prompt, the question begins: after the mark of the last visual."""
-    ids = processor.prompt_ids(text, len(prepared))
-    return len(ids) - ids[::-1].index(VISUAL_TOKEN_ID)
+def _row(question: Question, base: dict, condition: str) -> dict:
+    about = {name: getattr(question, name) for name in ("task", "cluster", "truth", "chance")}
+    nothing = {"condition": condition, "visual_tokens": 0, "frames": 0, "sizes": []}
+    return {**base, **about, "item": question.id, "question": question.text, **nothing, **question.more}

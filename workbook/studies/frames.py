@@ -1,8 +1,9 @@
 """What the studies on video share: files written in parallel, features in one cache, one way to ask."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from operator import call
 from pathlib import Path
@@ -13,9 +14,9 @@ from PIL import Image
 
 from oryx.eval.evaluate import Batch, evaluate
 from oryx.eval.features import FrameCache, FrameEncoder, FrameTokens
-from oryx.evidence.store import RowWriter
+from oryx.evidence.store import RowWriter, gather_parts, part_writer
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.train.device import Compute
+from oryx.train.device import Compute, process
 from workbook.runs.jobs import cores
 from workbook.runs.worker import die_with_parent
 from workbook.studies.base import Progress
@@ -58,6 +59,21 @@ def write_in_parallel(calls: Sequence[Callable[[], object]]) -> None:
     with ProcessPoolExecutor(cores(), initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
         for job in [pool.submit(call) for call in calls]:
             job.result()
+
+
+@contextmanager
+def shared_rows(folder: Path) -> Iterator[RowWriter]:
+    """The writer of the rows in ``folder``; each of several processes has one of its own, which the first gathers."""
+    state = process()
+    if state.is_main_process:
+        gather_parts(folder)  # of an earlier run that was killed
+    state.wait_for_everyone()
+    several = state.num_processes > 1
+    with part_writer(folder, state.process_index) if several else RowWriter(folder / "rows.jsonl") as writer:
+        yield writer
+    state.wait_for_everyone()
+    if state.is_main_process:
+        gather_parts(folder)
 
 
 def evaluate_arm(batches: Iterable[Batch], writer: RowWriter, compute: Compute, progress: Progress) -> None:

@@ -129,11 +129,11 @@ def test_what_does_not_fit_is_compressed_further_or_refused(checkpoint, visuals,
     tokens = {side: processor.prepare(video, side=side)[0].visual_tokens(processor.patch) for side in (None, 4)}
     assert tokens[None] > tokens[4]
     asker.model.config.tokenizer_model_max_length = tokens[4] + 200
-    found = asker._seeing(questions_of({"video": video}), Way())
+    found = asker._answers(questions_of({"video": video}), Way(), "visual")
     assert {row["visual_tokens"] for row in found} == {tokens[4]}
     asker.model.config.tokenizer_model_max_length = 100
     with pytest.raises(InputError, match=r"take \d+ tokens, \d+ of them visual; the model takes 100"):
-        asker._seeing(questions_of({"video": video}), Way())
+        asker._answers(questions_of({"video": video}), Way(), "visual")
 
 
 def test_a_model_without_tokenizer_is_refused_before_any_row(checkpoint, visuals, tmp_path, monkeypatch):

@@ -10,13 +10,12 @@ from pathlib import Path
 from oryx.eval.evaluate import Batch
 from oryx.eval.features import FrameTokens
 from oryx.eval.generate import BytePrompt, PromptFormat, ask, read_videos, without_video
-from oryx.evidence.store import RowWriter, gather_parts, part_writer
 from oryx.grids import Grid, video_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.device import Compute, process
 from workbook.data.needles import NAMES, Trial, make_trial
 from workbook.studies.base import Progress
-from workbook.studies.frames import MOST_TOKENS, chunks, evaluate_arm
+from workbook.studies.frames import MOST_TOKENS, chunks, evaluate_arm, shared_rows
 from workbook.studies.needle.arms import OTHER_QUESTION_ARMS
 from workbook.studies.needle.cells import Cell, arm_cells, audit_cells
 from workbook.studies.needle.settings import Settings
@@ -54,15 +53,8 @@ class Evaluation:
 
         Several processes share the trials of every cell, and each writes rows of its own, which the first gathers.
         """
-        state, (number, count) = process(), self.share
-        if state.is_main_process:
-            gather_parts(folder)  # of an earlier run that was killed
-        state.wait_for_everyone()
-        with part_writer(folder, number) if count > 1 else RowWriter(folder / "rows.jsonl") as writer:
-            evaluate_arm(self.batches(folder / f"complete-{number}"), writer, machine, progress)
-        state.wait_for_everyone()
-        if state.is_main_process:
-            gather_parts(folder)
+        with shared_rows(folder) as writer:
+            evaluate_arm(self.batches(folder / f"complete-{self.share[0]}"), writer, machine, progress)
 
     def batches(self, folder: Path) -> Iterator[Batch]:
         """Every cell, then trials that are asked again as complete files (written to ``folder`` one at a time)."""

@@ -1,0 +1,135 @@
+"""Public benchmarks on one released model, beside the numbers that the paper and others published for it.
+
+    python -m oryx run benchmarks --scale paper -p checkpoint=FOLDER -p data=FOLDER -p benchmarks=ocrbench,videomme
+
+Hardware: the checkpoint on a GPU; docs/benchmarks-of-the-paper.md has the hours, by arithmetic. Expected: the
+published number inside our interval. Nothing is trained; arms are protocols, and every question is asked again without
+its visual. A model is one training: its rows are one seed, and intervals cover videos, scenes and pictures.
+"""
+
+import hashlib
+from collections import defaultdict
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from oryx.errors import MissingResource, SettingsError
+from oryx.evidence.schema import SCALES
+from workbook.data.benchmark_example import write_example
+from workbook.data.benchmarks import BENCHMARKS, BenchmarkItem, copy_hash, read_benchmark, row_task
+from workbook.data.protocols import Protocol, protocol
+from workbook.studies.base import Progress, Run, Study
+from workbook.studies.benchmarks.settings import EXAMPLE, Settings
+
+if TYPE_CHECKING:
+    from oryx.evidence.verdicts import Hypothesis
+
+
+@lru_cache(maxsize=8)
+def _copy(name: str, folder: Path, asked: str) -> tuple[BenchmarkItem, ...]:
+    return tuple(read_benchmark(name, folder, protocol(asked)))
+
+
+class Benchmarks(Study[Settings]):
+    """The study behind notebook 06."""
+
+    id = "benchmarks"
+    title = "Benchmarks of the paper"
+    notebook = "06_benchmarks.ipynb"
+    settings_class = Settings
+    arm_order = ("paper", "official")
+    baseline = "paper"
+    released_scales = SCALES
+    facts: ClassVar[dict] = {
+        "dtype": "bfloat16 on a GPU, float32 elsewhere",
+        "attention": "auto (packed encoder)",
+        "prompts": "the checkpoint's chat form around each prompt; every prompt is in the rows",
+    }
+
+    def arms(self, settings: Settings) -> list[str]:
+        """The protocols."""
+        return list(settings.protocols)
+
+    def copies(self, settings: Settings, arm: str) -> dict[str, list[BenchmarkItem]]:
+        """Benchmark -> its items by an arm's protocol; the example is drawn when it is asked for first."""
+        folder = Path(settings.data)
+        if settings.data == EXAMPLE:
+            folder = settings.cache_folder / "benchmarks"
+            if not (folder / "videomme" / "videomme").is_dir():
+                write_example(folder)
+        return {name: list(_copy(name, folder, arm)[: settings.items]) for name in settings.benchmarks}
+
+    def check(self, settings: Settings) -> None:
+        """Raises, before any work, for weights, copies, a decoder or seeds that cannot be used."""
+        from oryx.processing.decoders import check_decoder
+
+        for name, what in (("checkpoint", "released weights"), ("data", "copies of the benchmarks")):
+            if not getattr(settings, name):
+                raise MissingResource(f"scale {settings.scale!r} needs {what}: -p {name}=FOLDER")
+        if settings.from_scratch:
+            raise SettingsError("from_scratch: nothing is trained here; name a checkpoint instead")
+        super().check(settings)
+        if not settings.protocols or not settings.benchmarks:
+            raise SettingsError("protocols, benchmarks: expected at least one each")
+        check_decoder(settings.decoder)
+        self.hypotheses(settings)
+        self.hashes(settings)
+
+    def processes(self, settings: Settings, arm: str) -> int:
+        """As many as the settings say share an arm's visuals."""
+        return settings.processes
+
+    def hashes(self, settings: Settings) -> dict[str, str]:
+        """sha256 over the checkpoint's files, and over the copies as they are asked."""
+        from oryx.model.loading import checkpoint_hash, resolve
+
+        if not resolve(settings.checkpoint).is_dir():
+            raise SettingsError(f"checkpoint: expected a whole model, {settings.checkpoint} is a single file")
+        parts = [copy_hash(items) for arm in self.arms(settings) for items in self.copies(settings, arm).values()]
+        data = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+        return {"weights_hash": checkpoint_hash(settings.checkpoint), "data_hash": data}
+
+    def describe(self, settings: Settings) -> dict[str, Any]:
+        """The protocols, value by value with sources, beside the facts."""
+        chosen = self.protocols(settings)
+        return self.facts | {"protocols": [one.described() | {"sources": one.sources} for one in chosen]}
+
+    def protocols(self, settings: Settings) -> list[Protocol]:
+        """The protocols of a run, with the frames that the settings ask for."""
+        changes = {"frames": settings.frames} if settings.frames else {}
+        return [protocol(arm).changed(**changes) for arm in self.arms(settings)]
+
+    def hypotheses(self, settings: Settings) -> "list[Hypothesis]":
+        """Of every benchmark and protocol: above the published number or, where there is none, above chance."""
+        from oryx.evidence.verdicts import Hypothesis
+        from workbook.studies.benchmarks.tables import NOT_FOUND, published
+
+        made, copies = [], {arm: self.copies(settings, arm) for arm in self.arms(settings)}
+        for arm, name in product(copies, settings.benchmarks):
+            paper, chances = BENCHMARKS[name]["paper"], defaultdict(list)
+            for item in copies[arm][name]:
+                chances[row_task(name, item)].append(item.chance)
+            level, found, than = mean(map(mean, chances.values())), NOT_FOUND, "chance"
+            if known := published(paper, settings.model):
+                level, found = known["value"], known["text"]
+                than = f"the number published for {settings.model}; unclear: that lies inside our interval"
+            stated = {"study": self.id, "paper": "tables", "statement": f"{paper}, protocol {arm}: above {than}"}
+            judged = {"kind": "level", "arms": (arm,), "tasks": tuple(chances), "level": level, "paper_value": found}
+            made.append(Hypothesis(id=f"{arm}.{name}", **stated, **judged))
+        return made
+
+    def own_figures(self, run: Run, settings: Settings, arms: list[str]) -> dict[str, tuple]:
+        """Ours beside the published numbers, and the letters that were chosen."""
+        from workbook.studies.benchmarks.figures import beside_published, letters
+
+        return {"beside_published": beside_published(run.rows, settings.model), "letters": letters(run.rows)}
+
+    def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
+        """Ask the checkpoint everything by one protocol; an interrupted run resumes from ``folder``."""
+        from workbook.studies.benchmarks.evaluation import ask_copies
+
+        base = self.base_row(settings, arm, seed) | {"split": settings.split}
+        (chosen,) = (one for one in self.protocols(settings) if one.name == arm)
+        ask_copies(settings, chosen, self.copies(settings, arm), base, folder, progress)
