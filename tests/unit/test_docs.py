@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oryx.errors import InputError
-from tools.docs import commands, fit
+from tools.docs import commands, fit, hours
 from workbook import cli
 
 ROOT = Path(__file__).parents[2]
@@ -61,9 +61,10 @@ def anchor_of(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def test_the_page_on_memory_is_as_the_arithmetic_is():
-    page = (DOCS / "fit.md").read_text(encoding="utf-8")
-    assert fit.renewed(page) == page, "run python -m tools.docs"
+@pytest.mark.parametrize(("name", "renewed"), [("fit.md", fit.renewed), ("released-models.md", hours.renewed)])
+def test_pages_by_arithmetic_are_as_the_arithmetic_is(name, renewed):
+    page = (DOCS / name).read_text(encoding="utf-8")
+    assert renewed(page) == page, "run python -m tools.docs"
 
 
 def test_every_page_is_in_the_index():

@@ -1,4 +1,4 @@
-"""``python -m tools.docs [--check]``: draw the figures of docs/, count the lines of code, fill in what models need.
+"""``python -m tools.docs [--check]``: draw the figures of docs/, fill in lines of code, memory and hours.
 
 With --check nothing is written; what differs is named and the exit code is 1.
 """
@@ -6,7 +6,7 @@ With --check nothing is written; what differs is named and the exit code is 1.
 import sys
 from pathlib import Path
 
-from tools.docs import figures, fit, lines
+from tools.docs import figures, fit, hours, lines
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -15,7 +15,8 @@ def main(arguments: list[str]) -> int:
     """Draw, or with --check compare."""
     check = "--check" in arguments
     changed = figures.renew(DOCS / "figures", check)
-    for name, renewed in (("architecture.md", lines.renewed), ("fit.md", fit.renewed)):
+    pages = {"architecture.md": lines.renewed, "fit.md": fit.renewed, "released-models.md": hours.renewed}
+    for name, renewed in pages.items():
         page = DOCS / name
         if (text := renewed(page.read_text())) != page.read_text():
             changed.append(page)
