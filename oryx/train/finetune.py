@@ -118,5 +118,5 @@ def save_adapters(tuned: Any, folder: Path, merged: Path | None = None) -> None:
     tuned.save_pretrained(folder, save_embedding_layers=False)
     if merged is not None:
         model = tuned.merge_and_unload()
-        model.save_pretrained(merged)
+        model.to(model.get_input_embeddings().weight.dtype).save_pretrained(merged)
         model.processor.save_pretrained(merged)

@@ -1,6 +1,7 @@
 """The script for a borrowed GPU runs here part by part with toy shapes; its studies are those of test_stand_in.py."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -19,5 +20,6 @@ def test_every_part_passes_and_is_kept_with_its_provenance(tmp_path):
     assert (code, report["failed"]) == (0, [])
     assert {line["part"] for line in report["checks"]} == set(PARTS) == set(report["seconds"])
     passed = {line["part"] for line in report["checks"] if line["ok"]}
-    assert passed == set(PARTS) - {"facts"}, "facts are only reported"
+    skipped = set() if find_spec("peft") else {"fine_tuning"}
+    assert passed == set(PARTS) - {"facts"} - skipped, "facts are only reported"
     assert report["tiny"] and report["commit"] and report["packages"]["torch"] == torch.__version__
