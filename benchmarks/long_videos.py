@@ -1,9 +1,9 @@
 """Long videos: decoding against the bare decoder, one question, memory by length, and what encoding once saves.
 
-    python -m benchmarks.long_videos [--frames 1600] [--rounds 5] [--trials 100] [--json FILE] [--docs FILE]
+    python -m benchmarks.long_videos [--frames 1600] [--rounds 5] [--trials 100] [--decoding] [--docs FILE]
 
-Ratios are of wall times within one run, in which the two sides take turns. ``--docs docs/benchmarks.md`` renews the
-tables there.
+Ratios are of wall times within one run, in which the sides take turns. ``--docs docs/benchmarks.md`` renews the tables
+there, with ``--decoding`` that of the decoders alone.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -163,23 +164,36 @@ def memory(folder: Path, lengths: tuple[int, ...], chunk: int = 16) -> dict:
     return {"size": LARGE, "chunk": chunk, "lines": lines}
 
 
-def tables(found: dict) -> str:
-    """The results as Markdown, with what they were measured with."""
+def machine() -> str:
+    """What it is measured with."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread"
+
+
+def decoding_table(found: list[dict]) -> str:
+    """Decoders as Markdown, with what they were measured with."""
+    packages = {"decord": "decord", "pyav": "av", "torchcodec": "torchcodec"}
+    used = [f"{package} {version(package)}" for name, package in packages.items() if name in found[0]["ratios"]]
     lines = [
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread.",
+        f"{machine()}; {', '.join(used)}.",
         "",
         f"| decoding | frame | bare decord, s | {' | '.join(DECODERS)} | target of auto |",
         "| --- | --- | --- |" + " --- |" * len(DECODERS) + " --- |",
     ]
-    for one in found["decoding"]:
+    for one in found:
         size, taken = f"{one['size'][1]}x{one['size'][0]}", one["taken"]
         what = f"{taken} of {one['frames']:,} frames" if taken else f"all {one['frames']:,} frames"
         ratios = [f"{one['ratios'][name]:.2f}" if name in one["ratios"] else "absent" for name in DECODERS]
         cells = [what, size, f"{statistics.median(one['seconds']['bare']):.2f}", *ratios, "" if taken else "<= 1.30"]
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def tables(found: dict) -> str:
+    """The other results as Markdown, with what they were measured with."""
     asked, saved = found["asking"], found["caching"]
     wall, cpu = (statistics.median(asked[name]) for name in ("wall", "cpu"))
-    lines += [
+    lines = [
+        f"{machine()}.",
         "",
         "| one question, haystack cached | frames | video tokens | seconds | CPU seconds | target |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -208,24 +222,25 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=100, help="videos in the comparison of encoding once and anew")
     parser.add_argument("--cached-frames", type=int, default=400, help="frames of those videos")
+    parser.add_argument("--decoding", action="store_true", help="the decoders alone")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--docs", type=Path, help="a file whose block between the long-videos marks is renewed")
+    parser.add_argument(
+        "--docs", type=Path, help="a file whose blocks between the decoding and long-videos marks are renewed"
+    )
     parsed = parser.parse_args(arguments)
     torch.set_num_threads(1)
     lengths = tuple(sorted({max(32, parsed.frames // 16), max(32, parsed.frames // 4), parsed.frames}))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found = {
-            "decoding": [
-                *(decoding(folder, parsed.frames, size, parsed.rounds) for size in (SIZE, LARGE)),
-                decoding(folder, parsed.sparse_of, LARGE, parsed.rounds, SPARSE),
-            ],
-            "asking": asking(folder / "asked", parsed.frames, parsed.rounds),
-            "caching": caching(folder, parsed.cached_frames, parsed.trials),
-            "memory": memory(folder, lengths),
-        }
-    text = tables(found)
-    deliver(found, text, parsed.json, parsed.docs, "long-videos")
+        decoded = [decoding(folder, parsed.frames, size, parsed.rounds) for size in (SIZE, LARGE)]
+        found = {"decoding": [*decoded, decoding(folder, parsed.sparse_of, LARGE, parsed.rounds, SPARSE)]}
+        if not parsed.decoding:
+            found["asking"] = asking(folder / "asked", parsed.frames, parsed.rounds)
+            found["caching"] = caching(folder, parsed.cached_frames, parsed.trials)
+            found["memory"] = memory(folder, lengths)
+    deliver(found, decoding_table(found["decoding"]), parsed.json, parsed.docs, "decoding")
+    if not parsed.decoding:
+        deliver(found, tables(found), None, parsed.docs, "long-videos")
     return found
 
 

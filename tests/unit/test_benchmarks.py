@@ -166,7 +166,7 @@ def test_varlen_equals_exact_on_cuda():
 def test_the_benchmark_of_long_videos_runs_and_renews_its_block(tmp_path, monkeypatch):
     monkeypatch.setattr(long_videos, "LARGE", (64, 64))
     docs = tmp_path / "docs.md"
-    docs.write_text("before\n<!-- long-videos -->\nold\n<!-- end -->\nafter\n")
+    docs.write_text("before\n<!-- decoding -->\nold\n<!-- end -->\n<!-- long-videos -->\nold\n<!-- end -->\nafter\n")
     flags = ["--frames", "40", "--rounds", "1", "--trials", "4", "--cached-frames", "16", "--sparse-of", "64"]
     flags += ["--docs", str(docs)]
     found = long_videos.main(flags)

@@ -195,7 +195,7 @@ def question(record: Record, chance: float, video: dict, settings: Settings) -> 
 def compared(folder: Path, show: Callable[[str], None]) -> pd.DataFrame:
     """Scores before and after the training as a table, which is also written and shown."""
     rows = read_rows([folder / arm / "rows.jsonl" for arm in ("before", "after")])
-    found = summary(rows).sort_values(["task", "condition", "arm"], ascending=False)
+    found = summary(rows).sort_values(["task", "condition", "arm"], ascending=False, ignore_index=True)
     atomic_write_text(folder / "table.csv", found.to_csv(index=False))
     columns = ["arm", "condition", "task", "score", "low", "high", "n_items", "chance", "failed"]
     show(found[columns].to_string(index=False, float_format="%.3f"))
