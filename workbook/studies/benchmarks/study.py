@@ -65,17 +65,14 @@ class Benchmarks(Study[Settings]):
         """Raises, before any work, for weights, copies, a decoder or seeds that cannot be used."""
         from oryx.processing.decoders import check_decoder
 
-        for name, what in (("checkpoint", "released weights"), ("data", "copies of the benchmarks")):
-            if not getattr(settings, name):
-                raise MissingResource(f"scale {settings.scale!r} needs {what}: -p {name}=FOLDER")
         if settings.from_scratch:
             raise SettingsError("from_scratch: nothing is trained here; name a checkpoint instead")
         super().check(settings)
         if not settings.protocols or not settings.benchmarks:
             raise SettingsError("protocols, benchmarks: expected at least one each")
         check_decoder(settings.decoder)
-        self.hypotheses(settings)
         self.hashes(settings)
+        self.hypotheses(settings)
 
     def processes(self, settings: Settings, arm: str) -> int:
         """As many as the settings say share an arm's visuals."""
@@ -85,6 +82,9 @@ class Benchmarks(Study[Settings]):
         """sha256 over the checkpoint's files, and over the copies as they are asked."""
         from oryx.model.loading import checkpoint_hash, resolve
 
+        for name, what in (("checkpoint", "released weights"), ("data", "copies of the benchmarks")):
+            if not getattr(settings, name):
+                raise MissingResource(f"scale {settings.scale!r} needs {what}: -p {name}=FOLDER")
         if not resolve(settings.checkpoint).is_dir():
             raise SettingsError(f"checkpoint: expected a whole model, {settings.checkpoint} is a single file")
         parts = [copy_hash(items) for arm in self.arms(settings) for items in self.copies(settings, arm).values()]
