@@ -25,27 +25,39 @@ SCALE = ".scale"
 """Ending of the name under which the rows' scales of an 8-bit matrix are kept."""
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder's ``model.safetensors`` or of the shards its index names.
+def weight_files(folder: Path) -> dict[str, set[str] | None]:
+    """The files of a folder's weights and the tensors that its index names in each; None: there is no index.
 
-    The index and the shards must agree: every key of the index in its shard, every tensor of a shard in the index.
+    Raises CheckpointError for a folder without weights, an index that cannot be used, or a file that is not there.
     """
     if not (folder / INDEX).is_file():
         if (folder / SINGLE).is_file():
-            return read_safetensors(folder / SINGLE)
+            return {SINGLE: None}
         present = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
         raise CheckpointError(f"{folder}: expected {INDEX} or {SINGLE}, the folder has {present}")
     places = read_json(folder / INDEX).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise CheckpointError(f"{folder / INDEX}: expected a 'weight_map' from tensor names to files, got {places!r}")
-    tensors: dict[str, Tensor] = {}
-    for name in sorted(set(places.values())):
+    files: dict[str, set[str] | None] = {}
+    for key, name in places.items():
         # a shard is a plain file name: an index must not reach outside its folder
         if not isinstance(name, str) or Path(name).name != name:
             raise CheckpointError(f"{folder / INDEX}: expected file names in this folder, got {name!r}")
+        files.setdefault(name, set()).add(key)
+    if missing := sorted(name for name in files if not (folder / name).is_file()):
+        raise CheckpointError(f"{folder / missing[0]}: no such file; {INDEX} names it")
+    return dict(sorted(files.items()))
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a folder's ``model.safetensors`` or of the shards its index names.
+
+    The index and the shards must agree: every key of the index in its shard, every tensor of a shard in the index.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, named in weight_files(folder).items():
         shard = read_safetensors(folder / name)
-        named = {key for key, place in places.items() if place == name}
-        for key in sorted(named ^ set(shard)):
+        for key in sorted((set(shard) if named is None else named) ^ set(shard)):
             has, lacks = (INDEX, name) if key in named else (name, INDEX)
             raise CheckpointError(f"{folder / lacks}: {key!r} missing; {has} has it")
         tensors |= shard

@@ -6,7 +6,7 @@ What the public loader does differently, and why: see the table in ``docs/deviat
 import hashlib
 import importlib.resources
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,15 @@ from transformers.utils import logging
 
 from oryx.errors import CheckpointError, MissingResource
 from oryx.files import read_json, sha256_file
-from oryx.model.checkpoint_files import SINGLE, build, from_8_bits, read_pickle, read_safetensors, read_weights
+from oryx.model.checkpoint_files import (
+    SINGLE,
+    build,
+    from_8_bits,
+    read_pickle,
+    read_safetensors,
+    read_weights,
+    weight_files,
+)
 from oryx.model.config import OryxConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.positions import extend_context
@@ -78,16 +86,12 @@ def load(
     if tower.is_file() and not (folder / "config.json").is_file():
         tensors = read_safetensors(tower) if tower.suffix == ".safetensors" else read_pickle(tower)
         return tower_from_reference(cast(tensors, dtype), str(tower), **(vision_config or {})).to(device)
-    config = read_json(folder / "config.json")
-    kind = config.get("model_type")
+    config, kind = _config(folder, [*OWN, *TEXT_CONFIGS])
     check_free(folder, dtype, [device])
     if kind in OWN:
         model = _load_own(folder, OWN[kind], config, dtype)
-    elif kind in TEXT_CONFIGS:
-        model = _load_authors(folder, config, dtype, vision_config)
     else:
-        known = [*OWN, *TEXT_CONFIGS]
-        raise CheckpointError(f"{folder / 'config.json'}: model_type: expected one of {known}, got {kind!r}")
+        model = _load_authors(folder, config, dtype, vision_config)
     if isinstance(model, OryxViT):
         return model.to(device)
     if context is not None:
@@ -166,10 +170,20 @@ def resolve(name_or_path: str | Path) -> Path:
     return Path(_from_hub(str(name_or_path)))
 
 
-def checkpoint_hash(checkpoint: str) -> str:
-    """One sha256 over the files of a checkpoint, 16 hex digits."""
-    digest = hashlib.sha256()
-    for path in sorted(resolve(checkpoint).iterdir()):
+def checkpoint_hash(checkpoint: str | Path) -> str:
+    """One sha256 over the files of a whole model that can be asked, 16 hex digits; nothing is loaded.
+
+    Raises CheckpointError for a folder that holds none: no configuration of a known kind, a file of weights or every
+    file of a tokenizer missing.
+    """
+    folder, digest = resolve(checkpoint), hashlib.sha256()
+    if folder.is_file():
+        raise CheckpointError(f"{checkpoint}: expected the folder of a whole model, got a single file")
+    _config(folder, [OryxConfig.model_type, *TEXT_CONFIGS])
+    weight_files(folder)
+    if folder != _shipped() and not _has_tokenizer(folder):
+        raise CheckpointError(f"{folder}: expected a tokenizer beside the weights ({', '.join(TOKENIZER_FILES)})")
+    for path in sorted(folder.iterdir()):
         if path.suffix in (".safetensors", ".pth", ".json"):
             digest.update(bytes.fromhex(sha256_file(path)))
     return digest.hexdigest()[:16]
@@ -185,6 +199,18 @@ def cast(tensors: dict[str, Tensor], dtype: torch.dtype | None) -> dict[str, Ten
         embeddings = (value for name, value in tensors.items() if name.endswith("embed_tokens.weight"))
         dtype = next((value.dtype for value in embeddings), None)
     return tensors if dtype is None else {name: value.to(dtype) for name, value in tensors.items()}
+
+
+def _config(folder: Path, known: Collection[str]) -> tuple[dict, str]:
+    """A folder's configuration and its model type, which is one of ``known``."""
+    config = read_json(folder / "config.json")
+    if (kind := config.get("model_type")) not in known:
+        raise CheckpointError(f"{folder / 'config.json'}: model_type: expected one of {list(known)}, got {kind!r}")
+    return config, kind
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in TOKENIZER_FILES)
 
 
 def _load_own(folder: Path, model_class: type, config: dict, dtype: torch.dtype | None):
@@ -238,7 +264,7 @@ def _from_hub(repository: str, file: str | None = None) -> str:
 
 
 def _processor(folder: Path, model: OryxForConditionalGeneration):
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+    if not _has_tokenizer(folder):
         logger.warning(f"{folder}: no tokenizer files, so the model has no processor")
         return None
     if (folder / "processor_config.json").is_file():

@@ -10,9 +10,11 @@ import oryx
 from oryx.errors import CheckpointError, MissingResource, SettingsError
 from oryx.model import Layout, OryxForConditionalGeneration, OryxViT, loading
 from oryx.model.checkpoint_files import INDEX, read_weights
+from oryx.model.loading import checkpoint_hash
 from oryx.model.reference import NEEDED_FIELDS
 from oryx.processing.processor import OryxProcessor
 from oryx.processing.tokenizers import byte_tokenizer
+from tests.tiny import save_tiny_released
 
 from .builders import MARK, pictures, tiny_model, write_released
 
@@ -381,3 +383,25 @@ def test_a_longer_context_is_loaded_with_its_scaling(tmp_path):
         oryx.load(folder, context=1024, rope_scaling="ntk")
     shipped = oryx.load("nano", context=8192).config
     assert (shipped.tokenizer_model_max_length, shipped.text_config.rope_parameters["rope_type"]) == (8192, "yarn")
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        ("config.json", "config.json: no such file"),
+        ("model-00002-of-00003.safetensors", "model-00002-of-00003.safetensors: no such file; "),
+        ("tokenizer", "expected a tokenizer beside the weights"),
+    ],
+)
+def test_what_a_whole_model_lacks_is_said_before_anything_is_loaded(tmp_path, gone, said):
+    folder = save_tiny_released(tmp_path / "released")
+    for path in folder.glob(f"{gone}*"):
+        path.unlink()
+    with pytest.raises(CheckpointError, match=said):
+        checkpoint_hash(folder)
+
+
+def test_an_encoder_is_no_model_that_can_be_asked(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "oryx_vit"}')
+    with pytest.raises(CheckpointError, match="model_type: expected one of"):
+        checkpoint_hash(tmp_path)
