@@ -81,12 +81,13 @@ class NeedleInAHaystack(Study[Settings]):
 
     def plan(self, settings: Settings) -> dict:
         """As every study's; of released weights, which nothing trains, what asking takes."""
-        found = super().plan(settings)
         if settings.scale != "paper":
-            return found
+            return super().plan(settings)
         from workbook.studies.needle.reading import plan, reading
 
-        return {name: found[name] for name in ("arms", "jobs")} | plan(reading(settings))
+        read = reading(settings)  # first: it says whether there is a checkpoint
+        found = super().plan(settings)
+        return {name: found[name] for name in ("arms", "jobs")} | plan(read)
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes its files, then (from scratch, or at smoke) trains its reader of frames."""
