@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from oryx.errors import CheckpointError, InputError, RunError
+from oryx.errors import CheckpointError, RunError, SettingsError
 from oryx.model.loading import load
 from oryx.model.vit import OryxViT
 
@@ -16,13 +16,13 @@ def convert(source: str | Path, target: str | Path) -> Path:
     not installed (:mod:`oryx.remote_code`). It appears whole or not at all.
 
     Raises:
-        InputError: ``target`` exists already.
+        SettingsError: ``target`` exists already.
         CheckpointError: a defect of the source, see :func:`oryx.model.loading.load`; no tokenizer; an encoder alone.
         RunError: the folder cannot be written.
     """
     target = Path(target)
     if target.exists():
-        raise InputError(f"{target}: expected the name of a new folder, there is something already")
+        raise SettingsError(f"{target}: expected the name of a new folder, there is something already")
     model = load(source)
     if isinstance(model, OryxViT) or model.processor is None:
         lacking = "an encoder alone" if isinstance(model, OryxViT) else "no tokenizer (tokenizer.json or vocab.json)"

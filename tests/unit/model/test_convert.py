@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from transformers import AutoModelForImageTextToText, AutoProcessor, pipeline
 
 import oryx
-from oryx.errors import CheckpointError, InputError
+from oryx.errors import CheckpointError, SettingsError
 from oryx.processing.tokenizers import byte_tokenizer
 from workbook import cli
 
@@ -53,7 +53,7 @@ def test_the_authors_format_loads_by_the_auto_classes(tmp_path, capsys, kind, to
 
 def test_what_exists_is_never_overwritten(tmp_path):
     (tmp_path / "there").mkdir()
-    with pytest.raises(InputError, match="there: expected the name of a new folder"):
+    with pytest.raises(SettingsError, match="there: expected the name of a new folder"):
         oryx.convert(tmp_path / "anything", tmp_path / "there")
 
 
