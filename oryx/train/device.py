@@ -6,12 +6,15 @@ What starts jobs does without torch: which GPU a worker sees, and what a manifes
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from accelerate import PartialState
+from accelerate import PartialState, dispatch_model, infer_auto_device_map
 from torch import nn
 
-from oryx.errors import check_known
+from oryx.errors import MissingResource, check_known
+from oryx.model.loading import load
+from oryx.model.modeling import OryxForConditionalGeneration
 
 PRECISIONS = ("auto", "fp32", "bf16")
 GPU_WORKERS = 4
@@ -67,3 +70,20 @@ def compute(precision: str = "auto") -> Compute:
     if precision == "auto":
         precision = "bf16" if device.type == "cuda" else "fp32"
     return Compute(device, precision)
+
+
+def load_whole(
+    checkpoint: str, machine: Compute, all_gpus: bool = True, **context: Any
+) -> OryxForConditionalGeneration:
+    """A checkpoint to be asked, loaded in the machine's number format with its tokenizer, on the GPU if there is one.
+
+    Each of several processes has its own GPU; one process takes all that there are, unless ``all_gpus`` is False.
+    ``context``: as of :func:`oryx.load`, whose errors are raised; also MissingResource without a tokenizer.
+    """
+    model = load(checkpoint, dtype=machine.dtype, **context)
+    if getattr(model, "processor", None) is None:
+        raise MissingResource(f"{checkpoint}: expected a whole model with its tokenizer beside the weights")
+    if not all_gpus or process().num_processes > 1 or torch.cuda.device_count() < 2:
+        return machine.place(model)
+    whole = ["Block", *(model.language_model._no_split_modules or [])]
+    return dispatch_model(model, infer_auto_device_map(model, no_split_module_classes=whole))

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from transformers import BatchFeature
 
 import oryx
-from oryx.errors import CheckpointError, InputError, MissingResource, SettingsError, check_known
+from oryx.errors import InputError, MissingResource, SettingsError, check_known
 from oryx.eval.generate import ChatPrompt
 from oryx.layout import SIDES
 from oryx.model.loading import checkpoint_hash
@@ -25,10 +25,9 @@ from oryx.processing.chat import MARK
 from oryx.processing.collate import collate
 from oryx.processing.processor import OryxProcessor, Prepared
 from oryx.processing.visuals import Video
-from oryx.train.device import Compute, compute
+from oryx.train.device import Compute, compute, load_whole
 from workbook.data.protocols import protocol as named_protocol
 from workbook.evals.decoding import cut, generation
-from workbook.studies.needle.released import placed
 
 OWN = ("pretrained", "protocol", "max_new_tokens", "precision")
 
@@ -55,7 +54,7 @@ class OryxWorkbook(lmms):
 
     Raises:
         SettingsError: an unknown argument, with the nearest one, or a value that cannot be.
-        CheckpointError, MissingResource: as of ``oryx.load``; or there is no tokenizer.
+        CheckpointError, MissingResource: as of ``oryx.load``, or there is no tokenizer.
     """
 
     is_simple = False
@@ -75,11 +74,8 @@ class OryxWorkbook(lmms):
         self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
         one = bool(device) and self._world_size == 1
         machine = Compute(torch.device(device), machine.precision) if one else machine
-        loaded, self.device = oryx.load(pretrained, dtype=machine.dtype), machine.device
-        if (own := getattr(loaded, "processor", None)) is None:
-            raise CheckpointError(f"{pretrained}: expected a language model with its tokenizer, got less")
-        # not the cached form: the harness frees the model before it scores
-        self.model = machine.place(loaded) if one else placed.__wrapped__(loaded, machine)
+        self.model, self.device = load_whole(pretrained, machine, all_gpus=not one), machine.device
+        own = self.model.processor
         self.processor = OryxProcessor(own.tokenizer, self.protocol.options, own.prompt, own.patch)
         self.prompts = ChatPrompt(self.processor)
         self.used = {"checkpoint": str(pretrained), **self.protocol.described(), "max_new_tokens": max_new_tokens}

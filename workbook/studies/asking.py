@@ -12,8 +12,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-import oryx
-from oryx.errors import InputError, MissingResource
+from oryx.errors import InputError
 from oryx.eval.evaluate import Batch
 from oryx.eval.generate import ChatPrompt, Prompted, chooser, read_prompts
 from oryx.layout import VISUAL_TOKEN_ID
@@ -21,11 +20,10 @@ from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import SIDES, OryxProcessor, Prepared
 from oryx.processing.sizes import Resolution
 from oryx.processing.visuals import Video, Views
-from oryx.train.device import Compute, process
+from oryx.train.device import Compute, load_whole, process
 from workbook.data.answers import option_letter
 from workbook.studies.base import Progress
 from workbook.studies.frames import evaluate_arm, shared_rows
-from workbook.studies.needle.released import placed
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,7 @@ class Asker:
 
     @cached_property
     def model(self) -> Any:
-        model = self.loaded or placed(oryx.load(self.checkpoint, dtype=self.machine.dtype), self.machine)
-        if getattr(model, "processor", None) is None:
-            raise MissingResource(f"{self.checkpoint}: expected a whole model with its tokenizer beside the weights")
+        model = self.loaded or load_whole(self.checkpoint, self.machine)
         self.change(model)
         return model
 

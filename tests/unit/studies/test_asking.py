@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_compressed_further_or_refused(checkpoint, visuals,
 def test_a_model_without_tokenizer_is_refused_before_any_row(checkpoint, visuals, tmp_path, monkeypatch):
     bare = oryx.load(checkpoint)
     bare.processor = None
-    monkeypatch.setattr("oryx.load", lambda *_, **__: bare)
+    monkeypatch.setattr("oryx.train.device.load", lambda *_, **__: bare)
     with pytest.raises(MissingResource, match="expected a whole model with its tokenizer"):
         asked(checkpoint, questions_of({"path": visuals["path"]}), tmp_path)
     assert not (tmp_path / "rows.jsonl").read_bytes()

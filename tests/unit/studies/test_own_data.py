@@ -152,7 +152,7 @@ def test_a_stopped_job_goes_on_with_what_is_missing(made, undisturbed, tmp_path,
     path.write_bytes(b"".join(kept) + b'{"schema": 1, "torn')
     assert same_rows(whole, asked(made(), tmp_path / "part")) == []
     assert path.read_bytes().startswith(b"".join(kept))
-    monkeypatch.setattr("oryx.load", lambda *_, **__: pytest.fail("a model was loaded for nothing"))
+    monkeypatch.setattr("oryx.train.device.load", lambda *_, **__: pytest.fail("a model was loaded for nothing"))
     asked(made(), tmp_path / "part")
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -32,9 +31,7 @@ LEAST_WEIGHT = 2**-6
 """Weights below this one look the same."""
 
 
-def score_by_ratio(
-    rows: pd.DataFrame, arms: Sequence[str], groups: plots.Groups = GROUPS
-) -> tuple[Figure, pd.DataFrame]:
+def score_by_ratio(rows: pd.DataFrame, arms: Sequence[str], groups: plots.Groups = GROUPS) -> plots.Drawn:
     """Score over compression ratio, a panel per group of questions; dashes mark chance, crosses the blind control."""
     labels = {ratio: f"{ratio}x" for ratio in sorted(rows["ratio"].unique())}
     titles = {
@@ -44,40 +41,41 @@ def score_by_ratio(
     return plots.score_by_bin(rows, arms, titles, tuple(ARMS), "ratio", labels, "{}", "kind")
 
 
-def score_by_kind(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+@plots.styled
+def score_by_kind(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
     """A panel per ratio: each arm's score on each question with its 95 % interval; dashes mark chance."""
     ratios = sorted(rows["ratio"].unique())
     frame = plots.group_scores(rows, arms, {kind: (kind,) for kind in kinds_of(rows)}, "ratio", ratios, "kind")
-    with mpl.rc_context(plots.STYLE):
-        figure, axes = plots.panels(len(ratios), 1, 10, 2.5 * len(ratios), sharex=True)
-        for axis, (ratio, own) in zip(axes, frame.groupby("ratio"), strict=True):
-            plots.points(axis, own, "group", list(frame["group"].unique()), tuple(ARMS))
-            axis.set_title(plots.title_of(f"{ratio}x", own), loc="left", fontsize=10)
-            axis.set_ylabel("right answers")
-        plots.legend(figure, frame["arm"].unique(), tuple(ARMS), chance=plots.CHANCE, no_video=plots.CROSS)
+    figure, axes = plots.panels(len(ratios), 1, 10, 2.5 * len(ratios), sharex=True)
+    for axis, (ratio, own) in zip(axes, frame.groupby("ratio"), strict=True):
+        plots.points(axis, own, "group", list(frame["group"].unique()), tuple(ARMS))
+        axis.set_title(plots.title_of(f"{ratio}x", own), loc="left", fontsize=10)
+        axis.set_ylabel("right answers")
+    plots.legend(figure, frame["arm"].unique(), tuple(ARMS), chance=plots.CHANCE, no_video=plots.CROSS)
     return figure, frame
 
 
-def shift_figure(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+@plots.styled
+def shift_figure(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
     """A panel per measure: each arm at its start (crosses) and trained (dots), a colour for each ratio."""
     frame = shifts(rows, arms).sort_values(["ratio", "when"])
     drawn = frame.assign(ratio=frame["ratio"].map("{}x".format), arm=pd.Categorical(frame["arm"], arms))
     drawn["arm"] = drawn["arm"].cat.remove_unused_categories()
-    with mpl.rc_context(plots.STYLE):
-        figure, axes = plots.panels(1, len(MEASURES), 11, 1.3 + 0.3 * drawn["arm"].nunique(), sharey=True)
-        for axis, (name, (label, still)) in zip(axes, MEASURES.items(), strict=True):
-            axis.axvline(still, color="#888888", lw=0.8)
-            sns.scatterplot(
-                drawn, x=name, y="arm", hue="ratio", style="when", markers={"start": "X", "trained": "o"}, s=40,
-                palette=list(plots.COLOURS[: drawn["ratio"].nunique()]), legend=name == "shift_cka", ax=axis,
-            )  # fmt: skip
-            axis.set(xlabel=label, ylabel="")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-        axes[0].get_legend().remove()
+    figure, axes = plots.panels(1, len(MEASURES), 11, 1.3 + 0.3 * drawn["arm"].nunique(), sharey=True)
+    for axis, (name, (label, still)) in zip(axes, MEASURES.items(), strict=True):
+        axis.axvline(still, color="#888888", lw=0.8)
+        sns.scatterplot(
+            drawn, x=name, y="arm", hue="ratio", style="when", markers={"start": "X", "trained": "o"}, s=40,
+            palette=list(plots.COLOURS[: drawn["ratio"].nunique()]), legend=name == "shift_cka", ax=axis,
+        )  # fmt: skip
+        axis.set(xlabel=label, ylabel="")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    axes[0].get_legend().remove()
     return figure, frame
 
 
-def on_demand_figure(rows: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+@plots.styled
+def on_demand_figure(rows: pd.DataFrame) -> plots.Drawn:
     """Score against tokens, seconds and memory; colour: ratio, marker: size of the pictures; the step frontier."""
     frame = cell_scores(on_demand_rows(rows))
     if frame.empty:
@@ -87,22 +85,21 @@ def on_demand_figure(rows: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     )
     style = {"hue": "compression", "style": "picture", "size": "frames", "sizes": (18, 90), "alpha": 0.8}
     style["palette"] = list(plots.COLOURS[: drawn["compression"].nunique()])
-    with mpl.rc_context(plots.STYLE):
-        figure, axes = plots.panels(1, len(COSTS), 11, 3.9, sharey=True)
-        for axis, (cost, label) in zip(axes, COSTS.items(), strict=True):
-            best = frontier(frame, cost)
-            axis.step(best[cost], best["score"], where="post", color="#888888", lw=1.2, label="step frontier")
-            sns.scatterplot(drawn, x=cost, y="score", legend="full", ax=axis, **style)
-            axis.set_xscale("log", base=2)
-            axis.set(xlabel=label, ylabel="share of right answers")
-            axis.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}" if value < 10 else f"{value:.0f}")
-            handles = axis.get_legend_handles_labels()
-            axis.get_legend().remove()
-        figure.legend(*handles, loc="outside right upper", fontsize=8)
+    figure, axes = plots.panels(1, len(COSTS), 11, 3.9, sharey=True)
+    for axis, (cost, label) in zip(axes, COSTS.items(), strict=True):
+        best = frontier(frame, cost)
+        axis.step(best[cost], best["score"], where="post", color="#888888", lw=1.2, label="step frontier")
+        sns.scatterplot(drawn, x=cost, y="score", legend="full", ax=axis, **style)
+        axis.set_xscale("log", base=2)
+        axis.set(xlabel=label, ylabel="share of right answers")
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}" if value < 10 else f"{value:.0f}")
+        handles = axis.get_legend_handles_labels()
+        axis.get_legend().remove()
+    figure.legend(*handles, loc="outside right upper", fontsize=8)
     return figure, frame
 
 
-def equal_tokens(rows: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def equal_tokens(rows: pd.DataFrame) -> plots.Drawn:
     """Of released weights asked on demand: score over the side of frames, a curve per ratio, a panel per benchmark.
 
     Every cell has as many frames as cost about the same visual tokens, which the frame holds.
@@ -137,7 +134,7 @@ def film_frames(settings: Settings, name: str) -> np.ndarray:
     return read_frames(clip.path, uniform_indices(clip.frames, CLIP_FRAMES), SIZE)
 
 
-def attention_figure(settings: Settings, maps: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def attention_figure(settings: Settings, maps: pd.DataFrame) -> plots.Drawn:
     """Frames of each video, and below them the weight of every token over the uniform one, a row per ratio.
 
     1 (the middle of the scale) means: as much as pooling gives. The scale is logarithmic, the same everywhere, and cut

@@ -4,9 +4,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from PIL.ImageOps import expand
@@ -31,80 +31,80 @@ BORDER = 2
 """Pixels of a frame's coloured edge."""
 
 
-def heat_map(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+@plots.styled
+def heat_map(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
     """Frames by depth for each arm, cells not asked hatched; beside each the scores by length with their intervals."""
     numbers = rows[rows["variant"] == "number"]
     frame, by_length = (shares(numbers, by) for by in (("arm", "length", "depth"), ("arm", "length")))
     lengths, depths = sorted(frame["length"].unique()), sorted(frame["depth"].unique())
-    with mpl.rc_context(plots.STYLE):
-        figure, axes = plots.panels(len(arms), 2, 10, 0.4 + 2.1 * len(arms), width_ratios=(3, 2))
-        for left, right, arm in zip(axes[::2], axes[1::2], arms, strict=True):
-            mine, own = (part[part["arm"] == arm] for part in (frame, by_length))
-            wide = mine.pivot(index="depth", columns="length", values="score").reindex(index=depths, columns=lengths)
-            plots.heat_map(left, wide.rename(index="{:.0%}".format, columns="{:,}".format))
-            trained = numbers.loc[numbers["arm"] == arm, "longest_trained"].max()
-            left.axvline(np.searchsorted(lengths, trained, side="right"), **TRAINED)
-            text = f"{arm} (trained to the line: {trained:,} frames; {_trials(mine)} a cell)"
-            left.set_title(text, loc="left", fontsize=9)
-            left.set(xlabel="", ylabel="depth")
-            plots.lines(right, own, "length", ORDER)
-            _lengths(right, own)
-            right.axvline(trained, **TRAINED)
-        axes[-2].set_xlabel("frames (hatched: not asked)")
-        axes[-1].set_xlabel("frames")
-        plots.colour_bar(figure, axes[::2], "share of right answers", shrink=0.8, location="left")
-        plots.legend(figure, [], ORDER, **NO_VIDEO)
+    figure, axes = plots.panels(len(arms), 2, 10, 0.4 + 2.1 * len(arms), width_ratios=(3, 2))
+    for left, right, arm in zip(axes[::2], axes[1::2], arms, strict=True):
+        mine, own = (part[part["arm"] == arm] for part in (frame, by_length))
+        wide = mine.pivot(index="depth", columns="length", values="score").reindex(index=depths, columns=lengths)
+        plots.heat_map(left, wide.rename(index="{:.0%}".format, columns="{:,}".format))
+        trained = numbers.loc[numbers["arm"] == arm, "longest_trained"].max()
+        left.axvline(np.searchsorted(lengths, trained, side="right"), **TRAINED)
+        text = f"{arm} (trained to the line: {trained:,} frames; {_trials(mine)} a cell)"
+        left.set_title(text, loc="left", fontsize=9)
+        left.set(xlabel="", ylabel="depth")
+        plots.lines(right, own, "length", ORDER)
+        _lengths(right, own)
+        right.axvline(trained, **TRAINED)
+    axes[-2].set_xlabel("frames (hatched: not asked)")
+    axes[-1].set_xlabel("frames")
+    plots.colour_bar(figure, axes[::2], "share of right answers", shrink=0.8, location="left")
+    plots.legend(figure, [], ORDER, **NO_VIDEO)
     return figure, frame
 
 
-def score_by_length(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+@plots.styled
+def score_by_length(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
     """All arms in one panel: score over frames; a ring marks the lengths within an arm's training."""
     frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "length"))
     inside = frame[frame["length"] <= frame["longest_trained"]]
-    with mpl.rc_context(plots.STYLE):
-        figure, (axis,) = plots.panels(1, 1, 8.5, 4)
-        plots.lines(axis, frame, "length", ORDER)
-        axis.plot(inside["length"], inside["score"], **RING)
-        _lengths(axis, frame)
-        axis.set(xlabel="frames", ylabel="share of right answers")
-        others = {"within_the_training_lengths": RING, **NO_VIDEO}
-        plots.legend(figure, [arm for arm in arms if arm in set(frame["arm"])], ORDER, **others)
+    figure, (axis,) = plots.panels(1, 1, 8.5, 4)
+    plots.lines(axis, frame, "length", ORDER)
+    axis.plot(inside["length"], inside["score"], **RING)
+    _lengths(axis, frame)
+    axis.set(xlabel="frames", ylabel="share of right answers")
+    others = {"within_the_training_lengths": RING, **NO_VIDEO}
+    plots.legend(figure, [arm for arm in arms if arm in set(frame["arm"])], ORDER, **others)
     return figure, frame
 
 
-def score_by_context(rows: pd.DataFrame, arms: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+@plots.styled
+def score_by_context(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
     """The trade of tokens per frame: score, and seconds per video, against the tokens that a video takes."""
     frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "side", "length"))
     named = frame.assign(arm=[f"{line.arm} ({line.side**2}x)" for line in frame.itertuples()])
     names = dict(zip(frame["arm"], named["arm"], strict=True))
     order = [names.get(arm, arm) for arm in ORDER]
-    with mpl.rc_context(plots.STYLE):
-        figure, (left, right) = plots.panels(1, 2, 9.5, 3.6)
-        plots.lines(left, named, "visual_tokens", order)
-        plots.lines(right, named.drop(columns=["low", "high"]), "visual_tokens", order, y="seconds")
-        for line in named.itertuples():
-            place = {"xytext": (4, 5), "textcoords": "offset points", "fontsize": 6.5}
-            left.annotate(f"{line.length:,}", (line.visual_tokens, line.score), **place)
-        left.set(xscale="log", xlabel="video tokens (numbers: frames)", ylim=(-0.03, 1.03))
-        left.set_ylabel("share of right answers")
-        right.set(xscale="log", yscale="log", xlabel="video tokens", ylabel="seconds a video (encoding not counted)")
-        plots.legend(figure, [names[arm] for arm in arms if arm in names], order)
+    figure, (left, right) = plots.panels(1, 2, 9.5, 3.6)
+    plots.lines(left, named, "visual_tokens", order)
+    plots.lines(right, named.drop(columns=["low", "high"]), "visual_tokens", order, y="seconds")
+    for line in named.itertuples():
+        place = {"xytext": (4, 5), "textcoords": "offset points", "fontsize": 6.5}
+        left.annotate(f"{line.length:,}", (line.visual_tokens, line.score), **place)
+    left.set(xscale="log", xlabel="video tokens (numbers: frames)", ylim=(-0.03, 1.03))
+    left.set_ylabel("share of right answers")
+    right.set(xscale="log", yscale="log", xlabel="video tokens", ylabel="seconds a video (encoding not counted)")
+    plots.legend(figure, [names[arm] for arm in arms if arm in names], order)
     return figure, frame
 
 
-def score_by_variant(rows: pd.DataFrame, arm: str) -> tuple[Figure, pd.DataFrame]:
+@plots.styled
+def score_by_variant(rows: pd.DataFrame, arm: str) -> plots.Drawn:
     """Every kind of needle on one arm, with chance (dash) and the blind control (cross)."""
     frame = shares(rows[rows["arm"] == arm], ("variant", "length"))
     frame = frame[frame["length"].isin(frame.loc[frame["variant"] != "number", "length"])]
     variants = [variant for variant in dict.fromkeys(rows["variant"]) if variant in set(frame["variant"])]
     lengths = [f"{length:,} frames" for length in sorted(frame["length"].unique())]
     drawn = frame.rename(columns={"no_video": "blind"}).assign(length=frame["length"].map("{:,} frames".format))
-    with mpl.rc_context(plots.STYLE):
-        figure, (axis,) = plots.panels(1, 1, 8.5, 3.4)
-        plots.points(axis, drawn, "variant", variants, lengths, hue="length")
-        axis.set_ylabel("share of right answers")
-        axis.set_title(f"{arm}, {_trials(frame)} a point", loc="left", fontsize=9)
-        plots.legend(figure, lengths, lengths, no_video=plots.CROSS, chance=plots.CHANCE)
+    figure, (axis,) = plots.panels(1, 1, 8.5, 3.4)
+    plots.points(axis, drawn, "variant", variants, lengths, hue="length")
+    axis.set_ylabel("share of right answers")
+    axis.set_title(f"{arm}, {_trials(frame)} a point", loc="left", fontsize=9)
+    plots.legend(figure, lengths, lengths, no_video=plots.CROSS, chance=plots.CHANCE)
     return figure, frame
 
 
@@ -125,7 +125,7 @@ def _trials(frame: pd.DataFrame) -> str:
     return f"{most} trials" if least == most else f"{least} to {most} trials"
 
 
-def _lengths(axis: mpl.axes.Axes, frame: pd.DataFrame) -> None:
+def _lengths(axis: Axes, frame: pd.DataFrame) -> None:
     """A logarithmic axis of video lengths, with chance and the best arm's score without a video."""
     lengths = sorted(frame["length"].unique())
     axis.plot([lengths[0], lengths[-1]], [frame["chance"].mean()] * 2, **plots.CHANCE)

@@ -2,21 +2,17 @@
 
 import tomllib
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 
 import torch
-from accelerate import dispatch_model, infer_auto_device_map
 from PIL import Image
 
-import oryx
-from oryx.errors import InputError, MissingResource
+from oryx.errors import InputError
 from oryx.eval.features import FrameCache, FrameEncoder
 from oryx.eval.generate import ChatPrompt
 from oryx.model.loading import check_free
-from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.images import frame_view
-from oryx.train.device import Compute, compute, process
+from oryx.train.device import compute, load_whole, process
 from workbook.studies.base import Progress
 from workbook.studies.frames import at_size, write_in_parallel
 from workbook.studies.needle.arms import ARMS
@@ -41,25 +37,14 @@ def draw(settings: Settings) -> None:
     write_in_parallel(haystacks_of(settings, shown_size(settings)).drawings())
 
 
-@lru_cache(maxsize=4)
-def placed(model: OryxForConditionalGeneration, machine: Compute) -> OryxForConditionalGeneration:
-    """On the GPU if there is one, each of several processes on its own; one process takes all GPUs that there are."""
-    if process().num_processes > 1 or torch.cuda.device_count() < 2:
-        return machine.place(model)
-    whole = ["Block", *(model.language_model._no_split_modules or [])]
-    return dispatch_model(model, infer_auto_device_map(model, no_split_module_classes=whole))
-
-
 def run_arm(settings: Settings, arm: str, folder: Path, base: dict, progress: Progress) -> None:
     """Ask released weights every cell of an arm; an interrupted run resumes from the rows in ``folder``."""
     side, machine, found = ARMS[arm].side, compute(settings.precision), reading(settings)
     gpus = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
     check_free(found.folder, machine.dtype, gpus if process().num_processes == 1 else [machine.device])
     scaled = {"context": settings.context, "rope_scaling": settings.rope_scaling}
-    model = placed(oryx.load(settings.checkpoint, dtype=machine.dtype, **scaled), machine)
+    model = load_whole(settings.checkpoint, machine, **scaled)
     processor, size, options = model.processor, found.size, found.options
-    if processor is None:
-        raise MissingResource(f"{settings.checkpoint}: expected a tokenizer beside the weights, there is none")
     long = side > 2  # as the released scripts: 16x compressed videos have a size rule of their own
 
     def view(frame: Image.Image) -> Image.Image:

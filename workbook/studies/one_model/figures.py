@@ -1,6 +1,5 @@
 """Tables and figures of the one model, with their text alternatives. No torch."""
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -37,12 +36,12 @@ def curve_words(curve: list[dict]) -> str:
     )
 
 
+@plots.styled
 def comparison_figure(frame: pd.DataFrame) -> Figure:
     """Difference of the one model to the model for one purpose, a line per task, with its interval over items."""
-    with mpl.rc_context(plots.STYLE):
-        figure, (axis,) = plots.panels(1, 1, 8.5, 0.9 + 0.24 * max(1, len(frame)))
-        if len(frame):
-            plots.forest(axis, frame, "task", "difference", "study")
-            figure.legend(loc="outside upper left", ncols=2, fontsize=8)
-        axis.set_xlabel("one model minus the model for one purpose (interval over items; one training seed)")
+    figure, (axis,) = plots.panels(1, 1, 8.5, 0.9 + 0.24 * max(1, len(frame)))
+    if len(frame):
+        plots.forest(axis, frame, "task", "difference", "study")
+        figure.legend(loc="outside upper left", ncols=2, fontsize=8)
+    axis.set_xlabel("one model minus the model for one purpose (interval over items; one training seed)")
     return figure
