@@ -1,4 +1,4 @@
-"""Released weights asked about local copies of public benchmarks: what studies 1 and 3 share at scale ``paper``.
+"""Released weights asked about local copies of public benchmarks: what studies 1, 3 and the benchmarks' own share.
 
 Nothing is trained. Beside its score every item has the same model's answer without the visual; a released model is one
 training, so intervals cover clusters of items (pictures, videos) and nothing else. No torch until something is asked.
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from oryx.errors import MissingResource, OryxError, SettingsError, check_known
-from workbook.data.protocols import protocol
+from workbook.data.protocols import Protocol, protocol
 from workbook.runs.settings import StudySettings, setting
 from workbook.studies.base import Progress, Study
 
@@ -32,7 +32,11 @@ class ReleasedSettings(StudySettings):
     )
 
 
-R = TypeVar("R", bound=ReleasedSettings)
+R = TypeVar("R", bound=StudySettings)
+
+
+Items = Mapping[str, "tuple[BenchmarkItem, ...]"]
+"""Benchmark -> its items."""
 
 
 @lru_cache(maxsize=8)
@@ -42,105 +46,119 @@ def _read(name: str, folder: str, asked_by: str) -> "tuple[BenchmarkItem, ...]":
     return tuple(read_benchmark(name, folder, protocol(asked_by)))
 
 
-def items_of(settings: ReleasedSettings) -> "dict[str, tuple[BenchmarkItem, ...]]":
-    """Benchmark -> its items; errors as of :func:`workbook.data.benchmarks.read_benchmark`."""
-    return {name: _read(name, settings.data, settings.protocol)[: settings.items] for name in settings.benchmarks}
+def items_of(settings: StudySettings, asked_by: str = "") -> Items:
+    """Benchmark -> its items by a protocol, that of the settings unless it is named.
+
+    Errors as of :func:`workbook.data.benchmarks.read_benchmark`.
+    """
+    asked_by = asked_by or settings.protocol
+    return {name: _read(name, settings.data, asked_by)[: settings.items] for name in settings.benchmarks}
 
 
 class ReleasedStudy(Study[R]):
-    """A study of trainings that asks released weights about ``known`` benchmarks at scale ``paper``."""
+    """A study that asks released weights about ``known`` benchmarks, at scale ``paper`` unless it says otherwise."""
 
     known: ClassVar[tuple[str, ...]]
     released_scales = ("paper",)
 
+    def released(self, settings: R) -> bool:
+        """Whether a run asks released weights, instead of training."""
+        return settings.scale in self.released_scales
+
+    def copies(self, settings: R) -> dict[str, Items]:
+        """Protocol -> the items that a run asks by it; the settings' own protocol."""
+        return {settings.protocol: items_of(settings)}
+
     def check(self, settings: R) -> None:
-        """As every study's; at scale paper also raises for weights, copies or benchmarks that cannot be used."""
+        """As every study's; of released weights also raises for weights, copies or benchmarks that cannot be used."""
         super().check(settings)
-        if settings.scale != "paper":
+        if not self.released(settings):
             return
         if not (settings.checkpoint and settings.data):
             raise MissingResource(
-                "scale 'paper' asks released weights about public benchmarks: -p checkpoint=FOLDER (or a repository "
-                f"name) -p data=FOLDER with local copies of {', '.join(settings.benchmarks)}; "
+                f"scale {settings.scale!r} asks released weights about public benchmarks: -p checkpoint=FOLDER (or a "
+                f"repository name) -p data=FOLDER with local copies of {', '.join(settings.benchmarks)}; "
                 f"got checkpoint={settings.checkpoint!r}, data={settings.data!r}"
             )
         if settings.from_scratch:
-            raise SettingsError("from_scratch: nothing is trained at scale 'paper'")
+            raise SettingsError(f"from_scratch: nothing is trained at scale {settings.scale!r}")
         check_known(settings.benchmarks, self.known, "benchmark of this study")
         if not settings.benchmarks:
             raise SettingsError(f"benchmarks: expected at least one of {', '.join(self.known)}")
         self.hashes(settings)
 
     def groups(self, settings: R) -> Mapping[str, Sequence[str]]:
-        """As every study's; at scale paper each benchmark alone."""
-        return {name: (name,) for name in settings.benchmarks} if settings.scale == "paper" else self.task_groups
+        """As every study's; of released weights each benchmark alone."""
+        return {name: (name,) for name in settings.benchmarks} if self.released(settings) else self.task_groups
 
     def hashes(self, settings: R) -> dict[str, str]:
-        """As every study's; at scale paper over the checkpoint's files, and over the copies as they are asked."""
-        if settings.scale != "paper":
+        """As every study's; of released weights over the checkpoint's files, and over the copies as they are asked."""
+        if not self.released(settings):
             return super().hashes(settings)
         from oryx.model.loading import checkpoint_hash
         from workbook.data.benchmarks import copy_hash
 
-        items = [item for own in items_of(settings).values() for item in own]
+        items = [item for copies in self.copies(settings).values() for own in copies.values() for item in own]
         return {"weights_hash": checkpoint_hash(settings.checkpoint), "data_hash": copy_hash(items)}
 
     def describe(self, settings: R) -> dict[str, Any]:
-        """As every study's; at scale paper with the protocol. Every prompt is in the rows."""
+        """As every study's; of released weights with the protocol. Every prompt is in the rows."""
         used = protocol(settings.protocol).described() | {"dtype": "bfloat16 on a GPU, else float32"}
-        return self.facts | (used if settings.scale == "paper" else {})
+        return self.facts | (used if self.released(settings) else {})
 
     def plan(self, settings: R) -> dict[str, Any]:
-        """As every study's; at scale paper what one model is asked."""
-        if settings.scale != "paper":
+        """As every study's; of released weights what one model is asked."""
+        if not self.released(settings):
             return super().plan(settings)
         found = {"arms": ", ".join(self.arms(settings)), "trained": "nothing: one released model is asked"}
         with suppress(OryxError):  # what is missing the check says
-            counts = {name: len(items) for name, items in items_of(settings).items()}
+            copies, *_ = self.copies(settings).values()
+            counts = {name: len(items) for name, items in copies.items()}
             found["questions of each way of asking, and as many without the visual"] = counts
+            found["jobs"] = super().plan(settings)["jobs"]
         return found
 
 
 def question(
-    name: str,
-    item: "BenchmarkItem",
-    visual: Any,
-    way: str = "",
-    suffix: str = "",
-    more: Mapping[str, Any] | None = None,
+    name: str, item: "BenchmarkItem", visual: Any, way: str = "", task: str = "", most: int | None = None, **more: Any
 ) -> "Question":
     """An item of a benchmark as a question: every benchmark is one task, ``kind`` is its own kind of question.
 
-    ``way`` is added to the item's id, ``suffix`` to the task, where an arm asks an item in several ways.
+    ``way`` is added to the item's id where an arm asks an item in several ways; ``task`` and ``most``, if given, are
+    taken instead of the benchmark's; ``more``: further fields of its rows.
     """
     from workbook.studies.asking import Question
 
-    where = {"task": name + suffix, "cluster": f"{name}/{item.cluster}", "more": {"kind": item.task, **(more or {})}}
-    how = {"chance": item.chance, "score": item.score, "options": item.options, "most": item.most}
+    where = {"task": task or name, "cluster": f"{name}/{item.cluster}", "more": {"kind": item.task, **more}}
+    how = {"chance": item.chance, "score": item.score, "options": item.options, "most": most or item.most}
     return Question(f"{name}/{item.id}{way}", visual, item.question, item.truths[0], **where, **how)
 
 
-def way(settings: ReleasedSettings, name: str, video: bool, **more: Any) -> "Way":
-    """How the protocol asks a benchmark; ``more``: resolution and compression."""
+def way(used: Protocol, name: str, **more: Any) -> "Way":
+    """How a protocol asks a benchmark; ``more``: resolution and compression."""
+    from workbook.data.benchmarks import BENCHMARKS
     from workbook.studies.asking import Way
 
-    used = protocol(settings.protocol)
-    return Way(options=used.options, generation=used.generation(video, used.prompt(name)), **more)
+    generation = used.generation("video" in BENCHMARKS[name], used.prompt(name))
+    return Way(options=used.options, generation=generation, **more)
 
 
 def ask(
-    settings: ReleasedSettings,
+    settings: StudySettings,
     asked: "Iterable[tuple[list[Question], Way]]",
     base: dict,
     folder: Path,
     progress: Progress,
     change: Callable[[Any], None] = lambda model: None,
 ) -> None:
-    """Ask an arm what is missing in ``folder``; ``change``: what is done to the loaded model first."""
+    """Ask an arm what is missing in ``folder``; ``change``: what is done to the loaded model first.
+
+    ``base``: the fields that all rows share, the protocol among them.
+    """
     from oryx.train.device import compute
     from workbook.studies.asking import Asker
 
     asker = Asker(settings.checkpoint, compute(settings.precision), change)
-    base = base | {"split": settings.split, "protocol": settings.protocol}
+    base = base | {"split": settings.split}
     batches = [batch for questions, how in asked for batch in asker.batches(questions, how, base)]
     asker.ask(folder, batches, progress)

@@ -13,6 +13,7 @@ from tests.unit.model.builders import tiny_model, write_released
 from workbook.data.protocols import protocol
 from workbook.report import plots
 from workbook.studies.benchmarks import figures, tables
+from workbook.studies.benchmarks.evaluation import asked
 from workbook.studies.benchmarks.study import Benchmarks
 
 NAMES = list(COPIES)
@@ -91,7 +92,7 @@ def test_published_numbers_stand_beside_ours_with_both_averages_and_controls(fin
 def scored(benchmark, scores, kinds):
     """Rows of one benchmark with these scores."""
     lines = [
-        {"benchmark": benchmark, "arm": "paper", "condition": condition, "item": f"{benchmark}: {i}", "seed": 0,
+        {"benchmark": benchmark, "arm": "paper", "condition": condition, "item": f"{benchmark}/{i}", "seed": 0,
          "task": f"{benchmark}: {kind}", "kind": kind, "cluster": f"c{i}", "score": float(score), "error": None,
          "chance": 0.25, "answer": "A", "chosen": "A", "likeliest": "A", "truth": "A"}
         for i, (score, kind) in enumerate(zip(scores, kinds, strict=True))
@@ -111,7 +112,7 @@ def test_mlvu_has_two_averages_and_the_published_one_is_over_tasks():
 
 def test_mmbench_counts_a_question_right_in_every_turn_only():
     rows = scored("mmbench", [1, 1, 1, 0], ["a"] * 4).assign(
-        item=lambda frame: "mmbench: " + pd.Series([0, 0, 1_000_000, 1_000_000, 1, 1, 1_000_001, 1_000_001]).astype(str)
+        item=lambda frame: "mmbench/" + pd.Series([0, 0, 1_000_000, 1_000_000, 1, 1, 1_000_001, 1_000_001]).astype(str)
     )
     assert tables.scores(rows, "")["all turns"].tolist() == ["0.500"]
 
@@ -166,13 +167,18 @@ def test_a_stopped_arm_goes_on_with_what_is_missing(finished, tmp_path):
 @pytest.mark.parametrize(
     ("values", "error", "said"),
     [
-        ({"checkpoint": ""}, MissingResource, "scale 'paper' needs released weights: -p checkpoint=FOLDER"),
-        ({"data": ""}, MissingResource, "scale 'paper' needs copies of the benchmarks: -p data=FOLDER"),
+        ({"checkpoint": ""}, MissingResource, "asks released weights .*: -p checkpoint=FOLDER .* got checkpoint=''"),
+        ({"data": ""}, MissingResource, "-p data=FOLDER with local copies of ocrbench, .* data=''"),
         ({"seeds": [0, 1]}, SettingsError, "released weights are one model"),
-        ({"from_scratch": True}, SettingsError, "nothing is trained here"),
-        ({"benchmarks": ["ocrbnch"]}, SettingsError, "unknown benchmark 'ocrbnch'; did you mean 'ocrbench'"),
+        ({"from_scratch": True}, SettingsError, "nothing is trained at scale 'paper'"),
+        (
+            {"benchmarks": ["ocrbnch"]},
+            SettingsError,
+            "benchmark of this study 'ocrbnch'; did you mean 'ocrbench'",
+        ),
         ({"benchmarks": ["mvbench"]}, MissingResource, "mvbench: expected a copy of OpenGVLab/MVBench"),
-        ({"benchmarks": []}, SettingsError, "expected at least one each"),
+        ({"benchmarks": []}, SettingsError, "benchmarks: expected at least one of ocrbench, "),
+        ({"protocols": []}, SettingsError, "protocols: expected at least one of paper, official"),
         ({"checkpoint": "no/such/folder"}, CheckpointError, "there is no such folder"),
     ],
 )
@@ -189,7 +195,7 @@ def test_unknown_protocols_are_refused(made):
 def test_without_data_tiny_copies_are_drawn(tmp_path):
     settings = STUDY.settings({"scale": "smoke", "results": str(tmp_path), "items": 2})
     STUDY.check(settings)
-    found = STUDY.copies(settings, "paper")
+    found = STUDY.copies(settings)["paper"]
     assert {name: len(items) for name, items in found.items()} == {"ocrbench": 2, "videomme": 2}
     assert found["videomme"][0].visual.exists() and found["videomme"][0].truths[0] in "ABCD"
     before = STUDY.hashes(settings)
@@ -198,14 +204,9 @@ def test_without_data_tiny_copies_are_drawn(tmp_path):
     )
 
 
-def test_the_official_protocol_asks_videos_at_4x_however_long(made, monkeypatch):
-    from workbook.studies.benchmarks import evaluation
-
-    ways = []
-    monkeypatch.setattr(evaluation.Asker, "batches", lambda self, questions, way, base, **_: ways.append(way) or [])
-    monkeypatch.setattr(evaluation.Asker, "ask", lambda *_: None)
-    settings = made(benchmarks=["ocrbench", "mlvu"])
-    for arm in ("paper", "official"):
-        evaluation.ask_copies(settings, protocol(arm), STUDY.copies(settings, arm), {}, None, lambda *_: None)
+def test_the_official_protocol_asks_videos_at_4x_however_long(made):
+    settings = made(benchmarks=["ocrbench", "mlvu"], protocols=["paper", "official"], max_new_tokens=None)
+    copies = STUDY.copies(settings)
+    ways = [way for arm in copies for _, way in asked(settings, protocol(arm), copies[arm])]
     assert [way.compression for way in ways] == ["auto", "auto", "auto", 4]
     assert ways[3].generation == {"do_sample": True, "max_new_tokens": 1024, "temperature": 0.2, "top_p": 1.0}

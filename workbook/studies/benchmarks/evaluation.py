@@ -1,39 +1,28 @@
 """The questions of benchmarks to a checkpoint, by one protocol."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 from oryx import Video
-from oryx.train.device import compute
 from workbook.data.benchmarks import BENCHMARKS, BenchmarkItem, row_task
 from workbook.data.protocols import Protocol
-from workbook.studies.asking import Asker, Question, Way
-from workbook.studies.base import Progress
+from workbook.studies.asking import Question, Way
 from workbook.studies.benchmarks.settings import Settings
-
-Copies = Mapping[str, Sequence[BenchmarkItem]]
-"""Benchmark -> its items."""
+from workbook.studies.released import Items, question, way
 
 
-def ask_copies(
-    settings: Settings, chosen: Protocol, copies: Copies, base: dict, folder: Path, progress: Progress
-) -> None:
-    """Ask every item of ``copies`` with its visual and without; ``base``: what all rows share."""
-    asker, batches = Asker(settings.checkpoint, compute(settings.precision)), []
+def asked(settings: Settings, used: Protocol, copies: Items) -> Iterator[tuple[list[Question], Way]]:
+    """Every item of ``copies`` as a protocol asks it."""
+
+    def shown(item: BenchmarkItem) -> bytes | Video:
+        if isinstance(item.visual, bytes):
+            return item.visual
+        return Video(item.visual, used.frames, used.repeat_frames, **settings.decoding)
+
     for name, items in copies.items():
-        video = "video" in BENCHMARKS[name]
-        ratio = 4 if video and chosen.long_compression == 4 else "auto"
-        way = Way("native", ratio, chosen.options, chosen.generation(video, chosen.prompt(name)))
-        questions = [question_of(name, item, chosen, settings) for item in items]
-        batches += asker.batches(questions, way, base | {"benchmark": name, "protocol": chosen.name})
-    asker.ask(folder, batches, progress)
-
-
-def question_of(name: str, item: BenchmarkItem, chosen: Protocol, settings: Settings) -> Question:
-    """An item of benchmark ``name`` as a question."""
-    visual, task = item.visual, row_task(name, item)
-    if isinstance(visual, Path):
-        visual = Video(visual, chosen.frames, chosen.repeat_frames, **settings.decoding)
-    about = {"cluster": f"{name}: {item.cluster}", "chance": item.chance, "options": item.options, "score": item.score}
-    more = {"most": settings.max_new_tokens or item.most, "more": {"kind": item.task, "truths": list(item.truths)}}
-    return Question(f"{name}: {item.id}", visual, item.question, item.truths[0], task, **about, **more)
+        at_4x = "video" in BENCHMARKS[name] and used.long_compression == 4
+        own = {"most": settings.max_new_tokens, "benchmark": name}
+        questions = [
+            question(name, item, shown(item), task=row_task(name, item), truths=list(item.truths), **own)
+            for item in items
+        ]
+        yield questions, way(used, name, compression=4 if at_4x else "auto")

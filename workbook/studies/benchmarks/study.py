@@ -7,32 +7,26 @@ published number inside our interval. Nothing is trained; arms are protocols, an
 its visual. A model is one training: its rows are one seed, and intervals cover videos, scenes and pictures.
 """
 
-import hashlib
 from collections import defaultdict
-from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from oryx.errors import MissingResource, SettingsError
+from oryx.errors import SettingsError
 from oryx.evidence.schema import SCALES
 from workbook.data.benchmark_example import write_example
-from workbook.data.benchmarks import BENCHMARKS, BenchmarkItem, copy_hash, read_benchmark, row_task
+from workbook.data.benchmarks import BENCHMARKS, row_task
 from workbook.data.protocols import Protocol, protocol
-from workbook.studies.base import Progress, Run, Study
+from workbook.studies.base import Progress, Run
 from workbook.studies.benchmarks.settings import EXAMPLE, Settings
+from workbook.studies.released import Items, ReleasedStudy, ask, items_of
 
 if TYPE_CHECKING:
     from oryx.evidence.verdicts import Hypothesis
 
 
-@lru_cache(maxsize=8)
-def _copy(name: str, folder: Path, asked: str) -> tuple[BenchmarkItem, ...]:
-    return tuple(read_benchmark(name, folder, protocol(asked)))
-
-
-class Benchmarks(Study[Settings]):
+class Benchmarks(ReleasedStudy[Settings]):
     """The study behind notebook 06."""
 
     id = "benchmarks"
@@ -41,6 +35,7 @@ class Benchmarks(Study[Settings]):
     settings_class = Settings
     arm_order = ("paper", "official")
     baseline = "paper"
+    known = tuple(BENCHMARKS)
     released_scales = SCALES
     facts: ClassVar[dict] = {
         "dtype": "bfloat16 on a GPU, float32 elsewhere",
@@ -52,44 +47,28 @@ class Benchmarks(Study[Settings]):
         """The protocols."""
         return list(settings.protocols)
 
-    def copies(self, settings: Settings, arm: str) -> dict[str, list[BenchmarkItem]]:
-        """Benchmark -> its items by an arm's protocol; the example is drawn when it is asked for first."""
-        folder = Path(settings.data)
+    def copies(self, settings: Settings) -> dict[str, Items]:
+        """Protocol -> benchmark -> its items; the example is drawn when it is asked for first."""
         if settings.data == EXAMPLE:
             folder = settings.cache_folder / "benchmarks"
             if not (folder / "videomme" / "videomme").is_dir():
                 write_example(folder)
-        return {name: list(_copy(name, folder, arm)[: settings.items]) for name in settings.benchmarks}
+            settings = settings.model_copy(update={"data": str(folder)})
+        return {arm: items_of(settings, arm) for arm in self.arms(settings)}
 
     def check(self, settings: Settings) -> None:
-        """Raises, before any work, for weights, copies, a decoder or seeds that cannot be used."""
+        """Raises, before any work, for protocols, weights, copies, a decoder or seeds that cannot be used."""
         from oryx.processing.decoders import check_decoder
 
-        if settings.from_scratch:
-            raise SettingsError("from_scratch: nothing is trained here; name a checkpoint instead")
-        super().check(settings)
-        if not settings.protocols or not settings.benchmarks:
-            raise SettingsError("protocols, benchmarks: expected at least one each")
+        if not settings.protocols:
+            raise SettingsError(f"protocols: expected at least one of {', '.join(self.arm_order)}")
         check_decoder(settings.decoder)
-        self.hashes(settings)
+        super().check(settings)
         self.hypotheses(settings)
 
     def processes(self, settings: Settings, arm: str) -> int:
         """As many as the settings say share an arm's visuals."""
         return settings.processes
-
-    def hashes(self, settings: Settings) -> dict[str, str]:
-        """sha256 over the checkpoint's files, and over the copies as they are asked."""
-        from oryx.model.loading import checkpoint_hash, resolve
-
-        for name, what in (("checkpoint", "released weights"), ("data", "copies of the benchmarks")):
-            if not getattr(settings, name):
-                raise MissingResource(f"scale {settings.scale!r} needs {what}: -p {name}=FOLDER")
-        if not resolve(settings.checkpoint).is_dir():
-            raise SettingsError(f"checkpoint: expected a whole model, {settings.checkpoint} is a single file")
-        parts = [copy_hash(items) for arm in self.arms(settings) for items in self.copies(settings, arm).values()]
-        data = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
-        return {"weights_hash": checkpoint_hash(settings.checkpoint), "data_hash": data}
 
     def describe(self, settings: Settings) -> dict[str, Any]:
         """The protocols, value by value with sources, beside the facts."""
@@ -106,7 +85,7 @@ class Benchmarks(Study[Settings]):
         from oryx.evidence.verdicts import Hypothesis
         from workbook.studies.benchmarks.tables import NOT_FOUND, published
 
-        made, copies = [], {arm: self.copies(settings, arm) for arm in self.arms(settings)}
+        made, copies = [], self.copies(settings)
         for arm, name in product(copies, settings.benchmarks):
             paper, chances = BENCHMARKS[name]["paper"], defaultdict(list)
             for item in copies[arm][name]:
@@ -128,8 +107,8 @@ class Benchmarks(Study[Settings]):
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Ask the checkpoint everything by one protocol; an interrupted run resumes from ``folder``."""
-        from workbook.studies.benchmarks.evaluation import ask_copies
+        from workbook.studies.benchmarks.evaluation import asked
 
-        base = self.base_row(settings, arm, seed) | {"split": settings.split}
-        (chosen,) = (one for one in self.protocols(settings) if one.name == arm)
-        ask_copies(settings, chosen, self.copies(settings, arm), base, folder, progress)
+        base = self.base_row(settings, arm, seed) | {"protocol": arm}
+        (used,) = (one for one in self.protocols(settings) if one.name == arm)
+        ask(settings, asked(settings, used, self.copies(settings)[arm]), base, folder, progress)

@@ -106,7 +106,7 @@ def _all_turns(name: str, seen: pd.DataFrame) -> str:
     answered = seen[seen["error"].isna()]
     if name != "mmbench" or answered.empty:
         return ""
-    question = answered["item"].str.rpartition(": ")[2].astype(int) % TURN
+    question = answered["item"].str.rpartition("/")[2].astype(int) % TURN
     return f"{answered.groupby(question)['score'].min().mean():.3f}"
 
 

@@ -73,17 +73,17 @@ def without_attention(model: OryxForConditionalGeneration) -> None:
 
 def asked(settings: Settings, arm: str) -> Iterator[tuple[list[Question], Way]]:
     """Every benchmark in every cell of an arm."""
-    repeat = protocol(settings.protocol).repeat_frames
+    used = protocol(settings.protocol)
     for cell, (name, items) in product(cells(settings, arm), items_of(settings).items()):
         shown = {"ratio": cell.ratio, "input_side": cell.side, "length": f"{cell.frames} frames", "kind": name}
         named = f"/{cell.ratio}x" + (f"/{cell.side}px" if cell.side else "")
-        videos = [(item, Video(item.visual, cell.frames, repeat, **settings.decoding)) for item in items]
-        questions = [question(name, item, video, named, f"_{cell.ratio}x", shown) for item, video in videos]
+        videos = [(item, Video(item.visual, cell.frames, used.repeat_frames, **settings.decoding)) for item in items]
+        questions = [question(name, item, video, named, f"{name}_{cell.ratio}x", **shown) for item, video in videos]
         resolution = Resolution("area", cell.side) if cell.side else "native"
-        yield questions, way(settings, name, video=True, resolution=resolution, compression=cell.ratio)
+        yield questions, way(used, name, resolution=resolution, compression=cell.ratio)
 
 
 def run_arm(settings: Settings, arm: str, folder: Path, base: dict, progress: Progress) -> None:
     """Ask one arm; an interrupted run resumes from ``folder``."""
     change = {"change": without_attention} if arm == "average_x2" else {}
-    ask(settings, asked(settings, arm), base, folder, progress, **change)
+    ask(settings, asked(settings, arm), base | {"protocol": settings.protocol}, folder, progress, **change)

@@ -47,14 +47,15 @@ def about(picture: bytes, side: int) -> dict:
 
 def asked(settings: ReleasedSettings, side: int, resolution: Resolution) -> Iterator[tuple[list[Question], Way]]:
     """Every benchmark as an arm asks it."""
-    stride = protocol(settings.protocol).options.high.stride
+    used = protocol(settings.protocol)
+    stride = used.options.high.stride
 
     def shown(item: BenchmarkItem) -> bytes | Resized:
         return item.visual if resolution.kind == "native" else Resized(item.visual, resolution, stride)
 
     for name, items in items_of(settings).items():
-        questions = [question(name, item, shown(item), more=about(item.visual, side)) for item in items]
-        yield questions, way(settings, name, video=False)
+        questions = [question(name, item, shown(item), **about(item.visual, side)) for item in items]
+        yield questions, way(used, name)
 
 
 def largest(settings: ReleasedSettings) -> list[SimpleNamespace]:

@@ -154,6 +154,7 @@ class NativeVsFixedResolution(ReleasedStudy[Settings]):
             from workbook.studies.native_resolution.released import asked
 
             base, resolution = self.base_row(settings, arm, seed), arm_resolution(arm, settings.side, "paper")
+            base["protocol"] = settings.protocol
             return released.ask(settings, asked(settings, settings.side, resolution), base, folder, progress)
         from oryx.train.device import compute
         from workbook.stages.models import load_shared
