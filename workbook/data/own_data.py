@@ -18,17 +18,16 @@ A csv separates its columns by commas, semicolons or tabs. No torch and no panda
 """
 
 import csv
-import difflib
 import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from oryx.errors import SettingsError
+from oryx.errors import SettingsError, did_you_mean
 from oryx.files import atomic_write_text, sha256_file
 from workbook.data.answers import plain
 from workbook.data.items import evaluation_items
@@ -66,6 +65,12 @@ class OwnItem(BaseModel):
     def is_video(self) -> bool:
         """Whether the file is a video, or a folder of frames."""
         return self.path.is_dir() or self.path.suffix.lower() in VIDEO_SUFFIXES
+
+    def visual(self, **video: Any) -> Any:
+        """As ``model.ask`` takes it; ``video``: how a video is shown."""
+        from oryx import Video  # here, not above: it needs torch
+
+        return Video(self.path, **video) if self.is_video else self.path
 
 
 def read_table(path: str | Path) -> list[OwnItem]:
@@ -153,9 +158,7 @@ def _column_problem(names: list[str]) -> str | None:
     """Which column is unknown (with the nearest known one), comes twice or is missing; None if none is."""
     for name in names:
         if name not in COLUMNS:
-            near = difflib.get_close_matches(name.lower(), COLUMNS, 1, 0.5)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            return f"unknown column {name!r}; {hint}known: {', '.join(COLUMNS)}"
+            return f"unknown column {name!r}; {did_you_mean(name.lower(), COLUMNS)}known: {', '.join(COLUMNS)}"
         if names.count(name) > 1:
             return f"column {name!r} comes twice"
     missing = [name for name in REQUIRED if name not in names]

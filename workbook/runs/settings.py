@@ -112,6 +112,16 @@ class Checked(BaseModel):
         """Every field as plain JSON data."""
         return self.model_dump(mode="json")
 
+    @property
+    def counting(self) -> dict[str, Any]:
+        """The settings that change numbers, as plain JSON data."""
+        plain, found = self.to_dict(), {}
+        for name, field in type(self).model_fields.items():
+            extra = field.json_schema_extra
+            if extra["counts"] and not (extra["added_later"] and getattr(self, name) == field.default):
+                found[name] = plain[name]
+        return found
+
 
 class StudySettings(Checked):
     """What every study's settings have. A subclass adds fields and presets.
@@ -164,16 +174,6 @@ class StudySettings(Checked):
     def cache_folder(self) -> Path:
         """Where files that all runs of a results folder read are kept."""
         return Path(self.results) / "runs" / "cache"
-
-    @property
-    def counting(self) -> dict[str, Any]:
-        """The settings that change numbers, as plain JSON data."""
-        plain, found = self.to_dict(), {}
-        for name, field in type(self).model_fields.items():
-            extra = field.json_schema_extra
-            if extra["counts"] and not (extra["added_later"] and getattr(self, name) == field.default):
-                found[name] = plain[name]
-        return found
 
     def parameters(self) -> dict:
         """What a notebook must be given to end up with these very settings: the fields that differ from its preset."""

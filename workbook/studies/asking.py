@@ -21,7 +21,7 @@ from oryx.processing.processor import SIDES, OryxProcessor, Prepared
 from oryx.processing.sizes import Resolution
 from oryx.processing.visuals import Video, Views
 from oryx.train.device import Compute, load_whole, process
-from workbook.data.answers import option_letter
+from workbook.data.answers import option_letter, score
 from workbook.studies.base import Progress
 from workbook.studies.frames import evaluate_arm, shared_rows
 
@@ -50,6 +50,16 @@ class Question:
     options: tuple[str, ...] = ()
     most: int = 32
     more: Mapping[str, Any] = field(default_factory=dict)
+
+
+def worded(item: Any, chance: float, settings: Any, video: Mapping[str, Any]) -> Question:
+    """A line of one's own table, or the first question of a record, scored and bounded as ``settings`` say.
+
+    ``video``: how a video is shown, as of :class:`oryx.Video`.
+    """
+    right = partial(score, truth=item.answer, rule=settings.score)
+    about = {"task": item.task, "cluster": item.cluster, "chance": chance, "score": right}
+    return Question(item.id, item.visual(**video), item.question, item.answer, most=settings.max_new_tokens, **about)
 
 
 @dataclass(frozen=True)

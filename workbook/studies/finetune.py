@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import io
 import json
 import math
 import random
@@ -16,13 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 import oryx
 from oryx.errors import InputError, OryxError, SettingsError
 from oryx.evidence.rows import read_rows
 from oryx.evidence.stats import paired_difference, summary
-from oryx.files import atomic_write_bytes, atomic_write_json, atomic_write_text, read_json, sha256_file
+from oryx.files import atomic_write_json, atomic_write_text, read_json, sha256_file
 from oryx.model.loading import checkpoint_hash
 from oryx.processing.decoders import check_decoder
 from oryx.train.device import compute, process
@@ -32,8 +30,9 @@ from oryx.train.records import Record, read_records
 from workbook.data.answers import score
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
+from workbook.report import plots
 from workbook.runs.settings import Checked, setting
-from workbook.studies.asking import Asker, Question, Way
+from workbook.studies.asking import Asker, Way, worded
 
 POINTS = 100
 """Of the curve, in a long training."""
@@ -70,7 +69,7 @@ def run(settings: Settings, show: Callable[[str], None] = print) -> pd.DataFrame
     """Score the held-out records, train, score them again; what was done before is not done again.
 
     ``folder`` gets ``before`` and ``after`` with every answer (``rows.jsonl``), ``table.csv`` (scores with intervals,
-    chance, and the blind control), ``curve.csv``, ``curve.png``, ``adapter``, with ``merge`` also ``merged``. Returns
+    chance, and the blind control), ``curve`` as csv, png and svg, ``adapter``, with ``merge`` also ``merged``. Returns
     the table.
 
     Raises SettingsError or MissingResource before any training for records that cannot be read, opened or are too long,
@@ -98,7 +97,7 @@ def run(settings: Settings, show: Callable[[str], None] = print) -> pd.DataFrame
     except InputError as error:
         raise SettingsError(f"data: {error}") from None
     chance, asker = majority(learned, held, settings.score), Asker(settings.model, machine, loaded=model)
-    asked = [question(record, chance[record.task], video, settings) for record in held if record.kind]
+    asked = [worded(one, chance[one.task], settings, video) for one in held if one.kind]
 
     def ask(arm: str) -> None:
         show(f"{len(asked)} held-out questions, with the visual and without, {arm} the training")
@@ -119,8 +118,8 @@ def run(settings: Settings, show: Callable[[str], None] = print) -> pd.DataFrame
         show(f"step {done} of {total}, {loss.tokens / (time.perf_counter() - began):,.0f} tokens/s")
 
     curve = pd.DataFrame(train(model, source, loss, plan, folder / "training.pt", progress, machine))
-    atomic_write_text(folder / "curve.csv", curve.to_csv(index=False))
-    atomic_write_bytes(folder / "curve.png", picture(curve))
+    figure, _ = plots.training_curves(curve.assign(arm="loss on answers", seed=settings.seed))
+    plots.save_figure(figure, curve, folder, "curve")
     ask("after")
     save_adapters(tuned, folder / "adapter", folder / "merged" if settings.merge else None)
     return compared(folder, show) if asked else pd.DataFrame()
@@ -158,11 +157,10 @@ def split(records: Sequence[Record], share: float, seed: int) -> tuple[list[Reco
 
 def begin(folder: Path, settings: Settings) -> dict[str, str]:
     """The hashes of a fine-tuning, which its folder keeps; SettingsError if it holds another one."""
-    counted = {n: v for n, v in settings.to_dict().items() if Settings.model_fields[n].json_schema_extra["counts"]}
     data = folder / EXAMPLE / "records.json" if settings.data == EXAMPLE else settings.data
     hashes = {"weights_hash": checkpoint_hash(settings.model), "data_hash": sha256_file(data)[:16]}
-    digest = hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:12]
-    kept, counted = folder / "settings.json", counted | hashes
+    digest = hashlib.sha256(json.dumps(settings.counting, sort_keys=True).encode()).hexdigest()[:12]
+    kept, counted = folder / "settings.json", settings.counting | hashes
     earlier = read_json(kept) if kept.is_file() else counted
     for name, value in counted.items():
         if earlier.get(name) != value:
@@ -184,14 +182,6 @@ def majority(learned: Sequence[Record], held: Sequence[Record], rule: str) -> di
     return {task: sum(found) / len(found) for task, found in scores.items()}
 
 
-def question(record: Record, chance: float, video: dict, settings: Settings) -> Question:
-    """The first question of a held-out record."""
-    right = partial(score, truth=record.answer, rule=settings.score)
-    about = {"task": record.task, "cluster": record.cluster, "chance": chance, "score": right}
-    most = settings.max_new_tokens
-    return Question(record.id, record.visual(**video), record.question, record.answer, most=most, **about)
-
-
 def compared(folder: Path, show: Callable[[str], None]) -> pd.DataFrame:
     """Scores before and after the training as a table, which is also written and shown."""
     rows = read_rows([folder / arm / "rows.jsonl" for arm in ("before", "after")])
@@ -203,16 +193,6 @@ def compared(folder: Path, show: Callable[[str], None]) -> pd.DataFrame:
         change = paired_difference(rows[rows["condition"] == "visual"], "after", "before")
         show(f"change: {change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}] on {change.n_items} records")
     return found
-
-
-def picture(curve: pd.DataFrame) -> bytes:
-    """The curve as a PNG."""
-    figure, data = Figure((6, 3), layout="constrained"), io.BytesIO()
-    axes = figure.subplots()
-    axes.plot(curve["step"], curve["loss"])
-    axes.set(xlabel="step", ylabel="loss on answers", ylim=(0, None))
-    figure.savefig(data, format="png", dpi=120)
-    return data.getvalue()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -149,10 +149,13 @@ class OwnData(Study[Settings]):
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Ask one arm every item, with the visual and without; an interrupted run resumes from ``folder``."""
-        from workbook.studies.asking import Way
-        from workbook.studies.own_data.evaluation import ask_items
+        from oryx.train.device import compute
+        from workbook.studies.asking import Asker, Way, worded
 
         chosen = arms_of(settings)[arm]
         base = {**self.base_row(settings, arm, seed), "split": settings.split, **chosen}
         base["model"] = chosen["model"].replace(SEED, str(seed))
-        ask_items(settings, Way(**options_of(chosen)), base, self.items(settings), folder, progress)
+        asker = Asker(base["model"], compute(settings.precision))
+        video = {"frames": settings.frames, **settings.decoding}
+        questions = [worded(item, item.chance, settings, video) for item in self.items(settings)]
+        asker.ask(folder, asker.batches(questions, Way(**options_of(chosen)), base), progress)
