@@ -9,7 +9,8 @@ import json
 import os
 import shutil
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from oryx.errors import CheckpointError, InputError, RunError
@@ -59,14 +60,25 @@ def atomic_write_json(path: str | Path, value: object, *, indent: int | None = 2
     return atomic_write_text(path, text + "\n")
 
 
+@contextmanager
+def reading(path: Path, kind: str, *faults: type[Exception]) -> Iterator[None]:
+    """Around the reading of a checkpoint's file of a ``kind``: CheckpointError, naming it, if it is not there or fails.
+
+    ``faults``: what reading may raise beside OSError and ValueError.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected a {kind} file of the checkpoint")
+    try:
+        yield
+    except (OSError, ValueError, *faults) as error:
+        what = f"{kind}, {path.stat().st_size} bytes"
+        raise CheckpointError(f"{path}: not readable as {what} (truncated or corrupt?): {error}") from error
+
+
 def read_json(path: Path) -> dict:
     """The object in a json file of a checkpoint. Raises CheckpointError naming the file."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; expected a json file of the checkpoint")
-    try:
+    with reading(path, "json"):
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: not readable as json (truncated or corrupt?): {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a json object, got {type(content).__name__}")
     return content

@@ -112,37 +112,9 @@ def visual_token_count(layout: Layout, grids: Sequence[Grid]) -> int:
     return sum(map(row_tokens, grids)) + len(grids) + 1 + (layout == Layout.VIDEO)
 
 
-@dataclass(frozen=True)
-class Modality:
-    """What the public code derives from a modality's name: the layout and the side of the compressed regions."""
-
-    layout: Layout
-    side: int
-
-
-# Reference file oryx/model/multimodal_resampler/perceiver.py. A text sample carries dummy images there, which go
-# through the image layout before they are thrown away.
-MODALITIES = {
-    "image": Modality(Layout.TWO_VIEW, 1),
-    "text": Modality(Layout.TWO_VIEW, 1),
-    "video": Modality(Layout.VIDEO, 2),
-    "video_long": Modality(Layout.VIDEO, 4),
-}
-
-
-SIDES = {name: MODALITIES[name].side for name in ("image", "video", "video_long")}
-"""The sides of compressed regions that the released models were trained with."""
-
-
-def modality(name: str) -> Modality:
-    """The entry of :data:`MODALITIES`.
-
-    Raises:
-        InputError: an unknown name, with the known ones.
-    """
-    if name not in MODALITIES:
-        raise InputError(f"modality: expected one of {sorted(MODALITIES)}, got {name!r}")
-    return MODALITIES[name]
+SIDES = {"image": 1, "video": 2, "video_long": 4}
+"""The sides of compressed regions that the released models were trained with, by the public code's name of a modality
+(reference file ``oryx/model/multimodal_resampler/perceiver.py``)."""
 
 
 @dataclass(frozen=True)

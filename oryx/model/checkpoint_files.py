@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from oryx.errors import CheckpointError
-from oryx.files import read_json
+from oryx.files import read_json, reading
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -66,14 +66,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """All tensors of one safetensors file."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; expected a safetensors file")
-    try:
+    with reading(path, "safetensors", SafetensorError):
         return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: not readable as safetensors, {path.stat().st_size} bytes (truncated or corrupt?): {error}"
-        ) from error
 
 
 def from_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -93,19 +87,14 @@ def from_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
     """The tensors of a ``.pth`` file, read with ``weights_only=True``: a file with anything else in it is refused."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; expected a .pth file of tensors")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with reading(path, ".pth", EOFError, RuntimeError):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # torch's message goes on to say how to load such a file all the same: not passed on
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         found = f", got {named[1]}" if named else ""
         raise CheckpointError(f"{path}: refused, expected a file of tensors and nothing else{found}") from error
-    except (EOFError, RuntimeError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: not readable as .pth, {path.stat().st_size} bytes (truncated or corrupt?): {error}"
-        ) from error
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise CheckpointError(f"{path}: expected a dictionary of tensors, got {type(content).__name__} of other things")
     return dict(content)

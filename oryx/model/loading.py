@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from oryx.errors import CheckpointError, MissingResource
 from oryx.files import read_json, sha256_file
+from oryx.hub import from_hub
 from oryx.model.checkpoint_files import (
     SINGLE,
     build,
@@ -167,7 +168,7 @@ def resolve(name_or_path: str | Path) -> Path:
             f"{name_or_path}: expected '{NANO}', an existing folder or a repository like 'THUdyh/Oryx-7B'; "
             "there is no such folder"
         )
-    return Path(_from_hub(str(name_or_path)))
+    return from_hub(str(name_or_path), HUB_FILES)
 
 
 def checkpoint_hash(checkpoint: str | Path) -> str:
@@ -242,25 +243,10 @@ def _tower_file(folder: Path, config: dict) -> Path:
         if place.is_file():
             return place
     try:
-        return Path(_from_hub(TOWER_REPOSITORY, TOWER_FILE))
+        return from_hub(TOWER_REPOSITORY, TOWER_FILE)
     except MissingResource as error:
         looked = ", ".join(map(str, dict.fromkeys(places)))
         raise MissingResource(f"{folder}: no vision tower in the shards and no file at {looked}; {error}") from error
-
-
-def _from_hub(repository: str, file: str | None = None) -> str:
-    from huggingface_hub import hf_hub_download, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        if file is not None:
-            return hf_hub_download(repository, file)
-        return snapshot_download(repository, allow_patterns=list(HUB_FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        what = repository if file is None else f"{repository}/{file}"
-        raise MissingResource(
-            f"{what}: neither a local folder nor in the Hugging Face cache, and it could not be fetched: {error}"
-        ) from error
 
 
 def _processor(folder: Path, model: OryxForConditionalGeneration):

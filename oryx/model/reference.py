@@ -18,6 +18,7 @@ from oryx.model.checkpoint_files import build
 from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT
+from oryx.processing.shapes import NEEDED
 
 logger = logging.get_logger(__name__)
 
@@ -41,16 +42,7 @@ HEAD_KEYS = ("norm.", "fc_norm.", "attn_pool.", "head.")
 # Buffers that older versions of transformers wrote into checkpoints.
 STALE_BUFFERS = (".rotary_emb.inv_freq",)
 # Fields without which a default would be taken that tensors cannot contradict.
-NEEDED_FIELDS = (
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "vocab_size",
-    "rms_norm_eps",
-    "rope_theta",
-)
+NEEDED_FIELDS = (*NEEDED, "num_key_value_heads", "rms_norm_eps", "rope_theta")
 
 
 def from_reference(

@@ -135,11 +135,6 @@ def question(text: str) -> list[dict]:
     return [{"from": "human", "value": text}, {"from": "gpt", "value": None}]
 
 
-def prompt_text(text: str) -> str:
-    """The whole ChatML prompt of one question, ready to be answered."""
-    return f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
-
-
 def as_messages(turns: Sequence[Turn]) -> list[Message]:
     """Turns as messages, behind the system's; see :func:`checked`."""
     names = {"human": "user", "gpt": "assistant"}

@@ -20,10 +20,8 @@ from oryx.files import check_file
 from oryx.grids import Grid, Size, SizeRule, compressed_grid, enlarged_size, patch_grid
 from oryx.layout import SIDES, Layout, visual_token_count
 from oryx.processing.options import PreprocessOptions
-from oryx.processing.sizes import Resolution
+from oryx.processing.sizes import Resolution, centred
 
-CANVAS = (127, 127, 127)
-"""Padding colour of the reference (reference file ``mm_utils.py``)."""
 # The product with 1/255 in float64, rounded to float32, the rest in float32 (reference file train.py and transformers
 # 4.39's CLIP processor). There are 256 levels, so a table is exact.
 LEVELS = ((np.arange(256) * (1 / 255)).astype(np.float32) - np.float32(0.5)) / np.float32(0.5)
@@ -129,9 +127,7 @@ def resize(picture: Image.Image, rule: SizeRule, max_pixels: int = PreprocessOpt
     height, width = rule.target(size)
     if not rule.pads(size):
         return _resampled(picture, (height, width), max_pixels)
-    canvas = Image.new("RGB", (width, height), CANVAS)
-    canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
-    return canvas
+    return centred(picture, (height, width))
 
 
 def _resampled(picture: Image.Image, size: Size, max_pixels: int) -> Image.Image:

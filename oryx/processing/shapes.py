@@ -12,6 +12,7 @@ from pathlib import Path
 
 from oryx.errors import CheckpointError, MissingResource, did_you_mean
 from oryx.files import read_json
+from oryx.hub import from_hub
 
 KNOWN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 RELEASED: dict[str, dict] = KNOWN["models"]
@@ -97,7 +98,7 @@ def read_shape(name: str | Path) -> Shape:
     path, released = Path(name), RELEASED.get(str(name).lower().removeprefix("thudyh/").removeprefix("oryx-"))
     try:
         if path.exists() or re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
-            path = path if path.exists() else _fetched(str(name))
+            path = path if path.exists() else from_hub(str(name), "config.json")
             return Shape.of(read_json(path / "config.json" if path.is_dir() else path), str(name))
     except MissingResource:
         if not released:
@@ -106,12 +107,3 @@ def read_shape(name: str | Path) -> Shape:
         known = f"{did_you_mean(str(name).lower(), RELEASED)}expected one of {', '.join(RELEASED)}, a folder with"
         raise CheckpointError(f"{name}: {known} config.json, that file, or a repository like 'THUdyh/Oryx-7B'")
     return Shape.of(released, released["name"])
-
-
-def _fetched(repository: str) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(repository, "config.json"))
-    except (OSError, ValueError) as error:  # as the hub's own errors are
-        raise MissingResource(f"{repository}: its config.json could not be fetched: {error}") from error

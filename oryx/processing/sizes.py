@@ -18,6 +18,14 @@ GREY = (127, 127, 127)
 """Colour of padding; the reference pads with 127 too (reference file ``mm_utils.py``)."""
 
 
+def centred(picture: Image.Image, size: Size) -> Image.Image:
+    """The picture (RGB) in the middle of a grey canvas of ``size`` (height, width)."""
+    height, width = size
+    canvas = Image.new("RGB", (width, height), GREY)
+    canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
+    return canvas
+
+
 @dataclass(frozen=True)
 class Resolution:
     """``kind`` is one of
@@ -66,11 +74,7 @@ class Resolution:
             return picture if same else picture.resize((width, height), Image.Resampling.BICUBIC)
         scale = min(width / picture.width, height / picture.height)
         inner = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        canvas = Image.new("RGB", (width, height), GREY)
-        canvas.paste(
-            picture.resize(inner, Image.Resampling.BICUBIC), ((width - inner[0]) // 2, (height - inner[1]) // 2)
-        )
-        return canvas
+        return centred(picture.resize(inner, Image.Resampling.BICUBIC), (height, width))
 
 
 LLAVA_NEXT_TILES: tuple[Grid, ...] = ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))
@@ -126,9 +130,8 @@ class Partition:
         """The thumbnail, then the tiles, rows first, each ``side`` x ``side``."""
         size = (picture.height, picture.width)
         (rows, columns), (height, width) = self.canvas(size), self.inner(size)
-        canvas = Image.new("RGB", (columns * self.side, rows * self.side), GREY)
-        place = ((canvas.width - width) // 2, (canvas.height - height) // 2)
-        canvas.paste(picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC), place)
+        inner = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+        canvas = centred(inner, (rows * self.side, columns * self.side))
         corners = [(c * self.side, r * self.side) for r in range(rows) for c in range(columns)]
         tiles = [canvas.crop((x, y, x + self.side, y + self.side)) for x, y in corners]
         return [picture.convert("RGB").resize((self.side, self.side), Image.Resampling.BICUBIC), *tiles]

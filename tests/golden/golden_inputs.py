@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from oryx.layout import Layout, modality, visual_token_count
+from oryx.layout import Layout, visual_token_count
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.images import image_views, open_image
 from oryx.processing.options import PreprocessOptions
 
 from ..pixels import pack_images, to_pixels
 from .harness import GoldenCase
+from .reference_forms import MODALITIES
 
 
 @dataclass
@@ -67,8 +68,7 @@ def read_batch(case: GoldenCase) -> Batch:
     modalities = [modalities] if isinstance(modalities, str) else modalities
     dummies = dummy_positions(batch, fields.get("visual_token_id", -200), len(modalities))
     for i, name in enumerate(modalities):
-        kind = modality(name)
-        layout, maps = kind.layout, []
+        (layout, side), maps = MODALITIES[name], []
         if layout == Layout.VIDEO:
             frames = tensor(f"frames/{i}", "frames", f"images_highres/{i}")
             maps = list(frames.reshape(-1, *frames.shape[-3:]))
@@ -79,7 +79,7 @@ def read_batch(case: GoldenCase) -> Batch:
             if not maps and picture is not None:
                 maps = picture_views(picture)
             layout = Layout.ONE_VIEW if len(maps) == 1 else layout
-        batch.visuals.append((Layout.TEXT if i in dummies else layout, maps, kind.side))
+        batch.visuals.append((Layout.TEXT if i in dummies else layout, maps, side))
     return batch
 
 

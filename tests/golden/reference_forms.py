@@ -4,9 +4,17 @@ from collections.abc import Mapping
 
 from oryx.errors import InputError, SettingsError
 from oryx.grids import SizeRule
+from oryx.layout import SIDES, Layout
 from oryx.processing.chat import MARK
 from oryx.processing.options import PreprocessOptions
 
+MODALITIES = {
+    "image": (Layout.TWO_VIEW, SIDES["image"]),
+    "text": (Layout.TWO_VIEW, SIDES["image"]),  # a text sample's dummy images go through the image layout there
+    "video": (Layout.VIDEO, SIDES["video"]),
+    "video_long": (Layout.VIDEO, SIDES["video_long"]),
+}
+"""What the public code derives from a modality's name: the layout, and the side of the compressed regions."""
 MODEL_NAMES = {
     "layers": "num_hidden_layers",
     "attention_heads": "num_attention_heads",

@@ -7,12 +7,13 @@ from functools import lru_cache
 import torch
 
 from oryx.errors import InputError
-from oryx.layout import Layout, modality, visual_token_count
+from oryx.layout import Layout, visual_token_count
 from oryx.model.checkpoint_files import fill
 from oryx.model.compressor import Projector
 from oryx.model.config import OryxConfig
 
 from .harness import GoldenCase, GoldenFile, assert_close, assert_same, seeded
+from .reference_forms import MODALITIES
 
 SECTIONS = ("cases",)
 
@@ -37,8 +38,8 @@ def projector(file: GoldenFile) -> Projector:
 
 def read_maps(case: GoldenCase) -> tuple[Layout, list[tuple[torch.Tensor, tuple[int, int]]]]:
     """The layout that the case calls for, and its (map, grid) pairs; a case without tensors states its shapes."""
-    kind = modality(case.fields["modality"])
-    names = {"frames": "frame_hw"} if kind.layout == Layout.VIDEO else {"low": "low_hw", "high": "high_hw"}
+    layout, _ = MODALITIES[case.fields["modality"]]
+    names = {"frames": "frame_hw"} if layout == Layout.VIDEO else {"low": "low_hw", "high": "high_hw"}
     maps = []
     for name, field in names.items():
         grid = case.fields.get(field)
@@ -51,8 +52,7 @@ def read_maps(case: GoldenCase) -> tuple[Layout, list[tuple[torch.Tensor, tuple[
             continue
         grid = tuple(grid or [math.isqrt(tensor.shape[1])] * 2)
         maps += [(one, grid) for one in tensor]
-    layout = kind.layout if kind.layout == Layout.VIDEO or len(maps) > 1 else Layout.ONE_VIEW
-    return layout, maps
+    return layout if layout == Layout.VIDEO or len(maps) > 1 else Layout.ONE_VIEW, maps
 
 
 @torch.no_grad()

@@ -46,7 +46,8 @@ def inference(fields: dict) -> dict:
 
 def template(fields: dict) -> dict:
     ids = chat.tokenize(tokenizer(), chat.question(fields["question"]), "template").input_ids
-    return {"prompt": chat.prompt_text(fields["question"]), "input_ids": ids}
+    said = chat.as_messages(chat.question(fields["question"]))
+    return {"prompt": "".join(message.written() for message in said), "input_ids": ids}
 
 
 def training(fields: dict) -> dict:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oryx.errors import InputError
-from oryx.layout import Layout, Visual, arrange, modality, read_spec, visual_token_count
+from oryx.layout import Layout, Visual, arrange, read_spec, visual_token_count
 from oryx.model.compressor import Projector
 
 from .model.builders import tiny_config
@@ -74,8 +74,5 @@ def test_a_bad_spec_is_named(row, message):
         read_spec([row])
 
 
-def test_spec_and_modalities():
+def test_spec():
     assert read_spec([[2, 5, 4], [3, 0, 1]]) == [Visual(Layout.VIDEO, 5, 4), Visual(Layout.TEXT, 0, 1)]
-    assert modality("video_long").side == 4 and modality("image").layout == Layout.TWO_VIEW
-    with pytest.raises(InputError, match="'audio'"):
-        modality("audio")

@@ -11,7 +11,6 @@ from oryx.errors import InputError
 from oryx.processing.chat import (
     MARK,
     move_marks_first,
-    prompt_text,
     question,
     stop_ids,
     tokenize,
@@ -85,7 +84,8 @@ def test_only_answer_and_end_are_supervised_in_the_plain_form():
 def test_the_chat_prompt_equals_the_template_without_visuals():
     ids = tokenize(BYTES, question("Why?"), "template").input_ids
     assert ids == tokenize(BYTES, question("Why?"), "qwen").input_ids
-    assert BYTES.decode(ids) == prompt_text("Why?")
+    system = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+    assert BYTES.decode(ids) == f"{system}<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
 
 
 def test_a_beginning_token_is_kept_once_in_the_template_form():

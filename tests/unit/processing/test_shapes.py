@@ -69,10 +69,10 @@ def test_a_folder_its_file_and_the_authors_fields(tmp_path):
 
 
 def test_a_released_repository_that_cannot_be_reached_is_known_by_its_name(monkeypatch):
-    def unreachable(repository):
+    def unreachable(repository, file):
         raise MissingResource(f"{repository}: cannot be fetched")
 
-    monkeypatch.setattr(shapes, "_fetched", unreachable)
+    monkeypatch.setattr(shapes, "from_hub", unreachable)
     assert read_shape("THUdyh/Oryx-34B") == read_shape("34b") == read_shape("Oryx-34B")
     with pytest.raises(MissingResource, match="some/model: cannot be fetched"):
         read_shape("some/model")
