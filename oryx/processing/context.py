@@ -90,10 +90,14 @@ def check_fits(frames: int, context: int, grid: Grid) -> None:
         )
 
 
+def frame_size(size: Size, ratio: int, options: PreprocessOptions | None = None) -> Size:
+    """What a video frame of ``size`` pixels is resized to for compression by ``ratio``, by the released rules."""
+    return getattr(options or PreprocessOptions(), RULES[ratio]).target(size)
+
+
 def compressed(size: Size, ratio: int, options: PreprocessOptions | None = None, patch: int = PATCH) -> Grid:
     """Grid of a video frame of ``size`` pixels after resizing by the released rules and compression by ``ratio``."""
-    rule = getattr(options or PreprocessOptions(), RULES[ratio])
-    return compressed_grid(patch_grid(rule.target(size), patch), round(ratio**0.5))
+    return compressed_grid(patch_grid(frame_size(size, ratio, options), patch), round(ratio**0.5))
 
 
 def context_table() -> "pd.DataFrame":

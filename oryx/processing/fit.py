@@ -30,7 +30,7 @@ import pandas as pd
 from oryx.errors import SettingsError
 from oryx.grids import Grid, Size, compressed_grid, enlarged_size, image_token_count, patch_grid, token_count
 from oryx.grids import video_token_count as tokens_of_video
-from oryx.processing.context import PATCH, PROMPT_TOKENS, RULES, compressed, frames_that_fit
+from oryx.processing.context import PATCH, PROMPT_TOKENS, RULES, compressed, frame_size, frames_that_fit
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.shapes import FORMATS, KNOWN, Shape
 
@@ -74,7 +74,7 @@ def picture(size: Size, patch: int = PATCH) -> Shown:
 
 def video(frames: int, size: Size, ratio: int, patch: int = PATCH) -> Shown:
     """A video of frames of ``size`` (height, width) in pixels at 1x, 4x or 16x, by the released rules."""
-    return frames_of(frames, patch_grid(_read_size(size, ratio), patch), round(ratio**0.5))
+    return frames_of(frames, patch_grid(frame_size(size, ratio), patch), round(ratio**0.5))
 
 
 def frames_of(frames: int, grid: Grid, side: int) -> Shown:
@@ -82,10 +82,6 @@ def frames_of(frames: int, grid: Grid, side: int) -> Shown:
     count, small = token_count([grid]), compressed_grid(grid, side)
     tokens = tokens_of_video(frames, small)
     return Shown(frames, frames * count, frames * count**2, frames * token_count([small]), tokens)
-
-
-def _read_size(size: Size, ratio: int) -> Size:
-    return getattr(PreprocessOptions(), RULES[ratio]).target(size)
 
 
 @dataclass(frozen=True)
@@ -211,7 +207,7 @@ COLUMNS += ["most frames: context", "memory", "memory, in chunks"]
 
 def assumptions(shape: Shape, room: float, size: Size, tera: float = OPERATIONS) -> list[str]:
     """What the numbers of :func:`table` rest on: two lines about this model, then those about any."""
-    read = ", ".join(f"{ratio}x {{1}}x{{0}}".format(*_read_size(size, ratio)) for ratio in sorted(RULES))
+    read = ", ".join(f"{ratio}x {{1}}x{{0}}".format(*frame_size(size, ratio)) for ratio in sorted(RULES))
     context = f"{shape.context:,} tokens" if shape.context else "not known"
     values = {"name": shape.name, "note": shape.note, "size": f"{size[1]}x{size[0]}", "read": read, "context": context}
     values |= {"prompt": PROMPT_TOKENS, "fixed": FIXED / GIGA, "lost": LOST, "room": room, "tera": tera}

@@ -85,10 +85,8 @@ def save_weights(path: Path, model: nn.Module, dtype: torch.dtype = torch.float1
     unique: dict[str, torch.Tensor] = {}
     for name, parameter in model.named_parameters():
         tensor = _whole(parameter.detach()).cpu()
-        if dtype != torch.int8:
-            unique[name] = tensor.to(dtype).contiguous()
-        elif tensor.ndim < 2:
-            unique[name] = tensor.half().contiguous()
+        if dtype != torch.int8 or tensor.ndim < 2:
+            unique[name] = tensor.to(torch.float16 if dtype == torch.int8 else dtype).contiguous()
         else:
             rows = tensor.flatten(0, -2) if tensor.shape[0] == 1 else tensor.flatten(1)
             scale = (rows.abs().amax(1).clamp(min=1e-8) / 127).half().clamp(min=6e-8)
