@@ -70,7 +70,6 @@ class Protocol(_Strict):
     """
 
     name: str
-    statement: str
     frames: Whole
     repeat_frames: bool
     newlines: Literal[1, 2]
@@ -136,8 +135,7 @@ def protocols() -> dict[str, Protocol]:
         entries = {field: entry for field, entry in content.items() if isinstance(entry, dict) and "value" in entry}
         values = {field: entry["value"] for field, entry in entries.items()}
         sources = {field: entry["source"] for field, entry in entries.items()}
-        shared = {"name": name, "statement": content["statement"], "prompts": content["prompts"], "sources": sources}
-        found[name] = _checked(values | shared, name)
+        found[name] = _checked({**values, "name": name, "prompts": content["prompts"], "sources": sources}, name)
     return found
 
 

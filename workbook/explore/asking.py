@@ -85,8 +85,7 @@ def ask_tiled(model: Any, picture: Any, question: str, side: int) -> Asked:
     batch = inputs.batch([0], answers=False) | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     prompted = read_prompts(model, batch)
     (answer,) = prompted.greedy(prompts.stops, MOST_TOKENS)
-    end = next((place + 1 for place, token in enumerate(answer) if token in prompts.stops), None)
-    (likelihood,) = prompted.likelihoods([answer[:end]])
+    (likelihood,) = prompted.likelihoods([answer])
     tokens, seconds = inputs.visual_tokens(0), time.perf_counter() - began
     views = tuple(np.asarray(square) for square in form.squares(picture))
     sizes = tuple(view.shape[:2] for view in views)

@@ -18,7 +18,7 @@ from oryx.evidence.schema import published_rows
 from oryx.files import atomic_write_json, atomic_write_text, read_json
 from workbook.data.corpora import data_hash
 from workbook.runs.seeds import run_seeds, seeds_of
-from workbook.runs.settings import StudySettings
+from workbook.runs.settings import StudySettings, VideoSettings
 from workbook.stages import shipped
 
 if TYPE_CHECKING:
@@ -99,8 +99,12 @@ class Study(ABC, Generic[S]):
         """Train and ask one arm, writing ``rows.jsonl`` (and ``curve.json``) in ``folder``; must be able to resume."""
 
     def check(self, settings: S) -> None:
-        """Raise, before any work, what would make this run fail later; by default missing or changed weights, or
-        several seeds of released ones."""
+        """Raise, before any work, what would make this run fail later; by default a decoder that does not work here,
+        missing or changed weights, or several seeds of released ones."""
+        if isinstance(settings, VideoSettings):
+            from oryx.processing.decoders import check_decoder  # here, not above: workers need no video decoders
+
+            check_decoder(settings.decoder)
         if settings.scale in self.released_scales:
             if len(settings.seeds) > 1:
                 raise SettingsError(

@@ -11,7 +11,7 @@ OPTIONS = ("a cat", "a {dog}", "a bird", "none")
 
 
 def test_every_value_of_every_protocol_has_a_source():
-    plain = set(Protocol.model_fields) - {"name", "statement", "prompts", "sources"}
+    plain = set(Protocol.model_fields) - {"name", "prompts", "sources"}
     assert set(protocols()) == {"paper", "official"}
     for each in protocols().values():
         assert set(each.sources) == plain and all(each.sources.values())

@@ -58,11 +58,8 @@ class Benchmarks(ReleasedStudy[Settings]):
 
     def check(self, settings: Settings) -> None:
         """Raises, before any work, for protocols, weights, copies, a decoder or seeds that cannot be used."""
-        from oryx.processing.decoders import check_decoder
-
         if not settings.protocols:
             raise SettingsError(f"protocols: expected at least one of {', '.join(self.arm_order)}")
-        check_decoder(settings.decoder)
         super().check(settings)
         self.hypotheses(settings)
 

@@ -66,15 +66,12 @@ class PoolingVsDynamicCompression(ReleasedStudy[Settings]):
 
     def check(self, settings: Settings) -> None:
         """Raises MissingResource, CheckpointError or InputError before any work if this run cannot be done."""
-        from oryx.processing.decoders import check_decoder
-
         for ratio in settings.ratios:
             if region_side(ratio) > 5:
                 raise InputError(f"ratios: learned connectors have kernels up to 25x, got {ratio}")
         if settings.scale == "paper":
             if wrong := [arm for arm in arms_of(settings) if arm not in RELEASED]:
                 raise InputError(f"arms: scale 'paper' trains nothing, it has {', '.join(RELEASED)}; got {wrong[0]}")
-            check_decoder(settings.decoder)
             super().check(settings)
             from workbook.studies.compressor.released import check_lengths
 

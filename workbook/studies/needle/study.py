@@ -53,9 +53,6 @@ class NeedleInAHaystack(Study[Settings]):
 
     def check(self, settings: Settings) -> None:
         """Raises MissingResource, CheckpointError or InputError before any work if this run cannot be done."""
-        from oryx.processing.decoders import check_decoder
-
-        check_decoder(settings.decoder)
         fitting = RELEASED if settings.scale == "paper" else TRAINED
         if wrong := [arm for arm in settings.arms if arm not in fitting]:
             raise InputError(f"arms: scale {settings.scale!r} has {', '.join(fitting)}; got {', '.join(wrong)}")

@@ -5,7 +5,6 @@ from textwrap import shorten
 
 from matplotlib.figure import Figure
 
-from oryx import Video
 from oryx.processing.images import open_image
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.visuals import choose_frames
@@ -25,8 +24,8 @@ def gallery(items: Sequence[OwnItem], most: int = 12) -> Figure:
     for item in items[:: -(-len(items) // most)]:
         title = f"{shorten(item.question, 40)}\n“{shorten(item.answer, 40)}”  ({item.task})"
         try:
-            video = Video(item.path, STRIP)
-            frames = choose_frames(video, PreprocessOptions()).pictures if item.is_video else [open_image(item.path)]
+            seen = item.visual(frames=STRIP)
+            frames = choose_frames(seen, PreprocessOptions()).pictures if item.is_video else [open_image(seen)]
             shown.append((title, list(frames)))
         except Exception as error:  # of any kind, as in the run
             shown.append((f"{title}\n{shorten(str(error), 120)}", []))

@@ -103,11 +103,9 @@ class OwnData(Study[Settings]):
 
     def check(self, settings: Settings) -> None:
         """Raises, before any work, for a table, an arm, a model, a decoder or hypotheses that cannot be used."""
-        from oryx.processing.decoders import check_decoder
-
         if settings.from_scratch:
             raise SettingsError("from_scratch: nothing is trained on one's own data; name models instead")
-        check_decoder(settings.decoder)
+        super().check(settings)
         self.items(settings)
         for arm in arms_of(settings).values():
             options_of(arm)
