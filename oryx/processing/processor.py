@@ -315,6 +315,39 @@ def ask(
         check_whole("token_budget", token_budget)
         if compression != "auto":
             raise InputError(f"token_budget: expected compression 'auto' with it, got compression {compression!r}")
+    prepared, inputs = fitting(model, processor, visual, question, resolution, compression, token_budget)
+    out = model.generate(
+        **inputs.to(model.device),
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        repetition_penalty=1.0,
+        eos_token_id=chat.stop_ids(processor.tokenizer, processor.prompt),
+        pad_token_id=processor.pad_id,
+        return_dict_in_generate=True,
+        output_logits=True,
+    )
+    likelihood = model.compute_transition_scores(out.sequences, out.logits, normalize_logits=True).sum()
+    return Answer(
+        text=processor.decode(out.sequences[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip(),
+        probability=float(likelihood.exp()),
+        visual_tokens=sum(one.visual_tokens(processor.patch) for one in prepared),
+        seconds=time.perf_counter() - began,
+        frames=sum(one.frames for one in prepared),
+        sizes=tuple(size for one in prepared for size in one.sizes),
+        decoder=next((one.decoder for one in prepared if one.decoder), None),
+    )
+
+
+def fitting(
+    model: Any,
+    processor: Any,
+    visual: Any,
+    question: str,
+    resolution: str | int | Resolution = "native",
+    compression: int | str = "auto",
+    token_budget: int | None = None,
+) -> tuple[list[Prepared], BatchFeature]:
+    """The visual at the first ratio that fits, and the model inputs; arguments and errors as of :func:`ask`."""
     limit = model.config.tokenizer_model_max_length or float("inf")
     for side in _sides(compression, visual, token_budget):
         prepared = [] if visual is None else processor.prepare(visual, resolution, side)
@@ -333,26 +366,7 @@ def ask(
             f"question and visual take {length} tokens, {tokens} of them visual ({frames} picture(s)); this model "
             f"takes at most {limit}: use fewer frames, a higher compression or a smaller resolution"
         )
-    out = model.generate(
-        **inputs.to(model.device),
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        repetition_penalty=1.0,
-        eos_token_id=chat.stop_ids(processor.tokenizer, processor.prompt),
-        pad_token_id=processor.pad_id,
-        return_dict_in_generate=True,
-        output_logits=True,
-    )
-    likelihood = model.compute_transition_scores(out.sequences, out.logits, normalize_logits=True).sum()
-    return Answer(
-        text=processor.decode(out.sequences[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip(),
-        probability=float(likelihood.exp()),
-        visual_tokens=tokens,
-        seconds=time.perf_counter() - began,
-        frames=frames,
-        sizes=tuple(size for one in prepared for size in one.sizes),
-        decoder=next((one.decoder for one in prepared if one.decoder), None),
-    )
+    return prepared, inputs
 
 
 def _sides(compression: int | str, visual: Any, budget: int | None) -> list[int | None]:

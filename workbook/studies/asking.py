@@ -7,19 +7,17 @@ question goes on from there. Beside each stands the same question without the vi
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from math import exp, isqrt
+from math import exp
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from oryx.errors import InputError
 from oryx.eval.evaluate import Batch
 from oryx.eval.generate import ChatPrompt, Prompted, chooser, read_prompts
 from oryx.layout import VISUAL_TOKEN_ID
 from oryx.processing.options import PreprocessOptions
-from oryx.processing.processor import SIDES, OryxProcessor, Prepared
+from oryx.processing.processor import OryxProcessor, fitting
 from oryx.processing.sizes import Resolution
-from oryx.processing.visuals import Video, Views
 from oryx.train.device import Compute, load_whole, process
 from workbook.data.answers import option_letter, score
 from workbook.studies.base import Progress
@@ -135,8 +133,9 @@ class Asker:
                 for inputs, question in zip(blind, questions, strict=True)
             ]
         longest = max((question.text for question in questions), key=lambda text: len(processor.prompt_ids(text)))
-        prepared = self._prepared(processor, questions[0].visual, longest, way)
-        inputs, found = dict(processor.assemble(longest, prepared)), []
+        shown = questions[0].visual, longest, way.resolution, way.compression
+        prepared, fitted = fitting(self.model, processor, *shown)
+        inputs, found = dict(fitted), []
         start = inputs["input_ids"].shape[1] - inputs["input_ids"][0].tolist()[::-1].index(VISUAL_TOKEN_ID)
         for name in ("input_ids", "attention_mask"):  # what comes before the question is read once
             inputs[name] = inputs[name][:, :start]
@@ -151,23 +150,6 @@ class Asker:
             with read.after(processor.prompt_ids(question.text, len(prepared))[start:]) as asked:
                 found.append(self._answer(asked, question, processor, way) | seen)
         return found
-
-    def _prepared(self, processor: OryxProcessor, visual: Any, longest: str, way: Way) -> list[Prepared]:
-        """The visual at its ratio; "auto" goes on to the next ratio where the model's context is too short.
-
-        Raises InputError if visual and question do not fit: the model would lose the question from the end.
-        """
-        sides = [None, *([SIDES["video_long"]] if isinstance(visual, Video | Views) else [])]
-        if way.compression != "auto":
-            sides = [isqrt(way.compression)]
-        limit = self.model.config.tokenizer_model_max_length or float("inf")
-        for side in sides:
-            prepared = processor.prepare(visual, way.resolution, side)
-            tokens = sum(one.visual_tokens(processor.patch) for one in prepared)
-            length = len(processor.prompt_ids(longest, len(prepared))) - len(prepared) + tokens
-            if length <= limit:
-                return prepared
-        raise InputError(f"question and visual take {length} tokens, {tokens} of them visual; the model takes {limit}")
 
     def _answer(self, asked: Prompted, question: Question, processor: OryxProcessor, way: Way) -> dict:
         prompts, own = ChatPrompt(processor), self.model.generation_config
