@@ -80,10 +80,11 @@ def load_whole(
     Each of several processes has its own GPU; one process takes all that there are, unless ``all_gpus`` is False.
     ``context``: as of :func:`oryx.load`, whose errors are raised; also MissingResource without a tokenizer.
     """
-    model = load(checkpoint, dtype=machine.dtype, **context)
+    spread = all_gpus and process().num_processes == 1 and torch.cuda.device_count() > 1
+    model = load(checkpoint, dtype=machine.dtype, device="cpu" if spread else machine.device, **context)
     if getattr(model, "processor", None) is None:
         raise MissingResource(f"{checkpoint}: expected a whole model with its tokenizer beside the weights")
-    if not all_gpus or process().num_processes > 1 or torch.cuda.device_count() < 2:
-        return machine.place(model)
+    if not spread:
+        return model
     whole = ["Block", *(model.language_model._no_split_modules or [])]
     return dispatch_model(model, infer_auto_device_map(model, no_split_module_classes=whole))

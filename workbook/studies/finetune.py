@@ -16,14 +16,13 @@ from typing import Literal
 
 import pandas as pd
 
-import oryx
 from oryx.errors import InputError, OryxError, SettingsError
 from oryx.evidence.rows import read_rows
 from oryx.evidence.stats import paired_difference, summary
 from oryx.files import atomic_write_json, atomic_write_text, read_json, sha256_file
 from oryx.model.loading import checkpoint_hash
 from oryx.processing.decoders import check_decoder
-from oryx.train.device import compute, process
+from oryx.train.device import compute, load_whole, process
 from oryx.train.finetune import CountedLoss, RecordBatches, add_adapters, save_adapters
 from oryx.train.loop import StepBatches, TrainPlan, train
 from oryx.train.records import Record, read_records
@@ -86,9 +85,7 @@ def run(settings: Settings, show: Callable[[str], None] = print) -> pd.DataFrame
             f"give {settings.accumulate} pieces"
         )
     base = {"schema": 1, "study": "finetune", "seed": settings.seed, "split": "held_out"} | begin(folder, settings)
-    model = oryx.load(settings.model, dtype=machine.dtype, device=machine.device)
-    if getattr(model, "processor", None) is None:
-        raise SettingsError(f"model: expected a whole model with its tokenizer, got {settings.model}")
+    model = load_whole(settings.model, machine, all_gpus=False)
     video, limit = {"frames": settings.frames, "decoder": settings.decoder}, model.config.tokenizer_model_max_length
     batches = RecordBatches(learned, model.processor, settings.batch, settings.seed, limit, video)
     show(f"{len(learned)} records to train on, {len(held)} held out; each is opened once before anything starts")
