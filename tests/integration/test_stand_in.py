@@ -20,7 +20,7 @@ from workbook.studies.base import study_at
 def short_answers(monkeypatch):
     """Barely trained models talk on: two tokens of an answer take the way of all."""
     greedy = Prompted.greedy
-    monkeypatch.setattr(Prompted, "greedy", lambda self, stops, most: greedy(self, stops, min(most, 2)))
+    monkeypatch.setattr(Prompted, "greedy", lambda self, stops, most, *how: greedy(self, stops, min(most, 2), *how))
 
 
 @pytest.fixture(autouse=True)

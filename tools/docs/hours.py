@@ -23,13 +23,20 @@ from workbook.studies.needle.cells import arm_cells
 BEGIN, END = "<!-- hours: python -m tools.docs -->", "<!-- end of hours -->"
 PAGE, PHOTO, FRAME = (1500, 1100), (480, 640), (720, 1280)
 """(height, width) of a page of OCRBench, a picture of MMBench and a frame, in pixels; assumed."""
-QUESTIONS = {"ocrbench": (1000, 1000), "mmbench": (4329, 1164), "videomme": (2700, 900), "mlvu": (2174, 2174)}
-QUESTIONS |= {"nextqa": (8564, 1000), "mvbench": (4000, 4000), "longvideobench": (1337, 1337)}
+QUESTIONS = {
+    "ocrbench": (1000, 1000),
+    "mmbench": (4329, 1164),
+    "videomme": (2700, 900),
+    "mlvu": (2174, 2174),
+    "nextqa": (8564, 1000),
+    "mvbench": (4000, 4000),
+    "longvideobench": (1337, 1337),
+}
 """Benchmark -> questions and visuals."""
 MODELS, NUMBERS = ("7b", "34b"), "bf16"
 PEAK, SHARE, ANSWER, DECODE, PRICE = 989.0, 0.4, 0.4, 2.0, 3.0
 """Assumed: an H100's dense bfloat16 peak in 10¹² operations a second and the share reached; seconds of a question's
-prompt and answer by the 7B model, and of decoding a video's frames on one thread; the price of a GPU's hour in dollars."""
+prompt and answer by the 7B model, and of decoding a video on one thread; the price of a GPU's hour in dollars."""
 
 Load = tuple[fit.Shown, int, int]
 """What is shown, how many times, and how many questions are asked about all of them together."""
@@ -116,10 +123,11 @@ def blocks() -> str:
     """The table and what it rests on."""
     sizes = [f"{width}x{height}" for height, width in (PAGE, PHOTO, FRAME)]
     rests = (
-        f"By arithmetic, not measured. Assumed: one H100 in bfloat16 at {SHARE:.0%} of {PEAK:g} TFLOP/s; {ANSWER:g} s for "
-        f"a question's prompt and answer (7B; longer in proportion to the weights), asked with and without its visual; "
-        f"{DECODE:g} s to decode a video on one thread; pages of {sizes[0]}, pictures of {sizes[1]}, videos of {sizes[2]} "
-        f"pixels; {PRICE:g} dollars an hour. A 34B checkpoint in bfloat16 fills an 80 GB GPU: see [Will it fit?](fit.md)."
+        f"By arithmetic, not measured. Assumed: one H100 in bfloat16 at {SHARE:.0%} of {PEAK:g} TFLOP/s; {ANSWER:g} s "
+        f"for a question's prompt and answer (7B; longer in proportion to the weights), asked with and without its "
+        f"visual; {DECODE:g} s to decode a video on one thread; pages of {sizes[0]}, pictures of {sizes[1]}, videos of "
+        f"{sizes[2]} pixels, each encoded anew; {PRICE:g} dollars an hour. A 34B checkpoint in bfloat16 fills an 80 GB "
+        "GPU: see [Will it fit?](fit.md)."
     )
     return "\n\n".join([BEGIN, as_table(table()), rests, END])
 
