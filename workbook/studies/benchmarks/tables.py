@@ -17,7 +17,7 @@ FULL = {"%": 100, "0-1000": 1000}
 """Unit of a published number -> what full marks are."""
 TURN = 1_000_000
 """MMBench asks a question again with its options turned, under an index that is higher by this."""
-PUBLISHED, SOURCE = "published", "source"
+PUBLISHED, SOURCE, NOT_ASKED = "published", "source", "not asked"
 
 
 def published(benchmark: str, model: str) -> dict[str, Any] | None:
@@ -65,6 +65,28 @@ def results_table(rows: pd.DataFrame, model: str, parts: bool = False) -> pd.Dat
     return found[
         ["benchmark", "protocol", *(["kind"] * parts), *averages, PUBLISHED, "inside", "no visual", "chance", "n"]
     ]
+
+
+def paper_table(rows: pd.DataFrame, model: str) -> pd.DataFrame:
+    """Every number of the paper's main tables for a model, or for all of Oryx if it is none of theirs, beside ours.
+
+    Ours is each protocol's score, over questions or tasks as in :func:`scores`; it stands beside the number that it is
+    compared with, and with no other (without subtitles, the metric that is counted here).
+    """
+    own: dict[str, list[str]] = {}
+    for one in scores(rows, model).itertuples():
+        own.setdefault(one.benchmark, []).append(
+            f"{one.protocol}: {interval_text(one.score, one.low, one.high, '.3f')}"
+        )
+    main = [row for row in numbers() if row["study"].startswith("main-") and row["model"].startswith("Oryx")]
+    lines = []
+    for row in [row for row in main if row["model"] == model] or main:
+        compared, text = published(row["benchmark"], row["model"]), described(row, named=False)
+        ours = own.get(row["benchmark"], []) if compared and compared["text"] == text else []
+        about = {name: row[name] for name in ("benchmark", "metric", "variant", "model")}
+        about |= {PUBLISHED: text if row["value"] else NOT_FOUND, "ours": "; ".join(ours) or NOT_ASKED}
+        lines.append(about | {SOURCE: sources()[row["source"]]})
+    return pd.DataFrame(lines)
 
 
 def conditions_table(rows: pd.DataFrame) -> pd.DataFrame:
