@@ -62,7 +62,7 @@ def test_the_page(tmp_path):
         r"^\| `([^|]*)` \|", PAGE.read_text().partition("in `tuned/`")[2].partition("A run")[0], re.MULTILINE
     )
     files = [file for cell in given for file in cell.split("`, `")]
-    assert len(files) == 8 and all((tmp_path / "tuned" / file).exists() for file in files)
+    assert len(files) == 9 and all((tmp_path / "tuned" / file).exists() for file in files)
     done = subprocess.run(
         [sys.executable, "-c", blocks[2][1]],
         cwd=tmp_path,

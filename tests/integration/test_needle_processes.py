@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from oryx.evidence.rows import read_rows
-from tests.unit.studies.test_needle_released import SMALL, checkpoint
+from tests.integration.test_needle_released import SMALL, checkpoint
 from workbook.runs import worker
 from workbook.studies.needle.study import NeedleInAHaystack
 

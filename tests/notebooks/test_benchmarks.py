@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from oryx.evidence.rows import read_rows
-from tests.unit.studies.test_benchmarks import checkpoint, copies
+from tests.integration.test_benchmark_study import checkpoint, copies
 from workbook.studies.benchmarks import tables
 from workbook.studies.benchmarks.study import Benchmarks
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oryx.evidence.rows import read_rows
-from tests.unit.studies.test_needle_released import SMALL, checkpoint
+from tests.integration.test_needle_released import SMALL, checkpoint
 from workbook.studies.needle.study import NeedleInAHaystack
 
 __all__ = ["checkpoint"]

@@ -27,6 +27,8 @@ from workbook.studies.needle import evaluation
 from workbook.studies.needle.released import PHRASES
 from workbook.studies.needle.study import NeedleInAHaystack
 
+pytestmark = pytest.mark.integration
+
 SMALL = {
     "scale": "paper",
     "frame_side": 64,

@@ -13,6 +13,8 @@ from tests.toy import MendedToyStudy
 from workbook import cli
 from workbook.runs.seeds import seeds_of
 
+pytestmark = pytest.mark.integration
+
 NAME = "tests.toy:MendedToyStudy"
 
 

@@ -16,6 +16,8 @@ from workbook.studies.benchmarks import figures, tables
 from workbook.studies.benchmarks.evaluation import asked
 from workbook.studies.benchmarks.study import Benchmarks
 
+pytestmark = pytest.mark.integration
+
 NAMES = list(COPIES)
 STUDY = Benchmarks()
 
