@@ -82,7 +82,7 @@ LONGEST = (
     "test_slurm.py",
     "test_workflow.py",
     "test_transformers.py",
-    # of the unit tier
+    "test_gpu_acceptance.py",
     "test_benchmarks.py",
     "test_needle_released.py",
     "test_compressor_evaluation.py",

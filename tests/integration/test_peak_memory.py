@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.measure import peak_memory_in_fresh_process
-from tests.unit.test_benchmarks import TINY
+from tests.integration.test_benchmarks import TINY
 
 pytestmark = pytest.mark.integration
 

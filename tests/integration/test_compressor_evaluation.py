@@ -23,6 +23,8 @@ from workbook.studies.compressor.probes import probes
 from workbook.studies.compressor.study import Settings
 from workbook.studies.frames import evaluate_arm
 
+pytestmark = pytest.mark.integration
+
 BASE = {"schema": 1, "study": "s", "seed": 0, "settings_hash": "h", "weights_hash": "w", "data_hash": "d"}
 
 

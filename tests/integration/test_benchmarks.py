@@ -14,6 +14,8 @@ from oryx.model import OryxConfig, attention
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
 
+pytestmark = pytest.mark.integration
+
 TINY = Mix(
     "tiny",
     "four small pictures",
