@@ -25,13 +25,6 @@ def copies(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def settings_of(released, copies, tmp_path):
-    return lambda **values: STUDY.settings(
-        {**SMALL, "checkpoint": str(released), "data": str(copies), "results": str(tmp_path), **values}
-    )
-
-
 def run(settings, arm, folder):
     STUDY.run_job(settings, arm, 0, folder / arm, lambda *_: None)
     return read_rows([folder / arm / "rows.jsonl"])
