@@ -5,6 +5,7 @@ One ``[[hypothesis]]`` has
 ========================  ==========================================================================================
 id, study, paper          own id (``H1a.quarter.nano``), study id, id of the paper's claim (``H1a``)
 statement                 the claim in words
+scale                     the scale whose runs it judges; all, unless given. Smoke rehearses what is stated for nano
 kind                      | ``difference``: first arm above the second
                           | ``equivalence``: the two arms differ by less than ``margin``
                           | ``order``: each arm above the one before it
@@ -91,6 +92,7 @@ class Hypothesis(Entry):
     study: Text
     paper: Text
     statement: Text
+    scale: Literal[SCALES] | None = None
     kind: Literal[tuple(KINDS)]
     arms: Names
     tasks: Names
@@ -117,6 +119,8 @@ class Hypothesis(Entry):
             raise ValueError(f"weights: expected one for each of the arms, not all zero, got {list(self.weights)}")
         if shared := set(self.tasks) & set(self.other_tasks):
             raise ValueError(f"other_tasks: {sorted(shared)} are in tasks too")
+        if (named := self.id.rpartition(".")[2]) in SCALES and named != self.scale:
+            raise ValueError(f'id: ends in {named!r}, so expected scale = "{named}", got {self.scale!r}')
         return self
 
 
@@ -130,8 +134,7 @@ def judge(
 ) -> list[dict]:
     """The verdicts of a study's hypotheses on the rows of one run, in the order of the file; none if none is stated.
 
-    A hypothesis whose id ends in ``.<scale>`` is for that scale alone, one that names no scale for all; smoke rehearses
-    those of nano. ``one_model``: every arm is one model that no seed trains again, as released weights are. Each
+    ``one_model``: every arm is one model that no seed trains again, as released weights are. Each
     verdict has: id, paper, statement, scale, split, kind, verdict, estimate, low, high (None unless computed), alpha,
     n_items, n_clusters, seeds (numbers), direction_only, gate (text), reason, paper_value, and ``by_seed``: seed (as
     text) -> BY_SEED on its rows alone (a direction only), corrected as in the run.
@@ -164,8 +167,7 @@ def _judged(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hyp
     of_study = [entry for entry in hypotheses if entry.study == study]
     if not of_study:
         raise SettingsError(f"study {study!r} has no hypotheses")
-    others = set(SCALES) - {"nano" if scale == "smoke" else scale}
-    chosen = [entry for entry in of_study if entry.id.rpartition(".")[2] not in others]
+    chosen = [entry for entry in of_study if entry.scale in (None, "nano" if scale == "smoke" else scale)]
     same = {"scale": scale, "split": rows["split"].iloc[0] if len(rows) else None}
     return [
         {"id": entry.id, "paper": entry.paper, "statement": entry.statement, **same, "kind": entry.kind}

@@ -91,7 +91,7 @@ def test_the_study_learns_and_gets_verdicts(page):
     (plan,), (status,) = page.of("plan my_study"), page.of("oryx status")
     whole, _ = page.of("--seeds 0,1,2")
     assert "arms: native, area_8" in plan
-    assert re.search(r"S1\.small_spot +(supported|contradicted|inconclusive)", whole)
+    assert re.search(r"S1\.spot +(supported|contradicted|inconclusive)", whole)
     assert re.search(r"S1\.large_spot +(supported|contradicted|inconclusive)", whole)
     assert len(re.findall(r"^spot/.*: done, 2 of 2 started arms done$", status, re.MULTILINE)) == 4
 

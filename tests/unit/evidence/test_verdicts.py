@@ -13,7 +13,7 @@ from workbook.report.published import direction
 
 ITEMS = 60
 SEEDS = (0, 1, 2)
-NAMED = {"id": "H1.nano", "study": "demo", "paper": "H1", "statement": "s"}
+NAMED = {"id": "H1.nano", "scale": "nano", "study": "demo", "paper": "H1", "statement": "s"}
 
 
 def rows_of(shares: dict, seeds=SEEDS, items: int = ITEMS, **fields) -> list[dict]:
@@ -30,7 +30,7 @@ def rows_of(shares: dict, seeds=SEEDS, items: int = ITEMS, **fields) -> list[dic
 
 
 def hypothesis(kind: str = "difference", arms=("a", "b"), tasks=("text",), **fields) -> Hypothesis:
-    return Hypothesis(**NAMED, kind=kind, arms=tuple(arms), tasks=tuple(tasks), **fields)
+    return Hypothesis(**{**NAMED, "kind": kind, "arms": tuple(arms), "tasks": tuple(tasks), **fields})
 
 
 def one(rows, entry: Hypothesis, scale: str = "nano") -> dict:
@@ -184,10 +184,10 @@ def test_fewer_than_three_seeds_give_a_direction_only(a, text):
 
 def test_alpha_is_shared_by_the_hypotheses_of_the_study_at_that_scale():
     rows = pd.DataFrame(rows_of({("a", "text"): 0.8, ("b", "text"): 0.3}))
-    texts = [("H1.nano", "demo"), ("H2.nano", "demo"), ("H1.small", "demo"), ("H9.nano", "other")]
-    entries = [hypothesis().model_copy(update={"id": name, "study": study}) for name, study in texts]
+    texts = [("H1", "nano", "demo"), ("H2", "nano", "demo"), ("H3", "small", "demo"), ("H9", "nano", "other")]
+    entries = [hypothesis(id=name, scale=scale, study=study) for name, scale, study in texts]
     nano = judge(rows, "demo", "nano", entries)
-    assert [v["id"] for v in nano] == ["H1.nano", "H2.nano"] and {v["alpha"] for v in nano} == {0.025}
+    assert [v["id"] for v in nano] == ["H1", "H2"] and {v["alpha"] for v in nano} == {0.025}
     small = judge(rows, "demo", "small", entries)
     assert [v["alpha"] for v in small] == [0.05]
     assert small[0]["high"] - small[0]["low"] < nano[0]["high"] - nano[0]["low"]
@@ -206,14 +206,15 @@ def test_alpha_is_shared_by_the_hypotheses_of_the_study_at_that_scale():
 )
 def test_a_run_is_judged_by_what_was_stated_for_its_scale(scale, judged):
     rows = pd.DataFrame(rows_of({("a", "text"): 0.8, ("b", "text"): 0.3}))
-    entries = [hypothesis().model_copy(update={"id": name}) for name in ("H1.nano", "any", "H1.small")]
+    stated = {"H1.nano": "nano", "any": None, "H1.small": "small"}
+    entries = [hypothesis(id=name, scale=own) for name, own in stated.items()]
     assert [(v["id"], v["scale"]) for v in judge(rows, "demo", scale, entries)] == [(name, scale) for name in judged]
     assert judge(rows, "demo", "paper", [entries[0]]) == [], "nano's hypothesis is none of the paper's scale"
 
 
 def test_one_model_is_said_and_clusters_of_items_are_what_its_interval_covers():
     rows = pd.DataFrame(rows_of({("a", "text"): 0.8, ("b", "text"): 0.3}, (0,), items=200))
-    (found,) = judge(rows, "demo", "paper", [hypothesis().model_copy(update={"id": "H1.paper"})], one_model=True)
+    (found,) = judge(rows, "demo", "paper", [hypothesis(id="H1", scale="paper")], one_model=True)
     assert found["verdict"] == "one model: as claimed" and found["direction_only"]
     assert found["reason"] == f"the interval covers {found['n_clusters']} clusters of items, not another training"
     assert direction(found) == "as claimed"
@@ -244,6 +245,7 @@ def test_verdicts_are_json():
 
 GOOD = {
     "id": '"H1.nano"',
+    "scale": '"nano"',
     "study": '"demo"',
     "paper": '"H1"',
     "statement": '"s"',
@@ -273,6 +275,9 @@ def test_a_hypothesis_is_read_with_its_defaults(tmp_path):
     ("changes", "message"),
     [
         ({"statement": None}, "H1.nano, field statement: Field required"),
+        ({"scale": None}, "H1.nano, field id: ends in 'nano', so expected scale = \"nano\", got None"),
+        ({"id": '"S1.small"'}, "S1.small, field id: ends in 'small', so expected scale = \"small\", got 'nano'"),
+        ({"scale": '"large"'}, "H1.nano, field scale: expected 'smoke'"),
         ({"arm": '["a"]'}, "H1.nano, field arm: Extra inputs are not permitted"),
         ({"kind": '"ratio"'}, "H1.nano, field kind: expected 'difference'"),
         ({"arms": '["a"]'}, "H1.nano, field arms: difference needs 2"),
