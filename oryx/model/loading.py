@@ -153,8 +153,11 @@ def load_shipped(folder: Path, dtype: torch.dtype | None = None) -> OryxForCondi
     return model
 
 
-def resolve(name_or_path: str | Path) -> Path:
-    """The folder (or encoder file) that a name stands for; a repository is fetched, or taken from the local cache."""
+def resolve(name_or_path: str | Path, files: Sequence[str] = HUB_FILES) -> Path:
+    """The folder (or encoder file) that a name stands for; a repository is fetched, or taken from the local cache.
+
+    ``files``: patterns of those of a repository that are wanted.
+    """
     path = Path(name_or_path)
     if path.exists():
         return path
@@ -168,7 +171,7 @@ def resolve(name_or_path: str | Path) -> Path:
             f"{name_or_path}: expected '{NANO}', an existing folder or a repository like 'THUdyh/Oryx-7B'; "
             "there is no such folder"
         )
-    return from_hub(str(name_or_path), HUB_FILES)
+    return from_hub(str(name_or_path), files)
 
 
 def checkpoint_hash(checkpoint: str | Path) -> str:

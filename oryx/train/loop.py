@@ -17,11 +17,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import send_to_device
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import LoggerType, send_to_device
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from oryx.errors import InputError, SettingsError
+from oryx.errors import InputError, MissingResource, SettingsError, check_known
 from oryx.layout import IGNORED_LABEL
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train import device
@@ -105,6 +106,7 @@ class TrainPlan:
     clip: float = 1.0
     checkpoint_seconds: float = 60.0
     log_every: int = 20
+    trackers: tuple[str, ...] = ()
 
     def rate(self, step: int) -> float:
         """Learning rate of step ``step`` (from 0): linear warm-up, then a cosine to ``final_fraction``."""
@@ -134,16 +136,20 @@ def train(
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     compute: Compute | None = None,
+    watch: Callable[[dict], None] = lambda point: None,
 ) -> list[dict]:
     """Train ``model`` in place and return its curve, one {step, loss, rate} per ``log_every`` steps (mean loss).
 
     The model is moved to the device, and so is every batch; nothing else has to be. With ``checkpoint`` the state is
     saved there at the first point of the curve that comes ``checkpoint_seconds`` after the last checkpoint, and an
     interrupted run resumes from it. Parameters that do not require a gradient are left alone.
+
+    ``watch`` gets every point of the curve with ``tokens_per_second``, of all processes since the point before (0 where
+    batches do not count their ``tokens``), and ``seconds_left`` at that speed; so do the plan's ``trackers``.
     """
     compute = compute or device.compute()
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(cpu=compute.device.type == "cpu", kwargs_handlers=[unused])
+    accelerator = Accelerator(cpu=compute.device.type == "cpu", kwargs_handlers=[unused], **_logging(plan, checkpoint))
     compute.place(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
     # fused: one pass over all parameters, where a small model would need hundreds of small calls a step
@@ -154,14 +160,17 @@ def train(
     start, curve = 0, []
     if checkpoint is not None and checkpoint.exists():
         start, curve = load_checkpoint(checkpoint, model, optimizer)
+    if plan.trackers:
+        accelerator.init_trackers("oryx", {"steps": plan.steps, "learning_rate": plan.learning_rate})
     model.train()
-    saved, window = time.monotonic(), []
+    saved, began, window, tokens = time.monotonic(), time.monotonic(), [], 0
     for step, batch in zip(range(start, plan.steps), loader(batches, start, compute), strict=True):
         for group in optimizer.param_groups:
             group["lr"] = plan.rate(step)
         of_step = torch.zeros((), device=compute.device)
         *earlier, last = batch if isinstance(batch, list) else [batch]
         for piece in (*earlier, last):
+            tokens += piece.pop("tokens", 0)
             # processes put their gradients together once a step
             with nullcontext() if piece is last else accelerator.no_sync(objective):
                 loss_of_piece = objective(send_to_device(piece, compute.device, non_blocking=True))
@@ -173,17 +182,36 @@ def train(
         window.append(of_step)
         done = step + 1
         if done % plan.log_every == 0 or done == plan.steps:
-            here = torch.stack([torch.stack(window).mean(), of_step.new_tensor(time.monotonic() - saved)])
+            now = time.monotonic()
+            here = torch.stack([torch.stack(window).mean(), *of_step.new_tensor([now - saved, now - began, tokens])])
             # all processes save a checkpoint or none does, so that they need one clock
-            mean, seconds = accelerator.reduce(here, "mean").tolist()
+            mean, seconds, spent, read = accelerator.reduce(here, "mean").tolist()
             curve.append({"step": done, "loss": mean, "rate": plan.rate(step)})
-            window = []
+            speed = {
+                "tokens_per_second": read * accelerator.num_processes / spent,
+                "seconds_left": spent / len(window) * (plan.steps - done),
+            }
+            watch(curve[-1] | speed)
+            accelerator.log(curve[-1] | speed, step=done)
+            window, tokens, began = [], 0, now
             progress(done, plan.steps)
             if checkpoint is not None and (seconds > plan.checkpoint_seconds or done == plan.steps):
                 save_checkpoint(checkpoint, model, optimizer, done, curve)
                 saved = time.monotonic()
+    for tracker in accelerator.trackers:
+        tracker.finish()
     model.eval()
     return curve
+
+
+def _logging(plan: TrainPlan, checkpoint: Path | None) -> dict[str, Any]:
+    """What an Accelerator needs for a plan's trackers; raises MissingResource for one whose package is not there."""
+    known = {str(name.value) for name in LoggerType} - {"all"}
+    check_known(plan.trackers, known, "tracker")
+    for name in plan.trackers:
+        if name not in get_available_trackers():
+            raise MissingResource(f"tracker {name!r}: its package is not installed: pip install {name}")
+    return {"log_with": list(plan.trackers), "project_dir": checkpoint and checkpoint.parent} if plan.trackers else {}
 
 
 def answer_loss(model: OryxForConditionalGeneration, batch: dict) -> Tensor:

@@ -21,6 +21,7 @@ from oryx.errors import InputError, OryxError, SettingsError, check_known, first
 from oryx.files import check_file
 from oryx.processing import chat
 from oryx.processing.processor import OryxProcessor, Prepared
+from oryx.processing.sizes import Resolution
 from oryx.processing.visuals import Images, Video, Views, frame_files
 
 VISUALS = {"image": Path, "images": Images, "video": Video, "views": Views}
@@ -79,10 +80,19 @@ class Record:
             return VISUALS[self.kind](self.files)
         return VISUALS[self.kind](self.files[0], **video if self.kind == "video" else {}) if self.kind else None
 
-    def prepare(self, processor: OryxProcessor, **video: Any) -> list[Prepared]:
-        """Its visuals at their final sizes; InputError, naming the record, for one that cannot be read."""
+    def prepare(
+        self,
+        processor: OryxProcessor,
+        resolution: str | Resolution = "native",
+        side: int | None = None,
+        **video: Any,
+    ) -> list[Prepared]:
+        """Its visuals at their final sizes; ``resolution`` and ``side``: as of the processor's own ``prepare``.
+
+        Raises InputError, naming the record, for one that cannot be read.
+        """
         try:
-            return processor.prepare(self.visual(**video)) if self.kind else []
+            return processor.prepare(self.visual(**video), resolution, side) if self.kind else []
         except OryxError as error:
             raise InputError(f"{self.name}: {error}") from error
 

@@ -9,8 +9,9 @@ import oryx
 from oryx.errors import InputError, MissingResource
 from oryx.layout import IGNORED_LABEL
 from oryx.processing.tokenizers import byte_tokenizer
-from oryx.train.finetune import CountedLoss, RecordBatches, add_adapters, save_adapters
-from oryx.train.loop import StepBatches, TrainPlan, train
+from oryx.train.finetune import add_adapters, save_adapters
+from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
+from oryx.train.record_batches import RecordBatches
 from oryx.train.records import read_records
 from tests.records import save, turns, write_records
 from tests.unit.model.builders import tiny_model, write_released
@@ -46,7 +47,7 @@ def trained(base, records, pieces=1, rank=4, projector=False, prepare=lambda mod
     prepare(model)
     made = batches_of(model, records)
     source = StepBatches(made.draw, made.collate, STEPS, made.targets, pieces=pieces)
-    return model, tuned, train(model, source, CountedLoss(), PLAN, **run)
+    return model, tuned, train(model, source, answer_loss, PLAN, **run)
 
 
 @pytest.fixture(scope="module")

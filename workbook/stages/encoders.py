@@ -24,73 +24,34 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from transformers import SiglipVisionConfig, SiglipVisionModel
 
-from oryx.errors import CheckpointError, MissingResource, SettingsError
-from oryx.files import read_json
-from oryx.model.loading import resolve
+from oryx.errors import SettingsError
 from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.parts import public_siglip, siglip_config
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.model.vit import OryxViT
 from oryx.processing.sizes import Resolution, picture_forms
 from oryx.train.checkpoints import load_weights
 from oryx.train.inputs import PictureInputs
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
+from oryx.train.stages import Training
 from workbook.data.items import generator, training_item
 from workbook.stages.models import LANGUAGE_MODEL, build_siglip, load_shared, load_siglip, warm_reader
 from workbook.stages.recipes import Phase, Recipe, encoder_recipe, recipe
 from workbook.stages.shared import reader_batches, train_siglip
 from workbook.stages.shipped import WEIGHTS, weights_hash
-from workbook.stages.stage import Options, Training, write_manifest
+from workbook.stages.stage import Options, write_manifest
 
 CONTINUED = {"control": "fixed", "oryxvit": "native"}
 """Encoder -> the size at which it is continued."""
 
 ENCODERS = ("siglip", *CONTINUED)
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
-SIGLIP_KINDS = ("siglip", "siglip_vision_model")
-NAFLEX = " (SigLIP 2 NaFlex, whose patches are cut beforehand and whose positions are resampled by another rule)"
 
 
 def encoder_file(name: str) -> str:
     """The file name of an encoder's weights."""
     return "siglip.safetensors" if name == "siglip" else f"continued_{CONTINUED[name]}.safetensors"
-
-
-def siglip_config(name: str) -> SiglipVisionConfig:
-    """The shape of public SigLIP weights, or of SigLIP 2's of one fixed size; the weights are not read.
-
-    ``name``: a folder in transformers' format, or a repository, fetched or in the local cache. Raises MissingResource
-    for no such folder or weights, CheckpointError for those of another model, naming it.
-    """
-    try:
-        folder = resolve(name)
-        kind = read_json(folder / "config.json").get("model_type")
-    except (CheckpointError, MissingResource) as error:
-        raise MissingResource(f"siglip={name!r}: no SigLIP weights in transformers' format there ({error})") from error
-    if kind not in SIGLIP_KINDS:
-        expected = f"a SigLIP, or a SigLIP 2 of one fixed size (model_type {' or '.join(SIGLIP_KINDS)})"
-        naflex = NAFLEX if str(kind).startswith("siglip2") else ""
-        raise CheckpointError(f"siglip={name!r}: expected {expected}, found model_type {kind!r}{naflex}")
-    if not any(folder.glob("*.safetensors")):
-        raise MissingResource(f"siglip={name!r}: no SigLIP weights there: {folder} lacks *.safetensors")
-    return SiglipVisionConfig.from_pretrained(folder)
-
-
-def public_siglip(name: str) -> SiglipVisionModel:
-    """The vision tower of public SigLIP weights by transformers, in float32; errors as of :func:`siglip_config`.
-
-    Raises CheckpointError too for weights that lack a tensor or have another shape than their configuration says.
-    """
-    how = {"config": siglip_config(name), "dtype": torch.float32, "output_loading_info": True}
-    try:
-        model, report = SiglipVisionModel.from_pretrained(resolve(name), **how)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"siglip={name!r}: its weights cannot be read ({error})") from error
-    if lacking := sorted(report["missing_keys"]):
-        raise CheckpointError(f"siglip={name!r}: its weights lack {len(lacking)} tensors, first {lacking[0]}")
-    return model
 
 
 def starting_tower(r: Recipe, folder: Path | None = None, public: str = "") -> OryxViT:
@@ -119,7 +80,7 @@ def train_encoder(name: str, r: Recipe, options: Options, public: str = "") -> l
     model.vision_tower = tower
     batches = reader_batches(r, options.seed, partial(_at, CONTINUED[name]))
     plan, saved = TrainPlan(r.reader_steps, r.reader_rate), {encoder_file(name).removesuffix(".safetensors"): tower}
-    return Training(name, model, batches, answer_loss, plan, saved, torch.int8).carry_out(options)
+    return Training(name, model, batches, answer_loss, plan, saved, torch.int8).carry_out(*options.how)
 
 
 def load_encoder(name: str, r: Recipe, folder: Path | None = None, public: str = "") -> OryxViT:
@@ -184,7 +145,7 @@ def run_language_model(options: Options) -> OryxForConditionalGeneration:
     torch.manual_seed(plan.seed)
     schedule, saved = TrainPlan(plan.steps, plan.rate), {LANGUAGE_MODEL: model.language_model}
     training = Training(LANGUAGE_MODEL, model, batches, answer_loss, schedule, saved, torch.int8)
-    curves = {LANGUAGE_MODEL: training.carry_out(options)}
+    curves = {LANGUAGE_MODEL: training.carry_out(*options.how)}
     path, files = folder / f"{LANGUAGE_MODEL}.json", [folder / f"{LANGUAGE_MODEL}.safetensors"]
     options, reader = replace(options, seed=plan.seed), weights_hash(WEIGHTS / "nano")
     write_manifest(path, LANGUAGE_MODEL, options, plan, files, curves, CORPORA, reader=reader)

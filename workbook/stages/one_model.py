@@ -35,6 +35,7 @@ from oryx.train import device
 from oryx.train.device import Compute
 from oryx.train.inputs import PictureInputs, kept, questions_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
+from oryx.train.stages import Training
 from workbook.data.items import choose, generator, training_item
 from workbook.data.needles import READER_MIXTURE, Clip, draw_clip
 from workbook.data.needles import make_dataset as make_clip_frames
@@ -44,7 +45,7 @@ from workbook.data.stories import make_dataset as make_video_frames
 from workbook.stages.models import load_shared, loaded, without_tower
 from workbook.stages.recipes import JointRecipe, joint_recipe, recipe
 from workbook.stages.shipped import WEIGHTS, weights_hash
-from workbook.stages.stage import Options, Training, write_manifest
+from workbook.stages.stage import Options, write_manifest
 from workbook.stages.videos import Sample, StoryPlan, clip_targets, draw_step, frame_inputs, question_inputs
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "clips")
@@ -267,7 +268,7 @@ def run(options: Options) -> None:
     torch.manual_seed(options.seed)
     plan = CoolingPlan(r.steps, r.rate, log_every=50, horizon=r.horizon, cooldown=r.cooldown)
     training = Training("nano", model, batches, answer_loss, plan, {"model": without_tower(model)}, torch.int8)
-    curve = training.carry_out(options)
+    curve = training.carry_out(*options.how)
     if device.process().is_main_process:
         model.config.tokenizer_model_max_length = model.config.text_config.max_position_embeddings
         model.config.save_pretrained(folder)

@@ -29,10 +29,11 @@ from oryx.train import device
 from oryx.train.device import process
 from oryx.train.inputs import END, answer_targets, text_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
+from oryx.train.stages import Training
 from workbook.data.items import draw_item, generator
 from workbook.stages.models import build_reader, build_siglip, reader_parts
 from workbook.stages.recipes import CAPTION_LENGTH, Phase, Recipe, recipe
-from workbook.stages.stage import Options, Training, write_manifest
+from workbook.stages.stage import Options, write_manifest
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos")
 
@@ -177,7 +178,7 @@ def train_siglip(r: Recipe, options: Options) -> tuple[SiglipModel, list[dict]]:
     siglip, draw = build_siglip(r), partial(draw_siglip_batch, r, options.seed)
     batches = StepBatches(draw, siglip_inputs, r.siglip_steps, workers=device.compute().workers)
     plan = TrainPlan(r.siglip_steps, r.siglip_rate)
-    return siglip, Training("siglip", siglip, batches, siglip_loss, plan, {"siglip": siglip}).carry_out(options)
+    return siglip, Training("siglip", siglip, batches, siglip_loss, plan, {"siglip": siglip}).carry_out(*options.how)
 
 
 def train_shared(r: Recipe, seed: int, folder: Path, **how: Any) -> None:
@@ -198,6 +199,6 @@ def run(options: Options, r: Recipe | None = None) -> None:
     model.vision_tower = vit_from_siglip(siglip.vision_model, r.position_grid)
     plan, batches = TrainPlan(r.reader_steps, r.reader_rate), reader_batches(r, seed)
     training = Training("reader", model, batches, answer_loss, plan, reader_parts(model))
-    curves = {"siglip": first, "reader": training.carry_out(options)}
+    curves = {"siglip": first, "reader": training.carry_out(*options.how)}
     files = [folder / f"{file}.safetensors" for file in ("siglip", *training.saved)]
     write_manifest(folder / "manifest.json", "shared", options, r, files, curves, CORPORA)

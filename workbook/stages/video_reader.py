@@ -21,13 +21,14 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
 from oryx.processing.images import to_patches
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
+from oryx.train.stages import Training
 from workbook.data.items import draw_object, generator
 from workbook.data.needles import COLOURS, NUMBERS, READER_MIXTURE, Clip, FrameDataset, card, draw_clip, make_dataset
 from workbook.stages.models import build_reader, load_siglip, loaded
 from workbook.stages.recipes import VideoRecipe, video_recipe
 from workbook.stages.shared import train_siglip
 from workbook.stages.shipped import WEIGHTS
-from workbook.stages.stage import Options, Training, write_manifest
+from workbook.stages.stage import Options, write_manifest
 from workbook.stages.videos import Sample, clip_targets, question_inputs
 
 NAME = "video_reader"
@@ -100,7 +101,7 @@ def train_video_reader(r: VideoRecipe, options: Options, dataset: FrameDataset) 
         lambda sample: clip_targets(sample.clip),
     )
     training = Training(NAME, model, batches, answer_loss, TrainPlan(sum(r.steps), r.rate), {NAME: model})
-    curves[NAME] = training.carry_out(options)
+    curves[NAME] = training.carry_out(*options.how)
     started = "trained first, from nothing" if siglip is None else sha256_file(siglip / "siglip.safetensors")
     files = [folder / f"{NAME}.safetensors"]
     write_manifest(folder / f"{NAME}.json", NAME, options, r, files, curves, CORPORA, siglip=started)

@@ -26,10 +26,11 @@ from oryx.model.connectors import build_compressor
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.inputs import answer_targets, questions_batch, text_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
+from oryx.train.stages import Training
 from workbook.data.items import generator
 from workbook.data.needles import MIXTURE, Clip, FrameDataset, draw_clip
 from workbook.data.stories import LENGTHS, PATH, VideoDataset, draw_single, draw_story
-from workbook.stages.stage import Options, Training
+from workbook.stages.stage import Options
 
 SINGLE_TEXT, STORY_TEXT = 20, 75
 """Tokens that all questions and answers of a single and of a story take, about."""
@@ -173,7 +174,7 @@ def train_stories(
     batches = StepBatches(draw, collate, plan.steps, lambda sample: clip_targets(sample.clip))
     torch.manual_seed(options.seed)
     schedule = TrainPlan(plan.steps, plan.rate, warmup=50)
-    return Training(f"checkpoints/{name}", model, batches, answer_loss, schedule).carry_out(options)
+    return Training(f"checkpoints/{name}", model, batches, answer_loss, schedule).carry_out(*options.how)
 
 
 def with_connector(
@@ -255,4 +256,4 @@ def train_retrieval(
 
     batches = StepBatches(draw, collate, plan.plan.steps, clip_targets)
     torch.manual_seed(seed)
-    return Training("checkpoints/retrieval", model, batches, answer_loss, plan.plan).carry_out(options)
+    return Training("checkpoints/retrieval", model, batches, answer_loss, plan.plan).carry_out(*options.how)

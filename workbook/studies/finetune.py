@@ -6,7 +6,6 @@ import json
 import math
 import random
 import sys
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,8 +22,9 @@ from oryx.files import atomic_write_json, atomic_write_text, read_json, sha256_f
 from oryx.model.loading import checkpoint_hash
 from oryx.processing.decoders import check_decoder
 from oryx.train.device import compute, load_whole, process
-from oryx.train.finetune import CountedLoss, RecordBatches, add_adapters, save_adapters
-from oryx.train.loop import StepBatches, TrainPlan, train
+from oryx.train.finetune import add_adapters, save_adapters
+from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
+from oryx.train.record_batches import RecordBatches
 from oryx.train.records import Record, read_records
 from workbook.data.answers import score
 from workbook.data.items import evaluation_items
@@ -109,12 +109,12 @@ def run(settings: Settings, show: Callable[[str], None] = print) -> pd.DataFrame
     plan = TrainPlan(steps, settings.learning_rate, warmup=max(1, steps // 10), weight_decay=0.0, **often)
     workers, pieces = machine.workers, settings.accumulate
     source = StepBatches(batches.draw, batches.collate, steps, batches.targets, workers, pieces)
-    loss, began = CountedLoss(), time.perf_counter()
 
-    def progress(done: int, total: int) -> None:
-        show(f"step {done} of {total}, {loss.tokens / (time.perf_counter() - began):,.0f} tokens/s")
+    def watch(point: dict) -> None:
+        show(f"step {point['step']} of {steps}, {point['tokens_per_second']:,.0f} tokens/s")
 
-    curve = pd.DataFrame(train(model, source, loss, plan, folder / "training.pt", progress, machine))
+    how = {"compute": machine, "watch": watch}
+    curve = pd.DataFrame(train(model, source, answer_loss, plan, folder / "training.pt", **how))
     figure, _ = plots.training_curves(curve.assign(arm="loss on answers", seed=settings.seed))
     plots.save_figure(figure, curve, folder, "curve")
     ask("after")

@@ -5,11 +5,11 @@ from statistics import mean
 import torch
 
 from oryx.grids import token_count
+from oryx.model.parts import siglip_config
 from oryx.model.siglip import vit_config_from_siglip
 from oryx.train.inputs import maps_of
 from workbook.data.items import generator
 from workbook.runs.jobs import cores, cuda_devices
-from workbook.stages.encoders import siglip_config
 from workbook.stages.models import build_reader, build_siglip
 from workbook.studies.encoders.arms import arm_view
 from workbook.studies.encoders.settings import Settings

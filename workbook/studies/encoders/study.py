@@ -67,7 +67,7 @@ class OryxViTvsSigLIP(Study[Settings]):
         if settings.batch > settings.train_items:
             raise SettingsError(f"batch: expected at most train_items, {settings.train_items}, got {settings.batch}")
         if settings.siglip:
-            from workbook.stages.encoders import siglip_config
+            from oryx.model.parts import siglip_config
 
             own = siglip_config(settings.siglip).patch_size
             if settings.patch < own:
