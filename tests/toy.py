@@ -25,7 +25,7 @@ class ToySettings(StudySettings):
     width: int = setting(1, "a number")
     names: tuple[str, ...] = setting(("a",), "a list that is younger than published rows", added_later=True)
 
-    presets = {"small": {"items": 8}}  # noqa: RUF012
+    presets = {"smoke": {}, "medium": {"items": 8}}  # noqa: RUF012
 
 
 class ToyStudy(Study[ToySettings]):

@@ -20,8 +20,8 @@ CHECKPOINT = "reader.pt"
 
 
 def short(tiny: bool) -> Recipe:
-    """The reader's training at scale small, or at smoke, cut to a few steps of its own batches."""
-    return recipe("smoke" if tiny else "small", reader_steps=8 if tiny else 40)
+    """The reader's training at scale medium, or at smoke, cut to a few steps of its own batches."""
+    return recipe("smoke" if tiny else "medium", reader_steps=8 if tiny else 40)
 
 
 def carry_out(tiny: bool, folder: Path, slowly: bool = False) -> tuple[torch.Tensor, torch.Tensor, list[dict]]:
@@ -53,7 +53,7 @@ def weights(model: torch.nn.Module) -> torch.Tensor:
 
 def killed(tiny: bool, folder: Path) -> bool:
     """Start the training in a process of its own and kill it after its first checkpoint; whether it came that far."""
-    command = [sys.executable, "-m", __spec__.name, "tiny" if tiny else "small", str(folder)]
+    command = [sys.executable, "-m", __spec__.name, "tiny" if tiny else "medium", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while process.poll() is None and not (folder / CHECKPOINT).exists():
         time.sleep(0.02)

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, ValidationError, create_model
 from oryx.errors import RunError, first_fault
 
 SCHEMA = 1
-SCALES = ("smoke", "nano", "small", "paper")
+SCALES = ("smoke", "nano", "medium", "small", "paper")
 """At what size a study is run: hypotheses are stated for one of them."""
 PUBLISHED = "rows.parquet"
 """Name of the file of published rows."""

@@ -132,7 +132,7 @@ class StudySettings(Checked):
 
     hashed_as: ClassVar[str] = ""
 
-    scale: Literal[SCALES] = setting("nano", "smoke, nano, small or paper")
+    scale: Literal[SCALES] = setting("nano", "smoke, nano, medium, small or paper")
     seeds: tuple[int, ...] = setting(
         (0,), "training seeds; one gives a direction only, a verdict needs three", counts=False, least=0
     )

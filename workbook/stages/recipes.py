@@ -153,10 +153,10 @@ def encoder_recipe(scale: str, side: int = 48, patch: int = 8) -> Recipe:
     """The recipe of the encoder study's encoders: the scale's shapes, phases and steps of their own; errors as above.
 
     ``side`` of SigLIP's square and ``patch`` in pixels: with public weights, those of OryxViT. Scale ``paper`` has the
-    shapes of ``small`` for its language model; its encoders have those of the weights that they start from.
+    shapes of ``medium`` for its language model; its encoders have those of the weights that they start from.
     """
     own = _table("encoders", scale)
-    r = replace(recipe("small" if scale == "paper" else scale, **own), scale=scale)
+    r = replace(recipe("medium" if scale == "paper" else scale, **own), scale=scale)
     phases = tuple(replace(phase, sizes=_scaled(phase.sizes, side, patch)) for phase in r.phases)
     return replace(r, side=side, patch=patch, position_grid=max(r.position_grid, 4 * side // patch), phases=phases)
 

@@ -14,7 +14,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from oryx.errors import MissingResource, RunError, SettingsError
-from oryx.evidence.schema import published_rows
+from oryx.evidence.schema import SCALES, published_rows
 from oryx.files import atomic_write_json, atomic_write_text, read_json
 from workbook.data.corpora import data_hash
 from workbook.runs.seeds import run_seeds, seeds_of
@@ -112,8 +112,8 @@ class Study(ABC, Generic[S]):
                     f"expected one seed, got {list(settings.seeds)}"
                 )
             return
-        if self.weight_files and settings.scale == "small" and not settings.from_scratch:
-            raise MissingResource("scale 'small' has no shipped weights: add --from-scratch (one GPU)")
+        if self.weight_files and settings.scale == "medium" and not settings.from_scratch:
+            raise MissingResource("scale 'medium' has no shipped weights: add --from-scratch (one GPU)")
         if self.weight_files and not settings.trains_shared:
             shipped.check(self.weights, self.weight_files)
 
@@ -196,10 +196,16 @@ class Study(ABC, Generic[S]):
         return found | {"memory of a worker, MB, as published": max(mark["peak_memory_mb"] for mark in marks)}
 
     def settings(self, values: Mapping[str, Any] | None = None, **overrides: Any) -> S:
-        """Settings from a mapping or a notebook's ``globals()``; strict, see :mod:`workbook.runs.settings`."""
+        """Settings from a mapping or a notebook's ``globals()``; strict, see :mod:`workbook.runs.settings`.
+
+        Raises SettingsError also for a scale that this study does not have; it has nano and those of its presets.
+        """
         values = {**(values or {}), **overrides}
         read = self.settings_class.from_notebook if "__name__" in values else self.settings_class.from_mapping
-        return read(values)
+        made, presets = read(values), self.settings_class.presets
+        if made.scale not in (known := [scale for scale in SCALES if scale == "nano" or scale in presets]):
+            raise SettingsError(f"scale {made.scale!r}: {self.id} has {', '.join(known)}")
+        return made
 
     def run_folder(self, settings: S) -> Path:
         """Where a run of these settings lies; the published folder for ``source="published"``."""

@@ -120,10 +120,10 @@ def test_failed_items_give_exit_code_3(tmp_path, capsys):
 
 
 def test_a_scale_without_hypotheses_is_not_judged_by_those_of_another(tmp_path, capsys):
-    arguments = ["run", "tests.toy:ToyStudy", "--no-notebook", "--scale", "small", "--results", str(tmp_path)]
+    arguments = ["run", "tests.toy:ToyStudy", "--no-notebook", "--scale", "medium", "--results", str(tmp_path)]
     assert cli.main(arguments) == 0
     out = capsys.readouterr().out
-    assert "no verdict: no hypothesis is stated for scale small" in out and ".nano" not in out
+    assert "no verdict: no hypothesis is stated for scale medium" in out and ".nano" not in out
 
 
 def test_one_study_that_fails_leaves_the_others_alone(tmp_path, capsys, monkeypatch):

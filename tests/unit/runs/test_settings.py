@@ -63,7 +63,7 @@ def test_values_out_of_range_or_shape_are_refused(values, message):
 def test_pairs_and_limits_are_read():
     made = ToySettings.from_mapping({"span": "[3, 4]", "limit_minutes": "0.5", "items": 4.0})
     assert (made.span, made.limit_minutes, made.items) == ((3, 4.0), 0.5, 4)
-    assert ToySettings.from_mapping({"scale": "small"}).items == 8 and ToySettings.from_mapping({}).items == 6
+    assert ToySettings.from_mapping({"scale": "medium"}).items == 8 and ToySettings.from_mapping({}).items == 6
 
 
 def test_text_arrives_as_what_it_says():

@@ -1,13 +1,16 @@
 """A whole run of the toy study: seeds, jobs, status, manifest, merging, going on, and what goes wrong."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
-from oryx.errors import MissingResource, RunError
+from oryx.errors import MissingResource, RunError, SettingsError
 from oryx.evidence.rows import write_published
+from oryx.evidence.schema import SCALES
 from tests.rows import same_rows
 from tests.toy import ChangedToyStudy, ToyStudy
+from workbook.cli import STUDIES, find_study
 from workbook.runs.shards import held, read_status
 
 
@@ -54,6 +57,24 @@ def test_a_failing_arm_leaves_the_others_and_the_next_run_goes_on(tmp_path):
     manifest = json.loads((shard / "manifest.json").read_text())
     assert len(manifest["attempts"]) == 1 and manifest["attempts"][0]["end"]
     assert read_status(shard / "status.json")["attempt"] == 2
+
+
+@pytest.mark.parametrize("values", [{"scale": "paper"}, {"__name__": "__main__", "scale": "paper"}])
+def test_a_scale_that_a_study_does_not_have_is_refused_by_name(values):
+    with pytest.raises(SettingsError, match=r"^scale 'paper': native_vs_fixed_resolution has smoke, nano, medium$"):
+        ToyStudy().settings(values)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_has_the_scales_of_its_presets(name):
+    study = find_study(name)
+    own = {"nano", *study.settings_class.presets}
+    assert {"smoke", "nano"} <= own <= set(SCALES)
+    for scale in SCALES:
+        with (
+            nullcontext() if scale in own else pytest.raises(SettingsError, match=f"scale '{scale}': {name} has smoke")
+        ):
+            assert study.settings(scale=scale).scale == scale
 
 
 def test_failed_items_are_counted_not_scored(tmp_path):

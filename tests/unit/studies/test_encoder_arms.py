@@ -72,7 +72,7 @@ def test_what_cannot_run_says_what_it_needs(tmp_path):
     study = OryxViTvsSigLIP()
     for values, error, message in (
         ({"scale": "paper"}, MissingResource, "starts from public weights"),
-        ({"scale": "small"}, MissingResource, "--from-scratch"),
+        ({"scale": "medium"}, MissingResource, "--from-scratch"),
         ({"siglip": str(tmp_path)}, MissingResource, "no SigLIP weights"),
         ({"side": 50}, SettingsError, "side: expected a multiple of two patches"),
     ):

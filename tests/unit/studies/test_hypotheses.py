@@ -12,7 +12,7 @@ def test_every_study_states_hypotheses_of_its_own_named_by_scale(name):
     study = cli.find_study(name)
     found = load_hypotheses(study.hypotheses_file)
     assert found and {entry.study for entry in found} == {name}
-    assert all(entry.id.endswith((".nano", ".small", ".paper")) for entry in found)
+    assert all(entry.id.endswith((".nano", ".medium", ".small", ".paper")) for entry in found)
     assert study.hypotheses(study.settings({})) == found
 
 

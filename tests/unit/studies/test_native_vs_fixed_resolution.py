@@ -63,7 +63,7 @@ def test_scales_that_cannot_run_say_what_they_need():
     with pytest.raises(MissingResource, match="released weights"):
         study.check(study.settings(scale="paper"))
     with pytest.raises(MissingResource, match="--from-scratch"):
-        study.check(study.settings(scale="small"))
+        study.check(study.settings(scale="medium"))
     with pytest.raises(SettingsError, match="train_steps: expected at least 1, got 0"):
         Settings.from_mapping({"train_steps": 0})
 

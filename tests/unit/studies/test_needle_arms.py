@@ -86,7 +86,7 @@ def test_other_ratios_train_on_clips_of_as_many_tokens(arm):
         ({"lengths": [4]}, SettingsError, "lengths"),
         ({"arms": ["retreival"]}, SettingsError, "did you mean 'retrieval'"),
         ({"video": "/nowhere.mp4"}, InputError, r"/nowhere\.mp4: expected a video file, there is none"),
-        ({"scale": "small"}, MissingResource, "small"),
+        ({"scale": "medium"}, MissingResource, "medium"),
     ],
 )
 def test_a_run_that_cannot_be_done_says_so_before_any_work(values, error, said):

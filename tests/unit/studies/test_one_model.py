@@ -69,8 +69,6 @@ def test_only_the_shipped_seed_can_be_asked_without_training():
     with pytest.raises(SettingsError, match=r"one training ships, with seed 0, got \[0, 1\]"):
         OneModel().check(OneModel().settings({"seeds": [0, 1]}))
     OneModel().check(OneModel().settings({"seeds": [0, 1], "from_scratch": True}))
-    with pytest.raises(SettingsError, match="exists at smoke and nano"):
-        OneModel().check(OneModel().settings({"scale": "small"}))
 
 
 def test_the_command_line_shows_the_shipped_rows(capsys):

@@ -94,7 +94,7 @@ def test_parameters_count_the_kernels_in_use():
         ({"side": 104}, InputError, "got 104"),
         ({"arms": ["average_only_4x"], "ratios": [16]}, InputError, "average_only_4x train at a ratio"),
         ({"scale": "paper"}, MissingResource, "asks released weights about public benchmarks"),
-        ({"scale": "small"}, MissingResource, "--from-scratch"),
+        ({"scale": "medium"}, MissingResource, "--from-scratch"),
     ],
 )
 def test_what_cannot_run_is_refused_before_any_work(values, error, said):

@@ -2,7 +2,7 @@
 
     python -m oryx run pooling_vs_dynamic_compression                    # nano: 2 cores, about 6 minutes per seed
     python -m oryx run pooling_vs_dynamic_compression -p panel=arms      # every connector; also ratios, on_demand
-    python -m oryx run pooling_vs_dynamic_compression --scale small --from-scratch     # one GPU, hours not measured
+    python -m oryx run pooling_vs_dynamic_compression --scale medium --from-scratch     # one GPU, hours not measured
     python -m oryx run pooling_vs_dynamic_compression --scale paper -p checkpoint=THUdyh/Oryx-7B -p data=COPIES
 
 Expected at nano: no connector is clearly better than plain average pooling, the arms lie within a few points of each

@@ -62,8 +62,8 @@ class OryxViTvsSigLIP(Study[Settings]):
                 "scale 'paper' starts from public weights: siglip='google/siglip-so400m-patch14-384' (or a folder, or "
                 "a SigLIP 2 of one fixed size); it needs a GPU"
             )
-        if settings.scale == "small" and not (settings.from_scratch or settings.siglip):
-            raise MissingResource("scale 'small' has no shipped encoders: add --from-scratch (one GPU)")
+        if settings.scale == "medium" and not (settings.from_scratch or settings.siglip):
+            raise MissingResource("scale 'medium' has no shipped encoders: add --from-scratch (one GPU)")
         if settings.batch > settings.train_items:
             raise SettingsError(f"batch: expected at most train_items, {settings.train_items}, got {settings.batch}")
         if settings.siglip:

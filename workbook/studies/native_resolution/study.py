@@ -1,7 +1,7 @@
 """Study 1: does native resolution beat a fixed one, and is it the detail that decides?
 
     python -m oryx run native_vs_fixed_resolution                # nano: 2 cores, about 7 minutes per seed
-    python -m oryx run native_vs_fixed_resolution --scale small --from-scratch     # one GPU, hours not measured
+    python -m oryx run native_vs_fixed_resolution --scale medium --from-scratch     # one GPU, hours not measured
     python -m oryx run native_vs_fixed_resolution --scale paper -p checkpoint=THUdyh/Oryx-1.5-7B -p data=COPIES
 
 Expected at nano: native beats a fixed area of S² on text, most of all on large pictures; among fixed sizes larger is

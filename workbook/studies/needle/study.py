@@ -2,7 +2,7 @@
 
     python -m oryx run needle_in_a_haystack                              # nano: 2 cores, about 9 minutes per seed
     python -m oryx run needle_in_a_haystack -p video=my_video.mp4        # needles hidden in a video of one's own
-    python -m oryx run needle_in_a_haystack --scale small --from-scratch          # one GPU, hours not measured
+    python -m oryx run needle_in_a_haystack --scale medium --from-scratch          # one GPU, hours not measured
     python -m oryx run needle_in_a_haystack --scale paper -p checkpoint=FOLDER -p processes=4    # a GPU each
 
 Expected at nano: the arm with retrieval data keeps what it scores on short videos up to 1,600 frames and loses it

@@ -46,8 +46,6 @@ class OneModel(Study[Settings]):
 
     def check(self, settings: Settings) -> None:
         """Raises MissingResource, CheckpointError or SettingsError before any work if this run cannot be done."""
-        if settings.scale not in ("smoke", "nano"):
-            raise SettingsError(f"scale {settings.scale!r}: the one model exists at smoke and nano")
         if not settings.trains_shared and settings.seeds != (0,):
             raise SettingsError(
                 f"seeds: one training ships, with seed 0, got {list(settings.seeds)}; add --from-scratch"
