@@ -1,4 +1,4 @@
-"""``python -m oryx.train STAGE``: a door to the trainings of :mod:`workbook.stages.registry`."""
+"""``python -m oryx.train NAME``: a door to the trainings of :mod:`workbook.stages.registry`."""
 
 from workbook.stages.registry import main
 

@@ -11,8 +11,8 @@ import torch
 from benchmarks.acceptance.studies import FEW, PLACES, jobs_of, run_job
 from oryx.eval.generate import Prompted
 from tests.stand_in import stand_in_gpu
-from workbook.stages.registry import STAGES
-from workbook.stages.registry import main as train_stage
+from workbook.stages.registry import PARTS
+from workbook.stages.registry import main as train_part
 from workbook.studies.base import study_at
 
 
@@ -66,13 +66,13 @@ def test_a_job_runs_on_the_device(name, job, prepared, gpu):
 
 
 SHORT = {"language_model": ["--scale", "nano", "-p", "items=4", "-p", "steps=2", "-p", "batch=2"]}
-"""Stage -> what makes it short, where it has no scale smoke."""
+"""Part -> what makes it short, where it has no scale smoke."""
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_training_runs_on_the_device(stage, gpu, tmp_path):
-    train_stage([stage, *SHORT.get(stage, ["--scale", "smoke"]), "--folder", str(tmp_path)])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_training_runs_on_the_device(part, gpu, tmp_path):
+    train_part([part, *SHORT.get(part, ["--scale", "smoke"]), "--folder", str(tmp_path)])
     assert list(tmp_path.glob("*.safetensors")) and list(tmp_path.glob("*.json"))
     assert gpu.varlen_calls and gpu.autocasts and gpu.pinned
     assert_on_device(gpu)

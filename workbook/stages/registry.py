@@ -1,4 +1,4 @@
-"""The trainings that ``python -m oryx.train STAGE`` carries out, by name. A module is imported when asked for."""
+"""What ``python -m oryx.train NAME`` carries out, by name. A module is imported when it is asked for."""
 
 import argparse
 import json
@@ -10,29 +10,31 @@ from typing import Any
 
 from oryx.errors import SettingsError
 
-STAGES = {
+PARTS = {
     "shared": "shared:run",
     "encoders": "encoders:run",
     "language_model": "encoders:run_language_model",
     "video_reader": "video_reader:run",
     "one_model": "one_model:run",
 }
-"""Name -> module of this package and its function of Options that carries the stage out."""
-FINETUNE = "workbook.studies.finetune:main"
-"""What ``finetune`` is: no part that studies share, with options of its own."""
+"""Part that studies share -> module of this package and its function of Options that trains it."""
+VERBS = {
+    "finetune": "workbook.studies.finetune:main",
+}
+"""What else there is, with options of its own -> function of the words after the name, which returns the exit code."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line: train one of STAGES into a folder, or fine-tune a model; a run that was stopped goes on."""
+    """Command line: train one of PARTS into a folder, or do one of VERBS; a run that was stopped goes on."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["finetune"]:
-        sys.exit(resolve_name(FINETUNE)(arguments[1:]))
+    if arguments and arguments[0] in VERBS:
+        sys.exit(resolve_name(VERBS[arguments[0]])(arguments[1:]))
     parser = argparse.ArgumentParser(
         prog="python -m oryx.train",
         description="Train a part that studies share.",
-        epilog="finetune --help: a model on records of one's own",
+        epilog=f"With options of their own (NAME --help): {', '.join(VERBS)}.",
     )
-    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("--scale", default="nano")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, required=True)
@@ -50,11 +52,11 @@ def main(arguments: list[str] | None = None) -> None:
 
     def show(done: int, total: int) -> None:
         if (done % 100 == 0 or done == total) and process().is_main_process:
-            print(f"{parsed.stage}: step {done} of {total}", flush=True)
+            print(f"{parsed.part}: step {done} of {total}", flush=True)
 
     where = (parsed.scale, parsed.seed, parsed.folder, parsed.start)
     options = Options(*where, compute(parsed.precision), show, dict(map(_change, parsed.p)))
-    resolve_name(f"workbook.stages.{STAGES[parsed.stage]}")(options)
+    resolve_name(f"workbook.stages.{PARTS[parsed.part]}")(options)
 
 
 def _change(text: str) -> tuple[str, Any]:

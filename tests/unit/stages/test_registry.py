@@ -6,11 +6,11 @@ import pytest
 
 from oryx.errors import SettingsError
 from oryx.files import sha256_file
-from workbook.stages.registry import STAGES, main
+from workbook.stages.registry import PARTS, main
 from workbook.stages.shipped import check
 
 
-def test_a_stage_writes_weights_and_a_manifest_that_names_them(tmp_path, capsys):
+def test_a_part_is_written_with_a_manifest_that_names_it(tmp_path, capsys):
     main(["shared", "--scale", "smoke", "--folder", str(tmp_path), "-p", "reader_steps=1", "-p", "siglip_steps=1"])
     assert "shared: step 1 of 1" in capsys.readouterr().out
     manifest = json.loads((tmp_path / "manifest.json").read_text())
@@ -23,9 +23,9 @@ def test_a_stage_writes_weights_and_a_manifest_that_names_them(tmp_path, capsys)
     check(tmp_path)
 
 
-def test_what_is_no_stage_or_no_change_is_refused(tmp_path):
+def test_what_is_no_part_or_no_change_is_refused(tmp_path):
     with pytest.raises(SystemExit):
         main(["everything", "--folder", str(tmp_path)])
     with pytest.raises(SettingsError, match="expected NAME=VALUE"):
         main(["shared", "--folder", str(tmp_path), "-p", "steps"])
-    assert set(STAGES) == {"shared", "encoders", "language_model", "video_reader", "one_model"}
+    assert set(PARTS) == {"shared", "encoders", "language_model", "video_reader", "one_model"}
