@@ -1,8 +1,9 @@
 """Six-item copies of public benchmarks: the columns and the folders of the published ones, with invented content.
 
 Columns and folders are those of the repositories that lmms-eval's tasks of the same name read (``echo840/OCRBench``,
-``lmms-lab/MMBench``, ``lmms-lab/Video-MME``, ``sy1998/MLVU_dev``, ``lmms-lab/NExTQA``), videos unpacked. Every
-picture is of one colour with a bar, every video changes its colour halfway, so that there is something to be asked.
+``lmms-lab/MMBench``, ``lmms-lab/Video-MME``, ``sy1998/MLVU_dev``, ``lmms-lab/NExTQA``), videos unpacked; ScanQA's are
+those that ``ATR-DBI/ScanQA`` documents, with frames of every scene as people extract them from ScanNet. Every picture
+is of one colour with a bar, every video changes its colour halfway, so that there is something to be asked.
 Each function writes into ``folder``, which stands for the repository, and returns it.
 """
 
@@ -155,6 +156,35 @@ def write_nextqa(folder: Path, items: int = 6) -> Path:
     return _write(folder, "MC/test-00000-of-00001.parquet", rows)
 
 
+def write_scanqa(folder: Path, items: int = 6) -> Path:
+    """ScanQA, validation: two questions a scene, open answers, frames of a scene in ``frames/SCENE``."""
+    rows = []
+    for i in range(items):
+        scene = f"scene{i // 2:04d}_00"
+        rows.append(
+            {
+                "answers": [[f"{NAMES[i // 2]} wall", f"a {NAMES[i // 2]} wall"], ["one", "1 bar"]][i % 2],
+                "object_ids": [i],
+                "object_names": ["wall"],
+                "question": ["What is behind the black bar?", "How many bars are there?"][i % 2],
+                "question_id": f"val-{scene.removesuffix('_00')}-{i}",
+                "scene_id": scene,
+            }
+        )
+        write_frames(folder / "frames" / scene, i // 2)
+    (folder / "ScanQA_v1.0_val.json").write_text(json.dumps(rows))
+    return folder
+
+
+def write_frames(folder: Path, number: int, mark: str = "", frames: int = 4) -> None:
+    """Frames 0.jpg, 40.jpg, ... of a scene, with a mark painted in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for frame in range(frames):
+        drawn = picture(number)
+        ImageDraw.Draw(drawn).text((40 + 4 * frame, 30), mark, fill=(255, 255, 255))
+        drawn.save(folder / f"{40 * frame}.jpg")
+
+
 COPIES: dict[str, Callable[[Path], Path]] = {
     "ocrbench": write_ocrbench,
     "mmbench": write_mmbench,
@@ -162,7 +192,7 @@ COPIES: dict[str, Callable[[Path], Path]] = {
     "mlvu": write_mlvu,
     "nextqa": write_nextqa,
 }
-"""Name of a benchmark -> what writes its copy."""
+"""Name of a benchmark that lmms-eval knows too -> what writes its copy."""
 
 
 def _write(folder: Path, file: str, rows: list[dict]) -> Path:

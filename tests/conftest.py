@@ -40,6 +40,12 @@ def _without_peft() -> str:
     return "" if find_spec("peft") else 'peft is not installed: pip install -e ".[finetune]"'
 
 
+def _without_captions() -> str:
+    if find_spec("pycocoevalcap") is None:
+        return 'pycocoevalcap is not installed: pip install -e ".[captions]"'
+    return "" if shutil.which("java") else "no Java on the path: apt-get install default-jre-headless"
+
+
 def _without_torchcodec() -> str:
     from oryx.errors import MissingResource
     from oryx.processing.decoders import check_decoder
@@ -66,6 +72,7 @@ TIERS: dict[str, Callable[[], str]] = {
     "browser": _without_browser,
     "evals": _without_harness,
     "finetune": _without_peft,
+    "captions": _without_captions,
     "torchcodec": _without_torchcodec,
     "ecosystem": _without_ecosystem,
 }

@@ -7,11 +7,11 @@ from PIL import Image
 from oryx.errors import CheckpointError, MissingResource, SettingsError
 from oryx.evidence.rows import read_rows
 from oryx.processing.tokenizers import byte_tokenizer
-from tests.benchmark_copies import COPIES
+from tests.benchmark_copies import COPIES, write_scanqa
 from tests.rows import same_rows
 from tests.unit.model.builders import tiny_model, write_released
 from workbook.data.protocols import protocol
-from workbook.report import plots
+from workbook.report import captions, plots
 from workbook.studies.benchmarks import figures, tables
 from workbook.studies.benchmarks.evaluation import asked
 from workbook.studies.benchmarks.study import Benchmarks
@@ -36,6 +36,7 @@ def copies(tmp_path_factory):
     folder = tmp_path_factory.mktemp("copies")
     for name, write in COPIES.items():
         write(folder / name)
+    write_scanqa(folder / "scanqa")
     return folder
 
 
@@ -93,14 +94,36 @@ def test_published_numbers_stand_beside_ours_with_both_averages_and_controls(fin
 
 def test_the_papers_tables_stand_beside_what_was_asked(finished):
     _settings, _folder, rows = finished
-    table = tables.paper_table(rows, "Oryx 7B")
+    table = tables.paper_table(rows, "Oryx 7B", found := tables.captions_table(rows))
+    assert found.empty, "no benchmark of open answers was asked"
     asked = table[table["ours"] != tables.NOT_ASKED].set_index("benchmark")
     assert sorted(asked.index) == ["MLVU", "MMBench", "NExT-QA", "OCRBench", "VideoMME"]
     assert asked.loc["VideoMME", "variant"] == "w/o subtitles" and asked.loc["OCRBench", "published"] == "672 0-1000"
     assert asked["ours"].str.fullmatch(r"official: .*; paper: .*").all()
     assert table["source"].str.startswith("http").all()
     assert {"DocVQA", "ScanQA", "MMBench-Video"} <= set(table["benchmark"]) and set(table["model"]) == {"Oryx 7B"}
-    assert {"Oryx 7B", "Oryx 34B", "Oryx-1.5 7B"} <= set(tables.paper_table(rows, "my model")["model"])
+    assert {"Oryx 7B", "Oryx 34B", "Oryx-1.5 7B"} <= set(tables.paper_table(rows, "my model", found)["model"])
+
+
+def test_open_answers_have_the_metrics_of_the_papers_table(made, tmp_path, monkeypatch):
+    settings = made(benchmarks=["scanqa"])
+    STUDY.check(settings)
+    STUDY.run_job(settings, "paper", 0, tmp_path, lambda *_: None)
+    rows = read_rows([tmp_path / "rows.jsonl"])
+    assert set(rows["cluster"]) == {f"scanqa/scene000{i}_00" for i in range(3)} and rows["error"].isna().all()
+    assert rows["truths"].map(list).tolist()[0] == ["red wall", "a red wall"]
+    assert (rows.loc[rows["condition"] == "visual", "frames"] == 3).all()
+    monkeypatch.setattr(captions, "find_spec", lambda name: None)
+    table = tables.captions_table(rows).set_index("metric")
+    assert set(table["benchmark"]) == {"ScanQA"} and table.loc["EM", "n"] == 6 and table.loc["EM", "clusters"] == 3
+    found = tables.captions_table(rows).assign(score=12.34, low=10.0, high=15.0)
+    beside = tables.paper_table(rows, "Oryx 7B", found)
+    beside = beside[beside["benchmark"] == "ScanQA"].set_index("metric")
+    assert set(beside["ours"]) == {"paper: 12.3 [10.0, 15.0]"} and beside.loc["CIDEr", "published"] == "68.7 score"
+    lacking = tables.paper_table(rows, "Oryx 7B", tables.captions_table(rows))
+    assert set(lacking[lacking["benchmark"] == "ScanQA"]["ours"]) == {
+        'paper: not computed: pip install -e ".[captions]"'
+    }
 
 
 def scored(benchmark, scores, kinds):

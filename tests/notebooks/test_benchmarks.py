@@ -41,9 +41,17 @@ def test_the_notebook_runs_as_it_is(tmp_path):
 
 
 def test_a_checkpoint_in_the_authors_format_is_asked_local_copies(checkpoint, copies, tmp_path):
-    values = {"checkpoint": str(checkpoint), "data": str(copies), "benchmarks": "ocrbench,mmbench,mlvu,nextqa"}
+    values = {"checkpoint": str(checkpoint), "data": str(copies), "benchmarks": "ocrbench,mmbench,mlvu,nextqa,scanqa"}
     values |= {"protocols": "paper,official", "frames": "3", "max_new_tokens": "3"}
     folder, shown = executed(values, "paper", tmp_path)
-    for said in ("81.4 %", "672 0-1000", "published for Oryx 7B", "official.nextqa", "all turns", "no option chosen"):
+    for said in (
+        "81.4 %",
+        "672 0-1000",
+        "published for Oryx 7B",
+        "official.nextqa",
+        "all turns",
+        "no option chosen",
+        "ROUGE-L",
+    ):
         assert said in shown, said
     assert (folder / "figures" / "beside_published.png").stat().st_size > 5000

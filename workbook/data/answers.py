@@ -64,6 +64,10 @@ def _by_formula(answer: str, truths: Sequence[str], options: Sequence[str]) -> b
     return any("".join(truth.split()) in given for truth in truths)
 
 
+def _verbatim(answer: str, truths: Sequence[str], options: Sequence[str]) -> bool:
+    return answer in truths
+
+
 def _exactly(answer: str, truths: Sequence[str], options: Sequence[str]) -> bool:
     return any(score(answer, truth, "exact") for truth in truths)
 
@@ -72,6 +76,7 @@ RULES: dict[str, Callable[[str, Sequence[str], Sequence[str]], bool]] = {
     "letter": _by_letter,
     "reading": _by_reading,  # OCRBench: some truth stands in the answer, case aside
     "formula": _by_formula,  # OCRBench's HME100k: the same without blanks, case kept
+    "verbatim": _verbatim,  # ScanQA (ATR-DBI/ScanQA, scripts/score.py): one of its answers, letter by letter
     "exact": _exactly,
 }
 """Name of a rule -> whether (answer, truths, options) is right."""

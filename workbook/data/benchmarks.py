@@ -124,6 +124,8 @@ def _check(row: Row, columns: dict[str, str], where: str) -> None:
         value = row[column]
         if not isinstance(value, tuple(KINDS[kind] for kind in kinds.split(" or "))) or value == []:
             raise SettingsError(f"{where}: column {column!r}: expected {kinds}, got {value!r}")
+        if isinstance(value, list) and not all(isinstance(one, str) for one in value):
+            raise SettingsError(f"{where}: column {column!r}: expected a list of texts, got {value!r}")
 
 
 def _item(kind: dict, row: Row, place: Path, prompt: Prompt, where: str) -> BenchmarkItem:
@@ -141,6 +143,8 @@ def _item(kind: dict, row: Row, place: Path, prompt: Prompt, where: str) -> Benc
     visual = row[kind["picture"]].get("bytes") if "picture" in kind else _video(place, kind["video"], row)
     if not visual or (isinstance(visual, Path) and not visual.exists()):
         raise MissingResource(f"{where}: there is no {visual or 'picture in column ' + kind['picture']}")
+    if isinstance(visual, Path) and visual.is_dir() and not any(visual.iterdir()):
+        raise MissingResource(f"{where}: expected frames in {visual}, the folder is empty")
     rule = kind.get("rule", "letter")
     for column, rules in kind.get("rules", {}).items():
         rule = rules.get(row[column], rule)

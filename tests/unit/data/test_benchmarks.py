@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from oryx.errors import MissingResource, SettingsError
-from tests.benchmark_copies import COPIES
+from tests.benchmark_copies import COPIES, write_scanqa
 from workbook.data.benchmarks import BENCHMARKS, copy_hash, read_benchmark
 from workbook.data.protocols import protocol
 
@@ -26,11 +26,7 @@ def copies(tmp_path_factory):
     shutil.copy(next((folder / "mlvu").glob("*.mp4")), video)
     row = {"video": "one.mp4", "question": "What?", "candidates": ["run", "U.S. walk"], "answer": "U.S. walk"}
     (folder / "mvbench" / "json" / "action_sequence.json").write_text(json.dumps([row]))
-    scene = folder / "scanqa" / "frames" / "scene0011_00"
-    scene.mkdir(parents=True)
-    (scene / "0.jpg").write_bytes(b"frame")
-    row = {"question_id": "val-scene0011-0", "scene_id": scene.name, "question": "Where?", "answers": ["here", "there"]}
-    (folder / "scanqa" / "ScanQA_v1.0_val.json").write_text(json.dumps([row]))
+    write_scanqa(folder / "scanqa")
     (folder / "longvideobench" / "videos").mkdir(parents=True)
     shutil.copy(video, folder / "longvideobench" / "videos" / "x.mp4")
     row = {"id": "x_0", "video_path": "x.mp4", "question": "Who?", "question_category": "S2E", "correct_choice": 1}
@@ -63,8 +59,11 @@ def test_what_is_asked_is_what_the_copy_says(copies):
     assert items["mlvu"][0].question.count("(A)") == 1 and items["mlvu"][0].question.endswith("Best option: (")
     assert items["nextqa"][0].options[-1] == "none of them" and items["nextqa"][0].chance == 0.2
     assert (items["mvbench"][0].truths, items["mvbench"][0].options) == (("B",), ("run", "U.S. walk"))
-    assert (items["scanqa"][0].truths, items["scanqa"][0].options) == (("here", "there"), ())
-    assert items["scanqa"][0].visual.is_dir() and items["scanqa"][0].score("There.") == 1
+    first = items["scanqa"][0]
+    assert (first.truths, first.options, first.cluster) == (("red wall", "a red wall"), (), "scene0000_00")
+    assert first.question == "What is behind the black bar?\nAnswer the question using a single word or phrase."
+    assert first.visual == copies / "scanqa/frames/scene0000_00" and first.score("a red wall") == 1
+    assert first.score("Red wall") == first.score("red wall.") == 0, "ScanQA's scorer compares letter by letter"
     assert (items["longvideobench"][0].truths, len(items["longvideobench"][0].options)) == (("B",), 3)
     mlvu = read_benchmark("mlvu", copies, protocol("official"))[0]
     assert mlvu.question == (
@@ -134,11 +133,25 @@ def test_a_missing_copy_and_a_damaged_table_are_named(copies, tmp_path):
         read_benchmark("mlvu", tmp_path, PAPER)
     with pytest.raises(SettingsError, match="unknown benchmark 'video-mme'; did you mean 'videomme'"):
         read_benchmark("video-mme", copies, PAPER)
-    shutil.copytree(copies / "scanqa", tmp_path / "scanqa")
-    (tmp_path / "scanqa" / "ScanQA_v1.0_val.json").write_text('{"a": 1}')
-    with pytest.raises(SettingsError, match=r"val\.json: expected a list of objects"):
-        read_benchmark("scanqa", tmp_path, PAPER)
     (tmp_path / "mlvu" / "mlvu").mkdir(parents=True)
     (tmp_path / "mlvu" / "mlvu" / "test-0.parquet").write_bytes(b"no parquet")
     with pytest.raises(SettingsError, match=r"test-0.parquet: cannot be read"):
         read_benchmark("mlvu", tmp_path, PAPER)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        (lambda rows: {"a": 1}, SettingsError, r"val\.json: expected a list of objects"),
+        (without("answers"), SettingsError, r"val\.json, row 0: column 'answers' is missing; expected question_id"),
+        (with_value("answers", [2]), SettingsError, r"row 0: column 'answers': expected a list of texts, got \[2\]"),
+        (with_value("scene_id", "scene9999_00"), MissingResource, r"row 0: there is no .*videos/scene9999_00"),
+        (with_value("scene_id", "empty"), MissingResource, r"row 0: expected frames in .*empty, the folder is empty"),
+    ],
+)
+def test_a_bad_copy_of_scanqa_is_one_message(tmp_path, change, error, said):
+    table = write_scanqa(tmp_path / "scanqa") / "ScanQA_v1.0_val.json"
+    (tmp_path / "scanqa" / "frames" / "empty").mkdir()
+    table.write_text(json.dumps(change(json.loads(table.read_text()))))
+    with pytest.raises(error, match=said):
+        read_benchmark("scanqa", tmp_path, PAPER)

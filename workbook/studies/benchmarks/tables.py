@@ -11,6 +11,7 @@ from oryx.evidence.stats import score_of
 from oryx.files import read_json
 from workbook.data.benchmarks import BENCHMARKS
 from workbook.data.protocols import Protocol
+from workbook.report.captions import caption_table
 from workbook.report.tables import interval_text
 
 FULL = {"%": 100, "0-1000": 1000}
@@ -67,12 +68,26 @@ def results_table(rows: pd.DataFrame, model: str, parts: bool = False) -> pd.Dat
     ]
 
 
-def paper_table(rows: pd.DataFrame, model: str) -> pd.DataFrame:
+def captions_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Caption metrics (:func:`workbook.report.captions.caption_table`) of the benchmarks that are published so."""
+    found = [caption_table(rows[:0]).assign(benchmark="")]
+    for name, own in rows.groupby("benchmark", sort=False):
+        if BENCHMARKS[name].get("captions"):
+            found.append(caption_table(own).assign(benchmark=BENCHMARKS[name]["paper"]))
+    return pd.concat(found).rename(columns={"arm": "protocol"})
+
+
+def paper_table(rows: pd.DataFrame, model: str, captions: pd.DataFrame) -> pd.DataFrame:
     """Every number of the paper's main tables for a model, or for all of Oryx if it is none of theirs, beside ours.
 
-    Ours is each protocol's score, over questions or tasks as in :func:`scores`; it stands beside the number that it is
-    compared with, and with no other (without subtitles, the metric that is counted here).
+    Ours is each protocol's score, over questions or tasks as in :func:`scores`, or a caption metric out of ``captions``
+    (:func:`captions_table`); it stands beside the number that it is compared with, and with no other (without
+    subtitles, the metric that is counted here).
     """
+    metrics: dict[tuple[str, str], list[str]] = {}
+    for one in captions.itertuples():
+        text = one.how if pd.isna(one.score) else interval_text(one.score, one.low, one.high, ".1f")
+        metrics.setdefault((one.benchmark, one.metric), []).append(f"{one.protocol}: {text}")
     own: dict[str, list[str]] = {}
     for one in scores(rows, model).itertuples():
         own.setdefault(one.benchmark, []).append(
@@ -83,6 +98,7 @@ def paper_table(rows: pd.DataFrame, model: str) -> pd.DataFrame:
     for row in [row for row in main if row["model"] == model] or main:
         compared, text = published(row["benchmark"], row["model"]), described(row, named=False)
         ours = own.get(row["benchmark"], []) if compared and compared["text"] == text else []
+        ours = ours or metrics.get((row["benchmark"], row["metric"]), [])
         about = {name: row[name] for name in ("benchmark", "metric", "variant", "model")}
         about |= {PUBLISHED: text if row["value"] else NOT_FOUND, "ours": "; ".join(ours) or NOT_ASKED}
         lines.append(about | {SOURCE: sources()[row["source"]]})
