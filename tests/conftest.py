@@ -66,6 +66,11 @@ def _without_ecosystem() -> str:
     return f'{absent[0]} is not installed: pip install -e ".[ecosystem]"' if absent else ""
 
 
+def _without_rays() -> str:
+    absent = [name for name in ("trimesh", "embreex") if find_spec(name) is None]
+    return f'{absent[0]} is not installed: pip install -e ".[rooms]"' if absent else ""
+
+
 TIERS: dict[str, Callable[[], str]] = {
     "workflow": _without_extra,
     "slurm": _without_slurm,
@@ -75,6 +80,7 @@ TIERS: dict[str, Callable[[], str]] = {
     "captions": _without_captions,
     "torchcodec": _without_torchcodec,
     "ecosystem": _without_ecosystem,
+    "rooms": _without_rays,
 }
 """Marker -> what says why its tests cannot run here (nothing if they can)."""
 

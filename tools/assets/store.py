@@ -55,7 +55,7 @@ def write_corpus(folder: Path, name: str, entries: list[dict], files: dict[str, 
     write_index(folder / f"{name}.jsonl", entries)
 
 
-PACKED = ("icons.jsonl", "clipart.jsonl", "words.tsv", "fonts/*.ttf", "fonts/*.otf")
+PACKED = ("icons.jsonl", "clipart.jsonl", "rooms.jsonl", "words.tsv", "fonts/*.ttf", "fonts/*.otf")
 """What xz makes at most half as large: long tables of short words, and fonts."""
 
 

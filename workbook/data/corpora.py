@@ -24,7 +24,7 @@ from oryx.errors import MissingResource, SettingsError
 PICTURES = ("icons", "clipart", "flags", "photos", "backgrounds")
 """Names that :func:`load` takes."""
 
-NAMES = (*PICTURES, "fonts", "words", "glosses", "tables", "clips")
+NAMES = (*PICTURES, "fonts", "words", "glosses", "tables", "clips", "rooms")
 """Names that :func:`data_hash` takes."""
 
 
