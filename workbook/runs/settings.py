@@ -137,7 +137,7 @@ class StudySettings(Checked):
         (0,), "training seeds; one gives a direction only, a verdict needs three", counts=False, least=0
     )
     split: Literal["dev", "report"] = setting(
-        "report", "held-out items: dev to design, report (seeds 0 to 4) to decide"
+        "report", "held-out items: dev to design, report (seeds 0 to 6, 9 to 11) to decide"
     )
     source: Literal["run", "published"] = setting("run", "run, or published: read the committed rows", counts=False)
     from_scratch: bool = setting(False, "train the shared weights anew instead of using the shipped ones")
