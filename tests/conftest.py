@@ -37,7 +37,8 @@ def _without_browser() -> str:
 
 
 def _without_peft() -> str:
-    return "" if find_spec("peft") else 'peft is not installed: pip install -e ".[finetune]"'
+    absent = [name for name in ("peft", "datasets") if find_spec(name) is None]
+    return f'{absent[0]} is not installed: pip install -e ".[finetune]"' if absent else ""
 
 
 def _without_captions() -> str:

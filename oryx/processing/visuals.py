@@ -53,6 +53,7 @@ class Video:
     frames is read whole, without repeats, unless ``repeat`` asks for the released inference rule, which repeats frames.
 
     ``decoder``: who decodes a file, one of :data:`oryx.processing.decoders.DECODERS`; ``threads``: with how many.
+    ``indices``: the very frames to read, in this order, whatever ``frames`` says.
     """
 
     source: str | PathLike | Sequence[Any] | np.ndarray
@@ -60,6 +61,7 @@ class Video:
     repeat: bool = False
     decoder: str = "auto"
     threads: int = 1
+    indices: Sequence[int] | None = None
 
     def __post_init__(self):
         check_decoder(self.decoder)
@@ -92,14 +94,13 @@ def choose_frames(video: Video | Views, options: PreprocessOptions) -> ChosenFra
     """
     if isinstance(video, Views):
         return ChosenFrames(len(video.items), (open_image(item, options.max_pixels) for item in video.items))
-    source, count = video.source, video.frames or options.frames
-    rule = uniform_indices if video.repeat else bounded_indices
+    source = video.source
     if isinstance(source, (str, PathLike)) and not isdir(source):
         file = VideoFile(source, options.max_pixels, video.decoder, video.threads)
-        indices = rule(file.info.frames, count)
+        indices = _indices(video, file.info.frames, options.frames)
         return ChosenFrames(len(indices), _decoded(file, indices), file.info.decoder)
     items = frame_files(Path(source)) if isinstance(source, (str, PathLike)) else source
-    indices = rule(len(items), count)
+    indices = _indices(video, len(items), options.frames)
     return ChosenFrames(len(indices), _opened(items, indices, options.max_pixels))
 
 
@@ -154,6 +155,14 @@ def _some(items: Any, name: str) -> None:
         raise InputError(f"{name}: expected a list of pictures, got {type(items).__name__}")
     if not items:
         raise InputError(f"{name}: expected at least one picture, got an empty list")
+
+
+def _indices(video: Video, total: int, count: int) -> list[int]:
+    if video.indices is None:
+        return (uniform_indices if video.repeat else bounded_indices)(total, video.frames or count)
+    if wrong := [number for number in video.indices if not 0 <= number < total]:
+        raise InputError(f"Video: indices: expected frames from 0 to {total - 1}, got {wrong[0]}")
+    return list(video.indices)
 
 
 def _decoded(file: VideoFile, indices: list[int]) -> Iterator[Image.Image]:

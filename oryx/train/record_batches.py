@@ -59,6 +59,7 @@ class RecordBatches:
         Raises InputError, naming the record, for a visual that cannot be read, a conversation that the model's prompt
         does not take, or one longer than ``limit``, whose end would be lost.
         """
+        record = record.placed(**self.video)
         prepared = record.prepare(self.processor, self.resolution, self.sides.get(record.kind), **self.video)
         try:
             made = self.processor.assemble(record.conversation, prepared)

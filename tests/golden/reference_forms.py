@@ -1,11 +1,10 @@
-"""The reference's own spellings: its environment variables, its needle records, and the short names of the goldens."""
+"""The reference's own spellings: its environment variables, and the short names of the goldens."""
 
 from collections.abc import Mapping
 
-from oryx.errors import InputError, SettingsError
+from oryx.errors import SettingsError
 from oryx.grids import SizeRule
 from oryx.layout import SIDES, Layout
-from oryx.processing.chat import MARK
 from oryx.processing.options import PreprocessOptions
 
 MODALITIES = {
@@ -74,22 +73,3 @@ def from_reference_variables(variables: Mapping[str, str | int]) -> PreprocessOp
         if not video.base and "VIDEO_MINRES" not in values:
             video = video_long = None
     return PreprocessOptions(low, high, video, video_long)
-
-
-def needle_question(record: Mapping, frames: int) -> list[dict]:
-    """The conversation of a long-video needle record (public data format "movienet"), its positions filled in.
-
-    ``record``: question with ``<idx>``, or ``<idx1>`` and ``<idx2>``; idx: one or two frame numbers; answer.
-    """
-    missing = [name for name in ("idx", "question", "answer") if name not in record]
-    if missing or not record["idx"]:
-        raise InputError(f"needle record: expected idx (not empty), question and answer, got {sorted(record)}")
-    places, text = record["idx"], record["question"]
-    marks = ["<idx>"] if len(places) == 1 else [f"<idx{i + 1}>" for i in range(len(places))]
-    for mark, place in zip(marks, places, strict=True):
-        text = text.replace(mark, str(place))
-    opening = (
-        f"This is a extremely long video with a total of {frames} frames sampled from the video. Please carefully read "
-        "every given frame in this video, identifying the detailed contents in every frame. "
-    )
-    return [{"from": "human", "value": f"{MARK}\n{opening}{text}"}, {"from": "gpt", "value": record["answer"]}]

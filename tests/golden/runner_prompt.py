@@ -6,9 +6,9 @@ from functools import lru_cache
 from oryx.errors import OryxError
 from oryx.processing import chat
 from oryx.processing.tokenizers import byte_tokenizer
+from oryx.train.records import needle_question
 
 from .harness import GoldenCase, GoldenFile, assert_same
-from .reference_forms import needle_question
 
 
 def accepts(document: dict) -> bool:
@@ -65,7 +65,9 @@ def training(fields: dict) -> dict:
 
 
 def long_video(fields: dict) -> dict:
-    ours = chat.tokenize(tokenizer(), needle_question(fields["sample"], fields["frames"]), "qwen")
+    sample = fields["sample"]
+    said = needle_question(sample["question"], sample["answer"], sample["idx"], fields["frames"])
+    ours = chat.tokenize(tokenizer(), said, "qwen")
     text = tokenizer().decode([i for i in ours.input_ids if i >= 0], skip_special_tokens=True)
     return {"input_ids": ours.input_ids, "labels": ours.labels, "readable_text": text}
 

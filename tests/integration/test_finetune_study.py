@@ -9,7 +9,7 @@ import pytest
 import oryx
 from oryx.errors import SettingsError
 from oryx.evidence.rows import read_rows
-from oryx.train.records import read_records
+from oryx.train.datasets import read_records
 from tests.records import save, turns, write_records
 from workbook.stages.registry import main
 from workbook.studies import finetune

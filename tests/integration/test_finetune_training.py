@@ -9,10 +9,10 @@ import oryx
 from oryx.errors import InputError, MissingResource
 from oryx.layout import IGNORED_LABEL
 from oryx.processing.tokenizers import byte_tokenizer
+from oryx.train.datasets import read_records
 from oryx.train.finetune import add_adapters, save_adapters
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
 from oryx.train.record_batches import RecordBatches
-from oryx.train.records import read_records
 from tests.records import save, turns, write_records
 from tests.unit.model.builders import tiny_model, write_released
 

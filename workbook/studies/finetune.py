@@ -21,11 +21,12 @@ from oryx.evidence.stats import paired_difference, summary
 from oryx.files import atomic_write_json, atomic_write_text, read_json, sha256_file
 from oryx.model.loading import checkpoint_hash
 from oryx.processing.decoders import check_decoder
+from oryx.train.datasets import read_records
 from oryx.train.device import compute, load_whole, process
 from oryx.train.finetune import add_adapters, save_adapters
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
 from oryx.train.record_batches import RecordBatches
-from oryx.train.records import Record, read_records
+from oryx.train.records import Record
 from workbook.data.answers import score
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
@@ -94,7 +95,7 @@ def run(settings: Settings, show: Callable[[str], None] = print) -> pd.DataFrame
     except InputError as error:
         raise SettingsError(f"data: {error}") from None
     chance, asker = majority(learned, held, settings.score), Asker(settings.model, machine, loaded=model)
-    asked = [worded(one, chance[one.task], settings, video) for one in held if one.kind]
+    asked = [worded(one.placed(**video), chance[one.task], settings, video) for one in held if one.kind]
 
     def ask(arm: str) -> None:
         show(f"{len(asked)} held-out questions, with the visual and without, {arm} the training")

@@ -9,7 +9,7 @@ from oryx.errors import InputError, SettingsError
 from oryx.processing.processor import OryxProcessor
 from oryx.processing.tokenizers import byte_tokenizer
 from oryx.processing.visuals import Images, Video, Views
-from oryx.train.records import read_records
+from oryx.train.datasets import read_records
 from tests.records import save, turns
 from workbook.data.stories import make_story
 
@@ -37,6 +37,12 @@ KINDS = [
     {"views": ["a.png", "b.png"], "conversations": ONE},
     {"conversations": turns("Hello?", "Yes.")},
     {"image": "a.png", "conversations": turns("<image>\nWhat?", "This.", "Why?", "So."), "task": "why"},
+    {
+        "image": ["a.png", "b.png"],
+        "conversations": turns("<image>\n<image>\nSame?", "Yes."),
+        "model": "",
+        "source": "x",
+    },
 ]
 
 
@@ -44,14 +50,23 @@ def test_every_kind_of_record_is_read_and_prepared(media, tmp_path):
     path = save(tmp_path, [{"id": i, **fields} for i, fields in enumerate(KINDS)])
     records = read_records(path, media)
     assert [record.id for record in records] == [str(i) for i in range(len(KINDS))]
-    assert [record.kind for record in records] == ["image", "images", "video", "video", "views", None, "image"]
+    assert [record.kind for record in records] == [
+        "image",
+        "images",
+        "video",
+        "video",
+        "views",
+        None,
+        "image",
+        "images",
+    ]
     assert records[6].task == "why" and records[6].question == "What?" and records[6].answer == "This."
     shown = [record.visual(frames=2) for record in records]
     assert [type(one) for one in shown[1:5]] == [Images, Video, Video, Views] and shown[2].frames == 2
     assert shown[5] is None
     processor = OryxProcessor(byte_tokenizer(), patch=8)
     prepared = [record.prepare(processor, frames=2) for record in records]
-    assert [sum(one.frames for one in visuals) for visuals in prepared] == [1, 2, 2, 1, 2, 0, 1]
+    assert [sum(one.frames for one in visuals) for visuals in prepared] == [1, 2, 2, 1, 2, 0, 1, 2]
     lines = tmp_path / "records.jsonl"
     lines.write_text("".join(json.dumps(fields) + "\n" for fields in json.loads(path.read_text())))
     assert [record.conversation for record in read_records(lines, media)] == [one.conversation for one in records]
@@ -68,6 +83,7 @@ def test_files_are_looked_for_beside_the_records_by_default(media):
         ({"imagee": "a.png"}, "unknown field 'imagee'; did you mean 'image'"),
         ({"conversations": None}, r"conversations: expected a valid list, got None"),
         ({"conversations": ONE[:1]}, r"conversations: .*at least 2 items"),
+        ({"conversations": turns("<image>\nWhat?", " \n")}, "conversations: expected an answer, got an empty text"),
         ({"conversations": [{"from": "human", "text": "?"}, ONE[1]]}, r"conversations\[0\].*'from' or 'value'"),
         ({"conversations": [ONE[0], ONE[0]]}, "conversations: turn 1: expected from 'gpt', got 'human'"),
         ({"conversations": [*ONE, ONE[0]]}, "conversations: expected an answer .* last, got a question"),
@@ -76,10 +92,12 @@ def test_files_are_looked_for_beside_the_records_by_default(media):
         ({"conversations": turns("What?", "This <image>.")}, MARKS.format(0)),
         ({"image": "absent.png"}, r"image: .*absent\.png: expected a picture file, there is none"),
         ({"image": "nothing.png"}, r"image: .*nothing\.png: expected a picture, got an empty file"),
-        ({"image": ["a.png"]}, r"image: expected a valid string, got \['a.png'\]"),
-        ({"image": None, "images": []}, "images: .*at least 1 item"),
+        ({"image": 3}, "image: expected the name of a file .*, got 3"),
+        ({"image": {"patch": "p", "start_num": 0, "size": 9}}, "image: .*packed pictures must be written as files"),
+        ({"image": ["a.png", "absent.png"]}, r"image: .*absent\.png: expected a picture file, there is none"),
+        ({"image": None, "images": []}, r"images: expected the name of a file .*, got \[\]"),
         ({"image": None, "video": "empty"}, "video: .*empty: expected a folder of frames"),
-        ({"video": "v.mp4"}, "expected one of image, images, video, views, got image and video"),
+        ({"video": "v.mp4"}, "expected one of image, images, video, views, video_long, got image and video"),
         ({"id": None}, r"id\.str: expected a valid string, got None"),
     ],
 )  # fmt: skip
@@ -98,6 +116,10 @@ def test_a_bad_record_is_named_with_its_field(media, tmp_path, fields, said):
         ('{"id": 1}', "expected a JSON list of records, got"),
         ("[]", r"expected a JSON list of records, got '\[\]'"),
         ("[3]", r"expected a JSON list of records, got '\[3\]'"),
+        ('[{"id": 1}, 3, {"id": 2}]', "expected a JSON list of records, got ', 3, .* behind 1 records"),
+        ('[{"id": 1} {"id": 2}]', "expected a JSON list of records, got .* behind 1 records"),
+        ('[{"id": 1}] more', "expected a JSON list of records, got ' more' behind 1 records"),
+        ('[{"id": 1}, {"id": 2', "expected a JSON list of records, .* behind 1 records"),
     ],
 )
 def test_a_file_that_holds_no_records_is_named(tmp_path, text, said):

@@ -7,8 +7,8 @@ import oryx
 from oryx.errors import SettingsError
 from oryx.model.parts import assemble
 from oryx.processing.options import PreprocessOptions
+from oryx.train.datasets import read_records
 from oryx.train.device import compute
-from oryx.train.records import read_records
 from oryx.train.stages import PARTS, STAGES, StagePlan, train_on_records
 from tests.parts import write_language_model, write_siglip
 from tests.records import write_records
