@@ -1,6 +1,6 @@
 """Does it run on a GPU, rightly and fast? One prepared script for a machine that is lent for minutes.
 
-    python -m benchmarks.gpu_acceptance --out FILE.json [--parts facts,attention,...] [--seconds 460] [--tiny]
+    python -m benchmarks.gpu_acceptance --out FILE.json [--parts facts,attention,...] [--seconds 540] [--tiny]
 
 Needs a bare copy of the repository as working directory and torch, transformers, accelerate, pandas, pydantic and
 Pillow; PyAV, decord and papermill may be absent (studies on videos are skipped then). Every check is a line that begins
@@ -29,7 +29,7 @@ from workbook.runs.provenance import git_state, now, versions
 
 PARTS = {
     **{"facts": 30, "attention": 50, "tower": 70, "released": 120, "training": 60, "fine_tuning": 60, "ecosystem": 90},
-    "studies": 150,
+    **{"stages": 60, "sft_step": 90, "studies": 150},
 }
 """Part -> most seconds; less where the time of the whole is used up."""
 
@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_acceptance", description="Acceptance on a GPU.")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
-    parser.add_argument("--seconds", type=float, default=460, help="for all parts together")
+    parser.add_argument("--seconds", type=float, default=540, help="for all parts together")
     parser.add_argument("--tiny", action="store_true", help="toy shapes, on the CPU where there is no GPU")
     parsed = parser.parse_args(arguments)
     parts = parsed.parts.split(",")
