@@ -26,10 +26,11 @@ import oryx
 from benchmarks.results import deliver
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train import loop
+from oryx.train.datasets import read_records
 from oryx.train.device import Compute, compute
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
 from oryx.train.record_batches import RecordBatches
-from oryx.train.records import Record, read_records
+from oryx.train.records import Record
 from workbook.studies.finetune import write_example
 
 LEAST, MOST_WAITING, WORKERS = 0.9, 0.05, 2

@@ -13,8 +13,9 @@ from benchmarks.acceptance.bench import Bench, forget_devices
 from oryx.files import atomic_write_json
 from oryx.model.parts import assemble
 from oryx.processing.tokenizers import byte_tokenizer
+from oryx.train.datasets import read_records
 from oryx.train.device import compute
-from oryx.train.records import Record, read_records
+from oryx.train.records import Record
 from oryx.train.stages import STAGES, StagePlan, train_on_records
 
 COLOURS = {"red": (200, 30, 30), "blue": (30, 30, 200)}

@@ -5,9 +5,9 @@ import torch
 
 from benchmarks import training_loop
 from benchmarks.training_loop import MIDDLE, Ready, Work, bare, table
+from oryx.train.datasets import read_records
 from oryx.train.device import compute
 from oryx.train.loop import TrainPlan, answer_loss, train
-from oryx.train.records import read_records
 from tests.records import write_records
 
 pytestmark = pytest.mark.integration
