@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from oryx.train.datasets import read_data
 from workbook.data.stories import make_story
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ def test_the_page(tmp_path):
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     code = []
     for language, text in blocks:
-        if language == "json":
+        if language in ("json", "csv"):
             name, _, content = text.partition("\n")
             (tmp_path / name).write_text(content)
         elif language == "bash":
@@ -34,6 +35,10 @@ def test_the_page(tmp_path):
     printed = run(tmp_path, "-c", "\n".join(code)).splitlines()
     kinds = ["image", "images", "video", "views", "video_long", None]
     assert printed[0] == f"6 {kinds}" and re.fullmatch(r"\[\d+, \d+\] \[\]", printed[1])
+    needles = read_data([tmp_path / "needles.json"])
+    assert [one.kind for one in needles] == ["video_long"] * 6
+    assert "The card gives way to a moving thing." in [one.answer for one in needles]
+    assert all(one.placed().indices for one in needles)
     assert (tmp_path / "run" / "faulty.jsonl").read_text() == ""
 
 

@@ -20,6 +20,7 @@ PARTS = {
 """Part that studies share -> module of this package and its function of Options that trains it."""
 VERBS = {
     "finetune": "workbook.studies.finetune:main",
+    "retrieval-records": "workbook.stages.retrieval_records:main",
 }
 """What else there is, with options of its own -> function of the words after the name, which returns the exit code."""
 
