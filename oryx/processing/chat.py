@@ -176,13 +176,18 @@ def move_marks_first(conversation: Sequence[Turn], keep_all: bool = True) -> lis
 
 def stop_ids(tokenizer: PreTrainedTokenizerBase, form: str) -> list[int]:
     """Ids of the tokens that end an answer."""
-    known = tokenizer.get_vocab()
-    found = [known[token] for token in STOP_TOKENS[form] if token in known]
+    found = [known for token in STOP_TOKENS[form] if (known := _id_of(tokenizer, token)) is not None]
     if not found and tokenizer.eos_token_id is not None:
         found = [tokenizer.eos_token_id]
     if not found:
         raise InputError(f"the tokenizer has none of the stop tokens {', '.join(STOP_TOKENS[form])}")
     return found
+
+
+def _id_of(tokenizer: PreTrainedTokenizerBase, token: str) -> int | None:
+    """The id of a token, None where there is none; the vocabulary is not listed, which takes 0.1 s of a large one."""
+    found = tokenizer.convert_tokens_to_ids(token)
+    return found if found is not None and tokenizer.convert_ids_to_tokens(found) == token else None
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
@@ -195,8 +200,8 @@ def _split_at_marks(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def _piecewise(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], marks: str) -> Tokens:
-    known = tokenizer.get_vocab()
-    missing = [token for token in ("<|im_start|>", "<|im_end|>") if token not in known]
+    known = {token: _id_of(tokenizer, token) for token in ("<|im_start|>", "<|im_end|>")}
+    missing = [token for token, number in known.items() if number is None]
     if missing:
         raise InputError(f"the tokenizer lacks {' and '.join(missing)}: expected a ChatML tokenizer, or form 'plain'")
     start, end = known["<|im_start|>"], known["<|im_end|>"]

@@ -99,6 +99,15 @@ def test_a_beginning_token_is_kept_once_in_the_template_form():
     assert ids[0] == 1 and ids.count(1) == 1 and ids.count(-200) == 1
 
 
+@pytest.mark.parametrize("form", ["qwen", "plain"])
+def test_no_conversation_lists_the_whole_vocabulary(form, monkeypatch):
+    """A tenth of a second with 152,000 tokens, twice for every record of a training."""
+    tokenizer = byte_tokenizer()
+    monkeypatch.setattr(PreTrainedTokenizerFast, "get_vocab", lambda _: pytest.fail("the vocabulary was listed"))
+    turns = [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]
+    assert tokenize(tokenizer, turns, form).input_ids and stop_ids(tokenizer, form)
+
+
 def test_stop_tokens_follow_the_form():
     assert stop_ids(BYTES, "qwen") == [258, 256]
     assert stop_ids(BYTES, "template") == [258]
