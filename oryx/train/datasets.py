@@ -20,12 +20,14 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 from oryx.errors import InputError, MissingResource, OryxError, SettingsError
 from oryx.files import atomic_write_json, atomic_write_text, check_file, read_json
 from oryx.train.device import process
-from oryx.train.records import Fields, Record, as_record
+from oryx.train.records import VISUALS, Fields, Record, as_record
 
 BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+([{}\[\]])', re.DOTALL)
 """JSON up to and with its next bracket outside of texts."""
 TABLE = re.compile(r"(?P<path>[^:@]+)(:(?P<name>[^@]+))?(@(?P<split>.+))?")
 """A folder of parquet files, or a repository OWNER/NAME; its configuration; its split, by default ``train``."""
+COLUMNS = ("id", *VISUALS, "conversations", "task")
+"""Of a table, those that are read; where needles are, also theirs."""
 OPENED, FAULTY = "opened.json", "faulty.jsonl"
 NAMED = 5
 """Faults that an error names one by one."""
@@ -110,7 +112,8 @@ class RecordTable(Dataset):
 
     def __getitem__(self, number: int) -> Record:
         row = self.rows[int(number)].to_pylist()[0]
-        fields = {column: value for column, value in row.items() if column in Fields.model_fields and value}
+        columns = Fields.model_fields if row.get("video_long") else COLUMNS
+        fields = {column: value for column, value in row.items() if column in columns and value}
         if "texts" in row:
             said = [(("human", turn["user"]), ("gpt", turn["assistant"])) for turn in row["texts"]]
             fields["conversations"] = [{"from": who, "value": text} for pair in said for who, text in pair]

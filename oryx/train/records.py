@@ -244,7 +244,7 @@ def _files(kind: str, named: Any, media: Path) -> tuple[Path | bytes, ...]:
     # a table has {bytes, path} for a picture
     names = [one["bytes"] or one["path"] if isinstance(one, dict) and "bytes" in one else one for one in names]
     with naming(kind):
-        if not names or not all(isinstance(one, str | bytes) for one in names):
+        if not names or not all(isinstance(one, str if film else str | bytes) for one in names):
             raise InputError(f"expected the name of a file (packed pictures must be written as files), got {named!r}")
         found = tuple(media / one if isinstance(one, str) else one for one in names)
         for path in filter(lambda one: isinstance(one, Path), found):

@@ -121,6 +121,19 @@ def test_paths_in_a_table_are_looked_for_in_its_folder(hf, tmp_path):
         records[1]
 
 
+def test_needles_and_films_in_a_table_and_columns_of_others(hf, tmp_path):
+    (tmp_path / "film").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "film" / "0.png")
+    needle = {"video_long": "film", "idx": [0], "type": "caption", "question": "<idx>?", "answer": "black"}
+    hf.Dataset.from_list([needle]).to_parquet(tmp_path / "needles.parquet")
+    other = {"conversations": turns("a", "b"), "question": "x", "type": "y", "idx": [3]}
+    hf.Dataset.from_list([other | {"video": film} for film in (None, b"bytes")]).to_parquet(tmp_path / "others.parquet")
+    records = read_data([tmp_path / "needles.parquet", tmp_path / "others.parquet"])
+    assert records[0].placed().question.endswith("every frame. 0?") and records[1].kind is None
+    with pytest.raises(InputError, match=r"record 1: video: expected the name of a file .*got b'bytes'"):
+        records[2]
+
+
 def test_a_repository_has_a_configuration_and_a_split(hf, tmp_path, monkeypatch):
     table, asked = hf.Dataset.from_dict({"id": ["1"], "conversations": [turns("a", "b")]}), []
     monkeypatch.setattr(hf, "load_dataset", lambda **how: asked.append(how) or table)
