@@ -76,13 +76,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.memory
 
 weights: setup
-	$(BIN)/python -m oryx.train shared --scale $(SCALE) --folder results/runs/shared/$(SCALE)
-	$(BIN)/python -m oryx.train video_reader --scale $(SCALE) --folder results/runs/shared/$(SCALE) \
-		--start results/runs/shared/$(SCALE)
-	$(BIN)/python -m oryx.train encoders --scale $(SCALE) --folder results/runs/shared/$(SCALE) \
-		--start results/runs/shared/$(SCALE)
-	$(BIN)/python -m oryx.train language_model --scale $(SCALE) --folder results/runs/shared/$(SCALE)
-	$(BIN)/python -m oryx.train one_model --folder results/runs/shared/one
+	$(BIN)/python -m oryx.train all --scale $(SCALE) --folder results/runs/shared/$(SCALE)
 
 clean:
 	rm -rf .venv $(EVALS) build *.egg-info .pytest_cache .ruff_cache .hypothesis

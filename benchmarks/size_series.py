@@ -41,7 +41,8 @@ from workbook.data.stories import FINE
 from workbook.runs.settings import StudySettings, setting
 from workbook.stages.models import build_reader, load_shared, reader_parts, without_tower
 from workbook.stages.recipes import Recipe, recipe, video_recipe
-from workbook.stages.shared import reader_batches, train_shared
+from workbook.stages.shared import reader_batches
+from workbook.stages.shared import run as train_shared
 from workbook.stages.stage import Options
 from workbook.stages.video_reader import NAME as READER
 from workbook.stages.video_reader import draw_samples, load_video_reader, sample_inputs, train_video_reader
@@ -138,14 +139,14 @@ def train_parts(size: str, work: Path, steps: dict[str, int], video_steps: Seque
     dataset = make_dataset(work / "runs" / "cache" / "dataset", PARTS_SEED, v.size, **v.dataset)
     own = r.vision != recipe("nano").vision
     if own:
-        train_shared(r, PARTS_SEED, folder / "own", compute=machine)
+        train_shared(Options(size, PARTS_SEED, folder / "own", compute=machine, changes=steps))
         train_video_reader(v, Options(size, PARTS_SEED, folder, folder / "own", machine), dataset)
         shutil.copytree(folder / "own", folder, dirs_exist_ok=True)
         curves = {}
     else:
         torch.manual_seed(PARTS_SEED)
         model, frames = build_reader(r), build_reader(v.shapes)
-        model.vision_tower = load_shared(recipe("nano")).vision_tower
+        model.vision_tower = load_shared("nano").vision_tower
         frames.vision_tower = load_video_reader(video_recipe("nano")).vision_tower
         clips = StepBatches(
             partial(draw_samples, v, PARTS_SEED, dataset), partial(sample_inputs, v.shapes.patch), sum(v.steps),

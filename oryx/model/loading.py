@@ -65,10 +65,10 @@ def load(
     """Load a model in eval mode, strictly, with its ``processor`` attached if the folder has a tokenizer.
 
     Args:
-        name_or_path: "nano" for the small model in the package; a folder in our format
-            (``save_pretrained``); a folder or Hugging Face repository in the authors' format (``THUdyh/Oryx-7B``,
-            ``-34B``, ``-1.5-7B``, ``-1.5-32B``); or the encoder alone (``THUdyh/Oryx-ViT``, a folder with
-            ``oryx_vit.pth``, or that file), which gives an :class:`OryxViT`.
+        name_or_path: "nano" for the small model in the package, or a folder made as it was (``python -m oryx.train
+            all``); a folder in our format (``save_pretrained``); a folder or Hugging Face repository in the authors'
+            format (``THUdyh/Oryx-7B``, ``-34B``, ``-1.5-7B``, ``-1.5-32B``); or the encoder alone
+            (``THUdyh/Oryx-ViT``, a folder with ``oryx_vit.pth``, or that file), which gives an :class:`OryxViT`.
         dtype: of all weights; None keeps the stored one (the language model's, where parts differ).
         vision_config: fields of :class:`OryxVisionConfig` that an authors' checkpoint cannot tell, such as
             ``num_attention_heads`` of a tower whose heads are not 72 wide.
@@ -80,7 +80,7 @@ def load(
         MissingResource: a repository or file that is neither here nor can be fetched, or a GPU without the memory.
     """
     folder = resolve(name_or_path)
-    if folder == _shipped():
+    if _beside_tower(folder):
         model = load_shipped(folder, dtype)
         return (model if context is None else extend_context(model, context, rope_scaling)).to(device)
     tower = folder if folder.is_file() else folder / TOWER_FILE
@@ -130,7 +130,7 @@ def check_free(folder: Path, dtype: torch.dtype | None, devices: Sequence[str | 
 
 
 def load_shipped(folder: Path, dtype: torch.dtype | None = None) -> OryxForConditionalGeneration:
-    """The small model that ships with the package, in ``folder``: strict in names, shapes and bytes, in eval mode.
+    """A small model as it ships with the package, in ``folder``: strict in names, shapes and bytes, in eval mode.
 
     The folder holds everything but the vision tower, in 8 bits, and a manifest with the sha256 of that file and of the
     tower's, which lies beside the folder because the studies use it too.
@@ -185,7 +185,7 @@ def checkpoint_hash(checkpoint: str | Path) -> str:
         raise CheckpointError(f"{checkpoint}: expected the folder of a whole model, got a single file")
     _config(folder, [OryxConfig.model_type, *TEXT_CONFIGS])
     weight_files(folder)
-    if folder != _shipped() and not _has_tokenizer(folder):
+    if not _beside_tower(folder) and not _has_tokenizer(folder):
         raise CheckpointError(f"{folder}: expected a tokenizer beside the weights ({', '.join(TOKENIZER_FILES)})")
     for path in sorted(folder.iterdir()):
         if path.suffix in (".safetensors", ".pth", ".json"):
@@ -195,6 +195,12 @@ def checkpoint_hash(checkpoint: str | Path) -> str:
 
 def _shipped() -> Path:
     return Path(str(importlib.resources.files("oryx"))) / "weights" / NANO / "one"
+
+
+def _beside_tower(folder: Path) -> bool:
+    """Whether a folder is the shipped one or made as it was: its manifest names a tower that lies beside it."""
+    manifest = folder / MANIFEST
+    return folder == _shipped() or (manifest.is_file() and "encoder" in read_json(manifest))
 
 
 def cast(tensors: dict[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:

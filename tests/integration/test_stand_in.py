@@ -65,14 +65,10 @@ def test_a_job_runs_on_the_device(name, job, prepared, gpu):
     assert_on_device(gpu)
 
 
-SHORT = {"language_model": ["--scale", "nano", "-p", "items=4", "-p", "steps=2", "-p", "batch=2"]}
-"""Part -> what makes it short, where it has no scale smoke."""
-
-
 @pytest.mark.integration
 @pytest.mark.parametrize("part", PARTS)
 def test_a_training_runs_on_the_device(part, gpu, tmp_path):
-    train_part([part, *SHORT.get(part, ["--scale", "smoke"]), "--folder", str(tmp_path)])
+    train_part([part, "--scale", "smoke", "--folder", str(tmp_path)])
     assert list(tmp_path.glob("*.safetensors")) and list(tmp_path.glob("*.json"))
     assert gpu.varlen_calls and gpu.autocasts and gpu.pinned
     assert_on_device(gpu)

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import torch
 
+from oryx.train import stages
 from oryx.train.checkpoints import save_weights
 from oryx.train.device import process
-from workbook.stages import stage
-from workbook.stages.recipes import recipe
-from workbook.stages.registry import main as main_of_stages
-from workbook.stages.shared import train_shared
+from workbook.stages.registry import main as train_part
 
 
 def save_late(path: Path, *arguments) -> None:
@@ -27,10 +25,10 @@ def main(folder: Path) -> None:
     """SigLIP, OryxViT and reader of smoke, and the encoders of smoke."""
     torch.set_num_threads(1)
     state = process()
-    stage.save_weights = save_late if state.num_processes > 1 else save_weights
-    train_shared(recipe("smoke"), 0, folder)
+    stages.save_weights = save_late if state.num_processes > 1 else save_weights
+    train_part(["shared", "--scale", "smoke", "--folder", str(folder)])
     state.wait_for_everyone()
-    main_of_stages(["encoders", "--scale", "smoke", "--folder", str(folder / "encoders")])
+    train_part(["encoders", "--scale", "smoke", "--folder", str(folder / "encoders")])
     print(f"process {state.process_index} of {state.num_processes}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The stage ``encoders``: SigLIP, and SigLIP continued with a language model at fixed or native size.
+"""The part ``encoders``: SigLIP, and SigLIP continued by stage ``pretrain`` at fixed or native size.
 
     python -m oryx.train encoders --scale nano --folder results/runs/shared/encoders [--start oryx/weights/nano]
 
@@ -9,23 +9,22 @@ The authors made OryxViT so (maintainers' answer in the public repository: from 
 interface, cross-entropy on text); the control is ours. What ships lies in ``oryx/weights/nano/``. On several GPUs:
 ``accelerate launch -m oryx.train encoders ...``, which splits every batch.
 
-The stage ``language_model``: the one that all arms of the encoder study start from has read pictures in every form.
+The part ``language_model``, by stage ``sft``: the language model that all arms of the encoder study start from.
 
     python -m oryx.train language_model --folder results/runs/shared/nano
 
-The shipped reader knows pictures at native size or squeezed, in one view. An arm that shows it tiles and a thumbnail
-would start behind. So it is trained on, on all forms in equal shares, with the shipped OryxViT frozen, which is none of
-the encoders that the study compares. What ships lies in ``oryx/weights/nano/language_model.safetensors``, in 8 bits.
+The reader knows pictures at native size or squeezed, in one view. An arm that shows it tiles and a thumbnail would
+start behind. So it is trained on, on all forms in equal shares, with its OryxViT frozen, which is none of the encoders
+that the study compares. What ships lies in ``oryx/weights/nano/language_model.safetensors``, in 8 bits.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from PIL import Image
 
-from oryx.errors import SettingsError
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.parts import public_siglip, siglip_config
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
@@ -34,14 +33,15 @@ from oryx.processing.sizes import Resolution, picture_forms
 from oryx.train.checkpoints import load_weights
 from oryx.train.inputs import PictureInputs
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
-from oryx.train.stages import Training
+from oryx.train.stages import STAGES, Training
 from workbook.data.items import generator, training_item
 from workbook.stages.models import LANGUAGE_MODEL, build_siglip, load_shared, load_siglip, warm_reader
-from workbook.stages.recipes import Phase, Recipe, encoder_recipe, recipe
+from workbook.stages.recipes import Phase, Recipe, encoder_recipe, forms_recipe
 from workbook.stages.shared import reader_batches, train_siglip
 from workbook.stages.shipped import WEIGHTS, weights_hash
 from workbook.stages.stage import Options, write_manifest
 
+PRETRAIN = STAGES["pretrain"]
 CONTINUED = {"control": "fixed", "oryxvit": "native"}
 """Encoder -> the size at which it is continued."""
 
@@ -66,21 +66,21 @@ def _at(size: str, rng, picture: Image.Image, phase: Phase, r: Recipe) -> Image.
     return resolution.apply(picture, r.patch)
 
 
-def train_encoder(name: str, r: Recipe, options: Options, public: str = "") -> list[dict]:
+def train_encoder(name: str, r: Recipe, options: Options, public: str = "", reader: Path | None = None) -> list[dict]:
     """Train one of ENCODERS; returns the curve, and goes on from a checkpoint in the folder.
 
     The continued ones start from the SigLIP in ``options.start`` (default: shipped), or from ``public`` weights
-    (:func:`starting_tower`), with a language model as interface that learns too; both see the same items in the same
-    order and start from the same language model. They are kept in 8 bits.
+    (:func:`starting_tower`), with a language model as interface that learns too, from ``reader``
+    (:func:`warm_reader`); both see the same items in the same order. They are kept in 8 bits.
     """
     if name == "siglip":
         return train_siglip(r, options)[1]
     tower = starting_tower(r, options.start, public)
-    model = warm_reader(r, tower.config, options.seed + 1)
+    model = warm_reader(r, tower.config, options.seed + 1, folder=reader)
     model.vision_tower = tower
     batches = reader_batches(r, options.seed, partial(_at, CONTINUED[name]))
     plan, saved = TrainPlan(r.reader_steps, r.reader_rate), {encoder_file(name).removesuffix(".safetensors"): tower}
-    return Training(name, model, batches, answer_loss, plan, saved, torch.int8).carry_out(*options.how)
+    return Training(name, model, batches, answer_loss, plan, saved, torch.int8, PRETRAIN).carry_out(*options.how)
 
 
 def load_encoder(name: str, r: Recipe, folder: Path | None = None, public: str = "") -> OryxViT:
@@ -97,43 +97,27 @@ def load_encoder(name: str, r: Recipe, folder: Path | None = None, public: str =
 
 
 def run(options: Options) -> None:
-    """The stage as the command line asks for it: the encoders of a seed and their manifest."""
+    """The part as the command line asks for it: the encoders of a seed and their manifest."""
     r, folder = replace(encoder_recipe(options.scale), **options.changes), options.folder
     start, trained = options.start or folder, ENCODERS if options.start is None else tuple(CONTINUED)
-    curves = {name: train_encoder(name, r, replace(options, start=start)) for name in trained}
+    curves = {name: train_encoder(name, r, replace(options, start=start), reader=options.start) for name in trained}
     files = [(folder if name in trained else start) / encoder_file(name) for name in ENCODERS]
-    write_manifest(folder / "encoders.json", "encoders", options, r, files, curves, CORPORA)
-
-
-@dataclass(frozen=True)
-class FormsPlan:
-    """``items`` pictures of each form, ``steps`` of ``batch`` pictures of one form in turn; ``seed`` of the stream."""
-
-    items: int = 1600
-    steps: int = 1000
-    batch: int = 16
-    rate: float = 5e-4
-    seed: int = 10_000
+    write_manifest(folder / "encoders.json", "encoders", PRETRAIN, options, r, files, curves, CORPORA)
 
 
 def run_language_model(options: Options) -> OryxForConditionalGeneration:
-    """Train the shipped reader on, its encoder frozen, on every form; writes the language model and its manifest.
-
-    Raises SettingsError for another scale than nano.
-    """
-    if options.scale != "nano":
-        raise SettingsError(f"scale {options.scale!r}: the language model of the encoder study is trained at nano")
-    plan, r, folder = FormsPlan(**options.changes), recipe("nano"), options.folder
-    phase, model, inputs = encoder_recipe("nano").phases[-1], load_shared(r), []
-    model.freeze_vision(True)
+    """Train a reader on, its encoder frozen, on every form; writes the language model and its manifest."""
+    plan, r, stage = forms_recipe(options.scale, **options.changes), encoder_recipe(options.scale), STAGES["sft"]
+    phase, model, inputs = r.phases[-1], load_shared(options.scale, options.start), []
+    seed = plan.seed + options.seed
     for number, form in enumerate(picture_forms(r.side).values()):
         first = number * plan.items
-        items = [training_item(plan.seed, first + i, phase.mixture, phase.sizes) for i in range(plan.items)]
+        items = [training_item(seed, first + i, phase.mixture, phase.sizes) for i in range(plan.items)]
         inputs.append(PictureInputs(items, form, r.patch, model, compute=options.compute))
 
     def draw(step: int) -> list[tuple[int, int]]:
         """(form, item) of every sample."""
-        chosen = generator("forms", plan.seed, step).choice(plan.items, plan.batch, replace=False)
+        chosen = generator("forms", seed, step).choice(plan.items, plan.batch, replace=False)
         return [(step % len(inputs), i) for i in chosen.tolist()]
 
     batches = StepBatches(
@@ -142,11 +126,11 @@ def run_language_model(options: Options) -> OryxForConditionalGeneration:
         plan.steps,
         lambda sample: inputs[sample[0]].targets(sample[1]),
     )
-    torch.manual_seed(plan.seed)
+    torch.manual_seed(seed)
     schedule, saved = TrainPlan(plan.steps, plan.rate), {LANGUAGE_MODEL: model.language_model}
-    training = Training(LANGUAGE_MODEL, model, batches, answer_loss, schedule, saved, torch.int8)
+    training = Training(LANGUAGE_MODEL, model, batches, answer_loss, schedule, saved, torch.int8, stage)
     curves = {LANGUAGE_MODEL: training.carry_out(*options.how)}
-    path, files = folder / f"{LANGUAGE_MODEL}.json", [folder / f"{LANGUAGE_MODEL}.safetensors"]
-    options, reader = replace(options, seed=plan.seed), weights_hash(WEIGHTS / "nano")
-    write_manifest(path, LANGUAGE_MODEL, options, plan, files, curves, CORPORA, reader=reader)
+    path, file = (options.folder / f"{LANGUAGE_MODEL}.{kind}" for kind in ("json", "safetensors"))
+    reader = weights_hash(options.started)
+    write_manifest(path, LANGUAGE_MODEL, stage, options, plan, [file], curves, CORPORA, reader=reader)
     return model

@@ -41,18 +41,10 @@ def sincos_table(side: int, width: int, amplitude: float = 0.5) -> Tensor:
 def build_siglip(r: Recipe) -> SiglipModel:
     """transformers' SigLIP in the recipe's shape, with exact GELU so that OryxViT can start from it."""
     vision = {**r.vision, "image_size": r.side, "patch_size": r.patch, "hidden_act": "gelu"}
-    width = r.vision["hidden_size"]
-    text = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": width,
-        "projection_size": width,
-        "intermediate_size": 2 * width,
-        "num_hidden_layers": 2,
-        "num_attention_heads": r.vision["num_attention_heads"],
-        "max_position_embeddings": CAPTION_LENGTH,
-        "hidden_act": "gelu",
-        **TOKENS,
-    }
+    width, heads = r.vision["hidden_size"], r.vision["num_attention_heads"]
+    widths = {"hidden_size": width, "projection_size": width, "intermediate_size": 2 * width}
+    text = {**widths, **TOKENS, "num_hidden_layers": 2, "num_attention_heads": heads, "hidden_act": "gelu"}
+    text |= {"vocab_size": VOCABULARY, "max_position_embeddings": CAPTION_LENGTH}
     model = SiglipModel(SiglipConfig(vision_config=vision, text_config=text))
     with torch.no_grad():
         table = model.vision_model.embeddings.position_embedding.weight
@@ -111,24 +103,27 @@ def loaded(
     return model.eval()
 
 
-def load_shared(r: Recipe, folder: Path | None = None) -> OryxForConditionalGeneration:
-    """OryxViT and reader of a scale from ``folder`` (default: as shipped), in float32; see :func:`loaded`."""
-    model = build_reader(r)
-    return loaded(model, reader_parts(model), folder or WEIGHTS / r.scale, f"shared --scale {r.scale}")
+def load_shared(scale: str, folder: Path | None = None) -> OryxForConditionalGeneration:
+    """OryxViT and reader of a scale from ``folder`` (default: nano's, which ship), in float32; see :func:`loaded`."""
+    model = build_reader(recipe(scale if folder else "nano"))
+    return loaded(model, reader_parts(model), folder or WEIGHTS / "nano", f"shared --scale {scale}")
 
 
-def warm_reader(r: Recipe, vision: OryxVisionConfig, seed: int, forms: bool = False) -> OryxForConditionalGeneration:
-    """A model whose language model has read before, with another tower: the shipped one's, if of the recipe's shape.
+def warm_reader(
+    r: Recipe, vision: OryxVisionConfig, seed: int, forms: bool = False, folder: Path | None = None
+) -> OryxForConditionalGeneration:
+    """A model whose language model has read before, with another tower: that in ``folder``, or the shipped one's.
 
-    ``forms``: the one that has read pictures in every form. Tower, compressor and projector are new; at other shapes
-    the language model is too. A function of ``seed``. Raises CheckpointError if a shipped file is missing or damaged.
+    ``forms``: the shipped one that has read pictures in every form. Tower, compressor and projector are new; where the
+    recipe has another shape the language model is too. A function of ``seed``. Raises CheckpointError if a file is
+    missing or damaged.
     """
     torch.manual_seed(seed)
-    model, shipped = build_reader(r, vision), recipe("nano")
-    if r.text != shipped.text:
+    model, own = build_reader(r, vision), recipe("nano" if folder is None else r.scale)
+    if r.text != own.text:
         return model
     if forms:
         load_weights(WEIGHTS / "nano" / f"{LANGUAGE_MODEL}.safetensors", model.language_model)
     else:
-        model.language_model.load_state_dict(load_shared(shipped).language_model.state_dict())
+        model.language_model.load_state_dict(load_shared(r.scale, folder).language_model.state_dict())
     return model

@@ -1,11 +1,10 @@
-"""One small Oryx for everything: pictures, videos, clips and views of scenes, at 1x, 4x and 16x together.
+"""The part ``one_model``: one small Oryx for pictures, videos, clips and views, at 1x, 4x and 16x together.
 
     python -m oryx.train one_model --scale nano --folder results/runs/shared/one
 
-is the paper's joint stage in small. It goes on from the shipped reader, which knows pictures at 1x; the shipped
-OryxViT stays frozen (the released training code freezes it too); compressor, projector and language model learn. It
-writes the weights in 8 bits (without the encoder, which is shipped already), the recipe and the training curve. What
-ships lies in ``oryx/weights/nano/one/`` and was made by this code; ``oryx.load("nano")`` loads it.
+is stage ``joint`` in small. It goes on from a reader, by default the shipped one, which knows pictures at 1x, and its
+OryxViT, which stays frozen. It writes the weights in 8 bits (without the encoder, which is there already), the recipe
+and the training curve. What ships lies in ``oryx/weights/nano/one/``; ``oryx.load("nano")`` loads it.
 
 The task mixture is pictures, synthetic videos, views of scenes and clips. The encoder's features of all training
 material are computed once. The samples of a step are a function of (seed, step) alone: one task, one region side,
@@ -33,9 +32,9 @@ from oryx.processing.sizes import Partition, Resolution
 from oryx.processing.video import iter_frames, probe
 from oryx.train import device
 from oryx.train.device import Compute
-from oryx.train.inputs import PictureInputs, kept, questions_batch
+from oryx.train.inputs import PictureInputs, encoded, kept, questions_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
-from oryx.train.stages import Training
+from oryx.train.stages import STAGES, Training
 from workbook.data.items import choose, generator, training_item
 from workbook.data.needles import READER_MIXTURE, Clip, draw_clip
 from workbook.data.needles import make_dataset as make_clip_frames
@@ -43,8 +42,8 @@ from workbook.data.pictures import PictureSizes
 from workbook.data.stories import VIEWS, make_scene
 from workbook.data.stories import make_dataset as make_video_frames
 from workbook.stages.models import load_shared, loaded, without_tower
-from workbook.stages.recipes import JointRecipe, joint_recipe, recipe
-from workbook.stages.shipped import WEIGHTS, weights_hash
+from workbook.stages.recipes import JointRecipe, joint_recipe
+from workbook.stages.shipped import weights_hash
 from workbook.stages.stage import Options, write_manifest
 from workbook.stages.videos import Sample, StoryPlan, clip_targets, draw_step, frame_inputs, question_inputs
 
@@ -225,16 +224,13 @@ def encoded_pictures(
     return _encoded(model, (frames[i : i + CHUNK] for i in range(0, len(frames), CHUNK)), compute)
 
 
-@torch.inference_mode()
 def _encoded(model: OryxForConditionalGeneration, chunks: Iterable[np.ndarray], compute: Compute) -> FrameTokens:
     """Tokens (N, h·w, C), float16 on the CPU, of chunks (n, H, W, 3) uint8; sides are multiples of the patch's."""
     tokens = []
     for frames in chunks:
-        patches, grid = to_patches(frames, PATCH)
-        with compute.autocast():
-            found = model.vision_tower(patches.to(compute.device), [grid] * len(frames)).tokens
-        tokens.append(kept(found.float().cpu()).view(len(frames), grid[0] * grid[1], -1))
-    return FrameTokens(torch.cat(tokens), grid)
+        cut = [to_patches(frame, PATCH) for frame in frames]
+        tokens.append(kept(torch.stack(encoded(model.vision_tower, cut, compute))))
+    return FrameTokens(torch.cat(tokens), cut[0][1])
 
 
 @dataclass(frozen=True)
@@ -261,26 +257,25 @@ def run(options: Options) -> None:
     """
     r, folder = joint_recipe(options.scale, **options.changes), options.folder
     compute = options.compute or device.compute()
-    model = compute.place(load_shared(recipe("nano")))
-    model.freeze_vision()
+    model, stage = compute.place(load_shared(options.scale, options.start)), STAGES["joint"]
     mixture = TaskMixture(r, options, model, compute)
     batches = StepBatches(mixture.draw, mixture.collate, r.steps, lambda sample: clip_targets(sample.clip))
     torch.manual_seed(options.seed)
     plan = CoolingPlan(r.steps, r.rate, log_every=50, horizon=r.horizon, cooldown=r.cooldown)
-    training = Training("nano", model, batches, answer_loss, plan, {"model": without_tower(model)}, torch.int8)
+    training = Training("nano", model, batches, answer_loss, plan, {"model": without_tower(model)}, torch.int8, stage)
     curve = training.carry_out(*options.how)
     if device.process().is_main_process:
         model.config.tokenizer_model_max_length = model.config.text_config.max_position_embeddings
         model.config.save_pretrained(folder)
         processor = {"options": asdict(OPTIONS), "prompt": "plain", "patch": PATCH}
         atomic_write_json(folder / CONFIG_FILE, {"processor_class": "OryxProcessor", **processor})
-    encoder = {"file": "oryxvit.safetensors", "sha256": sha256_file(WEIGHTS / "nano" / "oryxvit.safetensors")}
-    more = {"started_from": weights_hash(WEIGHTS / "nano"), "encoder": encoder}
+    encoder = {"file": "oryxvit.safetensors", "sha256": sha256_file(options.started / "oryxvit.safetensors")}
+    more = {"started_from": weights_hash(options.started), "encoder": encoder}
     files = [folder / "model.safetensors"]
-    write_manifest(folder / "manifest.json", "one_model", options, r, files, {"nano": curve}, CORPORA, **more)
+    write_manifest(folder / "manifest.json", "one_model", stage, options, r, files, {"nano": curve}, CORPORA, **more)
 
 
 def load_one_model(folder: Path) -> OryxForConditionalGeneration:
     """The model in ``folder`` with the shipped encoder; see :func:`loaded`."""
-    model = load_shared(recipe("nano"))
+    model = load_shared("nano")
     return loaded(model, {"model": without_tower(model)}, folder, f"one_model --folder {folder}")

@@ -83,6 +83,21 @@ class VideoRecipe:
 
 
 @dataclass(frozen=True, config=STRICT)
+class FormsRecipe:
+    """How a language model learns to read pictures in every form.
+
+    ``items`` pictures of each form, ``steps`` of ``batch`` pictures of one form in turn. ``seed`` is added to
+    that of the training, so that pictures are none that other parts have met.
+    """
+
+    items: int
+    steps: int
+    batch: int
+    rate: float
+    seed: int
+
+
+@dataclass(frozen=True, config=STRICT)
 class JointRecipe:
     """What the one model for everything is trained on and how much.
 
@@ -139,6 +154,11 @@ def video_recipe(scale: str, **changes: Any) -> VideoRecipe:
     """The recipe of a scale's reader of frames, with fields changed; errors as :func:`recipe`."""
     table = _changed(_table("video_reader", scale), changes)
     return VideoRecipe(scale=scale, **table | {"shapes": recipe(scale, **table["shapes"])})
+
+
+def forms_recipe(scale: str, **changes: Any) -> FormsRecipe:
+    """The recipe of the language model that reads every form, with fields changed; errors as :func:`recipe`."""
+    return FormsRecipe(**_changed(_table("language_model", scale), changes))
 
 
 def joint_recipe(scale: str, **changes: Any) -> JointRecipe:

@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-from contextlib import suppress
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -12,12 +11,14 @@ from oryx.errors import SettingsError
 
 PARTS = {
     "shared": "shared:run",
+    "video_reader": "video_reader:run",
     "encoders": "encoders:run",
     "language_model": "encoders:run_language_model",
-    "video_reader": "video_reader:run",
     "one_model": "one_model:run",
 }
 """Part that studies share -> module of this package and its function of Options that trains it."""
+ALL = "all"
+"""All parts, one after the other: :mod:`workbook.stages.chain`."""
 VERBS = {
     "finetune": "workbook.studies.finetune:main",
     "retrieval-records": "workbook.stages.retrieval_records:main",
@@ -26,44 +27,42 @@ VERBS = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line: train one of PARTS into a folder, or do one of VERBS; a run that was stopped goes on."""
+    """Command line: train one of PARTS or all of them, or do one of VERBS; a run that was stopped goes on."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in VERBS:
         sys.exit(resolve_name(VERBS[arguments[0]])(arguments[1:]))
     parser = argparse.ArgumentParser(
         prog="python -m oryx.train",
-        description="Train a part that studies share.",
+        description="Train a part that studies share, or all of them, each from those before it.",
         epilog=f"With options of their own (NAME --help): {', '.join(VERBS)}.",
     )
-    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("part", choices=[ALL, *PARTS])
     parser.add_argument("--scale", default="nano")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="folder with siglip.safetensors; default: trained from nothing")
+    parser.add_argument("--start", type=Path, help="folder of the parts to start from; default: those that ship")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; sums depend on it in the last bits")
     parser.add_argument("--precision", default="auto", help="auto (bf16 on a GPU), fp32 or bf16")
     parser.add_argument("-p", action="append", default=[], metavar="NAME=VALUE", help="a field of the recipe")
     parsed = parser.parse_args(arguments)
     import torch
 
-    from oryx.train.device import compute, process
+    from oryx.train.device import compute
+    from workbook.stages import chain
     from workbook.stages.stage import Options
 
     torch.set_num_threads(parsed.threads)
-
-    def show(done: int, total: int) -> None:
-        if (done % 100 == 0 or done == total) and process().is_main_process:
-            print(f"{parsed.part}: step {done} of {total}", flush=True)
-
     where = (parsed.scale, parsed.seed, parsed.folder, parsed.start)
-    options = Options(*where, compute(parsed.precision), show, dict(map(_change, parsed.p)))
-    resolve_name(f"workbook.stages.{PARTS[parsed.part]}")(options)
+    options = Options(*where, compute(parsed.precision), changes=dict(map(_change, parsed.p)))
+    if parsed.part == ALL:
+        chain.train_all(PARTS, options)
+    else:
+        chain.train_part(parsed.part, PARTS[parsed.part], options)
 
 
 def _change(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise SettingsError(f"-p {text}: expected NAME=VALUE")
-    with suppress(json.JSONDecodeError):
+    name, _, value = text.partition("=")
+    try:
         return name, json.loads(value)
-    return name, value
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"-p {text}: expected NAME=VALUE, the value as JSON") from error

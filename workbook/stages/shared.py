@@ -1,4 +1,7 @@
-"""The stage ``shared``: SigLIP, then OryxViT with the reader behind it, trained from nothing.
+"""The part ``shared``: SigLIP, then OryxViT with the reader behind it, trained from nothing.
+
+SigLIP is trained by its own contrastive loss and stands where the paper has a public one, so it is no stage of the
+paper. OryxViT starts from it and learns through the reader, a light language model: stage ``pretrain``.
 
     python -m oryx.train shared --scale nano --folder results/runs/shared/nano
 
@@ -9,8 +12,7 @@ with the package lies in ``oryx/weights/<scale>/``.
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import exp, log
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +31,7 @@ from oryx.train import device
 from oryx.train.device import process
 from oryx.train.inputs import END, answer_targets, text_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
-from oryx.train.stages import Training
+from oryx.train.stages import STAGES, Training
 from workbook.data.items import draw_item, generator
 from workbook.stages.models import build_reader, build_siglip, reader_parts
 from workbook.stages.recipes import CAPTION_LENGTH, Phase, Recipe, recipe
@@ -181,24 +183,19 @@ def train_siglip(r: Recipe, options: Options) -> tuple[SiglipModel, list[dict]]:
     return siglip, Training("siglip", siglip, batches, siglip_loss, plan, {"siglip": siglip}).carry_out(*options.how)
 
 
-def train_shared(r: Recipe, seed: int, folder: Path, **how: Any) -> None:
-    """:func:`run` with a recipe of one's own; ``how``: other fields of the options."""
-    run(Options(r.scale, seed, folder, **how), r)
-
-
-def run(options: Options, r: Recipe | None = None) -> None:
+def run(options: Options) -> None:
     """Train SigLIP, then OryxViT with the reader, from nothing; resumes from checkpoints in the folder.
 
     Writes ``siglip.safetensors``, ``oryxvit.safetensors``, ``reader.safetensors`` (everything but the tower) and
     ``manifest.json``.
     """
-    r, folder, seed = r or recipe(options.scale, **options.changes), options.folder, options.seed
+    r, folder, seed = recipe(options.scale, **options.changes), options.folder, options.seed
     siglip, first = train_siglip(r, options)
     torch.manual_seed(seed + 1)
     model = build_reader(r)
     model.vision_tower = vit_from_siglip(siglip.vision_model, r.position_grid)
     plan, batches = TrainPlan(r.reader_steps, r.reader_rate), reader_batches(r, seed)
-    training = Training("reader", model, batches, answer_loss, plan, reader_parts(model))
+    training = Training("reader", model, batches, answer_loss, plan, reader_parts(model), stage=STAGES["pretrain"])
     curves = {"siglip": first, "reader": training.carry_out(*options.how)}
     files = [folder / f"{file}.safetensors" for file in ("siglip", *training.saved)]
-    write_manifest(folder / "manifest.json", "shared", options, r, files, curves, CORPORA)
+    write_manifest(folder / "manifest.json", "shared", training.stage, options, r, files, curves, CORPORA)

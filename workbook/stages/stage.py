@@ -10,15 +10,17 @@ import torch
 
 from oryx.files import atomic_write_json, sha256_file
 from oryx.train.device import Compute, process
-from oryx.train.stages import Progress, silent
+from oryx.train.stages import Progress, Stage, silent
 from workbook.data import corpora
+from workbook.stages.shipped import WEIGHTS
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked of a stage.
+    """What is asked of a part.
 
-    ``start``: a folder with the SigLIP to start from, None: trained first. ``changes``: fields of the recipe to change.
+    ``start``: a folder with the parts to start from; None: what ships, and a SigLIP that is trained first. ``changes``:
+    fields of the recipe to change.
     """
 
     scale: str
@@ -34,14 +36,19 @@ class Options:
         """What :meth:`oryx.train.stages.Training.carry_out` is given."""
         return self.folder, self.progress, self.compute
 
-    def command(self, stage: str) -> str:
+    @property
+    def started(self) -> Path:
+        """The folder of the OryxViT and reader that a part goes on from."""
+        return self.start or WEIGHTS / "nano"
+
+    def command(self, part: str) -> str:
         """The command that does it again; folders as placeholders."""
-        start = "" if self.start is None else " --start oryx/weights/nano"
+        start = "" if self.start is None else " --start START"
         changes = "".join(f" -p {name}={json.dumps(value)}" for name, value in self.changes.items())
-        return f"python -m oryx.train {stage} --scale {self.scale} --seed {self.seed} --folder FOLDER{start}{changes}"
+        return f"python -m oryx.train {part} --scale {self.scale} --seed {self.seed} --folder FOLDER{start}{changes}"
 
 
-def write_manifest(path: Path, stage: str, options: Options, recipe: Any, files, curves, data, **more) -> None:
+def write_manifest(path: Path, part: str, stage: Stage, options: Options, recipe, files, curves, data, **more) -> None:
     """What ships beside weights: how they were made, from what, and what identifies them. The first process writes.
 
     ``files``: paths of the weights; ``curves``: name of a training -> its curve; ``data``: the corpora that were drawn
@@ -51,7 +58,8 @@ def write_manifest(path: Path, stage: str, options: Options, recipe: Any, files,
     if process().is_main_process:
         hashes = {file.stem: sha256_file(file) for file in files}
         manifest = {
-            "command": options.command(stage),
+            "command": options.command(part),
+            "stage": stage.name,
             "seed": options.seed,
             "recipe": asdict(recipe),
             "sha256": hashes if len(hashes) > 1 else next(iter(hashes.values())),

@@ -1,4 +1,4 @@
-"""The stage ``video_reader``: OryxViT, compressor and language model trained on small frames, cards and clips.
+"""The part ``video_reader``: a whole model trained on small frames, cards and clips, by stage ``pretrain``.
 
     python -m oryx.train video_reader --scale nano --folder results/runs/shared/video --start oryx/weights/nano
 
@@ -21,7 +21,7 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
 from oryx.processing.images import to_patches
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
-from oryx.train.stages import Training
+from oryx.train.stages import STAGES, Training
 from workbook.data.items import draw_object, generator
 from workbook.data.needles import COLOURS, NUMBERS, READER_MIXTURE, Clip, FrameDataset, card, draw_clip, make_dataset
 from workbook.stages.models import build_reader, load_siglip, loaded
@@ -100,11 +100,12 @@ def train_video_reader(r: VideoRecipe, options: Options, dataset: FrameDataset) 
         sum(r.steps),
         lambda sample: clip_targets(sample.clip),
     )
-    training = Training(NAME, model, batches, answer_loss, TrainPlan(sum(r.steps), r.rate), {NAME: model})
+    plan, stage = TrainPlan(sum(r.steps), r.rate), STAGES["pretrain"]
+    training = Training(NAME, model, batches, answer_loss, plan, {NAME: model}, stage=stage)
     curves[NAME] = training.carry_out(*options.how)
     started = "trained first, from nothing" if siglip is None else sha256_file(siglip / "siglip.safetensors")
     files = [folder / f"{NAME}.safetensors"]
-    write_manifest(folder / f"{NAME}.json", NAME, options, r, files, curves, CORPORA, siglip=started)
+    write_manifest(folder / f"{NAME}.json", NAME, stage, options, r, files, curves, CORPORA, siglip=started)
 
 
 def load_video_reader(r: VideoRecipe, folder: Path | None = None) -> OryxForConditionalGeneration:
@@ -114,7 +115,7 @@ def load_video_reader(r: VideoRecipe, folder: Path | None = None) -> OryxForCond
 
 
 def run(options: Options) -> None:
-    """The stage as the command line asks for it; the frames to train on are written first."""
+    """The part as the command line asks for it; the frames to train on are written first."""
     r = video_recipe(options.scale, **options.changes)
     dataset = make_dataset(options.folder / "dataset", options.seed, r.size, **r.dataset)
     train_video_reader(r, options, dataset)

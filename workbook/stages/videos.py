@@ -1,11 +1,13 @@
 """Training on videos whose frames are encoded once: stories at the ratios of an arm, and retrieval from long clips.
 
-Stories: singles first, then whole films; connector, projector and language model learn. What a step shows is a function
-of (seed, step) and the ratios alone, so arms of the same ratios take the same steps on the same stories.
+Both are stage ``joint``.
 
-Retrieval: a question about one frame, or about two, of a clip of many frames; language model and projector learn, and a
-clip of hundreds of frames costs no encoding. All clips of a step have one length, drawn log-uniformly (our choice: the
-paper does not say how it drew lengths).
+Stories: singles first, then whole films. What a step shows is a function of (seed, step) and the ratios alone, so arms
+of the same ratios take the same steps on the same stories.
+
+Retrieval: a question about one frame, or about two, of a clip of many frames. Their compressed tokens are kept: a clip
+of hundreds of frames costs no encoding, and the compressor gets no gradient. All clips of a step have one length, drawn
+log-uniformly (our choice: the paper does not say how it drew lengths).
 """
 
 import math
@@ -26,7 +28,7 @@ from oryx.model.connectors import build_compressor
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.inputs import answer_targets, questions_batch, text_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
-from oryx.train.stages import Training
+from oryx.train.stages import STAGES, Training
 from workbook.data.items import generator
 from workbook.data.needles import MIXTURE, Clip, FrameDataset, draw_clip
 from workbook.data.stories import LENGTHS, PATH, VideoDataset, draw_single, draw_story
@@ -159,7 +161,6 @@ def train_stories(
         name: of the checkpoint.
         compresses: False: the arm's sources are small already, and its connector is always asked for side 1.
     """
-    model.freeze_vision()
 
     def grid_of(source: int, side: int) -> Grid:
         grid = features[source].grid
@@ -174,7 +175,8 @@ def train_stories(
     batches = StepBatches(draw, collate, plan.steps, lambda sample: clip_targets(sample.clip))
     torch.manual_seed(options.seed)
     schedule = TrainPlan(plan.steps, plan.rate, warmup=50)
-    return Training(f"checkpoints/{name}", model, batches, answer_loss, schedule).carry_out(*options.how)
+    training = Training(f"checkpoints/{name}", model, batches, answer_loss, schedule, stage=STAGES["joint"])
+    return training.carry_out(*options.how)
 
 
 def with_connector(
@@ -243,8 +245,6 @@ def train_retrieval(
 
     Returns the curve; resumes from ``checkpoints``.
     """
-    model.vision_tower.requires_grad_(False)
-    model.compressor.requires_grad_(False)
     seed = options.seed
 
     def draw(step: int) -> list[Clip]:
@@ -256,4 +256,5 @@ def train_retrieval(
 
     batches = StepBatches(draw, collate, plan.plan.steps, clip_targets)
     torch.manual_seed(seed)
-    return Training("checkpoints/retrieval", model, batches, answer_loss, plan.plan).carry_out(*options.how)
+    training = Training("checkpoints/retrieval", model, batches, answer_loss, plan.plan, stage=STAGES["joint"])
+    return training.carry_out(*options.how)

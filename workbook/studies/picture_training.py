@@ -11,7 +11,8 @@ from oryx.files import atomic_write_json
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.device import Compute, compute
 from oryx.train.inputs import PictureInputs
-from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
+from oryx.train.loop import StepBatches, TrainPlan, answer_loss
+from oryx.train.stages import STAGES, Training
 from oryx.train.streaming import StreamedInputs, streamed_batches, streamed_loss
 from workbook.data.items import OBJECT_TASKS, Item, evaluation_items, generator, training_item
 from workbook.studies.base import Progress
@@ -28,22 +29,16 @@ def run_arm(
 ) -> None:
     """Train ``own`` and ask it; resumes from checkpoint and rows in ``folder``. ``base``: what all rows share."""
     seed, machine = base["seed"], compute(settings.precision)
-    model.freeze_vision(own.frozen)
     if own.streamed:
         draw, patch = partial(drawn_items, settings, own, seed), own.sizes.patch
         batches = streamed_batches(draw, own.resolution, patch, settings.train_steps, machine.workers)
     else:
         batches = kept_batches(settings, own, model, seed, machine, progress)
     torch.manual_seed(seed)
-    curve = train(
-        model,
-        batches,
-        streamed_loss if own.streamed else answer_loss,
-        TrainPlan(settings.train_steps, settings.learning_rate, warmup=own.warmup),
-        folder / "checkpoints" / "arm.pt",
-        lambda done, total: progress("train", done, total),
-        machine,
-    )
+    loss, stage = streamed_loss if own.streamed else answer_loss, STAGES["sft" if own.frozen else "pretrain"]
+    plan = TrainPlan(settings.train_steps, settings.learning_rate, warmup=own.warmup)
+    training = Training("checkpoints/arm", model, batches, loss, plan, stage=stage)
+    curve = training.carry_out(folder, partial(progress, "train"), machine)
     atomic_write_json(folder / "curve.json", curve, indent=None)
     passes = own.passes()
     with RowWriter(folder / "rows.jsonl") as writer:

@@ -13,7 +13,7 @@ from workbook.stages.stage import Options
 def test_training_moves_the_language_model_and_leaves_the_encoder(tmp_path):
     forms = len(picture_forms(48))
     trained = run_language_model(Options("nano", 0, tmp_path, changes={"items": 4, "steps": forms, "batch": 2}))
-    before = load_shared(recipe("nano"))
+    before = load_shared("nano")
     assert module_sha256(trained.vision_tower) == module_sha256(before.vision_tower)
     assert module_sha256(trained.language_model) != module_sha256(before.language_model)
     kept = build_reader(recipe("nano"))

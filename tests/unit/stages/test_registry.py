@@ -6,6 +6,7 @@ import pytest
 
 from oryx.errors import SettingsError
 from oryx.files import sha256_file
+from workbook.stages.chain import CHAIN
 from workbook.stages.registry import PARTS, main
 from workbook.stages.shipped import check
 
@@ -28,4 +29,26 @@ def test_what_is_no_part_or_no_change_is_refused(tmp_path):
         main(["everything", "--folder", str(tmp_path)])
     with pytest.raises(SettingsError, match="expected NAME=VALUE"):
         main(["shared", "--folder", str(tmp_path), "-p", "steps"])
-    assert set(PARTS) == {"shared", "encoders", "language_model", "video_reader", "one_model"}
+    assert not list(tmp_path.iterdir()) and set(PARTS) == {
+        "shared",
+        "encoders",
+        "language_model",
+        "video_reader",
+        "one_model",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-p", "reader_steps=1"], "all: expected no --start and no -p"),
+        (["--start", "here"], "all: expected no --start and no -p"),
+        (["--scale", "medium"], "scale 'medium': language_model is trained at nano, smoke"),
+        (["--seed", "1"], "holds a chain of {'scale': 'nano', 'seed': 0}, expected an empty folder or {.*'seed': 1}"),
+    ],
+)
+def test_a_chain_that_cannot_be_made_is_refused_before_any_work(words, said, tmp_path):
+    (tmp_path / CHAIN).write_text(json.dumps({"scale": "nano", "seed": 0}))
+    with pytest.raises(SettingsError, match=said):
+        main(["all", "--folder", str(tmp_path), *words])
+    assert [path.name for path in tmp_path.iterdir()] == [CHAIN]

@@ -14,8 +14,7 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.checkpoints import load_weights, save_weights
 from oryx.train.device import compute
 from workbook.stages.models import load_shared
-from workbook.stages.recipes import recipe
-from workbook.stages.shared import train_shared
+from workbook.stages.shared import run as train_shared
 from workbook.stages.stage import Options
 from workbook.stages.videos import StoryPlan, train_stories, with_connector
 from workbook.studies.base import Progress
@@ -37,10 +36,10 @@ def prepare(settings: Settings, seed: int, folder: Path, encoder: Path, progress
     """
     machine = compute(settings.precision)
     if settings.trains_shared and not (encoder / "manifest.json").is_file():
-        shown = partial(progress, "train")
-        train_shared(recipe(settings.recipe_scale), seed, encoder, compute=machine, progress=shown)
+        scale, shown = settings.recipe_scale, partial(progress, "train")
+        train_shared(Options(scale, seed, encoder, compute=machine, progress=shown))
     write_files(settings, seed)
-    model = machine.place(load_shared(recipe(settings.recipe_scale), encoder))
+    model = machine.place(load_shared(settings.recipe_scale, encoder))
     features = Features(settings, model, _tower_hash(encoder), machine, blind=False)
     features.prepare(seed, lambda done, total: progress("encode", done, total))
     side, dataset = picture_side(settings), dataset_of(settings, seed)
@@ -58,7 +57,7 @@ def run_arm(
 ) -> None:
     """Train one arm from the start in ``shared`` and ask it; an interrupted run resumes from ``folder``."""
     spec, machine = ARMS[arm], compute(settings.precision)
-    model = machine.place(load_shared(recipe(settings.recipe_scale), encoder))
+    model = machine.place(load_shared(settings.recipe_scale, encoder))
     features = Features(settings, model, _tower_hash(encoder), machine, spec.blind)
     with_connector(model, "average_x2", seed)
     load_weights(shared / START, model)

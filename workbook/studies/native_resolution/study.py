@@ -158,13 +158,13 @@ class NativeVsFixedResolution(ReleasedStudy[Settings]):
             return released.ask(settings, asked(settings, settings.side, resolution), base, folder, progress)
         from oryx.train.device import compute
         from workbook.stages.models import load_shared
-        from workbook.stages.recipes import recipe
-        from workbook.stages.shared import train_shared
+        from workbook.stages.shared import run as train_shared
+        from workbook.stages.stage import Options
         from workbook.studies.picture_training import run_arm
 
-        r, weights = recipe(settings.recipe_scale), self.weights_of(settings, folder)
+        scale, weights = settings.recipe_scale, self.weights_of(settings, folder)
         if arm == SHARED:
-            machine = compute(settings.precision)
-            return train_shared(r, seed, folder, progress=partial(progress, "train"), compute=machine)
-        model, base = load_shared(r, weights), self.base_row(settings, arm, seed, weights)
+            machine, show = compute(settings.precision), partial(progress, "train")
+            return train_shared(Options(scale, seed, folder, compute=machine, progress=show))
+        model, base = load_shared(scale, weights), self.base_row(settings, arm, seed, weights)
         run_arm(settings, self.picture_arm(settings, arm), model, folder, base, progress)
