@@ -180,14 +180,20 @@ def checkpoint_hash(checkpoint: str | Path) -> str:
     Raises CheckpointError for a folder that holds none: no configuration of a known kind, a file of weights or every
     file of a tokenizer missing.
     """
-    folder, digest = resolve(checkpoint), hashlib.sha256()
+    folder = resolve(checkpoint)
     if folder.is_file():
         raise CheckpointError(f"{checkpoint}: expected the folder of a whole model, got a single file")
     _config(folder, [OryxConfig.model_type, *TEXT_CONFIGS])
     weight_files(folder)
     if not _beside_tower(folder) and not _has_tokenizer(folder):
         raise CheckpointError(f"{folder}: expected a tokenizer beside the weights ({', '.join(TOKENIZER_FILES)})")
-    for path in sorted(folder.iterdir()):
+    return files_hash(folder)
+
+
+def files_hash(name: str | Path) -> str:
+    """As :func:`checkpoint_hash` of any model, which may be a part: over the files of its folder or repository."""
+    digest = hashlib.sha256()
+    for path in sorted(resolve(name).iterdir()):
         if path.suffix in (".safetensors", ".pth", ".json"):
             digest.update(bytes.fromhex(sha256_file(path)))
     return digest.hexdigest()[:16]

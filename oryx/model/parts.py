@@ -9,7 +9,14 @@ from accelerate import init_empty_weights
 from accelerate.utils import set_seed
 from safetensors import SafetensorError
 from tokenizers import AddedToken
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, SiglipVisionConfig, SiglipVisionModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from oryx.errors import CheckpointError, MissingResource
@@ -83,6 +90,16 @@ def language_model_config(name: str) -> PretrainedConfig:
         raise CheckpointError(f"language_model={name!r}: {error}") from error
 
 
+def public_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a causal language model with the tokens of ChatML; no weights are read.
+
+    Errors as of :func:`language_model_config`; CheckpointError too for a folder without a tokenizer.
+    """
+    tokenizer = load_tokenizer(resolve(name), config=language_model_config(name))
+    tokenizer.add_tokens([AddedToken(token, special=True) for token in (TURN_START, TURN_END)], special_tokens=True)
+    return tokenizer
+
+
 def public_language_model(name: str):
     """A causal language model in float32 and its tokenizer, which has the tokens of ChatML.
 
@@ -94,8 +111,7 @@ def public_language_model(name: str):
         model = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"language_model={name!r}: its weights cannot be read ({error})") from error
-    tokenizer = load_tokenizer(folder, config=config)
-    tokenizer.add_tokens([AddedToken(token, special=True) for token in (TURN_START, TURN_END)], special_tokens=True)
+    tokenizer = public_tokenizer(name)
     if (rows := max(tokenizer.get_vocab().values()) + 1) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(rows)
     return model, tokenizer

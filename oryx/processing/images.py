@@ -20,7 +20,7 @@ from oryx.files import check_file
 from oryx.grids import Grid, Size, SizeRule, compressed_grid, enlarged_size, patch_grid
 from oryx.layout import SIDES, Layout, visual_token_count
 from oryx.processing.options import PreprocessOptions
-from oryx.processing.sizes import Resolution, centred
+from oryx.processing.sizes import Partition, Resolution, centred
 
 # The product with 1/255 in float64, rounded to float32, the rest in float32 (reference file train.py and transformers
 # 4.39's CLIP processor). There are 256 levels, so a table is exact.
@@ -266,14 +266,18 @@ class OryxImageProcessor(VisualProcessor):
         items = images if isinstance(images, (list, tuple)) else [images]
         return BatchFeature(visual_inputs([self.prepare(item) for item in items], self.patch))
 
-    def prepare(self, source: Any, fixed: Resolution | None = None, side: int | None = None) -> Prepared:
+    def prepare(self, source: Any, fixed: Resolution | Partition | None = None, side: int | None = None) -> Prepared:
         """One image; see :meth:`oryx.processing.processor.OryxProcessor.prepare`."""
         if isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
             source = load_image(source)
         picture = open_image(source, self.options.max_pixels)
         if fixed is None:
             views = [view for view in image_views(picture, self.options) if view is not None]
+        elif isinstance(fixed, Partition):
+            views = fixed.squares(picture)
         else:
             views = [fixed.apply(picture, self.options.high.stride)]
         layout = Layout.TWO_VIEW if len(views) == 2 else Layout.ONE_VIEW
+        if isinstance(fixed, Partition):
+            layout = Layout.VIDEO  # a square after the other, as the views of a scene
         return Prepared(layout, side or SIDES["image"], [np.asarray(view) for view in views])

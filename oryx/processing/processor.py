@@ -18,7 +18,7 @@ from oryx.processing.batching import MARKS, VIDEO_MARK, in_order, per_text
 from oryx.processing.collate import collate
 from oryx.processing.images import OryxImageProcessor, Prepared, visual_inputs
 from oryx.processing.options import PreprocessOptions
-from oryx.processing.sizes import Resolution
+from oryx.processing.sizes import Partition, Resolution
 from oryx.processing.visuals import Images, OryxVideoProcessor, Video, Views, as_videos, is_video
 from oryx.remote_code import IS_REMOTE, add_code
 
@@ -85,18 +85,20 @@ class OryxProcessor(ProcessorMixin):
         return chat.stop_ids(self.tokenizer, self.prompt)[0] if padding is None else padding
 
     def prepare(
-        self, visual: Any, resolution: str | int | Resolution = "native", side: int | None = None
+        self, visual: Any, resolution: str | int | Resolution | Partition = "native", side: int | None = None
     ) -> list[Prepared]:
         """The visuals behind ``visual``: an image, ``Images``, ``Views`` or ``Video``.
 
         ``resolution``: "native", by the rules of the options; or S for an area of S² with the shape kept; or any
-        ``Resolution``. The latter two have no second view. ``side``: region side k of the compressor (ratio k²); None:
-        1 for images, 2 for views and videos up to ``options.short_video_frames`` frames, 4 beyond.
+        ``Resolution``. The latter two have no second view. A ``Partition`` (of images alone) makes a thumbnail and
+        tiles of each, encoded apart and read one after the other, as the views of a scene are. ``side``: region side k
+        of the compressor (ratio k²); None: 1 for images, 2 for views and videos up to ``options.short_video_frames``
+        frames, 4 beyond.
         Raises InputError for anything else, with what to wrap it in.
         """
         fixed = None if resolution == "native" else resolution
-        if fixed is not None and not isinstance(fixed, Resolution):
-            expected = "'native', a side S in pixels (area S²) or a Resolution"
+        if fixed is not None and not isinstance(fixed, Resolution | Partition):
+            expected = "'native', a side S in pixels (area S²), a Resolution or a Partition"
             fixed = Resolution("area", check_whole("resolution", fixed, expected))
         if side is not None:
             check_whole("side", side)
@@ -106,6 +108,8 @@ class OryxProcessor(ProcessorMixin):
                 "or Video(...)"
             )
         if isinstance(visual, (Video, Views)):
+            if isinstance(fixed, Partition):
+                raise InputError(f"resolution: a partition is for images, got one for a {type(visual).__name__}")
             return [self.video_processor.prepare(visual, fixed, side)]
         items = visual.items if isinstance(visual, Images) else [visual]
         return [self.image_processor.prepare(item, fixed, side) for item in items]

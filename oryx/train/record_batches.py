@@ -7,6 +7,7 @@ of an undisturbed one.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from oryx.layout import IGNORED_LABEL
 from oryx.processing import chat
 from oryx.processing.collate import collate
 from oryx.processing.processor import OryxProcessor
-from oryx.processing.sizes import Resolution
+from oryx.processing.sizes import Partition, Resolution
 from oryx.train.records import Record
 
 
@@ -30,7 +31,8 @@ class RecordBatches:
         limit: most tokens of one record; None: no limit.
         video: as for :class:`oryx.processing.visuals.Video`.
         resolution: at what size pictures and frames enter; "native": by the processor's own rules.
-        sides: kind of record -> side of the compressor's regions; for others the processor's own.
+        sides: kind of record -> side of the compressor's regions, or several, of which each record has one by lot; for
+            others the processor's own.
     """
 
     records: Sequence[Record]
@@ -39,8 +41,8 @@ class RecordBatches:
     seed: int
     limit: int | None = None
     video: dict[str, Any] = field(default_factory=dict)
-    resolution: str | Resolution = "native"
-    sides: Mapping[str | None, int] = field(default_factory=dict)
+    resolution: str | Resolution | Partition = "native"
+    sides: Mapping[str | None, int | Sequence[int]] = field(default_factory=dict)
 
     def draw(self, step: int) -> list[Record]:
         """The records of a step."""
@@ -60,7 +62,7 @@ class RecordBatches:
         does not take, or one longer than ``limit``, whose end would be lost.
         """
         record = record.placed(**self.video)
-        prepared = record.prepare(self.processor, self.resolution, self.sides.get(record.kind), **self.video)
+        prepared = record.prepare(self.processor, self.resolution, self.side(record), **self.video)
         try:
             made = self.processor.assemble(record.conversation, prepared)
         except OryxError as error:
@@ -73,6 +75,13 @@ class RecordBatches:
                 "fewer frames or smaller pictures"
             )
         return made, length
+
+    def side(self, record: Record) -> int | None:
+        """The side of the compressor's regions for a record: of several a function of the seed and its id alone."""
+        sides = self.sides.get(record.kind)
+        if not isinstance(sides, Sequence):
+            return sides
+        return sides[crc32(f"{self.seed}/{record.id}".encode()) % len(sides)]
 
     def targets(self, record: Record) -> int:
         """Supervised tokens of a record; no visual is opened for it."""

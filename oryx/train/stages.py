@@ -112,8 +112,8 @@ class StagePlan:
         seed: of the order of records.
         limit: most tokens of one record; None: the model's own.
         video: as for :class:`oryx.processing.visuals.Video`.
-        sides: kind of record (image, images, video, views) -> side of the compressor's regions; others by the model's
-            own rule.
+        sides: kind of record (image, images, video, views) -> side of the compressor's regions, or several by lot;
+            others by the model's own rule.
         checkpoint_seconds: between two checkpoints.
         gradient_checkpointing: activations are computed again in the backward pass: less memory, more time.
         workers: DataLoader workers; None: the machine's.
@@ -130,7 +130,7 @@ class StagePlan:
     seed: int = 0
     limit: int | None = None
     video: Mapping[str, Any] = field(default_factory=dict)
-    sides: Mapping[str, int] | None = None
+    sides: Mapping[str, int | Sequence[int]] | None = None
     checkpoint_seconds: float = 1800.0
     gradient_checkpointing: bool = False
     workers: int | None = None

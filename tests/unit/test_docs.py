@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oryx.errors import InputError
-from tools.docs import commands, fit, hours
+from tools.docs import commands, fit, hours, small
 from workbook import cli
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,9 @@ def anchor_of(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize(("name", "renewed"), [("fit.md", fit.renewed), ("released-models.md", hours.renewed)])
+@pytest.mark.parametrize(
+    ("name", "renewed"), [("fit.md", fit.renewed), ("released-models.md", hours.renewed), ("small.md", small.renewed)]
+)
 def test_pages_by_arithmetic_are_as_the_arithmetic_is(name, renewed):
     page = (DOCS / name).read_text(encoding="utf-8")
     assert renewed(page) == page, "run python -m tools.docs"

@@ -6,7 +6,7 @@ With --check nothing is written; what differs is named and the exit code is 1.
 import sys
 from pathlib import Path
 
-from tools.docs import figures, fit, hours, lines
+from tools.docs import figures, fit, hours, lines, small
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -16,6 +16,7 @@ def main(arguments: list[str]) -> int:
     check = "--check" in arguments
     changed = figures.renew(DOCS / "figures", check)
     pages = {"architecture.md": lines.renewed, "fit.md": fit.renewed, "released-models.md": hours.renewed}
+    pages["small.md"] = small.renewed
     for name, renewed in pages.items():
         page = DOCS / name
         if (text := renewed(page.read_text())) != page.read_text():

@@ -176,7 +176,7 @@ def encoder_recipe(scale: str, side: int = 48, patch: int = 8) -> Recipe:
     shapes of ``medium`` for its language model; its encoders have those of the weights that they start from.
     """
     own = _table("encoders", scale)
-    r = replace(recipe("medium" if scale == "paper" else scale, **own), scale=scale)
+    r = replace(recipe("medium" if scale in ("small", "paper") else scale, **own), scale=scale)
     phases = tuple(replace(phase, sizes=_scaled(phase.sizes, side, patch)) for phase in r.phases)
     return replace(r, side=side, patch=patch, position_grid=max(r.position_grid, 4 * side // patch), phases=phases)
 

@@ -106,10 +106,12 @@ class Asker:
                 _ = self.model  # here: a model that cannot be loaded is no failed item
             evaluate_arm(batches, writer, self.machine, progress)
 
-    def batches(self, questions: Sequence[Question], way: Way, base: dict, blind: bool = True) -> list[Batch]:
+    def batches(
+        self, questions: Sequence[Question], way: Way, base: dict, conditions: Sequence[str] = ("visual", "no_visual")
+    ) -> list[Batch]:
         """This process's share: the questions of every visual as a batch, and again without the visual.
 
-        ``base``: the fields that all rows share.
+        ``base``: the fields that all rows share; ``conditions``: one of the two alone, if only that is asked.
         """
         groups: dict[Any, list[Question]] = {}
         for question in questions:
@@ -120,7 +122,7 @@ class Asker:
                 [_row(question, base, condition) for question in group], partial(self._answers, group, way, condition)
             )
             for group in list(groups.values())[number::count]
-            for condition in ("visual", "no_visual")[: 1 + blind]
+            for condition in conditions
         ]
 
     def _answers(self, questions: Sequence[Question], way: Way, condition: str) -> list[dict]:

@@ -4,13 +4,18 @@ Nothing is trained. Beside its score every item has the same model's answer with
 training, so intervals cover clusters of items (pictures, videos) and nothing else. No torch until something is asked.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from PIL import Image
+
 from oryx.errors import MissingResource, OryxError, SettingsError, check_known
+from oryx.processing.sizes import Partition, Resolution
+from workbook.data.items import size_fields
 from workbook.data.protocols import Protocol, protocol
 from workbook.runs.settings import StudySettings, setting
 from workbook.studies.base import Progress, Study
@@ -56,14 +61,13 @@ def items_of(settings: StudySettings, asked_by: str = "") -> Items:
 
 
 class ReleasedStudy(Study[R]):
-    """A study that asks released weights about ``known`` benchmarks, at scale ``paper`` unless it says otherwise."""
+    """A study that asks released weights about ``known`` benchmarks, at scale ``paper`` unless it says otherwise.
+
+    ``copy_scales``: where it asks about copies of benchmarks, whatever weights.
+    """
 
     known: ClassVar[tuple[str, ...]]
-    released_scales = ("paper",)
-
-    def released(self, settings: R) -> bool:
-        """Whether a run asks released weights, instead of training."""
-        return settings.scale in self.released_scales
+    released_scales = copy_scales = ("paper",)
 
     def copies(self, settings: R) -> dict[str, Items]:
         """Protocol -> the items that a run asks by it; the settings' own protocol."""
@@ -72,16 +76,16 @@ class ReleasedStudy(Study[R]):
     def check(self, settings: R) -> None:
         """As every study's; of released weights also raises for weights, copies or benchmarks that cannot be used."""
         super().check(settings)
-        if not self.released(settings):
+        if settings.scale not in self.copy_scales:
             return
-        if not (settings.checkpoint and settings.data):
+        if settings.scale in self.released_scales and not (settings.checkpoint and settings.data):
             raise MissingResource(
                 f"scale {settings.scale!r} asks released weights about public benchmarks: -p checkpoint=FOLDER (or a "
                 f"repository name) -p data=FOLDER with local copies of {', '.join(settings.benchmarks)}; "
                 f"got checkpoint={settings.checkpoint!r}, data={settings.data!r}"
             )
         if settings.from_scratch:
-            raise SettingsError(f"from_scratch: nothing is trained at scale {settings.scale!r}")
+            raise SettingsError(f"from_scratch: no weights are shipped for scale {settings.scale!r}")
         check_known(settings.benchmarks, self.known, "benchmark of this study")
         if not settings.benchmarks:
             raise SettingsError(f"benchmarks: expected at least one of {', '.join(self.known)}")
@@ -89,26 +93,31 @@ class ReleasedStudy(Study[R]):
 
     def groups(self, settings: R) -> Mapping[str, Sequence[str]]:
         """As every study's; of released weights each benchmark alone."""
-        return {name: (name,) for name in settings.benchmarks} if self.released(settings) else self.task_groups
+        asked = {name: (name,) for name in settings.benchmarks}
+        return asked if settings.scale in self.copy_scales else self.task_groups
 
     def hashes(self, settings: R) -> dict[str, str]:
         """As every study's; of released weights over the checkpoint's files, and over the copies as they are asked."""
-        if not self.released(settings):
+        if settings.scale not in self.copy_scales:
             return super().hashes(settings)
         from oryx.model.loading import checkpoint_hash
+
+        return {"weights_hash": checkpoint_hash(settings.checkpoint), "data_hash": self.copies_hash(settings)}
+
+    def copies_hash(self, settings: R) -> str:
+        """Over the copies as they are asked."""
         from workbook.data.benchmarks import copy_hash
 
-        items = [item for copies in self.copies(settings).values() for own in copies.values() for item in own]
-        return {"weights_hash": checkpoint_hash(settings.checkpoint), "data_hash": copy_hash(items)}
+        return copy_hash([item for own in self.copies(settings).values() for items in own.values() for item in items])
 
     def describe(self, settings: R) -> dict[str, Any]:
         """As every study's; of released weights with the protocol. Every prompt is in the rows."""
         used = protocol(settings.protocol).described() | {"dtype": "bfloat16 on a GPU, else float32"}
-        return self.facts | (used if self.released(settings) else {})
+        return self.facts | (used if settings.scale in self.copy_scales else {})
 
     def plan(self, settings: R) -> dict[str, Any]:
         """As every study's; of released weights what one model is asked."""
-        if not self.released(settings):
+        if settings.scale not in self.released_scales:
             return super().plan(settings)
         found = {"arms": ", ".join(self.arms(settings)), "trained": "nothing: one released model is asked"}
         with suppress(OryxError):  # what is missing the check says
@@ -134,13 +143,26 @@ def question(
     return Question(f"{name}/{item.id}{way}", visual, item.question, item.truths[0], **where, **how)
 
 
+def about(picture: bytes, side: int) -> dict:
+    """What a row says of a picture: its size, and where that lies relative to S²."""
+    width, height = Image.open(io.BytesIO(picture)).size
+    return size_fields(height, width, width * height / side**2)
+
+
 def way(used: Protocol, name: str, **more: Any) -> "Way":
-    """How a protocol asks a benchmark; ``more``: resolution and compression."""
+    """How a protocol asks a benchmark; ``more``: resolution and compression, or ``options`` of one's own."""
     from workbook.data.benchmarks import BENCHMARKS
     from workbook.studies.asking import Way
 
     generation = used.generation("video" in BENCHMARKS[name], used.prompt(name))
-    return Way(options=used.options, generation=generation, **more)
+    return Way(**{"options": used.options, "generation": generation, **more})
+
+
+def picture_questions(settings: R, view: Resolution | Partition | None) -> "Iterator[tuple[list[Question], Way]]":
+    """Every benchmark of pictures, shown in one view by the options of the model that is asked; None: at own size."""
+    for name, items in items_of(settings).items():
+        questions = [question(name, item, item.visual, **about(item.visual, settings.side)) for item in items]
+        yield questions, way(protocol(settings.protocol), name, options=None, resolution=view or "native")
 
 
 def ask(
@@ -150,15 +172,17 @@ def ask(
     folder: Path,
     progress: Progress,
     change: Callable[[Any], None] = lambda model: None,
+    conditions: Sequence[str] = ("visual", "no_visual"),
 ) -> None:
     """Ask an arm what is missing in ``folder``; ``change``: what is done to the loaded model first.
 
-    ``base``: the fields that all rows share, the protocol among them.
+    ``base``: the fields that all rows share, the protocol among them. ``conditions``: as of
+    :meth:`workbook.studies.asking.Asker.batches`.
     """
     from oryx.train.device import compute
     from workbook.studies.asking import Asker
 
     asker = Asker(settings.checkpoint, compute(settings.precision), change)
     base = base | {"split": settings.split}
-    batches = [batch for questions, how in asked for batch in asker.batches(questions, how, base)]
+    batches = [batch for questions, how in asked for batch in asker.batches(questions, how, base, conditions)]
     asker.ask(folder, batches, progress)

@@ -7,8 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from oryx.errors import SettingsError
+from oryx.errors import InputError, SettingsError
+from oryx.grids import video_token_count
+from oryx.layout import Layout
+from oryx.processing.processor import OryxProcessor
 from oryx.processing.sizes import LLAVA_NEXT_TILES, Partition
+from oryx.processing.tokenizers import byte_tokenizer
+from oryx.processing.visuals import Video, Views
 from oryx.train.inputs import joined
 
 SIDES = st.integers(1, 400)
@@ -78,3 +83,20 @@ def test_tiles_put_together_are_the_canvas():
 def test_tiles_of_broken_patches_are_refused():
     with pytest.raises(SettingsError, match="multiple of the patch side 8, got 20"):
         Partition(20).cells((40, 40), 8)
+
+
+def test_a_processor_shows_the_squares_one_after_the_other():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 90, 3)).astype("uint8"))
+    processor, partition = OryxProcessor(byte_tokenizer()), Partition(32)
+    (prepared,) = processor.prepare(picture, partition)
+    squares = [np.asarray(one) for one in partition.squares(picture)]
+    assert (prepared.layout, prepared.side) == (Layout.VIDEO, 1), "the released second view is no part of it"
+    assert all(np.array_equal(one, square) for one, square in zip(prepared.maps, squares, strict=True))
+    assert prepared.visual_tokens(16) == video_token_count(len(squares), (2, 2))
+
+
+@pytest.mark.parametrize("kind", [Video, Views])
+def test_a_partition_of_moving_pictures_is_refused(kind):
+    shown = kind([Image.new("RGB", (64, 64))] * 2)
+    with pytest.raises(InputError, match=f"a partition is for images, got one for a {kind.__name__}"):
+        OryxProcessor(byte_tokenizer()).prepare(shown, Partition(32))

@@ -87,7 +87,7 @@ def test_a_visual_is_prepared_and_read_once_whatever_its_questions(checkpoint, v
 
 def test_the_chosen_option_and_the_likeliest_are_noted(checkpoint, visuals, tmp_path):
     questions = questions_of({"path": visuals["path"]}, options=("red", "blue", "green"))
-    rows = asked(checkpoint, questions, tmp_path, blind=False)
+    rows = asked(checkpoint, questions, tmp_path, conditions=["visual"])
     assert (rows["condition"] == "visual").all() and rows["likeliest"].isin(list("ABC")).all()
     assert rows["chosen"].tolist() == [option_letter(answer, ("red", "blue", "green")) for answer in rows["answer"]]
 
@@ -95,17 +95,19 @@ def test_the_chosen_option_and_the_likeliest_are_noted(checkpoint, visuals, tmp_
 def test_options_of_the_way_replace_the_models_own(checkpoint, visuals, tmp_path):
     only = questions_of({"video": replace(visuals["video"], frames=None), "path": visuals["path"]}, ["What?"])
     way = Way(options=PreprocessOptions(frames=3, low=None, newlines=1), compression=4)
-    rows = asked(checkpoint, only, tmp_path, way, blind=False).set_index("item")
+    rows = asked(checkpoint, only, tmp_path, way, conditions=["visual"]).set_index("item")
     assert rows["frames"].to_dict() == {"video-0": 3, "path-0": 1} and len(rows.loc["path-0", "sizes"]) == 1
 
 
 def test_sampling_and_penalty_are_taken_from_the_way_or_the_checkpoint(checkpoint, visuals, tmp_path):
     question = questions_of({"path": visuals["path"]}, ["What?"], most=12)
-    greedy = asked(checkpoint, question, tmp_path / "a", blind=False)["answer"][0]
+    greedy = asked(checkpoint, question, tmp_path / "a", conditions=["visual"])["answer"][0]
     same = Way(generation={"do_sample": False})
-    assert asked(checkpoint, question, tmp_path / "b", same, blind=False)["answer"][0] == greedy
+    assert asked(checkpoint, question, tmp_path / "b", same, conditions=["visual"])["answer"][0] == greedy
     drawn = Way(generation={"do_sample": True, "temperature": 5.0, "repetition_penalty": 1.0})
-    first, again = (asked(checkpoint, question, tmp_path / name, drawn, blind=False)["answer"][0] for name in "cd")
+    first, again = (
+        asked(checkpoint, question, tmp_path / name, drawn, conditions=["visual"])["answer"][0] for name in "cd"
+    )
     assert first == again != greedy, "drawn, and drawn the same again"
     model, punished = oryx.load(checkpoint), Way(generation={"do_sample": False, "repetition_penalty": 8.0})
     inputs = model.processor("What?", visuals["path"])
@@ -113,7 +115,7 @@ def test_sampling_and_penalty_are_taken_from_the_way_or_the_checkpoint(checkpoin
     out = model.generate(**inputs, max_new_tokens=12, do_sample=False, repetition_penalty=8.0, eos_token_id=[256])[0]
     new = [int(token) for token in out[length:]] if len(out) > 12 else [int(token) for token in out]
     text = model.processor.tokenizer.decode(new, skip_special_tokens=True).strip()
-    assert asked(checkpoint, question, tmp_path / "e", punished, blind=False)["answer"][0] == text
+    assert asked(checkpoint, question, tmp_path / "e", punished, conditions=["visual"])["answer"][0] == text
 
 
 def test_a_visual_that_fails_fails_its_own_questions_only(checkpoint, visuals, tmp_path):
@@ -150,7 +152,7 @@ def test_a_study_may_change_the_model_before_it_is_asked(checkpoint, visuals, tm
         torch.nn.init.zeros_(model.vision_tower.patch_embed.proj.weight)
 
     question = questions_of({"path": visuals["path"]}, ["What?"])
-    before = asked(checkpoint, question, tmp_path / "a", blind=False)["logprob"][0]
+    before = asked(checkpoint, question, tmp_path / "a", conditions=["visual"])["logprob"][0]
     asker = Asker(checkpoint, compute("fp32"), silence)
-    asker.ask(tmp_path / "b", asker.batches(question, Way(), BASE, blind=False), lambda *_: None)
+    asker.ask(tmp_path / "b", asker.batches(question, Way(), BASE, conditions=["visual"]), lambda *_: None)
     assert not math.isclose(read_rows([tmp_path / "b" / "rows.jsonl"])["logprob"][0], before)

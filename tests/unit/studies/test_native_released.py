@@ -10,8 +10,9 @@ from oryx.evidence.rows import read_rows
 from oryx.processing.images import open_image
 from oryx.processing.sizes import Resolution
 from tests.benchmark_copies import picture, write_mmbench, write_ocrbench
-from workbook.studies.native_resolution.released import Resized, about
+from workbook.studies.native_resolution.released import Resized
 from workbook.studies.native_resolution.study import NativeVsFixedResolution
+from workbook.studies.released import about
 
 STUDY = NativeVsFixedResolution()
 SMALL = {"scale": "paper", "side": 96, "items": 4}
@@ -80,7 +81,7 @@ def test_a_picture_is_resized_when_it_is_opened_and_named_by_what_it_is():
         ({"benchmarks": ["videomme"]}, SettingsError, "unknown benchmark of this study 'videomme'"),
         ({"arms": ["native", "blind"]}, SettingsError, "arms: blind are for pictures that are drawn"),
         ({"seeds": [0, 1]}, SettingsError, "seeds: released weights are one model"),
-        ({"from_scratch": True}, SettingsError, "from_scratch: nothing is trained at scale 'paper'"),
+        ({"from_scratch": True}, SettingsError, "from_scratch: no weights are shipped for scale 'paper'"),
         ({"protocol": "papr"}, SettingsError, "unknown protocol 'papr'; did you mean 'paper'"),
     ],
 )

@@ -9,6 +9,7 @@ from oryx.model.parts import assemble
 from oryx.processing.options import PreprocessOptions
 from oryx.train.datasets import read_records
 from oryx.train.device import compute
+from oryx.train.record_batches import RecordBatches
 from oryx.train.stages import PARTS, STAGES, StagePlan, train_on_records
 from tests.parts import write_language_model, write_siglip
 from tests.records import write_records
@@ -74,3 +75,14 @@ def test_steps_or_epochs_and_a_warm_up_by_share():
     for both in ({}, {"steps": 1, "epochs": 1}):
         with pytest.raises(SettingsError, match="expected steps or epochs"):
             StagePlan(**both).schedule(STAGES["sft"], 10)
+
+
+def test_of_several_sides_each_record_has_one_by_lot_in_every_run_of_a_seed(parts, records):
+    def sides(seed, given):
+        batches = RecordBatches(records, fresh(parts).processor, 2, seed, sides={"image": given})
+        return [batches.side(record) for record in records]
+
+    first = sides(0, (2, 4))
+    assert set(first) == {2, 4} and first == sides(0, (2, 4))
+    assert any(sides(seed, (2, 4)) != first for seed in range(1, 6)), "another lot for another seed"
+    assert sides(0, 4) == [4] * len(records)

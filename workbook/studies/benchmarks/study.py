@@ -36,7 +36,7 @@ class Benchmarks(ReleasedStudy[Settings]):
     arm_order = ("paper", "official")
     baseline = "paper"
     known = tuple(BENCHMARKS)
-    released_scales = SCALES
+    released_scales = copy_scales = SCALES
     facts: ClassVar[dict] = {
         "dtype": "bfloat16 on a GPU, float32 elsewhere",
         "attention": "auto (packed encoder)",

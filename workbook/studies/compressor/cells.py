@@ -47,6 +47,11 @@ def ratios_of(settings: Settings, arm: str = "") -> tuple[int, ...]:
     return (only,) if only else (FULL, *(ratio for ratio in ratios if ratio != FULL))
 
 
+def trained_ratios(settings: Settings, arm: str) -> tuple[int, ...]:
+    """The ratios at which public videos are shown to an arm that is trained on them: compressed, unless it cannot."""
+    return tuple(ratio for ratio in ratios_of(settings, arm) if ratio != FULL) or (FULL,)
+
+
 def picture_side(settings: Settings) -> int:
     """Side of the square pictures that the encoder gets, in pixels."""
     return settings.side or PANELS[settings.panel].side

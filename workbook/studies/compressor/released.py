@@ -23,8 +23,9 @@ from workbook.data.protocols import protocol
 from workbook.studies.asking import Question, Way
 from workbook.studies.base import Progress
 from workbook.studies.compressor.arms import FULL, region_side
-from workbook.studies.compressor.cells import ratios_of
+from workbook.studies.compressor.cells import ratios_of, trained_ratios
 from workbook.studies.compressor.settings import Settings
+from workbook.studies.public.settings import SMALL
 from workbook.studies.released import ask, items_of, question, way
 
 TRAINED = (4, 16)
@@ -43,7 +44,12 @@ class Cell:
 
 
 def cells(settings: Settings, arm: str) -> list[Cell]:
-    """How an arm is shown its videos; without attention 1x is the released model itself and not asked again."""
+    """How an arm is shown its videos; without attention 1x is the released model itself and not asked again.
+
+    Arms that are trained (scale ``small``) are asked where they were: at 1x only those of that ratio alone.
+    """
+    if settings.scale == SMALL:
+        return [Cell(ratio, settings.frames) for ratio in trained_ratios(settings, arm)]
     if arm != "on_demand":
         asked = [ratio for ratio in ratios_of(settings) if ratio != FULL or arm == "dynamic"]
         return [Cell(ratio, settings.frames, settings.side) for ratio in asked]
@@ -73,14 +79,14 @@ def without_attention(model: OryxForConditionalGeneration) -> None:
 
 def asked(settings: Settings, arm: str) -> Iterator[tuple[list[Question], Way]]:
     """Every benchmark in every cell of an arm."""
-    used = protocol(settings.protocol)
+    used, own = protocol(settings.protocol), {"options": None} if settings.scale == SMALL else {}
     for cell, (name, items) in product(cells(settings, arm), items_of(settings).items()):
         shown = {"ratio": cell.ratio, "input_side": cell.side, "length": f"{cell.frames} frames", "kind": name}
         named = f"/{cell.ratio}x" + (f"/{cell.side}px" if cell.side else "")
         videos = [(item, Video(item.visual, cell.frames, used.repeat_frames, **settings.decoding)) for item in items]
         questions = [question(name, item, video, named, f"{name}_{cell.ratio}x", **shown) for item, video in videos]
         resolution = Resolution("area", cell.side) if cell.side else "native"
-        yield questions, way(used, name, resolution=resolution, compression=cell.ratio)
+        yield questions, way(used, name, resolution=resolution, compression=cell.ratio, **own)
 
 
 def run_arm(settings: Settings, arm: str, folder: Path, base: dict, progress: Progress) -> None:

@@ -2,12 +2,12 @@
 
 from typing import ClassVar, Literal
 
-from workbook.runs.settings import VideoSettings, read_presets, setting
+from workbook.runs.settings import VideoSettings, setting
 from workbook.studies.compressor.arms import ARMS, PANELS
-from workbook.studies.released import ReleasedSettings
+from workbook.studies.public.settings import PublicSettings, public_presets
 
 
-class Settings(VideoSettings, ReleasedSettings):
+class Settings(VideoSettings, PublicSettings):
     """What a run of this study depends on."""
 
     hashed_as: ClassVar[str] = "oryx.studies.pooling_vs_dynamic_compression"
@@ -29,9 +29,9 @@ class Settings(VideoSettings, ReleasedSettings):
     bank_cards: int = setting(60, "other cards of each colour to train on", least=1)
     bank_paths: int = setting(150, "moving icons of each direction to train on", least=1)
     bank_photos: int = setting(170, "photographs to train on", least=1)
-    frames: int = setting(32, "scale paper: frames of a video; on demand: at 4x", least=1, added_later=True)
+    frames: int = setting(32, "scales small and paper: frames of a video; on demand: at 4x", least=1, added_later=True)
     on_demand_side: int = setting(
         256, "scale paper: the middle side of frames on demand, in pixels", least=64, added_later=True
     )
 
-    presets = read_presets(__file__)
+    presets = public_presets(__file__)

@@ -31,17 +31,22 @@ from workbook.data.stories import COARSE, FINE, QUESTIONS
 from workbook.stages.shipped import SHARED as SHARED_FILES
 from workbook.studies.base import VIDEO_FACTS, Progress, Run
 from workbook.studies.compressor.arms import ARMS, PATCH, RELEASED, region_side
-from workbook.studies.compressor.cells import arms_of, picture_side, ratios_of
+from workbook.studies.compressor.cells import arms_of, picture_side, ratios_of, trained_ratios
 from workbook.studies.compressor.settings import Settings
-from workbook.studies.released import ReleasedStudy
+from workbook.studies.public.settings import Course
+from workbook.studies.public.study import PublicStudy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
 
-SHARED = "shared"
+    from workbook.studies.asking import Question, Way
+
+SHARED, START = "shared", "start"
 
 
-class PoolingVsDynamicCompression(ReleasedStudy[Settings]):
+class PoolingVsDynamicCompression(PublicStudy[Settings]):
     """Arms, items and rows of the study; statistics are shared with the other studies."""
 
     id = "pooling_vs_dynamic_compression"
@@ -54,6 +59,7 @@ class PoolingVsDynamicCompression(ReleasedStudy[Settings]):
     weight_files, weights_job, corpora = SHARED_FILES, SHARED, ("fonts", "icons", "photos", "clipart")
     long_arms: ClassVar[tuple[str, ...]] = ("mlp", "on_demand")
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"fine": FINE, "coarse": COARSE}
+    needed, drawn_arms = ("align", "sft", "joint"), ("mlp_smaller", "on_demand")
     known = ("videomme", "mlvu", "nextqa", "mvbench", "longvideobench")
     facts: ClassVar[dict] = VIDEO_FACTS | {
         "dtype": "as precision says, frame features kept in float16",
@@ -76,6 +82,8 @@ class PoolingVsDynamicCompression(ReleasedStudy[Settings]):
             from workbook.studies.compressor.released import check_lengths
 
             return check_lengths(settings, arms_of(settings))
+        if self.on_parts(settings):
+            return super().check(settings)
         if settings.side % PATCH or not 16 <= picture_side(settings) <= 96:
             raise InputError(f"side: expected a multiple of {PATCH} from 16 to 96 pixels, got {settings.side}")
         asked = set(ratios_of(settings))
@@ -85,13 +93,33 @@ class PoolingVsDynamicCompression(ReleasedStudy[Settings]):
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first writes and encodes its films and trains the start that its arms share."""
+        if self.on_parts(settings):
+            return [*super().prepare(settings, seed), [START]]
         return [] if settings.scale == "paper" else [[SHARED]]
+
+    def arm_course(self, settings: Settings, job: str) -> Course:
+        """As every study's: all arms go on from one model that has learned pictures, where no connector compresses."""
+        if job == START:
+            return Course(("align", "sft"), connector="average_x2")
+        own, sides = ARMS[job], {"video": tuple(map(region_side, trained_ratios(settings, job)))}
+        return Course(("joint",), None, "", START, own.connector, own.factor, sides, not own.blind)
+
+    def longest_course(self, settings: Settings) -> Course:
+        """As every study's: pictures as all arms have them, videos at the lowest ratio of any."""
+        sides = [side for arm in arms_of(settings) for side in self.course(settings, arm).sides["video"]]
+        return Course((), sides={"video": (min(sides),)})
+
+    def public_questions(self, settings: Settings, arm: str) -> "Iterator[tuple[list[Question], Way]]":
+        """As every study's: every benchmark at each ratio of the arm."""
+        from workbook.studies.compressor.released import asked
+
+        return asked(settings, arm)
 
     def own_figures(self, run: Run, settings: Settings, arms: list[str]) -> dict[str, tuple]:
         """Scores by task and ratio, the shift of features, where attention looks, tokens and cost."""
         from workbook.studies.compressor import figures
 
-        if settings.scale == "paper":
+        if settings.scale in self.copy_scales:
             ratios = {"score_by_ratio": figures.score_by_ratio(run.rows, arms, self.groups(settings))}
             return {"equal_tokens": figures.equal_tokens(run.rows)} if arms == ["on_demand"] else ratios
         found = {
@@ -109,11 +137,13 @@ class PoolingVsDynamicCompression(ReleasedStudy[Settings]):
         """Also writes ``answers.csv`` and ``connectors.csv``: what the figures do not show."""
         super().draw(run, settings)
         found = probes_of(run)
-        for name in ("answers", "connectors") if settings.scale != "paper" else ():
+        for name in ("answers", "connectors") if settings.scale not in self.copy_scales else ():
             atomic_write_text(run.folder / "figures" / f"{name}.csv", found[name].to_csv(index=False))
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train one arm (at scale paper only ask it) and write its rows into ``folder``; a killed job goes on."""
+        if self.on_parts(settings):
+            return super().run_job(settings, arm, seed, folder, progress)
         if settings.scale == "paper":
             from workbook.studies.compressor import released
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from oryx.files import atomic_write_json
+from oryx.model.parts import vision_tower
 from oryx.model.vit import OryxViT
 from oryx.train.checkpoints import module_sha256
 from oryx.train.device import compute
@@ -20,6 +21,7 @@ from workbook.studies.encoders.reading import patch_reading, retrieval
 from workbook.studies.encoders.robustness import attention_distance, robustness
 from workbook.studies.encoders.settings import Settings
 from workbook.studies.pictures import PictureArm
+from workbook.studies.public.settings import SMALL
 
 
 def train(settings: Settings, name: str, seed: int, folder: Path, progress: Progress) -> None:
@@ -37,6 +39,9 @@ def encoder_folder(settings: Settings, name: str, seed: int, arms: Path) -> Path
 
 def load_tower(settings: Settings, name: str, seed: int, arms: Path) -> OryxViT:
     """One encoder of a seed."""
+    if settings.scale == SMALL:
+        made = arms / f"encoder_{name}" / "model"
+        return vision_tower(settings.siglip if name == "siglip" else str(made), settings.patch).eval()
     return load_encoder(name, settings.recipe, encoder_folder(settings, name, seed, arms), settings.siglip)
 
 

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from typing import ClassVar, Literal
 
-from workbook.runs.settings import read_presets, setting
+from workbook.runs.settings import setting
 from workbook.stages.recipes import Recipe, encoder_recipe
 from workbook.studies.encoders.arms import ARMS, USUAL
 from workbook.studies.pictures import PictureSettings
+from workbook.studies.public.settings import PublicSettings, public_presets
 
 
-class Settings(PictureSettings):
+class Settings(PictureSettings, PublicSettings):
     """What a run of this study depends on."""
 
     hashed_as: ClassVar[str] = "oryx.studies.oryxvit_vs_siglip"
@@ -31,7 +32,7 @@ class Settings(PictureSettings):
     encoder_steps: int = setting(0, "steps of each continued encoder; 0: the recipe's", least=0, added_later=True)
     encoder_batch: int = setting(0, "pictures in a step of an encoder; 0: the recipe's", least=0, added_later=True)
 
-    presets = read_presets(__file__)
+    presets = public_presets(__file__)
 
     @property
     def recipe(self) -> Recipe:

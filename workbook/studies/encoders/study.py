@@ -24,10 +24,12 @@ from typing import Any, ClassVar
 from oryx.errors import MissingResource, OryxError, SettingsError
 from oryx.files import atomic_write_text, sha256_file
 from workbook.data.items import OBJECT_TASKS
-from workbook.studies.base import Progress, Run, Study
+from workbook.studies.base import Progress, Run
 from workbook.studies.encoders.arms import ARMS, ENCODERS, arm_view
 from workbook.studies.encoders.settings import Settings
 from workbook.studies.pictures import FACTS, PictureArm
+from workbook.studies.public.settings import SMALL, Course
+from workbook.studies.public.study import PublicStudy
 
 TEXT_TASKS = ("number", "word", "page", "chart")
 MIXTURE = {"number": 3.0, "word": 2.0, "page": 2.0, "chart": 2.0, "icon": 1.0, "clipart": 1.0, "photo": 1.0}
@@ -37,7 +39,7 @@ SHIPPED = ("siglip", "continued_fixed", "continued_native")
 PROBES = "probes"
 
 
-class OryxViTvsSigLIP(Study[Settings]):
+class OryxViTvsSigLIP(PublicStudy[Settings]):
     """Arms, items and rows of the study; statistics and most figures are shared with the other studies."""
 
     id = "oryxvit_vs_siglip"
@@ -52,11 +54,15 @@ class OryxViTvsSigLIP(Study[Settings]):
     long_arms: ClassVar[tuple[str, ...]] = tuple(arm for arm in ARMS if arm.endswith("_partition"))
     tables: ClassVar[tuple[str, ...]] = ("probes.csv",)
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": tuple(OBJECT_TASKS)}
+    known, needed = ("ocrbench", "mmbench"), ("pretrain", "align", "sft")
+    released_scales, copy_scales, drawn_arms = (), (SMALL,), ("oryxvit_partition_matched", "oryxvit_budget")
 
     def check(self, settings: Settings) -> None:
         """Raises MissingResource or SettingsError before any work if this run cannot be done."""
         if settings.side % (2 * settings.patch):
             raise SettingsError(f"side: expected a multiple of two patches ({2 * settings.patch}), got {settings.side}")
+        if self.on_parts(settings):
+            return super().check(settings)
         if settings.scale == "paper" and not settings.siglip:
             raise MissingResource(
                 "scale 'paper' starts from public weights: siglip='google/siglip-so400m-patch14-384' (or a folder, or "
@@ -85,6 +91,8 @@ class OryxViTvsSigLIP(Study[Settings]):
         from workbook.studies.encoders.memory import memory
 
         found, r = super().plan(settings), settings.recipe
+        if self.on_parts(settings):
+            return found
         if settings.trains_encoders(settings.seeds[0]):
             found["steps of a continued encoder"] = f"{r.reader_steps} of {r.phases[-1].batch} pictures"
         try:
@@ -94,6 +102,8 @@ class OryxViTvsSigLIP(Study[Settings]):
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """SigLIP, then the two continued encoders, unless shipped."""
+        if self.on_parts(settings):
+            return super().prepare(settings, seed)
         if not settings.trains_encoders(seed):
             return []
         return [*([] if settings.siglip else [[ENCODER_JOBS[0]]]), [*ENCODER_JOBS[1:]]]
@@ -104,6 +114,8 @@ class OryxViTvsSigLIP(Study[Settings]):
 
     def hashes(self, settings: Settings) -> dict[str, str]:
         """The shipped encoders (or that a run trains its own) and the shipped data; rows name their seed's encoders."""
+        if self.on_parts(settings):
+            return super().hashes(settings)
         weights = "+".join(sha256_file(self.weights / f"{name}.safetensors")[:8] for name in SHIPPED)
         if settings.trains_encoders():
             weights = f"trained by this run {settings.siglip}".strip()
@@ -133,16 +145,31 @@ class OryxViTvsSigLIP(Study[Settings]):
 
         return {
             **super().own_figures(run, settings, arms),
-            "score_by_aspect": figures.score_by_aspect(run.rows, arms, self.task_groups, self.arm_order),
+            "score_by_aspect": figures.score_by_aspect(run.rows, arms, self.groups(settings), self.arm_order),
             "probes": figures.probes_figure(pd.read_csv(run.folder / "probes.csv"), ENCODERS),
-            "crossed_scores": figures.crossed_scores(run.rows, self.task_groups),
+            "crossed_scores": figures.crossed_scores(run.rows, self.groups(settings)),
         }
+
+    def towers(self, settings: Settings) -> list[str]:
+        """As every study's: SigLIP continued on its own squares, and at native size; on the same records."""
+        return list(ENCODER_JOBS[1:])
+
+    def arm_course(self, settings: Settings, job: str) -> Course:
+        """As every study's: a tower that stays frozen, and the input that its arm reads."""
+        if job in ENCODER_JOBS:
+            return Course(("pretrain",), arm_view("control_fixed", settings.side) if "control" in job else None)
+        encoder, form = ARMS[job]
+        view, tower = arm_view(job, settings.side), "" if encoder == "siglip" else f"encoder_{encoder}"
+        stages = ("align", "sft") if form else ("sft",)  # the blind arm has nothing to align
+        return Course(stages, None if form == "native" else view, tower, seeing=bool(form))
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train an encoder, probe all of them, or train one arm and write its rows; resumes after a kill."""
         from workbook.studies.encoders import jobs
 
-        if arm in ENCODER_JOBS:
+        if self.on_parts(settings) and arm != PROBES:
+            super().run_job(settings, arm, seed, folder, progress)
+        elif arm in ENCODER_JOBS:
             jobs.train(settings, arm.removeprefix("encoder_"), seed, folder, progress)
         elif arm == PROBES:
             jobs.probe(settings, seed, folder, progress)

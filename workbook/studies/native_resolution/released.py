@@ -9,15 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from PIL import Image
-
 from oryx.processing.images import open_image
 from oryx.processing.sizes import Resolution
 from workbook.data.benchmarks import BenchmarkItem
-from workbook.data.items import size_fields
 from workbook.data.protocols import protocol
 from workbook.studies.asking import Question, Way
-from workbook.studies.released import ReleasedSettings, items_of, question, way
+from workbook.studies.released import ReleasedSettings, about, items_of, question, way
 
 SHOWN = 12
 """Pictures of a benchmark of which the gallery shows the largest."""
@@ -37,12 +34,6 @@ class Resized:
         buffer = io.BytesIO()
         self.resolution.apply(open_image(self.source), self.stride).save(buffer, "BMP")
         return buffer.getvalue()
-
-
-def about(picture: bytes, side: int) -> dict:
-    """What a row says of a picture: its size, and where that lies relative to S²."""
-    width, height = Image.open(io.BytesIO(picture)).size
-    return size_fields(height, width, width * height / side**2)
 
 
 def asked(settings: ReleasedSettings, side: int, resolution: Resolution) -> Iterator[tuple[list[Question], Way]]:

@@ -32,12 +32,13 @@ from oryx.processing.sizes import Resolution
 from workbook.data.items import OBJECT_TASKS
 from workbook.data.pictures import PictureSizes
 from workbook.data.protocols import protocol
-from workbook.runs.settings import read_presets, setting
+from workbook.runs.settings import setting
 from workbook.stages.shipped import SHARED as SHARED_FILES
 from workbook.studies import released
 from workbook.studies.base import Progress
 from workbook.studies.pictures import FACTS, PictureArm, PictureSettings
-from workbook.studies.released import ReleasedSettings, ReleasedStudy
+from workbook.studies.public.settings import SMALL, Course, PublicSettings, public_presets
+from workbook.studies.public.study import PublicStudy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +58,7 @@ def arm_resolution(arm: str, side: int, scale: str = "nano") -> Resolution | Non
 
     On public pictures, whose sizes are what they are, squares have the side S.
     """
-    matched = side if scale == "paper" else round(side * MATCHED)
+    matched = side if scale in (SMALL, "paper") else round(side * MATCHED)
     return {
         "native": Resolution("native"),
         "area_quarter": Resolution("area", side // 2),
@@ -71,7 +72,7 @@ def arm_resolution(arm: str, side: int, scale: str = "nano") -> Resolution | Non
     }[arm]
 
 
-class Settings(PictureSettings, ReleasedSettings):
+class Settings(PictureSettings, PublicSettings):
     """What a run of this study depends on."""
 
     hashed_as: ClassVar[str] = "oryx.studies.native_vs_fixed_resolution"
@@ -84,10 +85,10 @@ class Settings(PictureSettings, ReleasedSettings):
     checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name")
     benchmarks: tuple[str, ...] = setting(("ocrbench", "mmbench_en_dev"), "scale paper: public benchmarks")
 
-    presets = read_presets(__file__)
+    presets = public_presets(__file__)
 
 
-class NativeVsFixedResolution(ReleasedStudy[Settings]):
+class NativeVsFixedResolution(PublicStudy[Settings]):
     """Arms, items and rows of the study; statistics and figures are shared with the other studies."""
 
     id = "native_vs_fixed_resolution"
@@ -101,16 +102,14 @@ class NativeVsFixedResolution(ReleasedStudy[Settings]):
     facts = FACTS
     long_arms: ClassVar[tuple[str, ...]] = ("native", "area_4")
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": tuple(OBJECT_TASKS)}
-    known = ("ocrbench", "mmbench")
+    known, drawn_arms = ("ocrbench", "mmbench"), ("area_matched", CONTROL)
 
     def check(self, settings: Settings) -> None:
         """Raises, before any work, for what is missing, settings that contradict each other or shared weights that are
         not the shipped ones."""
-        if settings.scale == "paper":
-            if lacking := set(settings.arms) & {"area_matched", CONTROL, BLIND}:
-                raise SettingsError(
-                    f"arms: {', '.join(sorted(lacking))} are for pictures that are drawn, not for paper"
-                )
+        if settings.scale == "paper" and (lacking := set(settings.arms) & {"area_matched", CONTROL, BLIND}):
+            raise SettingsError(f"arms: {', '.join(sorted(lacking))} are for pictures that are drawn, not for paper")
+        if settings.scale in self.copy_scales:
             return super().check(settings)
         if settings.batch > settings.train_items:
             raise SettingsError(f"batch: expected at most train_items, {settings.train_items}, got {settings.batch}")
@@ -127,11 +126,11 @@ class NativeVsFixedResolution(ReleasedStudy[Settings]):
         """Pictures as the encoder gets them in every arm: items that are drawn, or the benchmarks' own."""
         from workbook.studies import gallery
 
-        if settings.scale != "paper":
+        if settings.scale not in self.copy_scales:
             return gallery.gallery(self, settings, ["number", "page", "icon"], "area_ratio")
         from workbook.studies.native_resolution.released import largest
 
-        views = {arm: arm_resolution(arm, settings.side, "paper") for arm in self.arms(settings)}
+        views = {arm: arm_resolution(arm, settings.side, "paper") for arm in self.arms(settings) if arm != BLIND}
         return gallery.drawn(largest(settings), views, PATCH, protocol(settings.protocol).options.high.stride)
 
     def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
@@ -148,8 +147,15 @@ class NativeVsFixedResolution(ReleasedStudy[Settings]):
             frozen=settings.encoder == "frozen",
         )
 
+    def arm_course(self, settings: Settings, job: str) -> Course:
+        """As every study's: arms differ in the size of pictures alone, and share a tower made at native size."""
+        view = None if job == "native" else arm_resolution(job, settings.side, settings.scale)
+        return Course(("sft",), seeing=False) if job == BLIND else Course(("align", "sft"), view)
+
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train one arm (at scale paper only ask it) and write its rows into ``folder``; a killed job goes on."""
+        if self.on_parts(settings):
+            return super().run_job(settings, arm, seed, folder, progress)
         if settings.scale == "paper":
             from workbook.studies.native_resolution.released import asked
 
