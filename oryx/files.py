@@ -4,6 +4,7 @@ Every file of a run except the append-only rows is written to a temporary name i
 and renamed. A full disk, a read-only folder or a kill therefore leaves the earlier file as it was.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -12,35 +13,46 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from oryx.errors import CheckpointError, InputError, RunError
 
 
-def atomic_write_bytes(path: str | Path, data: bytes) -> Path:
-    """Replaces ``path`` by ``data`` in one step; the folder is created when missing.
+@contextmanager
+def atomic_file(path: str | Path, size: int = 0) -> Iterator[BinaryIO]:
+    """A file to write to that replaces ``path`` in one step when it is whole; the folder is created when missing.
 
-    Raises RunError naming the path when the disk is full, the folder is read-only or the name cannot be written; the
-    earlier file, if any, is then untouched and no temporary file stays behind.
+    ``size``: about how many bytes will be written; nothing is if the disk has not so many left. Raises RunError naming
+    the path when the disk is full, the folder is read-only or the name cannot be written; the earlier file, if any, is
+    then untouched and no temporary file stays behind.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(path.parent).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with open(temporary, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if path.exists():
             shutil.copymode(path, temporary)
         os.replace(temporary, path)
     except OSError as error:
-        raise RunError(
-            f"{path}: cannot be written ({error.strerror or error}); the earlier file is unchanged"
-        ) from error
+        needed = f"; it takes {size:,} bytes" if size else ""
+        what = error.strerror or error
+        raise RunError(f"{path}: cannot be written ({what}{needed}); the earlier file is unchanged") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    return path
+
+
+def atomic_write_bytes(path: str | Path, data: bytes) -> Path:
+    """Replaces ``path`` by ``data`` in one step. Errors as of :func:`atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(data)
+    return Path(path)
 
 
 def atomic_write_text(path: str | Path, text: str) -> Path:

@@ -8,40 +8,56 @@ to put one together. Files hold whole tensors, and the first process writes them
 """
 
 import hashlib
-import io
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
-from oryx.errors import CheckpointError
-from oryx.files import atomic_write_bytes
+from oryx.errors import CheckpointError, RunError
+from oryx.files import atomic_file, atomic_write_bytes
 from oryx.model.checkpoint_files import SCALE, check_tensors, from_8_bits, read_safetensors
 from oryx.train.device import process
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimizer, step: int, curve: list[dict]) -> None:
+def save_checkpoint(
+    path: Path, model: nn.Module, optimizer, step: int, curve: list[dict], engine: Any | None = None
+) -> None:
     """Write what is trained of ``model``, optimizer, step and curve to ``path`` in one piece.
 
-    Frozen parameters are left out: they are what the training began with.
+    Frozen parameters are left out: they are what the training began with. ``engine``: DeepSpeed's, which makes ``path``
+    a folder. Raises RunError, with the bytes that are needed, where they cannot be written; the earlier checkpoint is
+    whole then, and the training goes on from it when there is room.
     """
+    main = process().is_main_process
+    if engine is not None:
+        engine.save_checkpoint(str(path), f"{step}", {"step": step, "curve": curve}, exclude_frozen_parameters=True)
+        for earlier in path.iterdir() if main else ():
+            if earlier.is_dir() and earlier.name != f"{step}":
+                shutil.rmtree(earlier)
+        return
     state = {"model": _trained(model), "optimizer": optimizer.state_dict(), "step": step, "curve": curve}
-    state, buffer = _whole(state), io.BytesIO()
-    if process().is_main_process:
-        torch.save(state, buffer)
-        atomic_write_bytes(path, buffer.getvalue())
+    state = _whole(state, main)
+    if main:
+        size = sum(value.nbytes for value in tree_leaves(state) if isinstance(value, Tensor))
+        with atomic_file(path, size) as file:
+            torch.save(state, file)
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer) -> tuple[int, list[dict]]:
+def load_checkpoint(path: Path, model: nn.Module, optimizer, engine: Any | None = None) -> tuple[int, list[dict]]:
     """Fill model and optimizer from ``path``; returns (steps done, curve). Frozen parameters stay as they are.
 
     Raises CheckpointError, naming the file, if it cannot be read or belongs to another model.
     """
     try:
+        if engine is not None:
+            _, state = engine.load_checkpoint(str(path), load_module_strict=False)
+            return (state["step"], state["curve"]) if state else (0, [])  # none was finished
         state = torch.load(path, weights_only=True, map_location="cpu")
         own, parameters = model.state_dict(), [p for group in optimizer.param_groups for p in group["params"]]
         missing = sorted(_trained(model).keys() - state["model"].keys())
@@ -58,15 +74,44 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer) -> tuple[int, list[
     return int(state["step"]), list(state["curve"])
 
 
+def save_model(folder: Path, model: nn.Module) -> None:
+    """Write a whole model with its processor for :func:`oryx.load`; an earlier one is replaced when the new is whole.
+
+    Raises RunError naming the folder where it cannot be written; the earlier one is then as it was.
+    """
+    main, fresh = process().is_main_process, folder.with_name(f".{folder.name}.new")
+    state = _whole(model.state_dict(), main)
+    try:
+        if main:
+            shutil.rmtree(fresh, ignore_errors=True)
+            model.save_pretrained(fresh, state_dict=state)
+            model.processor.save_pretrained(fresh)
+            shutil.rmtree(folder, ignore_errors=True)
+            fresh.rename(folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        size = sum(value.nbytes for value in state.values())
+        raise RunError(f"{folder}: cannot be written ({error}); it takes {size:,} bytes") from error
+    process().wait_for_everyone()
+
+
 def _trained(model: nn.Module) -> dict[str, Tensor]:
     """Everything that a training changes: the state but for frozen parameters."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     return {name: value for name, value in model.state_dict().items() if name not in frozen}
 
 
-def _whole(values: Any) -> Any:
-    """``values`` with every tensor that lies in shards put together; a call of all processes."""
-    return tree_map_only(DTensor, DTensor.full_tensor, values)
+def _whole(values: Any, keep: bool = True) -> Any:
+    """``values`` with every tensor that lies in shards put together on the CPU; a call of all processes.
+
+    One tensor after the other, so that no device has to hold the whole; ``keep`` False: they are let go at once.
+    """
+
+    def whole(shard: DTensor) -> Tensor:
+        tensor = shard.full_tensor()
+        return tensor.cpu() if keep else tensor.new_zeros(())
+
+    return tree_map_only(DTensor, whole, values)
 
 
 def _as_held(value: Tensor, held: Tensor | None) -> Tensor:

@@ -2,8 +2,9 @@
 
 The batch of step t is a function of t alone, however many processes and workers there are, so a run that was killed and
 resumed takes the very steps of an undisturbed one. Several processes (``accelerate launch``) share every batch through
-DistributedDataParallel, or by FSDP2 where accelerate is configured so, and end with the weights of one process but for
-the rounding of sums. The loss of most trainings is cross-entropy on answers, one question or several about each visual.
+DistributedDataParallel, or by FSDP2 or DeepSpeed where accelerate is configured so, and end with the weights of one
+process but for the rounding of sums. The loss of most trainings is cross-entropy on answers, one question or several
+about each visual.
 """
 
 import math
@@ -16,18 +17,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.tracking import get_available_trackers
-from accelerate.utils import LoggerType, send_to_device
+from accelerate import DistributedType
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from oryx.errors import InputError, MissingResource, SettingsError, check_known
+from oryx.errors import InputError, SettingsError
 from oryx.layout import IGNORED_LABEL
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train import device
 from oryx.train.checkpoints import load_checkpoint, save_checkpoint
 from oryx.train.device import Compute, process
+from oryx.train.launch import accelerator_for, layer_names
 
 Loss = Callable[[nn.Module, dict], Tensor]
 """(model, batch of this process) -> scalar loss; the mean over processes is the loss of the whole batch."""
@@ -121,6 +122,7 @@ class Objective(nn.Module):
     def __init__(self, model: nn.Module, loss: Loss, compute: Compute):
         super().__init__()
         self.model, self.loss, self.autocast = model, loss, compute.autocast()
+        self._no_split_modules = layer_names(model)
 
     def forward(self, batch: dict) -> Tensor:
         """The loss of a batch that lies on the device."""
@@ -148,8 +150,7 @@ def train(
     batches do not count their ``tokens``), and ``seconds_left`` at that speed; so do the plan's ``trackers``.
     """
     compute = compute or device.compute()
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(cpu=compute.device.type == "cpu", kwargs_handlers=[unused], **_logging(plan, checkpoint))
+    accelerator = accelerator_for(plan, compute, checkpoint and checkpoint.parent)
     compute.place(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
     # fused: one pass over all parameters, where a small model would need hundreds of small calls a step
@@ -157,11 +158,10 @@ def train(
         parameters, lr=plan.learning_rate, betas=plan.betas, weight_decay=plan.weight_decay, fused=True
     )
     objective, optimizer = accelerator.prepare(Objective(model, loss, compute), optimizer)
+    engine = objective if accelerator.distributed_type == DistributedType.DEEPSPEED else None
     start, curve = 0, []
     if checkpoint is not None and checkpoint.exists():
-        start, curve = load_checkpoint(checkpoint, model, optimizer)
-    if plan.trackers:
-        accelerator.init_trackers("oryx", {"steps": plan.steps, "learning_rate": plan.learning_rate})
+        start, curve = load_checkpoint(checkpoint, model, optimizer, engine)
     model.train()
     saved, began, window, tokens = time.monotonic(), time.monotonic(), [], 0
     for step, batch in zip(range(start, plan.steps), loader(batches, start, compute), strict=True):
@@ -171,6 +171,7 @@ def train(
         *earlier, last = batch if isinstance(batch, list) else [batch]
         for piece in (*earlier, last):
             tokens += piece.pop("tokens", 0)
+            accelerator.sync_gradients = piece is last
             # processes put their gradients together once a step
             with nullcontext() if piece is last else accelerator.no_sync(objective):
                 loss_of_piece = objective(send_to_device(piece, compute.device, non_blocking=True))
@@ -196,22 +197,12 @@ def train(
             window, tokens, began = [], 0, now
             progress(done, plan.steps)
             if checkpoint is not None and (seconds > plan.checkpoint_seconds or done == plan.steps):
-                save_checkpoint(checkpoint, model, optimizer, done, curve)
+                save_checkpoint(checkpoint, model, optimizer, done, curve, engine)
                 saved = time.monotonic()
     for tracker in accelerator.trackers:
         tracker.finish()
     model.eval()
     return curve
-
-
-def _logging(plan: TrainPlan, checkpoint: Path | None) -> dict[str, Any]:
-    """What an Accelerator needs for a plan's trackers; raises MissingResource for one whose package is not there."""
-    known = {str(name.value) for name in LoggerType} - {"all"}
-    check_known(plan.trackers, known, "tracker")
-    for name in plan.trackers:
-        if name not in get_available_trackers():
-            raise MissingResource(f"tracker {name!r}: its package is not installed: pip install {name}")
-    return {"log_with": list(plan.trackers), "project_dir": checkpoint and checkpoint.parent} if plan.trackers else {}
 
 
 def answer_loss(model: OryxForConditionalGeneration, batch: dict) -> Tensor:

@@ -19,6 +19,9 @@ from oryx.processing.processor import OryxProcessor
 from oryx.processing.sizes import Partition, Resolution
 from oryx.train.records import Record
 
+WINDOW = 16
+"""Steps whose records are sorted together where lengths are known."""
+
 
 @dataclass
 class RecordBatches:
@@ -33,6 +36,7 @@ class RecordBatches:
         resolution: at what size pictures and frames enter; "native": by the processor's own rules.
         sides: kind of record -> side of the compressor's regions, or several, of which each record has one by lot; for
             others the processor's own.
+        lengths: in tokens, of every record where they are known: records of like length then share a step.
     """
 
     records: Sequence[Record]
@@ -43,12 +47,31 @@ class RecordBatches:
     video: dict[str, Any] = field(default_factory=dict)
     resolution: str | Resolution | Partition = "native"
     sides: Mapping[str | None, int | Sequence[int]] = field(default_factory=dict)
+    lengths: Sequence[int] = ()
+    _orders: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     def draw(self, step: int) -> list[Record]:
-        """The records of a step."""
+        """The records of a step; where lengths are known the shortest first, so that processes get equal shares."""
         places, total = range(step * self.size, (step + 1) * self.size), len(self.records)
-        orders = {e: np.random.default_rng([self.seed, e]).permutation(total) for e in {p // total for p in places}}
-        return [self.records[orders[place // total][place % total]] for place in places]
+        chosen = [int(self._order(place // total)[place % total]) for place in places]
+        if len(self.lengths):
+            chosen.sort(key=self.lengths.__getitem__)
+        return [self.records[number] for number in chosen]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The records of an epoch as they come; only the last orders are kept."""
+        if epoch not in self._orders:
+            rng, total = np.random.default_rng([self.seed, epoch]), len(self.records)
+            order = rng.permutation(total)
+            if len(self.lengths):  # steps that two epochs share stay as they are
+                head = min(-epoch * total % self.size, total)
+                head, body, tail = np.split(order, [head, total - (total - head) % self.size])
+                steps, lengths, window = [], np.asarray(self.lengths), WINDOW * self.size
+                for part in np.split(body, range(window, len(body), window)):
+                    steps.extend(part[np.argsort(lengths[part], kind="stable")].reshape(-1, self.size))
+                order = np.concatenate([head, *(steps[number] for number in rng.permutation(len(steps))), tail])
+            self._orders = {e: kept for e, kept in self._orders.items() if e >= epoch - 1} | {epoch: order}
+        return self._orders[epoch]
 
     def collate(self, records: Sequence[Record]) -> dict[str, Any]:
         """Model inputs with labels, and ``tokens``: how many the language model reads."""

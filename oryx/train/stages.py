@@ -18,7 +18,7 @@ from torch import nn
 from oryx.errors import SettingsError
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.sizes import Partition, Resolution
-from oryx.train.checkpoints import save_weights
+from oryx.train.checkpoints import save_model, save_weights
 from oryx.train.device import Compute, process
 from oryx.train.loop import Loss, StepBatches, TrainPlan, answer_loss, train
 from oryx.train.record_batches import RecordBatches
@@ -176,19 +176,19 @@ def train_on_records(
     Returns:
         the curve, see :func:`oryx.train.loop.train`.
 
-    Raises InputError, naming the record, for one that cannot be read or is too long.
+    Raises InputError, naming the record, for one that cannot be read or is too long; SettingsError for a plan that does
+    not fit; RunError where the disk is full, after which the same call goes on from the last checkpoint.
     """
     schedule, limit = plan.schedule(stage, len(records)), plan.limit or model.config.tokenizer_model_max_length
-    how = {"resolution": view or "native", "sides": plan.sides or {}}
-    made = RecordBatches(records, model.processor, plan.batch, plan.seed, limit, dict(plan.video), **how)
+    known = {"sides": plan.sides or {}, "lengths": getattr(records, "lengths", ())}
+    made = RecordBatches(
+        records, model.processor, plan.batch, plan.seed, limit, dict(plan.video), view or "native", **known
+    )
     workers = machine.workers if plan.workers is None else plan.workers
     batches = StepBatches(made.draw, made.collate, schedule.steps, made.targets, workers, plan.accumulate)
     if plan.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     training = Training(stage.name, model, batches, answer_loss, schedule, stage=stage)
     curve = training.carry_out(folder, progress, machine, watch)
-    if process().is_main_process:
-        model.save_pretrained(folder / "model")
-        model.processor.save_pretrained(folder / "model")
-    process().wait_for_everyone()
+    save_model(folder / "model", model)
     return curve

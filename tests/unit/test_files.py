@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 
 import pytest
 
@@ -39,6 +40,17 @@ def test_a_full_disk_leaves_the_earlier_file_and_no_remains(tmp_path, monkeypatc
         atomic_write_text(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_what_the_disk_has_no_room_for_is_not_begun(tmp_path, monkeypatch):
+    path = atomic_write_text(tmp_path / "c.pt", "old")
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 90, 10))
+    with (
+        pytest.raises(RunError, match=r"c\.pt: .*No space left on device; it takes 1,234 bytes\); the earlier file is"),
+        files.atomic_file(path, 1234),
+    ):
+        pytest.fail("nothing may be written")
+    assert path.read_text() == "old"
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

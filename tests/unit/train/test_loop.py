@@ -1,10 +1,12 @@
 """The loop: schedule, resume to the very same weights, damaged checkpoints."""
 
+import resource
+
 import pytest
 import torch
 from torch import nn
 
-from oryx.errors import CheckpointError, SettingsError
+from oryx.errors import CheckpointError, RunError, SettingsError
 from oryx.train.checkpoints import load_weights, save_weights
 from oryx.train.loop import StepBatches, TrainPlan, train
 
@@ -91,6 +93,31 @@ def test_pieces_of_a_batch_make_the_step_of_the_whole():
         assert torch.allclose(a, b, atol=1e-6)
     with pytest.raises(SettingsError, match="at least one sample for each of 1 processes and 9 pieces, got 8"):
         StepBatches(draw, lambda x: x, 5, pieces=9)[0]
+
+
+def test_a_disk_that_fills_up_keeps_the_last_checkpoint_and_the_run_goes_on_from_it(tmp_path):
+    """The system refuses to write beyond a size, as it does when a disk is full."""
+    plan, path = TrainPlan(40, 1e-2, warmup=5, log_every=10, checkpoint_seconds=0.0), tmp_path / "c.pt"
+    whole = model()
+    curve = train(whole, batches(40), loss, plan)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(done, total):
+        if done == 20:  # the checkpoint of step 10 is there
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+
+    try:
+        with pytest.raises(
+            RunError, match=r"c\.pt: cannot be written \(.*; it takes [\d,]+ bytes\); the earlier file is"
+        ):
+            train(model(), batches(40), loss, plan, path, fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert torch.load(path)["step"] == 10 and [one.name for one in tmp_path.iterdir()] == ["c.pt"]
+    resumed = model()
+    assert train(resumed, batches(40), loss, plan, path) == curve
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
