@@ -56,6 +56,8 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer, engine: Any | None 
     """
     try:
         if engine is not None:
+            if path.is_file():
+                raise ValueError("expected a folder, which DeepSpeed writes")
             _, state = engine.load_checkpoint(str(path), load_module_strict=False)
             return (state["step"], state["curve"]) if state else (0, [])  # none was finished
         state = torch.load(path, weights_only=True, map_location="cpu")

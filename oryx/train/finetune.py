@@ -33,6 +33,7 @@ def add_adapters(
     model.freeze_vision(True)
     set_seed(seed)
     tuned = get_peft_model(model, config)
+    model.compressor.requires_grad_(False)  # PEFT goes by endings: the compressor's query_projector is none of ours
     config.base_model_name_or_path = base  # PEFT would take it from the configuration, which does not know it
     for parameter in filter(lambda one: one.requires_grad, model.parameters()):
         parameter.data = parameter.data.float()  # what is trained stays float32, as everywhere

@@ -151,7 +151,8 @@ def train(
     """
     compute = compute or device.compute()
     accelerator = accelerator_for(plan, compute, checkpoint and checkpoint.parent)
-    compute.place(model)
+    if accelerator.distributed_type != DistributedType.FSDP:  # which places layer after layer as it cuts them
+        compute.place(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
     # fused: one pass over all parameters, where a small model would need hundreds of small calls a step
     optimizer = torch.optim.AdamW(

@@ -154,12 +154,24 @@ class StagePlan:
         )
 
 
+def batches_of(
+    model: OryxForConditionalGeneration,
+    records: Sequence[Record],
+    plan: StagePlan,
+    view: Resolution | Partition | None = None,
+) -> RecordBatches:
+    """The batches of a stage's records; arguments as of :func:`train_on_records`."""
+    limit, lengths = plan.limit or model.config.tokenizer_model_max_length, getattr(records, "lengths", ())
+    how = (dict(plan.video), view or "native", plan.sides or {}, lengths)
+    return RecordBatches(records, model.processor, plan.batch, plan.seed, limit, *how)
+
+
 def train_on_records(
     stage: Stage,
     model: OryxForConditionalGeneration,
     records: Sequence[Record],
     plan: StagePlan,
-    folder: Path,
+    folder: str | Path,
     machine: Compute,
     progress: Progress = silent,
     view: Resolution | Partition | None = None,
@@ -179,16 +191,12 @@ def train_on_records(
     Raises InputError, naming the record, for one that cannot be read or is too long; SettingsError for a plan that does
     not fit; RunError where the disk is full, after which the same call goes on from the last checkpoint.
     """
-    schedule, limit = plan.schedule(stage, len(records)), plan.limit or model.config.tokenizer_model_max_length
-    known = {"sides": plan.sides or {}, "lengths": getattr(records, "lengths", ())}
-    made = RecordBatches(
-        records, model.processor, plan.batch, plan.seed, limit, dict(plan.video), view or "native", **known
-    )
+    schedule, made = plan.schedule(stage, len(records)), batches_of(model, records, plan, view)
     workers = machine.workers if plan.workers is None else plan.workers
     batches = StepBatches(made.draw, made.collate, schedule.steps, made.targets, workers, plan.accumulate)
     if plan.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     training = Training(stage.name, model, batches, answer_loss, schedule, stage=stage)
-    curve = training.carry_out(folder, progress, machine, watch)
-    save_model(folder / "model", model)
+    curve = training.carry_out(Path(folder), progress, machine, watch)
+    save_model(Path(folder) / "model", model)
     return curve

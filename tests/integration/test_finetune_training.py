@@ -8,6 +8,8 @@ import torch
 import oryx
 from oryx.errors import InputError, MissingResource
 from oryx.layout import IGNORED_LABEL
+from oryx.model import OryxForConditionalGeneration, modeling
+from oryx.model.attention import can_pack
 from oryx.processing.tokenizers import byte_tokenizer
 from oryx.train.datasets import read_records
 from oryx.train.finetune import add_adapters, save_adapters
@@ -101,10 +103,44 @@ def test_gradient_checkpointing_makes_the_same_step(checkpoint, records, undistu
     assert losses(found[2]) == pytest.approx(losses(undisturbed[2]), rel=1e-4)
 
 
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("through", ["the model", "PEFT's model"])
+def test_adapters_are_trained_without_padding_to_the_loss_and_gradients_of_a_padded_batch(
+    checkpoint, tmp_path, monkeypatch, checkpointing, through
+):
+    packed, original = [], OryxForConditionalGeneration._packed_loss
+    spy = lambda *given: packed.append(1) or original(*given)  # noqa: E731
+    monkeypatch.setattr(OryxForConditionalGeneration, "_packed_loss", spy)
+    texts = [{"id": n, "conversations": turns("say", "word " * (1 + 4 * n))} for n in range(3)]
+    made, found = [*read_records(save(tmp_path, texts)), *read_records(write_records(tmp_path / "more", 2))], []
+    for padded in (False, True):
+        model = oryx.load(checkpoint)
+        tuned = add_adapters(model, str(checkpoint), 4, projector=True)
+        for name, parameter in model.named_parameters():  # else half of the adapters have no gradient
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
+        if checkpointing:
+            model.gradient_checkpointing_enable()
+        monkeypatch.setattr(modeling, "can_pack", lambda model, padded=padded: not padded and can_pack(model))
+        batch = batches_of(model, made).collate(made)
+        del batch["tokens"]
+        loss = (model if through == "the model" else tuned).train()(**batch, loss_only=True).loss
+        loss.backward()
+        learned = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+        found.append((loss.detach(), learned))
+        assert len(packed) == 1, "the first without padding, the second with"
+    torch.testing.assert_close(found[0][0], found[1][0])
+    for name, gradient in found[0][1].items():
+        assert gradient.any(), name
+        scale = max(1.0, float(gradient.abs().max()))
+        torch.testing.assert_close(gradient, found[1][1][name], atol=2e-5 * scale, rtol=1e-3, msg=name)
+
+
 def test_the_projector_is_trained_on_demand(checkpoint, records):
     model, _, curve = trained(checkpoint, records, projector=True)
     learned = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert any(name.startswith("projector.") for name in learned) and losses(curve)[-1] < losses(curve)[0]
+    assert not any(name.startswith("compressor.") for name in learned), "its parts have names that end alike"
 
 
 @pytest.mark.parametrize("projector", [False, True])

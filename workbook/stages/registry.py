@@ -20,6 +20,10 @@ PARTS = {
 ALL = "all"
 """All parts, one after the other: :mod:`workbook.stages.chain`."""
 VERBS = {
+    "pretrain": "workbook.studies.from_records:pretrain",
+    "align": "workbook.studies.from_records:align",
+    "sft": "workbook.studies.from_records:sft",
+    "joint": "workbook.studies.from_records:joint",
     "finetune": "workbook.studies.finetune:main",
     "retrieval-records": "workbook.stages.retrieval_records:main",
 }

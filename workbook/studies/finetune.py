@@ -1,11 +1,9 @@
 """``python -m oryx.train finetune``: records of one's own, adapters, and held-out records scored before and after."""
 
-import argparse
 import hashlib
 import json
 import math
 import random
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,10 +13,10 @@ from typing import Literal
 
 import pandas as pd
 
-from oryx.errors import InputError, OryxError, SettingsError
+from oryx.errors import InputError, SettingsError
 from oryx.evidence.rows import read_rows
 from oryx.evidence.stats import paired_difference, summary
-from oryx.files import atomic_write_json, atomic_write_text, read_json, sha256_file
+from oryx.files import atomic_write_json, atomic_write_text, sha256_file
 from oryx.model.loading import checkpoint_hash
 from oryx.processing.decoders import check_decoder
 from oryx.train.datasets import read_records
@@ -31,6 +29,7 @@ from workbook.data.answers import score
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.report import plots
+from workbook.runs.options import claim, command_line
 from workbook.runs.settings import Checked, setting
 from workbook.studies.asking import Asker, Way, worded
 
@@ -158,12 +157,7 @@ def begin(folder: Path, settings: Settings) -> dict[str, str]:
     data = folder / EXAMPLE / "records.json" if settings.data == EXAMPLE else settings.data
     hashes = {"weights_hash": checkpoint_hash(settings.model), "data_hash": sha256_file(data)[:16]}
     digest = hashlib.sha256(json.dumps(settings.counting, sort_keys=True).encode()).hexdigest()[:12]
-    kept, counted = folder / "settings.json", settings.counting | hashes
-    earlier = read_json(kept) if kept.is_file() else counted
-    for name, value in counted.items():
-        if earlier.get(name) != value:
-            raise SettingsError(f"folder: {folder} holds a fine-tuning of {name} {earlier.get(name)!r}, not {value!r}")
-    atomic_write_json(kept, counted)
+    claim(folder, settings.counting | hashes, "fine-tuning")
     return hashes | {"settings_hash": digest}
 
 
@@ -195,13 +189,4 @@ def compared(folder: Path, show: Callable[[str], None]) -> pd.DataFrame:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line: every field of the settings is an option. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m oryx.train finetune", description=__doc__)
-    for name, field in Settings.model_fields.items():
-        shown = f"{field.description} ({field.default!r})".replace("%", "%%")
-        parser.add_argument(f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, metavar="VALUE", help=shown)
-    try:
-        run(Settings.from_mapping(vars(parser.parse_args(arguments))), partial(print, flush=True))
-    except OryxError as error:
-        print(f"oryx: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return command_line(Settings, partial(run, show=partial(print, flush=True)), "finetune", __doc__, arguments)
