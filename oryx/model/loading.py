@@ -191,9 +191,9 @@ def checkpoint_hash(checkpoint: str | Path) -> str:
 
 
 def files_hash(name: str | Path) -> str:
-    """As :func:`checkpoint_hash` of any model, which may be a part: over the files of its folder or repository."""
-    digest = hashlib.sha256()
-    for path in sorted(resolve(name).iterdir()):
+    """As :func:`checkpoint_hash` of any model, which may be a part: over its file, or those of its folder."""
+    digest, found = hashlib.sha256(), resolve(name)
+    for path in [found] if found.is_file() else sorted(found.iterdir()):
         if path.suffix in (".safetensors", ".pth", ".json"):
             digest.update(bytes.fromhex(sha256_file(path)))
     return digest.hexdigest()[:16]

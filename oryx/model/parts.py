@@ -4,6 +4,8 @@ The connector between them, compressor and projector, starts from random weights
 maintainers' answer in the public repository: from SigLIP, a small language model as interface, cross-entropy on text).
 """
 
+from contextlib import suppress
+
 import torch
 from accelerate import init_empty_weights
 from accelerate.utils import set_seed
@@ -25,7 +27,7 @@ from oryx.model.attention import allow_packing
 from oryx.model.compressor import Projector
 from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.connectors import build_compressor
-from oryx.model.loading import load, resolve
+from oryx.model.loading import TOWER_FILE, load, resolve
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.siglip import vit_from_siglip
 from oryx.model.vit import OryxViT
@@ -79,15 +81,14 @@ def language_model_config(name: str) -> PretrainedConfig:
     Raises MissingResource for no such folder, CheckpointError for a model that is no causal language model.
     """
     try:
-        folder = resolve(name, ("config.json",))
-        kind = read_json(folder / "config.json").get("model_type")
-        if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-            raise CheckpointError(f"expected a causal language model of transformers, found model_type {kind!r}")
-        return AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(resolve(name, ("config.json",)))
     except MissingResource as error:
         raise MissingResource(f"language_model={name!r}: {error}") from error
     except (CheckpointError, OSError, ValueError) as error:
         raise CheckpointError(f"language_model={name!r}: {error}") from error
+    if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise CheckpointError(f"language_model={name!r}: expected a causal language model, found {config.model_type!r}")
+    return config
 
 
 def public_tokenizer(name: str) -> PreTrainedTokenizerBase:
@@ -120,17 +121,18 @@ def public_language_model(name: str):
 def vision_tower(name: str, patch: int = 16, position_grid: int = 128) -> OryxViT:
     """A SigLIP as an OryxViT with patches of ``patch`` pixels and a table of ``position_grid``² positions.
 
-    Or an OryxViT as it is: a folder of ours that holds one, or a whole model around it. Errors as of
+    Or an OryxViT as it is: the authors', a folder of ours that holds one, or a whole model around it. Errors as of
     :func:`siglip_config`.
     """
-    try:
-        ours = read_json(resolve(name, ("config.json",)) / "config.json").get("model_type") in OURS
-    except (CheckpointError, MissingResource):
-        ours = False  # siglip_config says what is wrong
-    if ours:
-        found = load(name, dtype=torch.float32)
-        return getattr(found, "vision_tower", found)
-    return vit_from_siglip(public_siglip(name), position_grid, patch)
+    ours = False
+    with suppress(CheckpointError, MissingResource):  # siglip_config says what is wrong
+        path = resolve(name)
+        stands_alone = path.is_file() or (path / TOWER_FILE).is_file()
+        ours = stands_alone or read_json(path / "config.json").get("model_type") in OURS
+    if not ours:
+        return vit_from_siglip(public_siglip(name), position_grid, patch)
+    found = load(name, dtype=torch.float32)
+    return getattr(found, "vision_tower", found)
 
 
 def assemble(

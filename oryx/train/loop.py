@@ -189,10 +189,8 @@ def train(
             # all processes save a checkpoint or none does, so that they need one clock
             mean, seconds, spent, read = accelerator.reduce(here, "mean").tolist()
             curve.append({"step": done, "loss": mean, "rate": plan.rate(step)})
-            speed = {
-                "tokens_per_second": read * accelerator.num_processes / spent,
-                "seconds_left": spent / len(window) * (plan.steps - done),
-            }
+            speed = {"tokens_per_second": read * accelerator.num_processes / spent}
+            speed["seconds_left"] = spent / len(window) * (plan.steps - done)
             watch(curve[-1] | speed)
             accelerator.log(curve[-1] | speed, step=done)
             window, tokens, began = [], 0, now

@@ -141,17 +141,10 @@ class StagePlan:
         if (self.steps is None) == (self.epochs is None):
             raise SettingsError(f"expected steps or epochs, got steps {self.steps} and epochs {self.epochs}")
         steps = self.steps or max(1, math.ceil(self.epochs * records / self.batch))
-        return TrainPlan(
-            steps,
-            stage.rate if self.rate is None else self.rate,
-            warmup=max(1, round(self.warmup * steps)),
-            final_fraction=0.0,
-            weight_decay=self.weight_decay,
-            betas=(0.9, 0.999),
-            checkpoint_seconds=self.checkpoint_seconds,
-            log_every=max(1, steps // POINTS),
-            trackers=self.trackers,
-        )
+        rate = stage.rate if self.rate is None else self.rate
+        shape = {"warmup": max(1, round(self.warmup * steps)), "final_fraction": 0.0, "betas": (0.9, 0.999)}
+        often = {"checkpoint_seconds": self.checkpoint_seconds, "log_every": max(1, steps // POINTS)}
+        return TrainPlan(steps, rate, weight_decay=self.weight_decay, trackers=self.trackers, **shape, **often)
 
 
 def batches_of(

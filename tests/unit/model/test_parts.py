@@ -11,10 +11,12 @@ from transformers import PreTrainedTokenizerFast
 import oryx
 from oryx.errors import CheckpointError, MissingResource
 from oryx.model.attention import can_pack
+from oryx.model.loading import files_hash
 from oryx.model.parts import assemble, language_model_config, public_language_model, public_siglip, vision_tower
 from oryx.model.siglip import vit_from_siglip
 from oryx.processing.options import PreprocessOptions
 from tests.parts import write_language_model, write_siglip
+from tests.unit.model.builders import tiny_model, write_released
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,17 @@ def test_it_is_kept_and_answers(parts, tmp_path):
     assert answers[0].probability == answers[1].probability
 
 
+def test_the_authors_oryxvit_is_taken_from_its_folder_or_file(parts, tmp_path):
+    released = tiny_model(vision={"patch_size": 16})
+    write_released(tmp_path, released, tower_in_shards=False)
+    for path in tmp_path.iterdir():
+        if path.suffix != ".pth":
+            path.unlink()
+    for name in (tmp_path, tmp_path / "oryx_vit.pth"):
+        assert same(vision_tower(str(name)), released.vision_tower)
+        assert len(files_hash(name)) == 16
+
+
 def test_an_oryxvit_of_ours_is_taken_as_it_is_alone_or_in_a_model(parts, tmp_path):
     model = assemble(*parts, patch=16, position_grid=8)
     model.vision_tower.save_pretrained(tmp_path / "tower")
@@ -80,6 +93,6 @@ def test_parts_that_are_not_there_or_another_kind_are_named(parts, tmp_path):
         assemble("nowhere/nothing", parts[1])
     with pytest.raises(CheckpointError, match=r"language_model=.*there is no such folder"):
         assemble(parts[0], str(tmp_path / "nothing"))
-    with pytest.raises(CheckpointError, match=r"language_model=.*expected a causal.*siglip_vision_model"):
+    with pytest.raises(CheckpointError, match=r"language_model=.*a causal.*found 'siglip_vision_model'"):
         language_model_config(parts[0])
     assert language_model_config(parts[1]).hidden_size == 32
