@@ -1,6 +1,5 @@
 """The trainings of scale ``small``: towers and arms, from public parts and on public records."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from oryx.model.parts import assemble, public_tokenizer
 from oryx.processing import chat
 from oryx.processing.context import PATCH
 from oryx.processing.processor import OryxProcessor
-from oryx.train.datasets import checked, read_data
+from oryx.train.datasets import Records, checked, read_data
 from oryx.train.device import compute
 from oryx.train.record_batches import RecordBatches
 from oryx.train.records import Record
@@ -33,7 +32,7 @@ def train(settings: PublicSettings, course: Course, longest: Course, seed: int, 
     how = {"batch": settings.stage_batch, "accumulate": settings.accumulate, "limit": settings.longest, "seed": seed}
     for stage in course.stages:
         records = usable(settings, longest, stage, seed, folder.parents[1] / "records")
-        records = records if course.seeing else [unseen(record) for record in records]
+        records = records if course.seeing else Unseen(records)
         steps, before = settings.stage_steps[list(STAGES).index(stage)], curve[-1]["step"] if curve else 0
         plan = StagePlan(steps, video=settings.video, sides=course.sides, **how)
         own = train_on_records(STAGES[stage], model, records, plan, folder, machine, partial(show, stage), course.view)
@@ -53,7 +52,7 @@ def begin(settings: PublicSettings, course: Course, seed: int, folder: Path) -> 
     return with_connector(model, course.connector, seed, course.factor)
 
 
-def usable(settings: PublicSettings, longest: Course, stage: str, seed: int, folder: Path) -> Sequence[Record]:
+def usable(settings: PublicSettings, longest: Course, stage: str, seed: int, folder: Path) -> Records:
     """The records of a stage that can be used where they are longest, so that every arm of a seed has the same.
 
     Each is opened once; ``folder`` keeps what was found.
@@ -63,6 +62,14 @@ def usable(settings: PublicSettings, longest: Course, stage: str, seed: int, fol
     records = read_data(getattr(settings, stage), seed=seed)
     batches = RecordBatches(records, processor, 1, seed, settings.longest, **how)
     return checked(records, batches, compute(settings.precision).workers, True, folder / stage)[0]
+
+
+class Unseen(list):
+    """Records without their visuals, and their lengths with them: steps then hold the records of the other arms."""
+
+    def __init__(self, records: Records):
+        super().__init__(map(unseen, records))
+        self.lengths = records.lengths
 
 
 def unseen(record: Record) -> Record:
