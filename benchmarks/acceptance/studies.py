@@ -20,7 +20,7 @@ FEW: dict[str, dict[str, Any]] = {
         "text_items": 2, "object_items": 2,
     },
     "oryxvit_vs_siglip": {
-        "train_items": 8, "train_steps": 2, "batch": 4, "text_items": 2, "object_items": 2, "features": "streamed",
+        "train_items": 8, "train_steps": 2, "batch": 4, "text_items": 2, "object_items": 2,
     },
     "pooling_vs_dynamic_compression": {
         "arms": ["average", "average_x2", "dynamic", "dynamic_dwconv", "dynamic_convmlp", "dynamic_bilinear",

@@ -1,12 +1,10 @@
-"""Notebooks 01, 02 and 03 at scale paper, through the real runner, on complete tiny checkpoints and six-item copies."""
+"""Notebooks 01 and 03 at scale paper, through the real runner, on complete tiny checkpoints and six-item copies."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from oryx.evidence.rows import read_rows
 from tests.benchmark_copies import COPIES
@@ -21,20 +19,13 @@ MOST_SECONDS = 600
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
-    """Settings that name a released checkpoint and copies of benchmarks, or public SigLIP weights."""
+    """Settings that name a released checkpoint and copies of benchmarks."""
     folder = tmp_path_factory.mktemp("given")
     for name, write in COPIES.items():
         write(folder / "copies" / name)
-    torch.manual_seed(0)
-    shape = {"hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    siglip = SiglipVisionConfig(**shape, image_size=28, patch_size=14, hidden_act="gelu_pytorch_tanh")
-    SiglipVisionModel(siglip).save_pretrained(folder / "siglip")
     released = {"checkpoint": str(save_tiny_released(folder / "released")), "data": str(folder / "copies"), "items": 4}
-    few = {"train_items": 12, "train_steps": 2, "batch": 2, "text_items": 2, "object_items": 2, "look_items": 8}
-    encoders = {"siglip": str(folder / "siglip"), "side": 96, "encoder_steps": 2, "encoder_batch": 2, **few}
     return {
         "native_vs_fixed_resolution": released | {"side": 96},
-        "oryxvit_vs_siglip": encoders | {"arms": "siglip_fixed,siglip_partition,oryxvit_native,blind"},
         "pooling_vs_dynamic_compression": released | {"frames": 4},
     }
 
@@ -43,7 +34,6 @@ def given(tmp_path_factory):
     ("name", "figure"),
     [
         ("native_vs_fixed_resolution", "score_by_size"),
-        ("oryxvit_vs_siglip", "crossed_scores"),
         ("pooling_vs_dynamic_compression", "score_by_ratio"),
     ],
 )

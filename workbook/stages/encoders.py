@@ -26,7 +26,6 @@ import torch
 from PIL import Image
 
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.model.parts import public_siglip, siglip_config
 from oryx.model.siglip import vit_config_from_siglip, vit_from_siglip
 from oryx.model.vit import OryxViT
 from oryx.processing.sizes import Resolution, picture_forms
@@ -54,10 +53,9 @@ def encoder_file(name: str) -> str:
     return "siglip.safetensors" if name == "siglip" else f"continued_{CONTINUED[name]}.safetensors"
 
 
-def starting_tower(r: Recipe, folder: Path | None = None, public: str = "") -> OryxViT:
-    """SigLIP as an OryxViT: the one in ``folder`` (default: shipped), or ``public`` weights with the recipe's patch."""
-    siglip = public_siglip(public) if public else load_siglip(r, folder).vision_model
-    return vit_from_siglip(siglip, r.position_grid, r.patch)
+def starting_tower(r: Recipe, folder: Path | None = None) -> OryxViT:
+    """SigLIP as an OryxViT: the one in ``folder`` (default: shipped)."""
+    return vit_from_siglip(load_siglip(r, folder).vision_model, r.position_grid)
 
 
 def _at(size: str, rng, picture: Image.Image, phase: Phase, r: Recipe) -> Image.Image:
@@ -66,16 +64,16 @@ def _at(size: str, rng, picture: Image.Image, phase: Phase, r: Recipe) -> Image.
     return resolution.apply(picture, r.patch)
 
 
-def train_encoder(name: str, r: Recipe, options: Options, public: str = "", reader: Path | None = None) -> list[dict]:
+def train_encoder(name: str, r: Recipe, options: Options, reader: Path | None = None) -> list[dict]:
     """Train one of ENCODERS; returns the curve, and goes on from a checkpoint in the folder.
 
-    The continued ones start from the SigLIP in ``options.start`` (default: shipped), or from ``public`` weights
-    (:func:`starting_tower`), with a language model as interface that learns too, from ``reader``
-    (:func:`warm_reader`); both see the same items in the same order. They are kept in 8 bits.
+    The continued ones start from the SigLIP in ``options.start`` (default: shipped), with a language model as interface
+    that learns too, from ``reader`` (:func:`warm_reader`); both see the same items in the same order. They are kept in
+    8 bits.
     """
     if name == "siglip":
         return train_siglip(r, options)[1]
-    tower = starting_tower(r, options.start, public)
+    tower = starting_tower(r, options.start)
     model = warm_reader(r, tower.config, options.seed + 1, folder=reader)
     model.vision_tower = tower
     batches = reader_batches(r, options.seed, partial(_at, CONTINUED[name]))
@@ -83,15 +81,14 @@ def train_encoder(name: str, r: Recipe, options: Options, public: str = "", read
     return Training(name, model, batches, answer_loss, plan, saved, torch.int8, PRETRAIN).carry_out(*options.how)
 
 
-def load_encoder(name: str, r: Recipe, folder: Path | None = None, public: str = "") -> OryxViT:
+def load_encoder(name: str, r: Recipe, folder: Path | None = None) -> OryxViT:
     """One of ENCODERS from ``folder`` (default: as shipped), float32, in evaluation mode.
 
-    Raises CheckpointError if a file is missing or damaged, MissingResource for public weights that are not there.
+    Raises CheckpointError if a file is missing or damaged.
     """
     if name == "siglip":
-        return starting_tower(r, folder, public).eval()
-    config = siglip_config(public) if public else build_siglip(r).vision_model.config
-    tower = OryxViT(vit_config_from_siglip(config, r.position_grid, r.patch))
+        return starting_tower(r, folder).eval()
+    tower = OryxViT(vit_config_from_siglip(build_siglip(r).vision_model.config, r.position_grid))
     load_weights((folder or WEIGHTS / r.scale) / encoder_file(name), tower)
     return tower.eval()
 

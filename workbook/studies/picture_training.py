@@ -13,8 +13,7 @@ from oryx.train.device import Compute, compute
 from oryx.train.inputs import PictureInputs
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from oryx.train.stages import STAGES, Training
-from oryx.train.streaming import StreamedInputs, streamed_batches, streamed_loss
-from workbook.data.items import OBJECT_TASKS, Item, evaluation_items, generator, training_item
+from workbook.data.items import OBJECT_TASKS, evaluation_items, generator, training_item
 from workbook.studies.base import Progress
 from workbook.studies.pictures import PictureArm, PictureSettings
 
@@ -29,15 +28,12 @@ def run_arm(
 ) -> None:
     """Train ``own`` and ask it; resumes from checkpoint and rows in ``folder``. ``base``: what all rows share."""
     seed, machine = base["seed"], compute(settings.precision)
-    if own.streamed:
-        draw, patch = partial(drawn_items, settings, own, seed), own.sizes.patch
-        batches = streamed_batches(draw, own.resolution, patch, settings.train_steps, machine.workers)
-    else:
-        batches = kept_batches(settings, own, model, seed, machine, progress)
+    batches = training_batches(settings, own, model, seed, machine, progress)
     torch.manual_seed(seed)
-    loss, stage = streamed_loss if own.streamed else answer_loss, STAGES["sft" if own.frozen else "pretrain"]
     plan = TrainPlan(settings.train_steps, settings.learning_rate, warmup=own.warmup)
-    training = Training("checkpoints/arm", model, batches, loss, plan, stage=stage)
+    training = Training(
+        "checkpoints/arm", model, batches, answer_loss, plan, stage=STAGES["sft" if own.frozen else "pretrain"]
+    )
     curve = training.carry_out(folder, partial(progress, "train"), machine)
     atomic_write_json(folder / "curve.json", curve, indent=None)
     passes = own.passes()
@@ -45,23 +41,12 @@ def run_arm(
         for done, (condition, task, view) in enumerate(passes, 1):
             count = settings.object_items if task in OBJECT_TASKS else settings.text_items
             held_out = evaluation_items(task, settings.split, count, own.sizes)
-            inputs = StreamedInputs if own.streamed else PictureInputs
-            asked = inputs(held_out, view, own.sizes.patch, model, compute=machine)
+            asked = PictureInputs(held_out, view, own.sizes.patch, model, compute=machine)
             ask_pictures(model, asked, {**base, "condition": condition}, condition != "no_visual", writer)
             progress("evaluate", done, len(passes))
 
 
-def chosen(settings: PictureSettings, seed: int, step: int) -> list[int]:
-    """Which of its training pictures a seed meets in a step."""
-    return generator("arm", seed, step).choice(settings.train_items, settings.batch, replace=False).tolist()
-
-
-def drawn_items(settings: PictureSettings, own: PictureArm, seed: int, step: int) -> list[Item]:
-    """The training pictures of a step, drawn now."""
-    return [training_item(seed, index, own.mixture, own.sizes) for index in chosen(settings, seed, step)]
-
-
-def kept_batches(
+def training_batches(
     settings: PictureSettings,
     own: PictureArm,
     model: OryxForConditionalGeneration,
@@ -77,6 +62,7 @@ def kept_batches(
     )
 
     def draw(step: int) -> list[int]:
-        return sorted(chosen(settings, seed, step), key=inputs.sort_key)
+        chosen = generator("arm", seed, step).choice(settings.train_items, settings.batch, replace=False).tolist()
+        return sorted(chosen, key=inputs.sort_key)
 
     return StepBatches(draw, inputs.batch, settings.train_steps, inputs.targets)

@@ -32,7 +32,7 @@ class PictureArm:
     """What an arm is trained on and asked. Arms differ in what pictures look like when they reach the encoder.
 
     ``mixture``: task -> weight; ``also``: further (condition, task, resolution) that it is asked; ``frozen`` keeps the
-    encoder as it is and its features in memory; ``streamed``: they are made anew in every step instead.
+    encoder as it is and its features in memory.
     """
 
     resolution: Resolution | Partition | None
@@ -41,7 +41,6 @@ class PictureArm:
     also: Sequence[tuple[str, str, Resolution]] = ()
     warmup: int = 100
     frozen: bool = True
-    streamed: bool = False
 
     def passes(self) -> list[tuple[str, str, Resolution | Partition | None]]:
         """(condition, task, resolution) of all that it is asked: its tasks as it was trained, and without picture."""

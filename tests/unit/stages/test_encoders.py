@@ -5,10 +5,8 @@ from functools import partial
 import pytest
 import torch
 from PIL import Image
-from transformers import SiglipModel, SiglipVisionConfig, SiglipVisionModel
 
-from oryx.errors import CheckpointError, MissingResource
-from oryx.model.siglip import vit_from_siglip
+from oryx.errors import CheckpointError
 from oryx.train.checkpoints import load_weights, module_sha256, save_weights
 from workbook.data.items import generator
 from workbook.stages.encoders import (
@@ -20,7 +18,6 @@ from workbook.stages.encoders import (
     starting_tower,
     train_encoder,
 )
-from workbook.stages.models import build_siglip
 from workbook.stages.recipes import encoder_recipe
 from workbook.stages.shared import reader_batches
 from workbook.stages.stage import Options
@@ -79,27 +76,6 @@ def test_eight_bits_barely_move_the_features(trained):
     load_weights(trained / "eight.safetensors", tower)
     after = tower(torch.randn(36, 192, generator=torch.Generator().manual_seed(0)), [(6, 6)]).tokens
     assert 0 < (after - before).norm() / before.norm() < 0.03
-
-
-def test_public_weights_on_disk_are_the_start(tmp_path):
-    """A folder in transformers' own format, tanh GELU and patches of 4, read for patches of 8."""
-    torch.manual_seed(0)
-    shape = {"hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    public = SiglipVisionModel(SiglipVisionConfig(**shape, image_size=16, patch_size=4, hidden_act="gelu_pytorch_tanh"))
-    public.save_pretrained(tmp_path / "public")
-    tower = starting_tower(SMOKE, public=str(tmp_path / "public"))
-    expected = vit_from_siglip(public, SMOKE.position_grid, SMOKE.patch)
-    assert module_sha256(tower) == module_sha256(expected) and tower.config.hidden_act == "gelu_pytorch_tanh"
-    with pytest.raises(MissingResource, match="no SigLIP weights"):
-        starting_tower(SMOKE, public=str(tmp_path / "nothing"))
-
-
-def test_a_whole_siglip_on_disk_will_do_too(tmp_path):
-    siglip = build_siglip(SMOKE)
-    siglip.save_pretrained(tmp_path / "whole")
-    assert isinstance(siglip, SiglipModel)
-    tower = starting_tower(SMOKE, public=str(tmp_path / "whole"))
-    assert module_sha256(tower) == module_sha256(vit_from_siglip(siglip.vision_model, SMOKE.position_grid, SMOKE.patch))
 
 
 def test_every_phase_of_the_recipe_draws_pictures_of_its_patch():

@@ -59,7 +59,7 @@ def test_the_arms_train_on_the_tasks_that_they_are_asked():
         ({}, 0, []),
         ({}, 1, [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:]]]),
         ({"from_scratch": True}, 0, [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:]]]),
-        ({"siglip": "folder"}, 0, [[*ENCODER_JOBS[1:]]]),
+        ({"scale": "small"}, 0, [[*ENCODER_JOBS[1:]]]),
     ],
 )
 def test_seed_0_has_shipped_encoders_and_others_train_theirs(values, seed, first):
@@ -71,9 +71,9 @@ def test_seed_0_has_shipped_encoders_and_others_train_theirs(values, seed, first
 def test_what_cannot_run_says_what_it_needs(tmp_path):
     study = OryxViTvsSigLIP()
     for values, error, message in (
-        ({"scale": "paper"}, MissingResource, "starts from public weights"),
+        ({"scale": "paper"}, MissingResource, "trains from public parts"),
         ({"scale": "medium"}, MissingResource, "--from-scratch"),
-        ({"siglip": str(tmp_path)}, MissingResource, "no SigLIP weights"),
+        ({"siglip": str(tmp_path)}, SettingsError, "siglip: expected at scale small and paper alone, got scale 'nano'"),
         ({"side": 50}, SettingsError, "side: expected a multiple of two patches"),
     ):
         with pytest.raises(error, match=message):

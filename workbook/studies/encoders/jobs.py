@@ -19,16 +19,15 @@ from workbook.studies.base import Progress, Study
 from workbook.studies.encoders.arms import ARMS, ENCODERS
 from workbook.studies.encoders.reading import patch_reading, retrieval
 from workbook.studies.encoders.robustness import attention_distance, robustness
-from workbook.studies.encoders.settings import Settings
+from workbook.studies.encoders.settings import PART_SCALES, Settings
 from workbook.studies.pictures import PictureArm
-from workbook.studies.public.settings import SMALL
 
 
 def train(settings: Settings, name: str, seed: int, folder: Path, progress: Progress) -> None:
     """Train one encoder of a seed into its job's folder."""
     siglip, r = folder.parent / "encoder_siglip", settings.recipe
     options = Options(r.scale, seed, folder, siglip, compute(settings.precision), partial(progress, "train"))
-    curve = train_encoder(name, r, options, settings.siglip)
+    curve = train_encoder(name, r, options)
     atomic_write_json(folder / f"{name}.json", curve, indent=None)
 
 
@@ -39,10 +38,10 @@ def encoder_folder(settings: Settings, name: str, seed: int, arms: Path) -> Path
 
 def load_tower(settings: Settings, name: str, seed: int, arms: Path) -> OryxViT:
     """One encoder of a seed."""
-    if settings.scale == SMALL:
+    if settings.scale in PART_SCALES:
         made = arms / f"encoder_{name}" / "model"
         return vision_tower(settings.siglip if name == "siglip" else str(made), settings.patch).eval()
-    return load_encoder(name, settings.recipe, encoder_folder(settings, name, seed, arms), settings.siglip)
+    return load_encoder(name, settings.recipe, encoder_folder(settings, name, seed, arms))
 
 
 def probe(settings: Settings, seed: int, folder: Path, progress: Progress) -> None:

@@ -1,13 +1,15 @@
 """Settings of study 2. No torch."""
 
-from dataclasses import replace
 from typing import ClassVar, Literal
 
 from workbook.runs.settings import setting
 from workbook.stages.recipes import Recipe, encoder_recipe
 from workbook.studies.encoders.arms import ARMS, USUAL
 from workbook.studies.pictures import PictureSettings
-from workbook.studies.public.settings import PublicSettings, public_presets
+from workbook.studies.public.settings import SMALL, PublicSettings, public_presets
+
+PART_SCALES = (SMALL, "paper")
+"""Where the encoders are public ones and what comes of them, and the pictures public benchmarks."""
 
 
 class Settings(PictureSettings, PublicSettings):
@@ -25,27 +27,14 @@ class Settings(PictureSettings, PublicSettings):
     object_items: int = setting(150, "evaluation items of each object task", least=1)
     look_items: int = setting(200, "pictures of each probe of the encoders", least=8)
     siglip: str = setting("", "public SigLIP or SigLIP 2 weights to start from: a folder or a repository name")
-    features: Literal["kept", "streamed"] = setting(
-        "kept", "an arm's features: kept in memory, or streamed: encoded in every step, nothing held", added_later=True
-    )
-    siglip_steps: int = setting(0, "steps of SigLIP's own training; 0: the recipe's", least=0, added_later=True)
-    encoder_steps: int = setting(0, "steps of each continued encoder; 0: the recipe's", least=0, added_later=True)
-    encoder_batch: int = setting(0, "pictures in a step of an encoder; 0: the recipe's", least=0, added_later=True)
 
-    presets = public_presets(__file__)
+    presets = public_presets(__file__, PART_SCALES)
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe of the encoders: the scale's, with the run's square, patch, steps and batch."""
-        r, batch = encoder_recipe(self.scale, self.side, self.patch), self.encoder_batch
-        return replace(
-            r,
-            siglip_steps=self.siglip_steps or r.siglip_steps,
-            reader_steps=self.encoder_steps or r.reader_steps,
-            siglip_batch=batch or r.siglip_batch,
-            phases=tuple(replace(phase, batch=batch or phase.batch) for phase in r.phases),
-        )
+        """The recipe of the encoders: the scale's, with the run's square and patch."""
+        return encoder_recipe(self.scale, self.side, self.patch)
 
     def trains_encoders(self, seed: int = 0) -> bool:
         """Whether a seed trains its encoders itself; those of seed 0 ship with the package."""
-        return self.from_scratch or bool(self.siglip) or self.scale != "nano" or seed != 0
+        return self.from_scratch or self.scale != "nano" or seed != 0

@@ -1,7 +1,7 @@
 """Study 2: is OryxViT the better encoder than SigLIP, and is it native resolution or more training?
 
     python -m oryx run oryxvit_vs_siglip     # nano: 2 cores, about 6 minutes for seed 0; others train encoders first
-    python -m oryx run oryxvit_vs_siglip --scale paper -p siglip=google/siglip-so400m-patch14-384   # one GPU, days
+    python -m oryx run oryxvit_vs_siglip --scale small -p data=COPIES     # docs/small.md; paper: with larger parts
 
 Expected at nano: the continued encoders beat SigLIP on text at every input; native input beats dynamic partition with
 OryxViT; what native training adds to more training alone is small.
@@ -21,14 +21,14 @@ other seeds train their own.
 from pathlib import Path
 from typing import Any, ClassVar
 
-from oryx.errors import MissingResource, OryxError, SettingsError
+from oryx.errors import MissingResource, SettingsError
 from oryx.files import atomic_write_text, sha256_file
 from workbook.data.items import OBJECT_TASKS
 from workbook.studies.base import Progress, Run
 from workbook.studies.encoders.arms import ARMS, ENCODERS, arm_view
-from workbook.studies.encoders.settings import Settings
+from workbook.studies.encoders.settings import PART_SCALES, Settings
 from workbook.studies.pictures import FACTS, PictureArm
-from workbook.studies.public.settings import SMALL, Course
+from workbook.studies.public.settings import Course
 from workbook.studies.public.study import PublicStudy
 
 TEXT_TASKS = ("number", "word", "page", "chart")
@@ -55,31 +55,20 @@ class OryxViTvsSigLIP(PublicStudy[Settings]):
     tables: ClassVar[tuple[str, ...]] = ("probes.csv",)
     task_groups: ClassVar[dict[str, tuple[str, ...]]] = {"text": TEXT_TASKS, "objects": tuple(OBJECT_TASKS)}
     known, needed = ("ocrbench", "mmbench"), ("pretrain", "align", "sft")
-    released_scales, copy_scales, drawn_arms = (), (SMALL,), ("oryxvit_partition_matched", "oryxvit_budget")
+    released_scales, copy_scales, part_scales = (), PART_SCALES, PART_SCALES
+    drawn_arms = ("oryxvit_partition_matched", "oryxvit_budget")
 
     def check(self, settings: Settings) -> None:
         """Raises MissingResource or SettingsError before any work if this run cannot be done."""
         if settings.side % (2 * settings.patch):
             raise SettingsError(f"side: expected a multiple of two patches ({2 * settings.patch}), got {settings.side}")
+        super().check(settings)
         if self.on_parts(settings):
-            return super().check(settings)
-        if settings.scale == "paper" and not settings.siglip:
-            raise MissingResource(
-                "scale 'paper' starts from public weights: siglip='google/siglip-so400m-patch14-384' (or a folder, or "
-                "a SigLIP 2 of one fixed size); it needs a GPU"
-            )
-        if settings.scale == "medium" and not (settings.from_scratch or settings.siglip):
+            return
+        if settings.scale == "medium" and not settings.from_scratch:
             raise MissingResource("scale 'medium' has no shipped encoders: add --from-scratch (one GPU)")
         if settings.batch > settings.train_items:
             raise SettingsError(f"batch: expected at most train_items, {settings.train_items}, got {settings.batch}")
-        if settings.siglip:
-            from oryx.model.parts import siglip_config
-
-            own = siglip_config(settings.siglip).patch_size
-            if settings.patch < own:
-                raise SettingsError(
-                    f"patch: expected at least the {own} pixels of {settings.siglip}, got {settings.patch}"
-                )
         lacking = [name for name in SHIPPED if not (self.weights / f"{name}.safetensors").is_file()]
         if lacking and not settings.trains_encoders():
             raise MissingResource(
@@ -87,18 +76,11 @@ class OryxViTvsSigLIP(PublicStudy[Settings]):
             )
 
     def plan(self, settings: Settings) -> dict[str, Any]:
-        """As every study's, with the steps and pictures of encoders, and what arms hold in memory."""
-        from workbook.studies.encoders.memory import memory
-
+        """As every study's, with the steps and pictures of encoders that are trained on drawn pictures."""
         found, r = super().plan(settings), settings.recipe
-        if self.on_parts(settings):
-            return found
-        if settings.trains_encoders(settings.seeds[0]):
+        if settings.trains_encoders(settings.seeds[0]) and not self.on_parts(settings):
             found["steps of a continued encoder"] = f"{r.reader_steps} of {r.phases[-1].batch} pictures"
-        try:
-            return found | memory(settings, self.arms(settings))
-        except OryxError:  # weights that are not there or of no use: the check says so
-            return found
+        return found
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """SigLIP, then the two continued encoders, unless shipped."""
@@ -106,7 +88,7 @@ class OryxViTvsSigLIP(PublicStudy[Settings]):
             return super().prepare(settings, seed)
         if not settings.trains_encoders(seed):
             return []
-        return [*([] if settings.siglip else [[ENCODER_JOBS[0]]]), [*ENCODER_JOBS[1:]]]
+        return [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:]]]
 
     def further_jobs(self, settings: Settings) -> list[str]:
         """The probes of the encoders."""
@@ -118,13 +100,12 @@ class OryxViTvsSigLIP(PublicStudy[Settings]):
             return super().hashes(settings)
         weights = "+".join(sha256_file(self.weights / f"{name}.safetensors")[:8] for name in SHIPPED)
         if settings.trains_encoders():
-            weights = f"trained by this run {settings.siglip}".strip()
+            weights = "trained by this run"
         return super().hashes(settings) | {"weights_hash": weights}
 
     def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
         """What an arm is trained on and asked."""
-        sizes, streamed = settings.recipe.phases[-1].sizes, settings.features == "streamed"
-        return PictureArm(arm_view(arm, settings.side), MIXTURE, sizes, streamed=streamed)
+        return PictureArm(arm_view(arm, settings.side), MIXTURE, settings.recipe.phases[-1].sizes)
 
     def collect(self, settings: Settings) -> Run:
         """As every study's, and ``probes.csv``: the probes of the encoders, one line a number, all seeds."""

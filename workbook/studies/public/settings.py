@@ -18,10 +18,10 @@ STAGES, STEPS = ("pretrain", "align", "sft", "joint"), (4000, 500, 2000, 2000)
 """In their order, and for how many steps each is trained."""
 
 
-def public_presets(module: str) -> dict[str, dict]:
-    """The presets beside a module, those of scale ``small`` with the public parts and records of ``public.toml``."""
+def public_presets(module: str, scales: tuple[str, ...] = (SMALL,)) -> dict[str, dict]:
+    """The presets beside a module, those of ``scales`` with the public parts and records of ``public.toml``."""
     found, shared = read_presets(module), tomllib.loads(Path(__file__).with_name("public.toml").read_text("utf-8"))
-    return found | {SMALL: shared | found[SMALL]}
+    return found | {scale: shared | found[scale] for scale in scales}
 
 
 class PublicSettings(ReleasedSettings):

@@ -17,8 +17,8 @@ from oryx.errors import MissingResource, SettingsError
 from oryx.files import sha256_file
 from oryx.processing.sizes import Resolution
 from workbook.studies.base import Progress
-from workbook.studies.public.settings import OWN_TOWER, SMALL, Course, P
-from workbook.studies.released import ReleasedStudy, ask, picture_questions
+from workbook.studies.public.settings import OWN_TOWER, SMALL, Course, P, PublicSettings
+from workbook.studies.released import ReleasedSettings, ReleasedStudy, ask, picture_questions
 
 if TYPE_CHECKING:
     from workbook.studies.asking import Question, Way
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 class PublicStudy(ReleasedStudy[P]):
     """A study that trains from public parts at scale ``small``.
 
-    ``needed``: the stages whose records it must have; ``drawn_arms``: those that public pictures and videos cannot
-    have, whose sizes are what they are.
+    ``part_scales``: where it does. ``needed``: the stages whose records it must have; ``drawn_arms``: those that public
+    pictures and videos cannot have, whose sizes are what they are.
     """
 
-    copy_scales = (SMALL, "paper")
+    copy_scales, part_scales = (SMALL, "paper"), (SMALL,)
     needed: ClassVar[tuple[str, ...]] = ("align", "sft")
     drawn_arms: ClassVar[tuple[str, ...]] = ()
 
     def on_parts(self, settings: P) -> bool:
         """Whether a run trains from public parts."""
-        return settings.scale == SMALL
+        return settings.scale in self.part_scales
 
     @abstractmethod
     def arm_course(self, settings: P, job: str) -> Course:
@@ -69,15 +69,19 @@ class PublicStudy(ReleasedStudy[P]):
     def check(self, settings: P) -> None:
         """As every study's; of public parts also raises for arms, parts or records that it has not or cannot use."""
         if not self.on_parts(settings):
+            own, usual = PublicSettings.model_fields.keys() - ReleasedSettings.model_fields, type(settings).model_fields
+            if idle := sorted(name for name in own if getattr(settings, name) != usual[name].default):
+                where = " and ".join(self.part_scales)
+                raise SettingsError(f"{', '.join(idle)}: expected at scale {where} alone, got scale {settings.scale!r}")
             return super().check(settings)
         wanted = ("siglip", "language_model", *self.needed, "data")
         if lacking := [f"-p {name}=..." for name in wanted if not getattr(settings, name)]:
             raise MissingResource(
-                f"scale 'small' trains from public parts and asks about copies of {', '.join(settings.benchmarks)}: "
-                f"expected {', '.join(lacking)} (docs/small.md)"
+                f"scale {settings.scale!r} trains from public parts and asks about copies of "
+                f"{', '.join(settings.benchmarks)}: expected {', '.join(lacking)} (docs/small.md)"
             )
         if drawn := [arm for arm in self.arms(settings) if arm in self.drawn_arms]:
-            raise SettingsError(f"arms: {', '.join(drawn)} are for what is drawn, not for scale 'small'")
+            raise SettingsError(f"arms: {', '.join(drawn)} are for what is drawn, not for scale {settings.scale!r}")
         super().check(settings)
         from oryx.train.datasets import read_data
 
