@@ -21,7 +21,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from oryx.errors import CheckpointError, MissingResource
+from oryx.errors import CheckpointError, MissingResource, SettingsError
 from oryx.files import read_json
 from oryx.model.attention import allow_packing
 from oryx.model.compressor import Projector
@@ -118,18 +118,29 @@ def public_language_model(name: str):
     return model, tokenizer
 
 
+def is_oryxvit(name: str) -> bool:
+    """Whether a name stands for an OryxViT: the authors', one of ours, or a whole model around one."""
+    with suppress(CheckpointError, MissingResource):  # of anything else siglip_config says what is wrong
+        path = resolve(name)
+        stands_alone = path.is_file() or (path / TOWER_FILE).is_file()
+        return stands_alone or read_json(path / "config.json").get("model_type") in OURS
+    return False
+
+
+def check_parts(siglip: str, language_model: str, patch: int = 16) -> None:
+    """Raise, without reading weights, what :func:`assemble` would; also SettingsError for a patch below SigLIP's."""
+    language_model_config(language_model)
+    if not is_oryxvit(siglip) and patch < (own := siglip_config(siglip).patch_size):
+        raise SettingsError(f"patch: expected at least the {own} pixels of {siglip}, got {patch}")
+
+
 def vision_tower(name: str, patch: int = 16, position_grid: int = 128) -> OryxViT:
     """A SigLIP as an OryxViT with patches of ``patch`` pixels and a table of ``position_grid``² positions.
 
     Or an OryxViT as it is: the authors', a folder of ours that holds one, or a whole model around it. Errors as of
     :func:`siglip_config`.
     """
-    ours = False
-    with suppress(CheckpointError, MissingResource):  # siglip_config says what is wrong
-        path = resolve(name)
-        stands_alone = path.is_file() or (path / TOWER_FILE).is_file()
-        ours = stands_alone or read_json(path / "config.json").get("model_type") in OURS
-    if not ours:
+    if not is_oryxvit(name):
         return vit_from_siglip(public_siglip(name), position_grid, patch)
     found = load(name, dtype=torch.float32)
     return getattr(found, "vision_tower", found)

@@ -82,9 +82,11 @@ class PublicStudy(ReleasedStudy[P]):
             )
         if drawn := [arm for arm in self.arms(settings) if arm in self.drawn_arms]:
             raise SettingsError(f"arms: {', '.join(drawn)} are for what is drawn, not for scale {settings.scale!r}")
-        super().check(settings)
+        from oryx.model.parts import check_parts
         from oryx.train.datasets import read_data
 
+        check_parts(settings.siglip, settings.language_model)
+        super().check(settings)
         for named in filter(None, self.sources(settings).values()):
             read_data(named)
 
