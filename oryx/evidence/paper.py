@@ -35,6 +35,7 @@ PARTS = {
     "oryxvit_vs_siglip": "OryxViT against SigLIP",
     "pooling_vs_dynamic_compression": "Pooling against dynamic compression",
     "needle_in_a_haystack": "Needle in a haystack",
+    "spatial_correspondence": "Spatial correspondence",
     "tables": "Main tables",
     "method": "Method",
     "data": "Training and data",
