@@ -24,6 +24,7 @@ STUDIES = {
     "oryxvit_vs_siglip": "workbook.studies.encoders.study:OryxViTvsSigLIP",
     "pooling_vs_dynamic_compression": "workbook.studies.compressor.study:PoolingVsDynamicCompression",
     "needle_in_a_haystack": "workbook.studies.needle.study:NeedleInAHaystack",
+    "spatial_correspondence": "workbook.studies.spatial.study:SpatialCorrespondence",
 }
 """Id -> import path of the workbook's own studies, in the order of the notebooks."""
 TEMPLATES = {

@@ -32,7 +32,7 @@ FEW: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Study -> settings that make its smoke shorter still."""
 
-VIDEOS = ("pooling_vs_dynamic_compression", "needle_in_a_haystack", "own_data", "one_model")
+VIDEOS = ("pooling_vs_dynamic_compression", "needle_in_a_haystack", "spatial_correspondence", "own_data", "one_model")
 """Studies that write video files, which takes PyAV."""
 
 

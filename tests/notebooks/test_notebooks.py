@@ -22,6 +22,7 @@ FIGURES = {
     "native_vs_fixed_resolution": ("score_by_task", "score_by_size", "score_against_tokens"),
     "oryxvit_vs_siglip": ("score_by_task", "crossed_scores", "score_by_aspect", "probes"),
     "pooling_vs_dynamic_compression": ("score_by_ratio", "score_by_task", "shift", "attention"),
+    "spatial_correspondence": ("score_by_task", "score_against_tokens"),
     "needle_in_a_haystack": ("heat_map", "score_by_length", "score_by_context", "score_by_variant"),
 }
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
+from itertools import combinations, count
 from math import dist, pi
 from pathlib import Path
 
@@ -352,13 +352,26 @@ def make_room(split: str, index: int) -> tuple[dict, Image.Image]:
     raise AssertionError("count has no end")
 
 
+def mistakable(room: Room) -> bool:
+    """Whether two views show one of several marked objects that look the same, each another."""
+    alone = []
+    for view in range(VIEWS):
+        shown = [room.looks[number] for number in room.views[view]]
+        alone.append({room.looks[n]: n for n in room.shown_well(view) if shown.count(room.looks[n]) == 1})
+    return any(
+        here[look] != there[look] and {here[look], there[look]} <= set(room.marked)
+        for here, there in combinations(alone, 2)
+        for look in here.keys() & there.keys()
+    )
+
+
 def fits(room: Room, mistaken: bool) -> bool:
     """Whether the views show every object, none of them all; ``mistaken``: and two alike as if they were one."""
     well = [room.shown_well(view) for view in range(VIEWS)]
     enough = all(2 <= len(view) < len(room.looks) for view in well) and set().union(*well) == set(
         range(len(room.looks))
     )
-    return enough and (not mistaken or ("same", "no") in room.questions(generator("any")))
+    return enough and (not mistaken or mistakable(room))
 
 
 def webp(strip: Image.Image) -> bytes:

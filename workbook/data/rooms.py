@@ -13,10 +13,10 @@ import io
 import json
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import combinations
+from functools import cache, cached_property
+from itertools import permutations
 
 import numpy as np
 from PIL import Image
@@ -42,23 +42,34 @@ LEAST = 20
 """Pixels from which on a view shows an object well."""
 
 MOST_MARKS = 5
-DISC = 4.6
+DISC = 5.0
 """Radius of a mark in pixels."""
 
-INKS = ((250, 120, 20), (20, 190, 200), (150, 60, 190), (250, 250, 250), (150, 90, 40))
+INKS = ((255, 0, 255), (0, 255, 255), (255, 255, 255), (255, 140, 0), (150, 80, 20))
 """Colour of the disc of each number, none of them an object's: digits are five pixels high."""
 
 DIGITS = ("010110010010111", "110001010100111", "110001010001110", "101101111001001", "111100110001110")
 """1 to 5, each as five rows of three pixels."""
 
 APART, DEEPER = 8, 0.5
-"""Columns in pixels, and depths in metres, that two objects must lie apart to be asked about."""
+"""Columns in pixels, and depths in metres, by which an object must be beyond the others to be asked for."""
 
-CHANCE = {"count": 1 / 3, "same": 1 / 2, "side": 1 / 2, "depth": 1 / 2}
-"""Family of questions -> the score of the best guess: answers are equally often right."""
+ANSWERS = {
+    "see": ("yes", "no"),
+    "kind": SEVERAL,
+    "side": COLOURS,
+    "depth": COLOURS,
+    "again": ("yes", "no"),
+    "same": ("yes", "no"),
+    "count": ("1", "2", "3"),
+}
+"""Family of questions -> its answers, each equally often right: chance is one over their number."""
 
-MOST = {"count": 2, "same": 2, "side": 3, "depth": 3}
-"""Family -> most questions about one held-out room."""
+OF_VIEWS = {1: ("see", "kind", "side", "depth"), 2: ("again", "same"), VIEWS: ("count",)}
+"""How many views a question is about, and with how many it is shown -> families."""
+
+MOST = 2
+"""Most questions of one family and answer about one held-out room."""
 
 
 def is_held_out(kind: str, colour: str) -> bool:
@@ -78,13 +89,13 @@ class Seen:
 
 @dataclass(frozen=True)
 class Question:
-    """A question about a room. ``view``: the one that it names first; of a count, any that shows such an object."""
+    """A question about some ``views`` of a room, in that order."""
 
     room: str
     family: str
     words: str
     answer: str
-    view: int
+    views: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -133,47 +144,66 @@ class Room:
                     paint_mark(picture, (seen.column, seen.row), int(order[place]))
         return pictures
 
-    def questions(self, rng: np.random.Generator) -> dict[tuple[str, str], list[Question]]:
-        """(family, answer) -> all questions that are well posed; in which order two objects are named is drawn."""
+    @cached_property
+    def questions(self) -> Mapping[tuple[str, str], tuple[Question, ...]]:
+        """(family, answer) -> all questions that are well posed."""
         found = defaultdict(list)
-        for family, words, answer, view in (*self._counts(rng), *self._same(), *self._pairs(rng)):
-            found[family, answer].append(Question(self.id, family, words, answer, view))
-        return found
+        for family, words, answer, *views in (*self._of_a_view(), *self._of_two(), *self._counts()):
+            found[family, answer].append(Question(self.id, family, words, answer, tuple(views)))
+        return {key: tuple(own) for key, own in found.items() if key[1] in ANSWERS[key[0]]}
 
-    def _counts(self, rng: np.random.Generator) -> Iterator[tuple[str, str, str, int]]:
-        """How many objects of a look there are in the room: every object is shown well by some view."""
-        for look in sorted(set(self.looks)):
-            own = {number for number, other in enumerate(self.looks) if other == look}
-            showing = [view for view in range(VIEWS) if own & self.shown_well(view)]
-            if look.split()[1] in SEVERAL:
-                yield "count", f"count {look}", str(len(own)), showing[int(rng.integers(len(showing)))]
+    def _of_a_view(self) -> Iterator[tuple]:
+        """Whether a view shows a colour, of what kind its one object is; the colour furthest left, right, near, far."""
+        for view, seen in enumerate(self.views):
+            well, shown = self.shown_well(view), {self._colour(number) for number in seen}
+            for colour in COLOURS:
+                if colour not in shown or any(self._colour(number) == colour for number in well):
+                    yield "see", f"see {colour}", "yes" if colour in shown else "no", view
+            for colour, number in self._alone(view).items():
+                yield "kind", f"kind {colour}", self.looks[number].split()[1], view
+            if len(well) < 2:
+                continue
+            columns, depths = {n: seen[n].column for n in well}, {n: seen[n].depth for n in well}
+            for family, word, place, least in (
+                ("side", "left", {n: -column for n, column in columns.items()}, APART),
+                ("side", "right", columns, APART),
+                ("depth", "near", {n: -depth for n, depth in depths.items()}, DEEPER),
+                ("depth", "far", depths, DEEPER),
+            ):
+                *_, second, first = sorted(well, key=place.get)
+                if place[first] - place[second] >= least and self._colour(first) != self._colour(second):
+                    yield family, word, self._colour(first), view
 
-    def _same(self) -> Iterator[tuple[str, str, str, int]]:
-        """Whether the one object of a look in a view is the one in another view, where the room has several, marked."""
-        for first, second in combinations(range(VIEWS), 2):
-            here, there = self._alone(first), self._alone(second)
-            for look in sorted(here.keys() & there.keys()):
-                if self.looks.count(look) > 1 and {here[look], there[look]} <= set(self.marked):
-                    answer = "yes" if here[look] == there[look] else "no"
-                    yield "same", f"same {look} {first + 1} {second + 1}", answer, first
+    def _of_two(self) -> Iterator[tuple]:
+        """Whether the one object of a colour in the first view is among those of the second.
 
-    def _pairs(self, rng: np.random.Generator) -> Iterator[tuple[str, str, str, int]]:
-        """Which of two objects of a view is further left, and which is nearer."""
-        for view in range(VIEWS):
-            alone = self._alone(view)
-            for pair in combinations(sorted(alone), 2):
-                one, other = (pair[int(i)] for i in rng.permutation(2))
-                a, b = self.views[view][alone[one]], self.views[view][alone[other]]
-                words = f"{one}, {other} {view + 1}"
-                if abs(a.column - b.column) >= APART:
-                    yield "side", f"side {words}", "left" if a.column < b.column else "right", view
-                if abs(a.depth - b.depth) >= DEEPER:
-                    yield "depth", f"depth {words}", "nearer" if a.depth < b.depth else "farther", view
+        Family ``same`` where the second view shows that colour and the room has several objects of it, all of them that
+        the two views show marked: then the colour does not tell. Else ``again``.
+        """
+        for first, second in permutations(range(VIEWS), 2):
+            for colour, number in self._alone(first).items():
+                others = {other for other in self.views[second] if self._colour(other) == colour}
+                if number in self.shown_well(second) or number not in others:
+                    told = not others or len(self._of(colour)) == 1
+                    if told or {number, *others} <= set(self.marked):
+                        answer = "yes" if number in others else "no"
+                        yield "again" if told else "same", f"same {colour}", answer, first, second
+
+    def _counts(self) -> Iterator[tuple]:
+        """How many objects of a colour there are in the room: some view shows each of them well."""
+        for colour in COLOURS:
+            yield "count", f"count {colour}", str(len(self._of(colour))), *range(VIEWS)
+
+    def _colour(self, number: int) -> str:
+        return self.looks[number].split()[0]
+
+    def _of(self, colour: str) -> set[int]:
+        return {number for number in range(len(self.looks)) if self._colour(number) == colour}
 
     def _alone(self, view: int) -> dict[str, int]:
-        """Look -> the object that a view shows well, where it shows no other of that look, not even a little."""
-        shown = [self.looks[number] for number in self.views[view]]
-        return {self.looks[n]: n for n in sorted(self.shown_well(view)) if shown.count(self.looks[n]) == 1}
+        """Colour -> the object that a view shows well, where it shows no other of that colour, not even a little."""
+        shown = [self._colour(number) for number in self.views[view]]
+        return {self._colour(n): n for n in sorted(self.shown_well(view)) if shown.count(self._colour(n)) == 1}
 
 
 def paint_mark(picture: Image.Image, at: tuple[int, int], number: int) -> None:
@@ -211,34 +241,33 @@ def room_of(entry: Mapping) -> Room:
 def held_out_questions(split: str, count: int) -> list[Question]:
     """Questions about the first ``count`` held-out rooms, of each family equally many of every answer.
 
-    Also among the rooms of each kind of ``held_out``; at most MOST a room and family. Drawn once and for all.
+    Also among the rooms of each kind of ``held_out``; at most MOST a room, family and answer. Drawn once and for all.
     """
     groups = defaultdict(lambda: defaultdict(list))
     for room in rooms(split)[:count]:
         rng = generator("room questions", room.id)
-        for (family, answer), found in room.questions(rng).items():
-            order = rng.permutation(len(found))[: MOST[family]]
+        for (family, answer), found in room.questions.items():
+            order = rng.permutation(len(found))[:MOST]
             groups[family, room.held_out][answer] += [found[int(i)] for i in order]
     chosen = []
     for (family, held_out), by_answer in sorted(groups.items()):
-        fewest = min(map(len, by_answer.values())) if len(by_answer) == round(1 / CHANCE[family]) else 0
+        fewest = min(len(by_answer[answer]) for answer in ANSWERS[family])
         rng = generator("room questions", split, family, held_out)
         for _, found in sorted(by_answer.items()):
             chosen += [found[int(i)] for i in sorted(rng.permutation(len(found))[:fewest])]
     return chosen
 
 
-def draw_questions(rng: np.random.Generator, room: Room, count: int, view: int | None = None) -> list[Question]:
-    """At most ``count`` training questions about a room: each of a family, then of an answer, evenly drawn.
+def draw_questions(rng: np.random.Generator, room: Room, count: int, families: Sequence[str]) -> list[Question]:
+    """A training question about a room and others, at most ``count``, about the same views; may be empty.
 
-    ``view``: they name this view first; None: any.
+    Of each a family is drawn, then an answer, then the question; where there is none it is left out.
     """
-    asked = room.questions(rng).items()
-    found = {key: own for key, all_ in asked if (own := [one for one in all_ if view in (None, one.view)])}
-    chosen, families = [], list(CHANCE)
+    chosen: list[Question] = []
     for _ in range(count):
         family = families[int(rng.integers(len(families)))]
-        if answers := sorted(answer for name, answer in found if name == family):
-            same = found[family, answers[int(rng.integers(len(answers)))]]
-            chosen.append(same[int(rng.integers(len(same)))])
+        answer = ANSWERS[family][int(rng.integers(len(ANSWERS[family])))]
+        asked = room.questions.get((family, answer), ())
+        if found := [one for one in asked if not chosen or one.views == chosen[0].views]:
+            chosen.append(found[int(rng.integers(len(found)))])
     return list(dict.fromkeys(chosen))
