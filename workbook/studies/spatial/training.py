@@ -14,7 +14,7 @@ from oryx.train.checkpoints import load_weights
 from oryx.train.device import compute
 from oryx.train.inputs import questions_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
-from oryx.train.stages import Training
+from oryx.train.stages import STAGES, Training
 from workbook.data.items import generator
 from workbook.data.needles import Clip
 from workbook.data.rooms import OF_VIEWS, Room, draw_questions, rooms
@@ -61,7 +61,6 @@ def train(settings: Settings, arm: str, seed: int, folder: Path, weights: Path, 
     """Train one arm from the one model in ``weights``; writes its weights without the tower, and ``curve.json``."""
     machine = compute(settings.precision)
     model = machine.place(load_one_model(weights))
-    model.freeze_vision()
     shown = rooms("train")[: settings.train_rooms]
     region = round(settings.ratio**0.5)
     views = Views(arm, shown, range(settings.drawings), region, model, machine)
@@ -74,7 +73,7 @@ def train(settings: Settings, arm: str, seed: int, folder: Path, weights: Path, 
     torch.manual_seed(seed)
     plan = TrainPlan(settings.train_steps, settings.learning_rate, warmup=50)
     parts = {MODEL: without_tower(model)}
-    training = Training("training", model, batches, answer_loss, plan, parts, torch.float32)
+    training = Training("training", model, batches, answer_loss, plan, parts, torch.float32, STAGES["joint"])
     curve = training.carry_out(folder, partial(progress, "train"), machine)
     atomic_write_json(folder / "curve.json", curve, indent=None)
 
