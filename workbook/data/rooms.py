@@ -68,8 +68,8 @@ ANSWERS = {
 OF_VIEWS = {1: ("see", "kind", "side", "depth"), 2: ("again", "same"), VIEWS: ("count",)}
 """How many views a question is about, and with how many it is shown -> families."""
 
-MOST = 2
-"""Most questions of one family and answer about one held-out room."""
+MOST = {"same": 2, "count": 2}
+"""Family -> most questions of one answer about one held-out room; of the others one."""
 
 
 def is_held_out(kind: str, colour: str) -> bool:
@@ -247,7 +247,7 @@ def held_out_questions(split: str, count: int) -> list[Question]:
     for room in rooms(split)[:count]:
         rng = generator("room questions", room.id)
         for (family, answer), found in room.questions.items():
-            order = rng.permutation(len(found))[:MOST]
+            order = rng.permutation(len(found))[: MOST.get(family, 1)]
             groups[family, room.held_out][answer] += [found[int(i)] for i in order]
     chosen = []
     for (family, held_out), by_answer in sorted(groups.items()):
