@@ -83,6 +83,7 @@ def save_model(folder: Path, model: nn.Module) -> None:
     """
     main, fresh = process().is_main_process, folder.with_name(f".{folder.name}.new")
     state = _whole(model.state_dict(), main)
+    size = sum(value.nbytes for value in state.values())
     try:
         if main:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -92,7 +93,6 @@ def save_model(folder: Path, model: nn.Module) -> None:
             fresh.rename(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(fresh, ignore_errors=True)
-        size = sum(value.nbytes for value in state.values())
         raise RunError(f"{folder}: cannot be written ({error}); it takes {size:,} bytes") from error
     process().wait_for_everyone()
 

@@ -1,12 +1,15 @@
 """The stages: what learns in each, what is written, and that a model of one stage is what the next begins with."""
 
+import resource
+
 import pytest
 import torch
 
 import oryx
-from oryx.errors import SettingsError
+from oryx.errors import RunError, SettingsError
 from oryx.model.parts import assemble
 from oryx.processing.options import PreprocessOptions
+from oryx.train.checkpoints import save_model
 from oryx.train.datasets import read_records
 from oryx.train.device import compute
 from oryx.train.record_batches import RecordBatches
@@ -59,6 +62,23 @@ def test_the_next_stage_begins_with_the_model_of_the_one_before(parts, records, 
     carried_out("sft", model, records, tmp_path)
     assert moved(oryx.load(tmp_path / "model"), model) == set()
     assert STAGES["sft"].trains == PARTS[1:]
+
+
+def test_a_disk_that_fills_up_leaves_the_earlier_model_whole(parts, records, tmp_path):
+    model = fresh(parts)
+    save_model(tmp_path / "model", model)
+    other = assemble(*parts, position_grid=4, options=PreprocessOptions(low=None), seed=1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # the system then refuses, as it does on a full disk
+    try:
+        with pytest.raises(RunError, match=r"model: cannot be written \(.*\); it takes [\d,]{6,} bytes"):
+            save_model(tmp_path / "model", other)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert moved(model, oryx.load(tmp_path / "model")) == set()
+    save_model(tmp_path / "model", other)
+    assert moved(other, oryx.load(tmp_path / "model")) == set() and moved(model, other) == {"compressor", "projector"}
 
 
 def test_what_is_watched_has_speed_and_time_left(parts, records, tmp_path):
