@@ -129,26 +129,26 @@ def loop_cost(work: Work, records: list[Record], pairs: int, machine: Compute) -
 
 
 def waiting(work: Work, records: list[Record], steps: int, machine: Compute) -> dict:
-    """Seconds for the first batch, with the start of the workers, and of the time after it the share spent waiting."""
-    model, waits, own = work.model(), [], loop.loader
+    """Seconds until every worker has given its first batch, and of the time after that the share spent waiting."""
+    model, asked, given, own = work.model(), [], [], loop.loader
     batches = work.batches(model, records, WORKERS)
     batches.steps = steps
 
     def timed(*arguments: object) -> Iterator[dict]:
         source = own(*arguments)
         while True:
-            began = time.perf_counter()
-            batch = next(source, None)
-            waits.append(time.perf_counter() - began)
-            if batch is None:
+            asked.append(time.perf_counter())
+            if (batch := next(source, None)) is None:
                 return
+            given.append(time.perf_counter())
             yield batch
 
-    began = time.perf_counter()
     with patch.object(loop, "loader", timed):
         train(model, batches, answer_loss, TrainPlan(steps, RATE), compute=machine)
-    total = time.perf_counter() - began - waits[0]
-    return {"work": work.name, "steps": steps, "first": waits[0], "seconds": total, "share": sum(waits[1:]) / total}
+    waits = [after - before for before, after in zip(asked, given, strict=False)]
+    total = asked[-1] - given[WORKERS - 1]  # the last time it asks, all steps are done
+    share = sum(waits[WORKERS:]) / total
+    return {"work": work.name, "steps": steps, "first": sum(waits[:WORKERS]), "seconds": total, "share": share}
 
 
 def table(found: dict) -> str:
@@ -169,8 +169,8 @@ def table(found: dict) -> str:
         cells += [f"{one['tokens'] / one['steps']:,.0f}", *(f"{speed:,.0f}" for speed in speeds)]
         cells += [f"{cpu:.3f} [{min(one['ratios']['cpu']):.3f}, {max(one['ratios']['cpu']):.3f}]", f"{wall:.3f}"]
         lines.append(f"| {' | '.join([*cells, f'>= {LEAST}', 'yes' if cpu >= LEAST else 'no'])} |")
-    lines += ["", f"| {WORKERS} workers open the files of | steps | first batch, s | further steps, s | share spent "
-              "waiting | target | met |", "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    head = f"| {WORKERS} workers open the files of | steps | a batch of each, s | further steps, s | share waiting"
+    lines += ["", f"{head} | target | met |", "| --- | --- | --- | --- | --- | --- | --- |"]
     for one in found["loader"]:
         met = "yes" if one["share"] < MOST_WAITING else "no"
         cells = [one["work"], str(one["steps"]), f"{one['first']:.1f}", f"{one['seconds']:.1f}", f"{one['share']:.2%}"]
