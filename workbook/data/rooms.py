@@ -1,9 +1,9 @@
-"""Rooms seen from four poses, marks that say which object of one view is which of another, and four kinds of questions.
+"""Rooms seen from four poses, marks that say which object of one view is which of another, and questions about views.
 
 What each view shows is known exactly: it was found by casting rays (``tools/assets/rooms.py``). Rooms of ``dev`` and
 ``report`` are never those of ``train``; some of them also hold a combination of kind and colour, or poses, that
-training never shows (``held_out``). A question names objects by colour and kind and views by number, never by a mark,
-so that it can be answered without marks. No torch.
+training never shows (``held_out``). A question comes with the views that it is about and names objects by their colour,
+never by a mark, so that it can be answered without marks. No torch.
 
 Coarse correspondences are numbers in discs painted onto the views, the same number for the same object in all of them:
 ordinary pictures, as the paper has them. Only a few objects have one, see :attr:`Room.marked`.

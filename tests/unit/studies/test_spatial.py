@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from oryx.errors import InputError
 from workbook.data.corpora import data_hash
 from workbook.data.rooms import ANSWERS, OF_VIEWS, held_out_questions, rooms
 from workbook.report.published import all_hypotheses
@@ -72,6 +73,11 @@ def test_every_question_is_asked_with_and_without_views(arm):
     assert {row["cluster"] for row in rows} <= set(views.rooms)
     assert {row["held_out"] for row in rows} <= {"room", "combination", "pose"}
     assert all(row["chance"] == 1 / len(ANSWERS[row["task"]]) for row in rows)
+
+
+def test_a_ratio_that_is_no_square_is_refused():
+    with pytest.raises(InputError, match="ratio: expected a square such as 1, 4 or 16, got 8"):
+        STUDY.check(STUDY.settings({"ratio": 8}))
 
 
 def test_rows_rest_on_the_rooms():

@@ -15,9 +15,11 @@ of videos at 4x; compressor, projector and language model learn from the same qu
 order. Arms differ in what is painted onto the views, and in how many of them are shown.
 """
 
+from math import isqrt
 from pathlib import Path
 from typing import ClassVar
 
+from oryx.errors import InputError
 from workbook.data.rooms import ANSWERS, OF_VIEWS, SIDE
 from workbook.stages import shipped
 from workbook.studies.base import Progress, Study
@@ -49,6 +51,12 @@ class SpatialCorrespondence(Study[Settings]):
         "view": f"{SIDE} x {SIDE} pixels",
         "questions": {family: list(answers) for family, answers in ANSWERS.items()},
     }
+
+    def check(self, settings: Settings) -> None:
+        """As every study's; raises InputError also for a ratio that is no square, which regions cannot have."""
+        if isqrt(settings.ratio) ** 2 != settings.ratio:
+            raise InputError(f"ratio: expected a square such as 1, 4 or 16, got {settings.ratio}")
+        super().check(settings)
 
     def prepare(self, settings: Settings, seed: int) -> list[list[str]]:
         """Each seed first trains the weights that two arms ask, from scratch (and at smoke) after the one model."""

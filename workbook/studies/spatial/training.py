@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from math import isqrt
 from pathlib import Path
 from shutil import copyfile
 
@@ -62,7 +63,7 @@ def train(settings: Settings, arm: str, seed: int, folder: Path, weights: Path, 
     machine = compute(settings.precision)
     model = machine.place(load_one_model(weights))
     shown = rooms("train")[: settings.train_rooms]
-    region = round(settings.ratio**0.5)
+    region = isqrt(settings.ratio)
     views = Views(arm, shown, range(settings.drawings), region, model, machine)
 
     def collate(clips: Sequence[Clip]) -> dict[str, Tensor]:
@@ -78,7 +79,9 @@ def train(settings: Settings, arm: str, seed: int, folder: Path, weights: Path, 
     atomic_write_json(folder / "curve.json", curve, indent=None)
 
 
-def ask(settings: Settings, arm: str, folder: Path, trained: Path, weights: Path, base: dict, progress: Progress):
+def ask(
+    settings: Settings, arm: str, folder: Path, trained: Path, weights: Path, base: dict, progress: Progress
+) -> None:
     """Ask the weights in ``trained``, as an arm is shown the held-out rooms, and write its rows into ``folder``."""
     machine = compute(settings.precision)
     model = machine.place(load_one_model(weights))
@@ -86,6 +89,6 @@ def ask(settings: Settings, arm: str, folder: Path, trained: Path, weights: Path
     if trained != folder:
         copyfile(trained / "curve.json", folder / "curve.json")
     shown = rooms(settings.split)[: settings.rooms]
-    views = Views(arm, shown, ["held out"], round(settings.ratio**0.5), model, machine)
+    views = Views(arm, shown, ["held out"], isqrt(settings.ratio), model, machine)
     with RowWriter(folder / "rows.jsonl") as writer:
         evaluate_arm(batches_of(settings, model.eval(), views, base), writer, machine, progress)
