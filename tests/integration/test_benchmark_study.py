@@ -207,7 +207,7 @@ def test_a_stopped_arm_goes_on_with_what_is_missing(finished, tmp_path):
         ({"checkpoint": ""}, MissingResource, "asks released weights .*: -p checkpoint=FOLDER .* got checkpoint=''"),
         ({"data": ""}, MissingResource, "-p data=FOLDER with local copies of ocrbench, .* data=''"),
         ({"seeds": [0, 1]}, SettingsError, "released weights are one model"),
-        ({"from_scratch": True}, SettingsError, "nothing is trained at scale 'paper'"),
+        ({"from_scratch": True}, SettingsError, "no weights are shipped for scale 'paper'"),
         (
             {"benchmarks": ["ocrbnch"]},
             SettingsError,

@@ -85,7 +85,8 @@ def test_a_killed_arm_goes_on_to_the_very_model_of_an_undisturbed_one(given, tmp
 
 
 def test_every_arm_of_a_seed_has_the_same_records_and_the_blind_one_never_sees(given, tmp_path, monkeypatch):
-    study, settings = of("native_vs_fixed_resolution", given, side=64, pretrain=[], results=str(tmp_path))
+    longer = {"longest": 20_000}  # than the language model's context, which is the limit then
+    study, settings = of("native_vs_fixed_resolution", given | longer, side=64, pretrain=[], results=str(tmp_path))
     train, met = training.train_on_records, {}
 
     def watched(stage, model, records, plan, folder, machine, show, view):

@@ -3,6 +3,7 @@
     python -m oryx run pooling_vs_dynamic_compression                    # nano: 2 cores, about 6 minutes per seed
     python -m oryx run pooling_vs_dynamic_compression -p panel=arms      # every connector; also ratios, on_demand
     python -m oryx run pooling_vs_dynamic_compression --scale medium --from-scratch     # one GPU, hours not measured
+    python -m oryx run pooling_vs_dynamic_compression --scale small -p data=COPIES -p joint=RECORDS    # docs/small.md
     python -m oryx run pooling_vs_dynamic_compression --scale paper -p checkpoint=THUdyh/Oryx-7B -p data=COPIES
 
 Expected at nano: no connector is clearly better than plain average pooling, the arms lie within a few points of each
@@ -16,6 +17,9 @@ ablation are not public ("not found"), and there is no code for any other arm; o
 At nano all arms start from one shipped encoder, which stays frozen, and from one projector and language model per seed
 that learned the films uncompressed; then each trains connector, projector and language model on the same films at
 mixed ratios. Arms differ in the connector alone.
+
+At small every connector is trained on public pictures and videos from one start of a seed and asked about public video
+benchmarks (:mod:`workbook.studies.public`). Never run on hardware.
 
 At paper nothing is trained and only what released weights can show is asked, about public video benchmarks: ratios 1,
 4 and 16, the compressor with its attention taken away, and frames against size against ratio at equal visual tokens

@@ -2,6 +2,7 @@
 
     python -m oryx run native_vs_fixed_resolution                # nano: 2 cores, about 7 minutes per seed
     python -m oryx run native_vs_fixed_resolution --scale medium --from-scratch     # one GPU, hours not measured
+    python -m oryx run native_vs_fixed_resolution --scale small -p data=COPIES    # one GPU, public parts: docs/small.md
     python -m oryx run native_vs_fixed_resolution --scale paper -p checkpoint=THUdyh/Oryx-1.5-7B -p data=COPIES
 
 Expected at nano: native beats a fixed area of S² on text, most of all on large pictures; among fixed sizes larger is
@@ -15,6 +16,9 @@ At nano every arm starts from the same shipped encoder and reader (trained on na
 encoder frozen (or trains it: ``encoder="trained"``), and trains on the same pictures in the same order for the same
 steps. Arms differ only in the size at which pictures reach the encoder. The low-resolution second view is off in all
 arms.
+
+At small every arm is trained from public parts on public records at its size, with a tower that was made at native
+size, and asked about OCRBench and MMBench (:mod:`workbook.studies.public`). Never run on hardware.
 
 At paper nothing is trained: released weights, trained at native size, are asked about public benchmarks whose pictures
 are brought to each arm's size before (:mod:`workbook.studies.native_resolution.released`), each with its second view.

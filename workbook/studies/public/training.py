@@ -29,9 +29,10 @@ def train(settings: PublicSettings, course: Course, longest: Course, seed: int, 
     ``longest``: how records are opened first; those too long there are left out.
     """
     model, machine, curve = begin(settings, course, seed, folder), compute(settings.precision), []
-    how = {"batch": settings.stage_batch, "accumulate": settings.accumulate, "limit": settings.longest, "seed": seed}
+    limit = min(settings.longest, model.config.tokenizer_model_max_length or settings.longest)
+    how = {"batch": settings.stage_batch, "accumulate": settings.accumulate, "limit": limit, "seed": seed}
     for stage in course.stages:
-        records = usable(settings, longest, stage, seed, folder.parents[1] / "records")
+        records = kept(settings, longest, stage, seed, limit, folder.parents[1] / "records")
         records = records if course.seeing else Unseen(records)
         steps, before = settings.stage_steps[list(STAGES).index(stage)], curve[-1]["step"] if curve else 0
         plan = StagePlan(steps, video=settings.video, sides=course.sides, **how)
@@ -52,15 +53,14 @@ def begin(settings: PublicSettings, course: Course, seed: int, folder: Path) -> 
     return with_connector(model, course.connector, seed, course.factor)
 
 
-def usable(settings: PublicSettings, longest: Course, stage: str, seed: int, folder: Path) -> Records:
+def kept(settings: PublicSettings, longest: Course, stage: str, seed: int, most: int, folder: Path) -> Records:
     """The records of a stage that can be used where they are longest, so that every arm of a seed has the same.
 
-    Each is opened once; ``folder`` keeps what was found.
+    Each, of so many tokens at most, is opened once; ``folder`` keeps what was found.
     """
     processor = OryxProcessor(public_tokenizer(settings.language_model), settings.options, "qwen", PATCH)
-    how = {"video": settings.video, "resolution": longest.view or "native", "sides": longest.sides}
     records = read_data(getattr(settings, stage), seed=seed)
-    batches = RecordBatches(records, processor, 1, seed, settings.longest, **how)
+    batches = RecordBatches(records, processor, 1, seed, most, settings.video, longest.view or "native", longest.sides)
     return checked(records, batches, compute(settings.precision).workers, True, folder / stage)[0]
 
 
