@@ -1,4 +1,4 @@
-"""Notebooks 01 and 03 at scale paper, through the real runner, on complete tiny checkpoints and six-item copies."""
+"""Notebooks 01, 03 and 05 at scale paper, through the real runner, on complete tiny checkpoints and six-item copies."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oryx.evidence.rows import read_rows
-from tests.benchmark_copies import COPIES
+from tests.benchmark_copies import COPIES, write_frames, write_scanqa
 from tests.tiny import save_tiny_released
 from workbook.cli import find_study
 
@@ -23,10 +23,14 @@ def given(tmp_path_factory):
     folder = tmp_path_factory.mktemp("given")
     for name, write in COPIES.items():
         write(folder / "copies" / name)
+    write_scanqa(folder / "copies" / "scanqa")
+    for scene in range(3):
+        write_frames(folder / "marked" / f"scene{scene:04d}_00", scene, mark="1")
     released = {"checkpoint": str(save_tiny_released(folder / "released")), "data": str(folder / "copies"), "items": 4}
     return {
         "native_vs_fixed_resolution": released | {"side": 96},
         "pooling_vs_dynamic_compression": released | {"frames": 4},
+        "spatial_correspondence": released | {"marked": str(folder / "marked")},
     }
 
 
@@ -35,6 +39,7 @@ def given(tmp_path_factory):
     [
         ("native_vs_fixed_resolution", "score_by_size"),
         ("pooling_vs_dynamic_compression", "score_by_ratio"),
+        ("spatial_correspondence", "score_by_task"),
     ],
 )
 def test_a_notebook_runs_at_scale_paper(given, tmp_path, name, figure):

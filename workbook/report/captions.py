@@ -11,14 +11,18 @@ once, and the metric computed from the sums of clusters drawn; CIDEr's weights s
 """
 
 import re
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
 from shutil import which
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from oryx.errors import RunError
 from oryx.evidence.stats import score_of
 
 DRAWS = 1000
@@ -41,8 +45,11 @@ def caption_table(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per arm and metric: score in percent, its 95 % interval, questions, clusters, and how it was computed.
 
     ``rows`` have ``truths``, all references; those of questions asked without a visual and of failed ones are passed
-    over. EM is the rows' own score, with its own kind of interval. Where no cluster differs there is no interval.
+    over, and there is no line where no row has any. EM is the rows' own score, with its own kind of interval. Where no
+    cluster differs there is no interval.
     """
+    if "truths" not in rows:
+        rows = rows[:0]
     java, installed, lines = which("java") is not None, find_spec("pycocoevalcap") is not None, []
     meteor = _started_meteor() if java and installed else None
     for arm, own in rows[(rows["condition"] == "visual") & rows["error"].isna()].groupby("arm", sort=False):
@@ -78,12 +85,24 @@ def _metrics(answers: Sequence[str], references: Sequence[Sequence[str]], meteor
 
 
 def _tokens(texts: Sequence[Sequence[str]], java: bool) -> Texts:
-    one_line = {number: [" ".join(text.split()) for text in own] for number, own in enumerate(texts)}
-    if not java:
-        return {number: [plain_tokens(text) for text in own] for number, own in one_line.items()}
-    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+    one_line = [" ".join(text.split()) for own in texts for text in own]
+    tokens = iter(_penn_tokens(one_line) if java else map(plain_tokens, one_line))
+    return {number: list(islice(tokens, len(own))) for number, own in enumerate(texts)}
 
-    return PTBTokenizer().tokenize({number: [{"caption": text} for text in own] for number, own in one_line.items()})
+
+def _penn_tokens(texts: Sequence[str]) -> list[str]:
+    """As pycocoevalcap's PTBTokenizer, which writes a file beside itself and lets Java talk into a notebook."""
+    from pycocoevalcap.tokenizer import ptbtokenizer
+
+    jar = Path(ptbtokenizer.__file__).with_name(ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR)
+    options = ["-preserveLines", "-lowerCase", "-encoding", "UTF-8"]
+    command = ["java", "-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer", *options]
+    done = subprocess.run(command, input="\n".join(texts).encode(), capture_output=True)
+    lines = done.stdout.decode().split("\n")[: len(texts)]
+    if done.returncode or len(lines) != len(texts):
+        raise RunError(f"Penn Treebank tokenizer: {len(lines)} lines of {len(texts)}: {done.stderr.decode()[-300:]}")
+    marks = set(ptbtokenizer.PUNCTUATIONS)
+    return [" ".join(token for token in line.split() if token not in marks) for line in lines]
 
 
 def _mean(name: str, values: np.ndarray) -> Metric:

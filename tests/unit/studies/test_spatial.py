@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from oryx.errors import InputError
+from oryx.errors import SettingsError
 from workbook.data.corpora import data_hash
 from workbook.data.rooms import ANSWERS, OF_VIEWS, held_out_questions, rooms
 from workbook.report.published import all_hypotheses
 from workbook.studies.spatial import figures
 from workbook.studies.spatial.arms import ARMS
 from workbook.studies.spatial.evaluation import batches_of
-from workbook.studies.spatial.study import TRAINED, SpatialCorrespondence
+from workbook.studies.spatial.study import RELEASED, TRAINED, SpatialCorrespondence
 from workbook.studies.spatial.training import draw_step
 from workbook.studies.spatial.views import Views
 
@@ -76,7 +76,7 @@ def test_every_question_is_asked_with_and_without_views(arm):
 
 
 def test_a_ratio_that_is_no_square_is_refused():
-    with pytest.raises(InputError, match="ratio: expected a square such as 1, 4 or 16, got 8"):
+    with pytest.raises(SettingsError, match="ratio: expected a square such as 1, 4 or 16, got 8"):
         STUDY.check(STUDY.settings({"ratio": 8}))
 
 
@@ -86,7 +86,10 @@ def test_rows_rest_on_the_rooms():
 
 def test_hypotheses_compare_arms_and_tasks_that_there_are():
     own = [entry for entry in all_hypotheses() if entry.study == STUDY.id]
-    assert own and all(set(entry.arms) <= set(ARMS) and set(entry.tasks) <= set(ANSWERS) for entry in own)
+    for scale, arms, tasks in (("nano", ARMS, ANSWERS), ("paper", RELEASED, STUDY.known)):
+        stated = [entry for entry in own if entry.scale == scale]
+        assert stated and all(set(entry.arms) <= set(arms) and set(entry.tasks) <= set(tasks) for entry in stated)
+    assert {entry.scale for entry in own} == {"nano", "paper"}
     assert {entry.paper for entry in own} == {"H5a", "H5b"}
 
 

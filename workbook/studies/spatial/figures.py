@@ -26,7 +26,12 @@ def gallery(split: str = "dev") -> Figure:
 
 
 def new_things(rows: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
-    """Score with its interval of every arm and family, a column for each thing that is new in held-out rooms."""
+    """Score with its interval of every arm and family, a column for each thing that is new in held-out rooms.
+
+    Empty where there are no rooms, at scale paper.
+    """
+    if "held_out" not in rows:
+        return pd.DataFrame()
     groups = {task: [task] for task in dict.fromkeys(rows["task"])}
     values = list(dict.fromkeys(rows["held_out"]))
     found = group_scores(rows, arms, groups, "held_out", values)

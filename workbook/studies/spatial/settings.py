@@ -2,11 +2,12 @@
 
 from typing import Literal
 
-from workbook.runs.settings import StudySettings, read_presets, setting
+from workbook.runs.settings import read_presets, setting
+from workbook.studies.released import ReleasedSettings
 from workbook.studies.spatial.arms import ARMS
 
 
-class Settings(StudySettings):
+class Settings(ReleasedSettings):
     """What a run of this study depends on."""
 
     arms: tuple[Literal[tuple(ARMS)], ...] = setting(tuple(ARMS), "arms to train and ask")
@@ -19,5 +20,8 @@ class Settings(StudySettings):
     tokens: int = setting(1600, "tokens of a training step, text included, about", least=100)
     questions: int = setting(8, "most questions about a room in a training step", least=1)
     learning_rate: float = setting(1e-3, "peak learning rate")
+    marked: str = setting(
+        "", "scale paper: folder of the scenes' frames with marks painted in; '': not asked", added_later=True
+    )
 
     presets = read_presets(__file__)
