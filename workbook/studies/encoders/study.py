@@ -11,8 +11,8 @@ used at native resolution; with OryxViT native beats dynamic partition. Tile lay
 paper's ablation are not public ("not found"). OryxViT had seen far more training than SigLIP; the control that tells
 this apart from native resolution is ours.
 
-At small a public SigLIP is continued twice on public records, and every arm learns from such; asked are OCRBench and
-MMBench (:mod:`workbook.studies.public`). Never run on hardware. At the other scales:
+At small and paper a public SigLIP is continued twice on public records, and every arm learns from such; asked are
+OCRBench and MMBench (:mod:`workbook.studies.public`). Never run on hardware. At the other scales:
 
 Each seed pre-trains a SigLIP and continues it twice (``workbook/stages/encoders.py``). Then every arm freezes one
 encoder, and the same language model with the same new projector learns from its features: same pictures, order and
