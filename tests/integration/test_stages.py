@@ -109,6 +109,8 @@ def test_another_training_in_the_folder_and_options_that_do_not_fit_are_refused(
     assert sft([*words(inputs, tmp_path), "--model", "nano"]) == 2
     assert sft(["--data", "x.json", "--folder", str(tmp_path), "--siglip", "a"]) == 2
     assert "siglip and language_model belong together" in capsys.readouterr().err
+    assert sft(["--data", "no.json", "--folder", str(tmp_path), "--model", "nano"]) == 2
+    assert "data: no.json: expected a json file, there is none" in capsys.readouterr().err
     assert sft(words(inputs, tmp_path / "new", "--trackers", "aim")) == 2
     assert "pip install aim" in capsys.readouterr().err
 

@@ -5,21 +5,28 @@ With --check nothing is written; what differs is named and the exit code is 1.
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from tools.docs import figures, fit, hours, lines, small
 
 DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {"architecture.md": lines, "fit.md": fit, "released-models.md": hours, "small.md": small}
+"""Page -> the module whose ``blocks()`` stand between its marks BEGIN and END."""
+
+
+def renewed(page: str, source: ModuleType) -> str:
+    """The text of a page with today's tables between its marks."""
+    before, _, rest = page.partition(source.BEGIN)
+    return before + source.blocks() + rest.partition(source.END)[2]
 
 
 def main(arguments: list[str]) -> int:
     """Draw, or with --check compare."""
     check = "--check" in arguments
     changed = figures.renew(DOCS / "figures", check)
-    pages = {"architecture.md": lines.renewed, "fit.md": fit.renewed, "released-models.md": hours.renewed}
-    pages["small.md"] = small.renewed
-    for name, renewed in pages.items():
+    for name, source in PAGES.items():
         page = DOCS / name
-        if (text := renewed(page.read_text())) != page.read_text():
+        if (text := renewed(page.read_text(), source)) != page.read_text():
             changed.append(page)
             if not check:
                 page.write_text(text)

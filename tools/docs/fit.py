@@ -16,9 +16,3 @@ def blocks() -> str:
         first, second, *general = assumptions(shape, GPU, SIZE)
         parts += [f"### {shape.name} on {GPU} GB", f"{first} {second}", as_table(table(shape, GPU, FRAMES, SIZE))]
     return "\n\n".join([BEGIN, *parts, "\n".join(f"- {line}" for line in general), END])
-
-
-def renewed(page: str) -> str:
-    """The text of a page with today's tables between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    return before + blocks() + rest.partition(END)[2]

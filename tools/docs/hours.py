@@ -130,9 +130,3 @@ def blocks() -> str:
         "GPU: see [Will it fit?](fit.md)."
     )
     return "\n\n".join([BEGIN, as_table(table()), rests, END])
-
-
-def renewed(page: str) -> str:
-    """The text of a page with today's table between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    return before + blocks() + rest.partition(END)[2]

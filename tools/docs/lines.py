@@ -31,7 +31,7 @@ def lines_of(*packages: str) -> dict[Path, int]:
     return {path.relative_to(ROOT): code_lines(path.read_text()) for path in files}
 
 
-def table() -> str:
+def blocks() -> str:
     """Lines per folder as a markdown table, with sums and bounds."""
     folders: Counter[str] = Counter()
     for path, count in lines_of("oryx", "workbook").items():
@@ -40,9 +40,3 @@ def table() -> str:
     for packages, most in MOST.items():
         lines.append(f"| **{' and '.join(packages)}** | **{sum(lines_of(*packages).values()):,}** | {most:,} |")
     return "\n".join([BEGIN, "", "| folder | lines of code | at most |", "|---|--:|--:|", *lines, "", END])
-
-
-def renewed(page: str) -> str:
-    """The text of a page with today's table between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    return before + table() + rest.partition(END)[2]

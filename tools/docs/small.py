@@ -45,9 +45,3 @@ def blocks() -> str:
         "as long as `longest` allows. Parts, records and copies come on top of the disk."
     )
     return "\n\n".join([BEGIN, as_table(table()), rests, END])
-
-
-def renewed(page: str) -> str:
-    """The text of a page with today's table between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    return before + blocks() + rest.partition(END)[2]

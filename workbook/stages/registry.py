@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
         description="Train a part that studies share, or all of them, each from those before it.",
         epilog=f"With options of their own (NAME --help): {', '.join(VERBS)}.",
     )
-    parser.add_argument("part", choices=[ALL, *PARTS])
+    parser.add_argument("part", choices=[ALL, *PARTS, *VERBS])
     parser.add_argument("--scale", default="nano")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, required=True)

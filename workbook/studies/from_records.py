@@ -12,7 +12,7 @@ from typing import Literal
 import pandas as pd
 import torch
 
-from oryx.errors import MissingResource, SettingsError
+from oryx.errors import InputError, MissingResource, SettingsError
 from oryx.files import sha256_file
 from oryx.model.loading import files_hash, load
 from oryx.model.parts import assemble
@@ -76,7 +76,10 @@ def run(stage: Stage, settings: Settings, show: Callable[[str], None] = print) -
         raise SettingsError("siglip and language_model belong together: expected both or, with model, none")
     check_decoder(settings.decoder)
     folder, machine, first = Path(settings.folder), compute(settings.precision), process().is_main_process
-    records = read_data(settings.data, settings.media or None, settings.records, settings.seed)
+    try:
+        records = read_data(settings.data, settings.media or None, settings.records, settings.seed)
+    except InputError as error:
+        raise SettingsError(f"data: {error}") from None
     if first:
         claim(folder, {"stage": stage.name} | settings.counting | hashes(settings, records), "training")
     process().wait_for_everyone()
