@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from oryx.errors import SettingsError
-from oryx.evidence.paper import Claim, select
 from oryx.grids import patch_grid, token_count, video_token_count
 from oryx.processing.context import CONTEXTS, PATCH, SIZES, compressed, frames_that_fit
 from oryx.processing.options import PreprocessOptions
+from workbook.report.paper import Claim, select
 from workbook.report.tables import render
 
 CONSISTENT, PARTLY, NOT = "consistent", "in part", "not consistent"

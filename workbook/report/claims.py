@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from oryx.errors import SettingsError
-from oryx.evidence.paper import PARTS, Claim, described, load_claims, select, sources
 from oryx.evidence.verdicts import Hypothesis
 from workbook.report.checks import check
+from workbook.report.paper import PARTS, Claim, described, load_claims, select, sources
 from workbook.report.published import NOT_TESTED, Published, all_hypotheses, direction
 from workbook.report.tables import estimate_text
 

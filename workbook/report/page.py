@@ -17,9 +17,9 @@ from urllib.parse import unquote
 
 import mistune
 
-from oryx.evidence.paper import PARTS
 from oryx.files import atomic_write_text
 from workbook.report.claims import Answered, answered_claims, counts, findings
+from workbook.report.paper import PARTS
 from workbook.report.published import NOT_TESTED, Published, disagreements, published
 from workbook.report.questions import Question, questions
 from workbook.report.tables import as_table, render

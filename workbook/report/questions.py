@@ -15,9 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from oryx.evidence.paper import numbers, select, sources
 from oryx.processing.context import context_table
 from oryx.processing.options import PreprocessOptions
+from workbook.report.paper import numbers, select, sources
 from workbook.report.published import Published
 from workbook.report.tables import estimate_text, render
 

@@ -3,8 +3,8 @@
 import pytest
 
 from oryx.errors import SettingsError
-from oryx.evidence.paper import Claim, load_claims
 from workbook.report.checks import check
+from workbook.report.paper import Claim, load_claims
 
 CLAIMS = {claim.id: claim for claim in load_claims()}
 GAIN = {"kind": "difference", "study": "main-general-video", "benchmark": "NExT-QA", "model": "Oryx 34B"}

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from oryx.errors import RunError
-from oryx.evidence.paper import load_claims
 from tests.unit.report.pages import STUDY, Page, answers, publish
 from workbook.report import page as module
+from workbook.report.paper import load_claims
 from workbook.report.published import all_hypotheses
 
 STEADY = {seed: {"native": 18, "area_matched": 9, "area_4": 9 + seed} for seed in range(3)}

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from oryx.evidence.paper import NOT_FOUND, described, numbers, sources
 from oryx.evidence.stats import score_of
 from oryx.files import read_json
 from workbook.data.benchmarks import BENCHMARKS
 from workbook.data.protocols import Protocol
 from workbook.report.captions import caption_table
+from workbook.report.paper import NOT_FOUND, described, numbers, sources
 from workbook.report.tables import interval_text
 
 FULL = {"%": 100, "0-1000": 1000}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from oryx.errors import SettingsError
-from oryx.evidence import paper
+from workbook.report import paper
 from workbook.report.claims import answered_claims
 from workbook.report.published import all_hypotheses
 from workbook.report.questions import questions as asked
