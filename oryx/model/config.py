@@ -66,6 +66,7 @@ class OryxConfig(PretrainedConfig):
         freeze_vision: the tower gets no gradients, as in the public code (where that cannot be changed).
         tokenizer_model_max_length: a sample is cut to this length after its visuals are expanded; None: never.
         tokenizer_padding_side: on which side the shorter samples of a batch are padded, "right" or "left".
+        questions: all that a small model was ever asked in training, of which ``ask`` warns; None: any may be asked.
     """
 
     model_type = "oryx_workbook"
@@ -80,6 +81,7 @@ class OryxConfig(PretrainedConfig):
     freeze_vision: bool = False
     tokenizer_model_max_length: int | None = None
     tokenizer_padding_side: str = "right"
+    questions: list[str] | None = None
 
     @classmethod
     def from_dict(cls, config_dict, **kwargs):

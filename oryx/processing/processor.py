@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
+from transformers.utils import logging
 
 from oryx.errors import CheckpointError, InputError, did_you_mean
 from oryx.grids import check_whole
@@ -21,6 +22,8 @@ from oryx.processing.options import PreprocessOptions
 from oryx.processing.sizes import Partition, Resolution
 from oryx.processing.visuals import Images, OryxVideoProcessor, Video, Views, as_videos, is_video
 from oryx.remote_code import IS_REMOTE, add_code
+
+logger = logging.get_logger(__name__)
 
 CONFIG_FILE = "processor_config.json"
 OPTIONS = ("num_frames", "padding", "padding_side", "return_labels", "return_tensors")
@@ -295,7 +298,8 @@ def ask(
     """Ask ``question`` about ``visual``: an image (path, bytes, PIL, array), ``Images``, ``Views`` or ``Video``.
 
     ``visual=None`` asks without any: the blind control, which tells what a question gives away by itself.
-    The answer is greedy and without the repetition penalty that released checkpoints carry.
+    The answer is greedy and without the repetition penalty that released checkpoints carry. A model whose configuration
+    lists its ``questions`` answers others without knowing what they mean: a warning says so.
 
     Args:
         resolution: "native"; or S: the area is S², the shape kept; or any ``Resolution``. Other than "native", images
@@ -319,6 +323,8 @@ def ask(
         check_whole("token_budget", token_budget)
         if compression != "auto":
             raise InputError(f"token_budget: expected compression 'auto' with it, got compression {compression!r}")
+    if (known := model.config.questions) and question.strip() not in known:
+        logger.warning(f"{question!r} is none of the questions that this model was trained on: {', '.join(known)}")
     prepared, inputs = fitting(model, processor, visual, question, resolution, compression, token_budget)
     out = model.generate(
         **inputs.to(model.device),

@@ -31,6 +31,7 @@ def add_adapters(
     whole = ["projector"] if projector else None
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=LINEAR_LAYERS, modules_to_save=whole)
     model.freeze_vision(True)
+    model.config.questions = None  # it learns others
     set_seed(seed)
     tuned = get_peft_model(model, config)
     model.compressor.requires_grad_(False)  # PEFT goes by endings: the compressor's query_projector is none of ours

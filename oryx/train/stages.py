@@ -47,7 +47,7 @@ class Stage:
         for part in PARTS:
             for parameter in getattr(model, part).parameters():
                 parameter.requires_grad_(part in self.trains and parameter.is_floating_point())
-        model.config.freeze_vision = "vision_tower" not in self.trains
+        model.config.freeze_vision, model.config.questions = "vision_tower" not in self.trains, None
 
 
 STAGES = {

@@ -36,11 +36,13 @@ from oryx.train.inputs import PictureInputs, encoded, kept, questions_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from oryx.train.stages import STAGES, Training
 from workbook.data.items import choose, generator, training_item
-from workbook.data.needles import READER_MIXTURE, Clip, draw_clip
+from workbook.data.needles import NAMES, READER_MIXTURE, Clip, draw_clip
 from workbook.data.needles import make_dataset as make_clip_frames
 from workbook.data.pictures import PictureSizes
+from workbook.data.stories import QUESTIONS as STORIES
 from workbook.data.stories import VIEWS, make_scene
 from workbook.data.stories import make_dataset as make_video_frames
+from workbook.data.text_tasks import LETTERS
 from workbook.stages.models import load_shared, loaded, without_tower
 from workbook.stages.recipes import JointRecipe, joint_recipe
 from workbook.stages.shipped import weights_hash
@@ -69,6 +71,9 @@ numbered in this order."""
 CLIP_SIZE = (32, 32)
 CLIP_TEXT, SCENE_TEXT = 15, 50
 """Tokens that question and answer of a clip, and all of a scene, take, about."""
+
+QUESTIONS = tuple(dict.fromkeys(["read", "marked", "name", "kind", *STORIES.values(), "change", *LETTERS, *NAMES]))
+"""Every question of the training material: of pictures, of videos and scenes, of clips."""
 
 SIDES = (1, 2, 4)
 CHUNK = 64
@@ -265,6 +270,7 @@ def run(options: Options) -> None:
     training = Training("nano", model, batches, answer_loss, plan, {"model": without_tower(model)}, torch.int8, stage)
     curve = training.carry_out(*options.how)
     if device.process().is_main_process:
+        model.config.questions = list(QUESTIONS)
         model.config.tokenizer_model_max_length = model.config.text_config.max_position_embeddings
         model.config.save_pretrained(folder)
         processor = {"options": asdict(OPTIONS), "prompt": "plain", "patch": PATCH}

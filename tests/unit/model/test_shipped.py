@@ -11,9 +11,11 @@ from oryx import Images, Video, Views
 from oryx.errors import CheckpointError, InputError
 from oryx.model.checkpoint_files import from_8_bits
 from oryx.model.loading import load_shipped
+from oryx.train.stages import STAGES
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.data.stories import make_scene
+from workbook.stages.one_model import QUESTIONS
 from workbook.stages.shipped import WEIGHTS
 
 FOLDER = WEIGHTS / "nano" / "one"
@@ -90,3 +92,21 @@ def test_8_bits_are_multiplied_out():
         from_8_bits({"a.scale": scale})
     with pytest.raises(CheckpointError, match="expected a matrix"):
         from_8_bits({"a": torch.ones(3, 1), "a.scale": scale})
+
+
+def test_a_question_that_was_never_trained_on_is_answered_with_a_warning(nano, caplog):
+    picture = evaluation_items("word", "dev", 1, PictureSizes())[0].picture
+    with caplog.at_level("WARNING"):
+        for question in ("read", " Y ", "black"):
+            nano.ask(picture, question)
+        assert not caplog.records
+        nano.ask(picture, "What is written here?")
+    (record,) = caplog.records
+    assert "'What is written here?' is none of the questions" in record.message and "read, marked" in record.message
+
+
+def test_a_training_on_other_questions_forgets_those_of_the_shipped_model():
+    model = oryx.load("nano")
+    assert model.config.questions == list(QUESTIONS)
+    STAGES["sft"].prepare(model)
+    assert model.config.questions is None
