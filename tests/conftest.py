@@ -72,6 +72,11 @@ def _without_rays() -> str:
     return f'{absent[0]} is not installed: pip install -e ".[rooms]"' if absent else ""
 
 
+def _without_ocr() -> str:
+    absent = find_spec("rapidocr_onnxruntime") is None
+    return 'rapidocr_onnxruntime is not installed: pip install -e ".[ocr]"' if absent else ""
+
+
 TIERS: dict[str, Callable[[], str]] = {
     "workflow": _without_extra,
     "slurm": _without_slurm,
@@ -82,6 +87,7 @@ TIERS: dict[str, Callable[[], str]] = {
     "torchcodec": _without_torchcodec,
     "ecosystem": _without_ecosystem,
     "rooms": _without_rays,
+    "ocr": _without_ocr,
 }
 """Marker -> what says why its tests cannot run here (nothing if they can)."""
 

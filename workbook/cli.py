@@ -31,8 +31,9 @@ TEMPLATES = {
     "own_data": "workbook.studies.own_data.study:OwnData",
     "one_model": "workbook.studies.one_model.study:OneModel",
     "benchmarks": "workbook.studies.benchmarks.study:Benchmarks",
+    "ocr_resolution": "workbook.studies.ocr.study:OcrResolution",
 }
-"""Known by name too, but no study of a claim of the paper: ``all`` leaves them out."""
+"""Known by name too, but not trained for a claim of the paper: ``all`` leaves them out."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PACKAGES = (
     oryx.DISTRIBUTION,
     *("torch", "transformers", "accelerate", "tokenizers", "numpy", "pandas", "scipy", "pillow", "matplotlib"),
-    *("papermill", "decord", "av", "torchcodec"),
+    *("papermill", "decord", "av", "torchcodec", "rapidocr-onnxruntime", "onnxruntime"),
 )
 
 

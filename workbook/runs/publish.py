@@ -150,8 +150,11 @@ def _lighten(staged: Path) -> None:
 
 
 def _executed(study: "Study", settings: StudySettings) -> list[Path]:
-    """The executed notebook of a scale's default run, executed now if it was not yet; of another run none is kept."""
-    if settings.variant != settings.scale:
+    """The executed notebook of a scale's default run, executed now if it was not yet; of another run none is kept.
+
+    A study without a notebook has none to keep.
+    """
+    if not study.notebook or settings.variant != settings.scale:
         return []
     if code := execute(study, settings):
         raise RunError(f"the notebook of {study.id} ended with code {code}; what was published is unchanged")
