@@ -25,7 +25,7 @@ SLOW := -n $(shell echo $$(( $(shell getconf _NPROCESSORS_ONLN) < 4 ? $(shell ge
 STAMP := .venv/.oryx-ready-$(EXTRAS)
 EVALS := .venv-evals
 
-.PHONY: setup reproduce lab evals test unit browser bench weights clean
+.PHONY: setup reproduce lab evals test unit browser bench abuse weights clean
 
 setup: $(STAMP)
 
@@ -74,6 +74,9 @@ bench: setup
 	$(BIN)/python -m benchmarks.language_model
 	$(BIN)/python -m benchmarks.connectors
 	$(BIN)/python -m benchmarks.memory
+
+abuse: setup  # counts of docs/robustness.md, then the page
+	$(BIN)/python -m tools.abuse && $(BIN)/python -m tools.docs
 
 weights: setup
 	$(BIN)/python -m oryx.train all --scale $(SCALE) --folder results/runs/shared/$(SCALE)

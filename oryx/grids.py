@@ -115,6 +115,16 @@ def check_size(size: Size) -> Size:
     return size
 
 
+def check_area(target: Size, size: Size, most: int) -> Size:
+    """``target`` itself, or InputError if it has more than ``most`` pixels; what a picture of ``size`` would become."""
+    if target[0] * target[1] > most:
+        raise InputError(
+            f"a picture of {size[1]} x {size[0]} pixels would have {target[1]} x {target[0]} in the model's input; "
+            f"expected at most {most} pixels in all: use a smaller resolution, or a picture less long and thin"
+        )
+    return target
+
+
 def enlarged_size(size: Size) -> Size:
     """The size a picture is first enlarged to when a side is under 32 pixels (reference); else its own size.
 
@@ -125,6 +135,15 @@ def enlarged_size(size: Size) -> Size:
         return height, width
     ratio = ENLARGED_SIDE / min(size)
     return int(height * ratio), int(width * ratio)
+
+
+def view_sizes(size: Size, low: SizeRule | None, high: SizeRule, most: int) -> list[Size]:
+    """Sizes of the low view, if there is a rule for one, and of the high one of an image of ``size``.
+
+    The low view is made from the high one (reference). Raises InputError if enlarging takes more than ``most`` pixels.
+    """
+    large = high.target(check_area(enlarged_size(size), size, most))
+    return [large] if low is None else [low.target(large), large]
 
 
 def patch_grid(size: Size, patch: int) -> Grid:

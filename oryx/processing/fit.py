@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from oryx.errors import SettingsError
-from oryx.grids import Grid, Size, compressed_grid, enlarged_size, image_token_count, patch_grid, token_count
+from oryx.grids import Grid, Size, compressed_grid, image_token_count, patch_grid, token_count, view_sizes
 from oryx.grids import video_token_count as tokens_of_video
 from oryx.processing.context import PATCH, PROMPT_TOKENS, RULES, compressed, frame_size, frames_that_fit
 from oryx.processing.options import PreprocessOptions
@@ -65,9 +65,8 @@ class Shown:
 
 def picture(size: Size, patch: int = PATCH) -> Shown:
     """A picture of ``size`` (height, width) in pixels with its second view, at 1x, by the released rules."""
-    options = PreprocessOptions()
-    high = options.high.target(enlarged_size(size))
-    low, high = (patch_grid(view, patch) for view in (options.low.target(high), high))
+    rules = PreprocessOptions()
+    low, high = (patch_grid(view, patch) for view in view_sizes(size, rules.low, rules.high, rules.max_pixels))
     small, large = token_count([low]), token_count([high])
     return Shown(2, small + large, small**2 + large**2, small + large, image_token_count(low, high))
 

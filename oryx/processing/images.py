@@ -2,8 +2,9 @@
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from typing import Any
 
@@ -17,7 +18,7 @@ from transformers.image_utils import load_image
 
 from oryx.errors import InputError, SettingsError
 from oryx.files import check_file
-from oryx.grids import Grid, Size, SizeRule, compressed_grid, enlarged_size, patch_grid
+from oryx.grids import Grid, Size, SizeRule, check_area, compressed_grid, enlarged_size, patch_grid, view_sizes
 from oryx.layout import SIDES, Layout, visual_token_count
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.sizes import Partition, Resolution, centred
@@ -121,43 +122,38 @@ def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
 def resize(picture: Image.Image, rule: SizeRule, max_pixels: int = PreprocessOptions.max_pixels) -> Image.Image:
     """The picture by a size rule: bicubic, or pasted centred on a grey canvas where the rule pads.
 
-    Raises InputError if the result would have more than ``max_pixels`` pixels (very long and thin pictures).
+    Raises InputError if the result would have more than ``max_pixels`` pixels.
     """
     size = (picture.height, picture.width)
-    height, width = rule.target(size)
-    if not rule.pads(size):
-        return _resampled(picture, (height, width), max_pixels)
-    return centred(picture, (height, width))
-
-
-def _resampled(picture: Image.Image, size: Size, max_pixels: int) -> Image.Image:
-    height, width = size
-    if height * width > max_pixels:
-        raise InputError(
-            f"a picture of {picture.width} x {picture.height} pixels is too long and thin: at the smallest height and "
-            f"width that the model takes it has {width} x {height} pixels; expected at most {max_pixels} in all"
-        )
+    height, width = check_area(rule.target(size), size, max_pixels)
+    if rule.pads(size):
+        return centred(picture, (height, width))
     return picture.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def image_views(picture: Image.Image, options: PreprocessOptions) -> tuple[Image.Image | None, Image.Image]:
     """The low (or None) and the high view of an RGB picture; the low one is made from the high one (reference)."""
-    size = enlarged_size((picture.height, picture.width))
-    if size != (picture.height, picture.width):
-        picture = _resampled(picture, size, options.max_pixels)
+    size = (picture.height, picture.width)
+    if (enlarged := enlarged_size(size)) != size:
+        check_area(enlarged, size, options.max_pixels)
+        picture = picture.resize(enlarged[::-1], Image.Resampling.BICUBIC)
     high = resize(picture, options.high, options.max_pixels)
     return (None if options.low is None else resize(high, options.low, options.max_pixels)), high
 
 
-def frame_view(picture: Image.Image, options: PreprocessOptions, long: bool = False) -> Image.Image:
-    """One frame at its size; ``long``: by the rule of 16x compressed videos, with twice the stride.
+def frame_rule(options: PreprocessOptions, long: bool = False) -> SizeRule:
+    """The size rule of frames; ``long``: that of 16x compressed videos, with twice the stride.
 
-    Raises SettingsError if the options have no rule for video.
+    Raises SettingsError if the options have none.
     """
-    rule = options.video_long if long else options.video
-    if rule is None:
-        raise SettingsError("video: expected a size rule (options.video and options.video_long), none is configured")
-    return resize(picture, rule, options.max_pixels)
+    if rule := options.video_long if long else options.video:
+        return rule
+    raise SettingsError("video: expected a size rule (options.video and options.video_long), none is configured")
+
+
+def frame_view(picture: Image.Image, options: PreprocessOptions, long: bool = False) -> Image.Image:
+    """One frame at its size by :func:`frame_rule`."""
+    return resize(picture, frame_rule(options, long), options.max_pixels)
 
 
 def normalised(levels: np.ndarray) -> Tensor:
@@ -207,28 +203,30 @@ def to_patches(picture: Image.Image | np.ndarray, patch: int) -> tuple[Tensor, G
 
 @dataclass(frozen=True)
 class Prepared:
-    """One visual at its final sizes.
+    """One visual whose final sizes are known, so that it can be refused before a pixel of them is made.
 
     Attributes:
         layout, side: how it is laid out, and the side of the compressor's regions.
-        maps: each view or frame as (H, W, 3) uint8 RGB: a quarter of what its pixels take as float32.
-        decoder: who decoded its frames; None: not from a video file.
+        sizes: (height, width) of every view or frame in pixels.
+        draw: makes them, once.
+        decoder: who decodes its frames; None: not from a video file.
     """
 
     layout: Layout
     side: int
-    maps: list[np.ndarray]
+    sizes: Sequence[Size]
+    draw: Callable[[], Iterable[Image.Image]]
     decoder: str | None = None
+
+    @cached_property
+    def maps(self) -> list[np.ndarray]:
+        """Each view or frame as (H, W, 3) uint8 RGB: a quarter of what its pixels take as float32."""
+        return [np.asarray(view) for view in self.draw()]
 
     @property
     def frames(self) -> int:
         """Pictures, views or video frames that it stands for; an image with a second view is one picture."""
-        return len(self.maps) if self.layout == Layout.VIDEO else 1
-
-    @property
-    def sizes(self) -> list[tuple[int, int]]:
-        """(height, width) of every map in pixels."""
-        return [one.shape[:2] for one in self.maps]
+        return len(self.sizes) if self.layout == Layout.VIDEO else 1
 
     def visual_tokens(self, patch: int) -> int:
         """What the projector emits for it, newlines and separators included, where patches have this side."""
@@ -245,7 +243,7 @@ def visual_inputs(prepared: Sequence[Prepared], patch: int) -> dict[str, Tensor]
     return {
         "pixel_patches": torch.cat([patches for patches, _ in cut]),
         "image_grids": torch.tensor([grid for _, grid in cut]),
-        "visual_spec": torch.tensor([[one.layout, len(one.maps), one.side] for one in prepared]),
+        "visual_spec": torch.tensor([[one.layout, len(one.sizes), one.side] for one in prepared]),
     }
 
 
@@ -256,6 +254,12 @@ class VisualProcessor(ImageProcessingMixin):
 
     def __init__(self, options: PreprocessOptions | None = None, patch: int = 16):
         super().__init__(options=options or PreprocessOptions(), patch=patch)
+
+    def planned(self, layout: Layout, side: int, sizes: Sequence[Size], size: Size, *drawn: Any) -> Prepared:
+        """A visual of ``size``; raises InputError for a map of more than ``options.max_pixels``."""
+        for target in sizes:
+            check_area(target, size, self.options.max_pixels)
+        return Prepared(layout, side, sizes, *drawn)
 
 
 class OryxImageProcessor(VisualProcessor):
@@ -270,14 +274,16 @@ class OryxImageProcessor(VisualProcessor):
         """One image; see :meth:`oryx.processing.processor.OryxProcessor.prepare`."""
         if isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
             source = load_image(source)
-        picture = open_image(source, self.options.max_pixels)
+        own, picture = self.options, open_image(source, self.options.max_pixels)
+        size, stride = (picture.height, picture.width), own.high.stride
         if fixed is None:
-            views = [view for view in image_views(picture, self.options) if view is not None]
+            views = view_sizes(size, own.low, own.high, own.max_pixels)
+            sizes, draw = views, lambda: filter(None, image_views(picture, own))
         elif isinstance(fixed, Partition):
-            views = fixed.squares(picture)
+            sizes, draw = fixed.sizes(size), lambda: fixed.squares(picture)
         else:
-            views = [fixed.apply(picture, self.options.high.stride)]
-        layout = Layout.TWO_VIEW if len(views) == 2 else Layout.ONE_VIEW
+            sizes, draw = [fixed.target(size, stride)], lambda: [fixed.apply(picture, stride)]
+        layout = Layout.TWO_VIEW if len(sizes) == 2 else Layout.ONE_VIEW
         if isinstance(fixed, Partition):
             layout = Layout.VIDEO  # a square after the other, as the views of a scene
-        return Prepared(layout, side or SIDES["image"], [np.asarray(view) for view in views])
+        return self.planned(layout, side or SIDES["image"], sizes, size, draw)

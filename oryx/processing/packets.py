@@ -5,16 +5,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from oryx.errors import InputError
 
 try:
     import av
+    from av.sidedata.sidedata import Type
     from av.stream import Disposition
 except ImportError:  # pictures are read without it
     av = None
 
 NO_VIDEO_FORMATS = ("tty",)  # FFmpeg plays text files as ANSI art
-HIDDEN_FRAMES = ("vp8",)  # some packets of these codecs hold a frame that is never shown
+UNRELIABLE = ("vp8", "rpza")  # frames that are never shown have packets; every frame is called a keyframe
 STREAMS = ("mpegts", "mpeg")  # made to be broadcast: there is no table of frames to seek by
 
 
@@ -45,26 +48,27 @@ def examine(path: Path, max_pixels: int) -> Index:
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > max_pixels:
             raise InputError(f"{path}: frames of {width} x {height} pixels; expected at most {max_pixels} in all")
-        packets, last, end = [], None, 0.0
+        packets, corrupt, end = [], False, 0.0
         try:
             for packet in container.demux():
                 if packet.size and packet.pts is not None and packet.time_base:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.size and packet.stream.index == stream.index:
-                    last = packet
+                    corrupt |= packet.is_corrupt
                     packets.append((packet.pts, packet.is_keyframe, packet.is_discard))
         except av.error.FFmpegError as error:
             raise InputError(f"{path}: expected a whole video, its data is damaged or truncated ({error})") from None
         if not packets:
             raise InputError(f"{path}: expected a video, its picture stream is empty; is it truncated?")
         missing = _missing(container, stream, len(packets), end)
-        if last.is_corrupt or missing:
-            raise InputError(f"{path}: the video is truncated{missing and ': ' + missing}")
+        if corrupt or missing:
+            raise InputError(f"{path}: the video is damaged or truncated{missing and ': ' + missing}")
         shown = [(pts, key) for pts, key, cut in packets if not cut]
         codec = stream.codec_context.name
         # AVI knows the order of decoding only
-        guessed = codec in HIDDEN_FRAMES or (container.format.name == "avi" and stream.codec_context.has_b_frames)
+        guessed = codec in UNRELIABLE or (container.format.name == "avi" and stream.codec_context.has_b_frames)
         number, kind = stream.index, container.format.name
+        several = sum(not one.disposition & Disposition.attached_pic for one in container.streams.video) > 1
     ordered = sorted(shown) if all(pts is not None for pts, _ in shown) else []
     reliable = ordered and not guessed and all(a[0] < b[0] for a, b in pairwise(ordered))
     times = tuple(pts for pts, _ in ordered) if reliable else None
@@ -79,6 +83,16 @@ def examine(path: Path, max_pixels: int) -> Index:
         wrong["decord"] = "it does not begin at time 0 or was cut without re-encoding (an edit list)"
     elif _open_groups(shown):
         wrong["decord"] = "it has open groups of pictures"
+    elif several:
+        wrong["decord"] = "it has several streams of pictures"
+    if times is not None:
+        a, b, c, d = _first_matrix(path)
+        if a * d < b * c:
+            wrong["decord"] = wrong["torchcodec"] = "it is shown mirrored"
+        elif (a or d) and (b or c):
+            wrong["decord"] = "it is turned by no multiple of 90 degrees"
+        elif "mp4" not in kind and (b or a < 0):
+            wrong["decord"] = f"it is a turned recording in another container than MP4 ({kind})"
     return Index(times, tuple(i for i, (_, key) in enumerate(ordered) if key), number, wrong)
 
 
@@ -100,6 +114,21 @@ def picture_stream(container: Any, path: Path) -> Any:
         if not stream.disposition & Disposition.attached_pic:
             return stream
     raise InputError(f"{path}: expected a video, the file has no picture stream (sound only?)")
+
+
+def display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    """(a, b, c, d) of a frame's display matrix: what lies at (x, y) is shown towards (a x + c y, b x + d y)."""
+    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    a, b, _, c, d = (1, 0, 0, 0, 1) if data is None else np.frombuffer(data, np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+def _first_matrix(path: Path) -> tuple[int, int, int, int]:
+    with opened(path) as container:
+        try:
+            return display_matrix(next(container.decode(picture_stream(container, path))))
+        except (av.error.FFmpegError, StopIteration):  # the reader will say that the first frame is damaged
+            return 1, 0, 0, 1
 
 
 def _open_groups(packets: list[tuple[int, bool]]) -> bool:

@@ -150,7 +150,8 @@ class OryxProcessor(ProcessorMixin):
         labels = options.get("return_labels") or not isinstance(texts[0], str)
         read = [self._messages(one) for one in texts]
         if visual is not None:
-            return self._inputs(read[0], self.prepare(visual, resolution, side), labels)
+            prepared = self.prepare(visual, resolution, side)
+            return self.drawn(self._text_inputs(read[0], len(prepared), labels), prepared)
         found = [MARKS.findall("".join(said.text for said in one if said.role == "user")) for one in read]
         both = images is not None and videos is not None
         counted = {mark: [one.count(mark) if both else len(one) for one in found] for mark in (chat.MARK, VIDEO_MARK)}
@@ -164,7 +165,7 @@ class OryxProcessor(ProcessorMixin):
                 messages = [replace(one, text=one.text.replace(VIDEO_MARK, chat.MARK)) for one in messages]
             elif not visuals and VIDEO_MARK in marks:
                 raise InputError(f"text has a {VIDEO_MARK} mark, expected a video for it, got none")
-            items.append(self._inputs(messages, prepared, labels))
+            items.append(self.drawn(self._text_inputs(messages, len(prepared), labels), prepared))
         return collate(items, self.pad_id, options.get("padding_side") or self.tokenizer.padding_side)
 
     def assemble(self, text: str | Sequence[dict], prepared: Sequence[Prepared]) -> BatchFeature:
@@ -173,25 +174,33 @@ class OryxProcessor(ProcessorMixin):
         A text without a mark gets one ``<image>`` line per visual in front of its first question. Raises InputError if
         marks and visuals differ in number.
         """
-        return self._inputs(self._messages(text), prepared, not isinstance(text, str))
+        return self.drawn(self.counted(text, prepared)[0], prepared)
 
-    def _inputs(self, messages: list[chat.Message], prepared: Sequence[Prepared], labels: bool) -> BatchFeature:
+    def counted(self, text: str | Sequence[dict], prepared: Sequence[Prepared]) -> tuple[BatchFeature, int, int]:
+        """What :meth:`assemble` gives, without pixels; how many tokens all is to the model, and how many are visual."""
+        inputs = self._text_inputs(self._messages(text), len(prepared), not isinstance(text, str))
+        visual = sum(one.visual_tokens(self.patch) for one in prepared)
+        return inputs, inputs["input_ids"].shape[1] - len(prepared) + visual, visual
+
+    def drawn(self, inputs: BatchFeature, prepared: Sequence[Prepared]) -> BatchFeature:
+        """Inputs with the pixels of their visuals, which are made now."""
+        return BatchFeature({**inputs, **(visual_inputs(prepared, self.patch) if prepared else {})})
+
+    def _text_inputs(self, messages: list[chat.Message], visuals: int, labels: bool) -> BatchFeature:
         asking = [number for number, message in enumerate(messages) if message.role == "user"]
         marks = sum(messages[number].text.count(chat.MARK) for number in asking)
-        if marks == 0 and prepared and asking:
+        if marks == 0 and visuals and asking:
             first = messages[asking[0]]
-            messages[asking[0]] = replace(first, text=f"{chat.MARK}\n" * len(prepared) + first.text)
-        elif marks != len(prepared):
-            raise InputError(
-                f"text has {marks} {chat.MARK} marks, {len(prepared)} visual(s) came; expected one mark each"
-            )
+            messages[asking[0]] = replace(first, text=f"{chat.MARK}\n" * visuals + first.text)
+        elif marks != visuals:
+            raise InputError(f"text has {marks} {chat.MARK} marks, {visuals} visual(s) came; expected one mark each")
         form = self._form(not messages[-1].ended)
         tokens = chat.tokenize_messages(self.tokenizer, messages, form, answered=not labels)
         data = {"input_ids": torch.tensor([tokens.input_ids])}
         data["attention_mask"] = torch.ones_like(data["input_ids"])
         if labels:
             data["labels"] = torch.tensor([tokens.labels])
-        return BatchFeature(data | (visual_inputs(prepared, self.patch) if prepared else {}))
+        return BatchFeature(data)
 
     def _messages(self, text: str | Sequence[dict]) -> list[chat.Message]:
         if not isinstance(text, str):
@@ -361,11 +370,10 @@ def fitting(
     limit = model.config.tokenizer_model_max_length or float("inf")
     for side in _sides(compression, visual, token_budget):
         prepared = [] if visual is None else processor.prepare(visual, resolution, side)
-        inputs, frames = processor.assemble(question, prepared), sum(one.frames for one in prepared)
-        tokens = sum(one.visual_tokens(processor.patch) for one in prepared)
-        length = inputs["input_ids"].shape[1] - len(prepared) + tokens
+        inputs, length, tokens = processor.counted(question, prepared)
         if length <= limit and tokens <= (token_budget or tokens):
             break
+    frames = sum(one.frames for one in prepared)
     if tokens > (token_budget or tokens):
         raise InputError(
             f"token_budget: {token_budget} visual tokens are allowed, at the highest compression of 'auto' {frames} "
@@ -376,7 +384,7 @@ def fitting(
             f"question and visual take {length} tokens, {tokens} of them visual ({frames} picture(s)); this model "
             f"takes at most {limit}: use fewer frames, a higher compression or a smaller resolution"
         )
-    return prepared, inputs
+    return prepared, processor.drawn(inputs, prepared)
 
 
 def _sides(compression: int | str, visual: Any, budget: int | None) -> list[int | None]:

@@ -126,6 +126,11 @@ class Partition:
         (top, rows), (left, columns) = found
         return top, left, rows, columns
 
+    def sizes(self, size: Size) -> list[Size]:
+        """(height, width) of the :meth:`squares` of a picture of ``size``."""
+        rows, columns = self.canvas(size)
+        return [(self.side, self.side)] * (1 + rows * columns)
+
     def squares(self, picture: Image.Image) -> list[Image.Image]:
         """The thumbnail, then the tiles, rows first, each ``side`` x ``side``."""
         size = (picture.height, picture.width)

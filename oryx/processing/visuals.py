@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from os import PathLike
 from os.path import isdir
 from pathlib import Path
@@ -20,7 +21,7 @@ from oryx.errors import InputError
 from oryx.grids import bounded_indices, check_whole, uniform_indices
 from oryx.layout import SIDES, Layout
 from oryx.processing.decoders import check_decoder
-from oryx.processing.images import Prepared, VisualProcessor, frame_view, open_image, visual_inputs
+from oryx.processing.images import Prepared, VisualProcessor, frame_rule, frame_view, open_image, visual_inputs
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.sizes import Resolution
 from oryx.processing.video import VideoFile
@@ -116,17 +117,18 @@ class OryxVideoProcessor(VisualProcessor):
         """The frames of one video, or the views of one scene."""
         frames = choose_frames(video, self.options)
         long = frames.count > self.options.short_video_frames
-        side, maps, size = side or SIDES["video_long" if long else "video"], [], None
-        for picture in frames.pictures:  # one decoded frame at a time: a long video never lies in memory unscaled
-            if fixed is None:
-                view = frame_view(picture, self.options, side > SIDES["video"])
-            else:
-                view = fixed.apply(picture, self.patch * side)
-            size = size or view.size
-            if view.size != size:  # views of a scene may differ, their maps share one size
-                view = picture.resize(size, Image.Resampling.BICUBIC)
-            maps.append(np.asarray(view))
-        return Prepared(Layout.VIDEO, side, maps, frames.decoder)
+        side, first = side or SIDES["video_long" if long else "video"], next(frames.pictures)
+        size, long, stride = (first.height, first.width), side > SIDES["video"], self.patch * side
+        target = frame_rule(self.options, long).target(size) if fixed is None else fixed.target(size, stride)
+
+        def views() -> Iterator[Image.Image]:
+            for picture in chain([first], frames.pictures):  # one at a time: a long video never lies unscaled in memory
+                view = fixed.apply(picture, stride) if fixed else frame_view(picture, self.options, long)
+                if view.size != target[::-1]:  # views of a scene may differ, their maps share one size
+                    view = picture.resize(target[::-1], Image.Resampling.BICUBIC)
+                yield view
+
+        return self.planned(Layout.VIDEO, side, [target] * frames.count, size, views, frames.decoder)
 
 
 def is_video(item: Any) -> bool:

@@ -11,13 +11,13 @@ from zlib import crc32
 
 import numpy as np
 
-from oryx.errors import InputError, OryxError
+from oryx.errors import InputError
 from oryx.layout import IGNORED_LABEL
 from oryx.processing import chat
 from oryx.processing.collate import collate
 from oryx.processing.processor import OryxProcessor
 from oryx.processing.sizes import Partition, Resolution
-from oryx.train.records import Record
+from oryx.train.records import Record, naming
 
 WINDOW = 16
 """Steps whose records are sorted together where lengths are known."""
@@ -86,18 +86,15 @@ class RecordBatches:
         """
         record = record.placed(**self.video)
         prepared = record.prepare(self.processor, self.resolution, self.side(record), **self.video)
-        try:
-            made = self.processor.assemble(record.conversation, prepared)
-        except OryxError as error:
-            raise InputError(f"{record.name}: conversations: {error}") from error
-        visual = sum(one.visual_tokens(self.processor.patch) for one in prepared)
-        length = made["input_ids"].shape[1] - len(prepared) + visual
+        with naming(f"{record.name}: conversations"):
+            made, length, visual = self.processor.counted(record.conversation, prepared)
         if length > (self.limit or length):
             raise InputError(
                 f"{record.name}: expected at most {self.limit} tokens, got {length}, {visual} of them visual: use "
                 "fewer frames or smaller pictures"
             )
-        return made, length
+        with naming(record.name):
+            return self.processor.drawn(made, prepared), length
 
     def side(self, record: Record) -> int | None:
         """The side of the compressor's regions for a record: of several a function of the seed and its id alone."""

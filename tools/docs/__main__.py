@@ -7,10 +7,16 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from tools.docs import figures, fit, hours, lines, small
+from tools.docs import figures, fit, hours, lines, robustness, small
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = {"architecture.md": lines, "fit.md": fit, "released-models.md": hours, "small.md": small}
+PAGES = {
+    "architecture.md": lines,
+    "fit.md": fit,
+    "released-models.md": hours,
+    "small.md": small,
+    "robustness.md": robustness,
+}
 """Page -> the module whose ``blocks()`` stand between its marks BEGIN and END."""
 
 

@@ -151,12 +151,11 @@ class OryxWorkbook(lmms):
         text = "".join(part.text for part in parts if part.type == "text")
         if MARK not in text:  # else the task itself says where its visuals stand
             text = "".join(part.text if part.type == "text" else f"{MARK}\n" for part in parts)
-        inputs, most = self.processor.assemble(text, prepared), self.model.config.tokenizer_model_max_length
-        visual = sum(one.visual_tokens(self.processor.patch) for one in prepared)
-        length = inputs["input_ids"].shape[1] - len(prepared) + visual
+        most = self.model.config.tokenizer_model_max_length
+        inputs, length, visual = self.processor.counted(text, prepared)
         if most and length > most:
             raise InputError(f"{length} tokens, {visual} of them visual, and the model takes at most {most}")
-        return Question(inputs, any(part.type == "video" for part in parts), length)
+        return Question(self.processor.drawn(inputs, prepared), any(part.type == "video" for part in parts), length)
 
     def _prepare(self, part: Any) -> list[Prepared]:
         if part.type == "image":

@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import torch
+
 import oryx
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
@@ -21,3 +23,18 @@ def test_threads_that_ask_at_once_get_their_own_answers():
     assert len(set(expected)) > THREADS
     with ThreadPoolExecutor(THREADS) as threads:
         assert list(threads.map(ask, items)) == expected
+
+
+@torch.no_grad()
+def test_threads_that_generate_at_once_get_their_own_tokens():
+    model = oryx.load("nano")
+    items = evaluation_items("number", "dev", 14, PictureSizes())
+    pairs = [items[i : i + 2] for i in range(13)]
+
+    def generate(pair):
+        inputs = model.processor([item.question for item in pair], images=[item.picture for item in pair])
+        return model.generate(**inputs, max_new_tokens=4, do_sample=False).tolist()
+
+    expected = [generate(pair) for pair in pairs]
+    with ThreadPoolExecutor(THREADS) as threads:
+        assert list(threads.map(generate, pairs)) == expected

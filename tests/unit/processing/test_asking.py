@@ -13,7 +13,7 @@ from oryx.model import OryxConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import OryxProcessor
-from oryx.processing.sizes import Resolution
+from oryx.processing.sizes import Partition, Resolution
 from oryx.processing.tokenizers import byte_tokenizer
 
 from .test_video import write_video
@@ -171,3 +171,28 @@ def test_a_model_without_a_processor_says_how_to_get_one(model):
             model.ask(picture(), "?")
     finally:
         model.processor = processor
+
+
+TOO_LARGE = [
+    (picture(), "native", r"tokens, \d+ of them visual .* at most 10:"),
+    (picture(), 5000, r"tokens, \d+ of them visual .* at most 10:"),
+    (picture(), Resolution("pad", 5000), r"tokens, \d+ of them visual .* at most 10:"),
+    (picture(), Partition(4000), r"tokens, \d+ of them visual .* at most 10:"),
+    (picture(), 1_000_000, r"96 x 64 pixels would have 1224736 x 816512 .* at most 128000000"),
+    (picture(), Partition(20_000), "would have 20000 x 20000"),
+    (picture(1, 200_000), "native", "200000 x 1 pixels would have 12800000 x 64"),
+    (Video([picture()] * 3), 5000, r"tokens, \d+ of them visual .* at most 10:"),
+    (Video([picture()] * 3), 1_000_000, "96 x 64 pixels would have"),
+    (Views([picture()] * 3), Resolution("squash", 1_000_000), "would have 1000000 x 1000000"),
+]
+
+
+@pytest.mark.parametrize("visual, resolution, message", TOO_LARGE)
+def test_what_is_too_large_is_refused_by_arithmetic_before_a_pixel_is_made(
+    model, monkeypatch, visual, resolution, message
+):
+    monkeypatch.setattr(Image.Image, "resize", lambda *a, **k: pytest.fail("pixels were made"))
+    monkeypatch.setattr(Image, "new", lambda *a, **k: pytest.fail("pixels were made"))
+    monkeypatch.setattr(model.config, "tokenizer_model_max_length", 10)
+    with pytest.raises(InputError, match=message):
+        model.ask(visual, "?", resolution=resolution)

@@ -163,9 +163,9 @@ def test_extreme_shapes_give_whole_strides(size):
 
 
 def test_a_line_too_thin_to_enlarge_is_refused_before_it_is():
-    with pytest.raises(InputError, match=r"200000 x 1 pixels is too long and thin.* 12800000 x 64 pixels"):
+    with pytest.raises(InputError, match=r"200000 x 1 pixels would have 12800000 x 64 .*less long and thin"):
         image_views(open_image(np.zeros((1, 200_000, 3), np.uint8)), PreprocessOptions())
-    with pytest.raises(InputError, match="too long and thin"):
+    with pytest.raises(InputError, match="2000 x 1 pixels would have"):
         frame_view(open_image(np.zeros((1, 2000, 3), np.uint8)), PreprocessOptions(max_pixels=10_000))
 
 

@@ -130,7 +130,7 @@ def test_a_folder_of_frames_is_read_in_the_order_of_its_numbers(processor, tmp_p
 def test_a_folder_that_is_no_video_is_refused_by_name(processor, tmp_path, spoil, message):
     spoil(tmp_path)
     with pytest.raises(InputError, match=message):
-        processor.prepare(Video(tmp_path))
+        processor("?", Video(tmp_path))
 
 
 def test_views_of_several_sizes_get_the_first_ones(processor):

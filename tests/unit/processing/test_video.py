@@ -1,7 +1,7 @@
 """Video files made here: right frames from both readers, clear errors for the others."""
 
-import struct
 import sys
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from unittest.mock import Mock
@@ -42,17 +42,31 @@ B_FRAMES = {"g": "8", "bf": "2", "preset": "veryfast"}
 
 
 def write_video(
-    path: Path, frames: int = 12, codec: str = "libx264", size=(64, 96), times=None, container=None, **options: str
+    path: Path,
+    frames: int = 12,
+    codec: str = "libx264",
+    size=(64, 96),
+    times=None,
+    container=None,
+    rotation=None,
+    matrix=None,
+    corner=None,
+    pixels="yuv420p",
+    **options: str,
 ) -> Path:
-    """Each frame is one grey level, so a wrong frame is seen at once; 5 a second, or shown at ``times`` (seconds)."""
+    """Each frame is one grey level, so a wrong one is seen at once, or ``corner``; 5 a second, or at ``times`` (s)."""
     with av.open(str(path), "w", options=container or {}) as file:
         stream = file.add_stream(codec, rate=5)
-        stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+        stream.height, stream.width, stream.pix_fmt = *size, pixels
         stream.options = {**OPTIONS.get(codec, {}), **options}
+        if rotation is not None:
+            stream.set_display_rotation(rotation)
+        if matrix is not None:
+            stream.set_display_matrix(matrix)
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         for i in range(frames):
-            picture = np.full((*size, 3), 16 + 4 * i, np.uint8)
+            picture = np.full((*size, 3), 16 + 4 * i, np.uint8) if corner is None else corner
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             if times is not None:
                 frame.pts, frame.time_base = round(times[i] * 1000), Fraction(1, 1000)
@@ -111,6 +125,23 @@ def test_chunks_hold_no_more_than_asked(tmp_path):
     assert levels(np.concatenate(chunks)) == list(range(12))
 
 
+def write_two_streams(path: Path) -> Path:
+    """The frames of the first stream count; a second, larger one is white."""
+    with av.open(str(path), "w") as file:
+        streams = [file.add_stream("libx264", rate=5, options=OPTIONS["libx264"]) for _ in range(2)]
+        for stream, side in zip(streams, (64, 128), strict=True):
+            stream.height, stream.width, stream.pix_fmt = side, side, "yuv420p"
+        for i in range(24):
+            for stream, level in zip(streams, (16 + 4 * i, 255), strict=True):
+                picture = np.full((stream.height, stream.width, 3), level, np.uint8)
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for stream in streams:
+            file.mux(stream.encode())
+    return path
+
+
+ONE = 1 << 16
+MIRRORED = (-ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30)
 WRONG_BY_TORCHCODEC = ("transport stream", "program stream", "avi with b-frames")
 HARD = {
     "av1": lambda folder: write_video(folder / "v.mp4", 24, "libsvtav1"),
@@ -122,6 +153,9 @@ HARD = {
     "program stream": lambda folder: write_video(folder / "v.mpg", 24, "mpeg2video"),
     "avi with b-frames": lambda folder: write_video(folder / "v.avi", 24, **B_FRAMES),
     "48 pixels wide": lambda folder: write_video(folder / "v.mp4", 24, size=(64, 48)),
+    "two streams": lambda folder: write_two_streams(folder / "v.mov"),
+    "turned in Matroska": lambda folder: write_video(folder / "v.mkv", 24, rotation=180),
+    "turned askew": lambda folder: write_video(folder / "v.mp4", 24, rotation=200),
     "edit list": lambda folder: cut_at(write_video(folder / "whole.mp4", 27, **B_FRAMES), folder / "v.mp4", 0.6),
 }
 
@@ -200,23 +234,32 @@ def test_sparse_frames_are_reached_without_decoding_everything(tmp_path, monkeyp
     reader.close()
 
 
-@reads
-def test_a_turned_recording_is_shown_upright(tmp_path, reader):
+SHOWN = {
+    "mp4, 90": ("mp4", {"rotation": 90}, lambda lying: np.rot90(lying)),
+    "mp4, -90": ("mp4", {"rotation": -90}, lambda lying: np.rot90(lying, -1)),
+    "mp4, 100": ("mp4", {"rotation": 100}, lambda lying: np.rot90(lying)),
+    "mp4, 17": ("mp4", {"rotation": 17}, lambda lying: lying),
+    "mkv, 90": ("mkv", {"rotation": 90}, lambda lying: np.rot90(lying)),
+    "mirrored": ("mp4", {"matrix": MIRRORED}, lambda lying: lying[:, ::-1]),
+    "upside down": ("mp4", {"matrix": (ONE, 0, 0, 0, -ONE, 0, 0, 0, 1 << 30)}, lambda lying: lying[::-1]),
+    "transposed": ("mp4", {"matrix": (0, ONE, 0, ONE, 0, 0, 0, 0, 1 << 30)}, lambda lying: lying.swapaxes(0, 1)),
+}
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+@pytest.mark.parametrize("reader", ["auto", *READERS])
+def test_a_turned_recording_is_shown_upright(tmp_path, reader, kind):
+    """As its display matrix says, to the nearest quarter turn; a decoder asked for by name may refuse."""
+    suffix, how, seen = SHOWN[kind]
     lying = np.zeros((64, 96, 3), np.uint8)
-    lying[:24, :32] = 200  # top left; a quarter turn clockwise brings it to the top right
-    with av.open(str(tmp_path / "v.mp4"), "w") as file:
-        stream = file.add_stream("libx264", rate=5, options=OPTIONS["libx264"])
-        stream.height, stream.width, stream.pix_fmt = 64, 96, "yuv420p"
-        for _ in range(2):
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(lying, format="rgb24")))
-        file.mux(stream.encode())
-    data = bytearray((tmp_path / "v.mp4").read_bytes())
-    place = data.find(b"tkhd") + 44  # the track's display matrix: a quarter turn
-    data[place : place + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
-    (tmp_path / "turned.mp4").write_bytes(data)
-    assert probe(tmp_path / "turned.mp4", decoder=reader).size == (96, 64)
-    shown = read_frames(tmp_path / "turned.mp4", [0, 1], decoder=reader).astype(int)
-    assert np.abs(shown - np.rot90(lying, -1)).mean() < 3
+    lying[:24, :32] = 200  # top left
+    path = write_video(tmp_path / f"v.{suffix}", 2, corner=lying, **how)
+    try:
+        shown = read_frames(path, [0, 1], decoder=reader).astype(int)
+    except InputError as error:
+        assert reader in ("decord", "torchcodec") and kind not in ("mp4, 90", "mp4, -90"), error
+        return
+    assert shown[0].shape == seen(lying).shape and np.abs(shown - seen(lying)).mean() < 3
 
 
 @pytest.mark.parametrize("fail", [None, OSError])
@@ -276,6 +319,26 @@ def test_files_that_are_no_whole_video_are_refused_by_name(tmp_path, reader):
             read_frames(path, range(12), decoder=reader)
             read_frames(path, range(48), decoder=reader)
         assert str(path) in str(caught.value) and "expected frame indices" not in str(caught.value), path
+
+
+@pytest.mark.parametrize("decoder", ["auto", "pyav"])
+@pytest.mark.parametrize("suffix", ["ts", "flv", "h264"])
+def test_damage_in_the_middle_is_never_shown(tmp_path, suffix, decoder):
+    """Broken packets and frames that FFmpeg has mended by guessing."""
+    data = bytearray(write_video(tmp_path / f"v.{suffix}", 48, g="8").read_bytes())
+    place, length = len(data) * 55 // 100, len(data) // 20
+    data[place : place + length] = bytes(length)
+    (tmp_path / f"v.{suffix}").write_bytes(data)
+    with (
+        pytest.raises(InputError, match=rf"v\.{suffix}: .*damaged"),
+        closing(VideoFile(tmp_path / f"v.{suffix}", decoder=decoder)) as video,
+    ):
+        list(video.frames(range(video.info.frames)))
+
+
+def test_a_stream_that_calls_every_frame_a_keyframe_is_read_from_its_start(tmp_path):
+    path = write_video(tmp_path / "v.mov", 24, "rpza", pixels="rgb555le")
+    assert np.array_equal(read_frames(path, [23, 11, 3]), read_frames(path, range(24))[[23, 11, 3]])
 
 
 def test_too_large_frames_are_refused_before_decoding(tmp_path):

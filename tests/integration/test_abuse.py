@@ -1,0 +1,46 @@
+"""A small share of the abuse whose counts stand in docs/robustness.md; the whole is ``make abuse``."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from tools.abuse import decoders, marks
+from tools.abuse.deadlines import DIED, HUNG, carried_out
+from tools.abuse.videos import KINDS
+
+pytestmark = pytest.mark.integration
+
+
+def answer(item: str) -> str:
+    """For a worker: hang, die or answer."""
+    if item == "hang":
+        time.sleep(60)
+    if item == "die":
+        os._exit(1)
+    return item.upper()
+
+
+def test_what_hangs_or_dies_costs_its_own_item_alone():
+    found = dict(carried_out(answer, ["a", "hang", "b", "die", "c"], seconds=1, workers=1, first=30))
+    assert found == {"a": "A", "hang": HUNG, "b": "B", "die": DIED, "c": "C"}
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_picture_says_its_number_in_its_orientation_alone(turns):
+    for number in range(marks.NUMBERS):
+        picture = np.rot90(marks.draw(number, (48, 80)), turns)
+        assert [marks.read(picture, other) for other in range(4)] == [number if i == turns else None for i in range(4)]
+    torn = marks.draw(5, (96, 128)).copy()
+    torn[20:40] = 255 - torn[20:40]
+    assert marks.read(torn) != 5
+
+
+def test_no_decoder_is_wrong_through_the_door():
+    whole = [kind for kind in KINDS if kind not in ("turned, shaped", "cut tails", "damaged middles")]
+    found = decoders.table(workers=2, each=11, decoders=("auto", "pyav"), kinds=whole)
+    kinds = {kind: sum(counts.values()) for kind, counts in found["counts"]["auto"].items()}
+    assert min(kinds.values()) >= 2 and sum(kinds.values()) == found["files"]
+    assert found["faults"] == []
+    assert sum(counts.get("right", 0) for counts in found["counts"]["auto"].values()) > found["files"] // 2

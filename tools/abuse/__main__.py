@@ -1,0 +1,59 @@
+"""``python -m tools.abuse [PART ...]``: abuse the package and count what comes of it.
+
+Each part writes what it found, and where that comes from, to results/abuse/PART.json; ``python -m tools.docs`` puts the
+tables into docs/robustness.md. Exit code 1 if anything went wrong, hung or died through our door.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tools.abuse import decoders
+from workbook.runs.provenance import git_state, now, versions
+
+RESULTS = Path(__file__).parents[2] / "results" / "abuse"
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "decoders": lambda asked: decoders.table(asked.workers, asked.each),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """What can be asked for."""
+    made = argparse.ArgumentParser(prog="python -m tools.abuse", description=__doc__.split("\n\n")[0])
+    made.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
+    made.add_argument("--each", type=int, default=1, help="decoders: every how manieth file of a kind (1)")
+    made.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at a time (as many as cores)")
+    made.add_argument("--folder", type=Path, default=RESULTS, help="where the counts go (results/abuse)")
+    return made
+
+
+def main(words: list[str]) -> int:
+    """Carry out the parts asked for; 1 if one of them found a fault."""
+    asked = parser().parse_args(words)
+    if unknown := set(asked.parts) - set(PARTS):
+        parser().error(f"expected parts of {', '.join(PARTS)}, got {', '.join(sorted(unknown))}")
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    faults = 0
+    for name in asked.parts or PARTS:
+        commit, dirty = git_state()
+        source = {"command": f"python -m tools.abuse {name}", "commit": commit, "dirty": dirty, "start": now()}
+        began = time.monotonic()
+        found = PARTS[name](asked)
+        source |= {"seconds": round(time.monotonic() - began), "cores": os.cpu_count(), "machine": platform.machine()}
+        source |= {"python": platform.python_version(), "packages": versions()}
+        (asked.folder / f"{name}.json").write_text(json.dumps({"source": source, **found}, indent=1) + "\n")
+        print(f"{name}: {found['summary']}, {source['seconds']} s")
+        for fault in found["faults"]:
+            print("  ", ", ".join(f"{key}: {value}" for key, value in fault.items()))
+        faults += len(found["faults"])
+    return int(faults > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
