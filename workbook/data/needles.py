@@ -10,7 +10,7 @@ them. No torch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -43,6 +43,26 @@ READER_MIXTURE = {**MIXTURE, "colour": 0.2}
 """As the reader of frames learns; the colour of the one card there is: a question that retrieval training lacks."""
 
 MOST_OTHERS = 3
+
+FINE = 3
+"""Varied numbers are drawn so many times larger and scaled down, so that a stroke can grow by a third of a pixel."""
+
+
+@dataclass(frozen=True)
+class Lettering:
+    """How the number on a card is drawn.
+
+    ``em``: least and most pixels per em, as shares of the card's height, before the number is made to fit. ``varied``:
+    share of cards whose number is stretched, slanted and thickened by chance, which makes many faces of one.
+    """
+
+    em: tuple[float, float] = (0.4, 0.7)
+    varied: float = 0.0
+
+
+SMALL, LARGE = Lettering(), Lettering((0.6, 0.75))
+"""Of all cards of the default panel; of the held-out cards of the panel ``paired``, which ask for finding alone: at 32
+pixels the numbers of the first are as hard to read as to find."""
 
 
 @dataclass(frozen=True)
@@ -98,25 +118,52 @@ def framed(rng, size: tuple[int, int], colour: str, border: int) -> tuple[Image.
     return page, ink
 
 
-def card(rng: np.random.Generator, number: int, colour: str, split: str, size: tuple[int, int]) -> Image.Image:
+def card(
+    rng: np.random.Generator, number: int, colour: str, split: str, size: tuple[int, int], letters: Lettering = SMALL
+) -> Image.Image:
     """A number in the middle of a plain page with a coloured frame, (height, width) = ``size``."""
     border = max(2, round(min(size) / 10))
     page, ink = framed(rng, size, colour, border)
     fonts, text = split_fonts(split), str(number)
     path = fonts[int(rng.integers(len(fonts)))]
     most_wide, most_high = size[1] - 2 * border - 2, size[0] - 2 * border - 2
-    for em in range(round(rng.uniform(0.4, 0.7) * size[0]), 5, -1):
-        face = font_face(path, em)
-        _, _, width, height = text_extent(face, text)
-        if width <= most_wide and height <= most_high:
-            break
+    em, shape = round(rng.uniform(*letters.em) * size[0]), None
+    if letters.varied and rng.random() < letters.varied:
+        shape = varied_shape(rng, text, path, em, (most_high, most_wide))
+        width, height = shape.size
+    else:
+        for pixels in range(em, 5, -1):
+            face = font_face(path, pixels)
+            _, _, width, height = text_extent(face, text)
+            if width <= most_wide and height <= most_high:
+                break
     left = border + 1 + int(rng.integers(max(0, most_wide - width) + 1))
     top = border + 1 + int(rng.integers(max(0, most_high - height) + 1))
-    draw_text(ImageDraw.Draw(page), (left, top), text, face, ink)
+    if shape is None:
+        draw_text(ImageDraw.Draw(page), (left, top), text, face, ink)
+    else:
+        page.paste(ink, (left, top), shape)
     return page
 
 
-def draw_needle(rng: np.random.Generator, variant: str, split: str, size: tuple[int, int], name: str) -> Needle:
+def varied_shape(rng: np.random.Generator, text: str, path: str, em: int, most: tuple[int, int]) -> Image.Image:
+    """The ink of ``text`` as a mask, at most (height, width) ``most``: slanted, thickened and stretched by chance."""
+    face, stroke = font_face(path, FINE * em), int(rng.integers(2))
+    left, top, right, bottom = face.getbbox(text, stroke_width=stroke)
+    slant = float(rng.uniform(-0.25, 0.25))
+    room, high = round(abs(slant) * (bottom - top)) + 1, bottom - top
+    shape = Image.new("L", (right - left + 2 * room, high))
+    ImageDraw.Draw(shape).text((room - left, -top), text, font=face, fill=255, stroke_width=stroke)
+    shape = shape.transform(shape.size, Image.Transform.AFFINE, (1, slant, -slant * high / 2, 0, 1, 0))
+    shape = shape.crop(shape.getbbox())
+    wide, high = (side / FINE * rng.uniform(0.8, 1.25) for side in shape.size)
+    scale = min(1.0, most[0] / high, most[1] / wide)
+    return shape.resize((max(1, int(wide * scale)), max(1, int(high * scale))), Image.Resampling.BOX)
+
+
+def draw_needle(
+    rng: np.random.Generator, variant: str, split: str, size: tuple[int, int], name: str, letters: Lettering = SMALL
+) -> Needle:
     """One needle of one of VARIANTS; ``name`` is its cluster where every needle is its own."""
     if variant == "picture":
         drawn = draw_object(rng, "icon", size, split)
@@ -125,19 +172,29 @@ def draw_needle(rng: np.random.Generator, variant: str, split: str, size: tuple[
     numbers = [int(n) for n in 10 + rng.choice(NUMBERS, len(COLOURS), replace=False)]
     if variant == "change":
         seed = int(rng.integers(2**32))  # the same page twice: only the frame's colour differs
-        frames = tuple(card(generator("change", seed), numbers[0], c, split, size) for c in colours[:2])
+        frames = tuple(card(generator("change", seed), numbers[0], c, split, size, letters) for c in colours[:2])
         pairs = len(COLOURS) * (len(COLOURS) - 1)
         return Needle(variant, "change", f"{colours[0]} {colours[1]}", frames, (), 1 / pairs, name)
-    cards = [card(rng, number, colour, split, size) for number, colour in zip(numbers, colours, strict=True)]
+    cards = [card(rng, number, colour, split, size, letters) for number, colour in zip(numbers, colours, strict=True)]
     others = tuple(cards[1 : 1 + OTHER_CARDS.get(variant, 0)])
     # who finds the cards but not the colour is right once in 1 + others; without the video once in 90
     return Needle(variant, colours[0], str(numbers[0]), (cards[0],), others, 1 / NUMBERS, name)
 
 
 def make_trial(
-    split: str, variant: str, frames: int, depth: float, index: int, size: tuple[int, int], haystacks: int = 10
+    split: str,
+    variant: str,
+    frames: int,
+    depth: float,
+    index: int,
+    size: tuple[int, int],
+    haystacks: int = 10,
+    paired: bool = False,
 ) -> Trial:
     """Trial ``index`` of a cell (``frames``, ``depth``): a function of its arguments alone.
+
+    ``paired``: needle, haystack and the needle's depth are the same in videos of all lengths and, but for distractors
+    and the second frame of a change, in all variants; cards have LARGE numbers.
 
     The needle lies at ``depth`` (0 first, 1 last frame). The frame after a change lies anywhere behind the first, so
     its depth is at most that of the last frame but one; distractors lie beside the needle or at least an eighth of the
@@ -148,8 +205,10 @@ def make_trial(
     if not 0 <= depth <= 1 or frames < 8:
         raise InputError(f"a trial needs a depth from 0 to 1 and at least 8 frames; got depth {depth}, {frames} frames")
     name = f"{split}/{variant}/{frames}/{depth:g}/{index}"
-    rng = generator("needle", name)
-    needle = draw_needle(rng, variant, split, size, name)
+    where = ("paired", f"{depth:g}") if paired else (variant, frames, f"{depth:g}")
+    cluster = "/".join(map(str, (split, *where, index)))
+    rng = generator("needle", cluster)
+    needle = draw_needle(rng, variant, split, size, cluster, LARGE if paired else SMALL)
     place = round(depth * (frames - 1))
     if variant == "change":
         first = min(place, frames - 2)
@@ -157,7 +216,7 @@ def make_trial(
     else:
         places, others = (place,), _other_places(rng, variant, frames, place, len(needle.others))
     # a shuffled deal: the trials of a cell use every haystack equally often
-    deal = generator("haystacks", split, variant, frames, f"{depth:g}", index // haystacks).permutation(haystacks)
+    deal = generator("haystacks", split, *where, index // haystacks).permutation(haystacks)
     return Trial(name, split, needle, frames, depth, int(deal[index % haystacks]), places, others)
 
 
@@ -213,22 +272,26 @@ def make_dataset(
     shots: int = 500,
     pages: int = 1000,
     pictures: int = 500,
+    letters: Lettering = SMALL,
 ) -> FrameDataset:
     """Write the dataset's video files into ``folder``; those that lie there whole are left alone."""
     files = [make_haystack(folder, "train", 1000 * (seed + 1) + i, shots, size).path for i in range(haystacks)]
     rng = generator("bank", "train", seed)
     numbers = tuple(int(n) for n in 10 + rng.integers(NUMBERS, size=pages))
     drawn = (
-        card(generator("bank page", "train", seed, page), number, colour, "train", size)
+        card(generator("bank page", "train", seed, page), number, colour, "train", size, letters)
         for page, number in enumerate(numbers)
         for colour in NAMES
     )
     needles = [draw_needle(rng, "picture", "train", size, "bank") for _ in range(pictures)]
     data = data_hash(("fonts", "icons"))
     described = {"split": "train", "seed": seed, "size": list(size), "encoder": ENCODER, "data": data}
+    drawn_as = ""
+    if letters != SMALL:  # files of cards that are drawn as ever keep their names and descriptions
+        described["letters"], drawn_as = asdict(letters), "-{}-{}-{}".format(*letters.em, letters.varied)
     parts = {"cards": (pages, drawn), "pictures": (pictures, (needle.frames[0] for needle in needles))}
     for name, (count, frames) in parts.items():
-        files.append(Path(folder) / f"train-{seed}-{count}-{name}.mp4")
+        files.append(Path(folder) / f"train-{seed}-{count}-{name}{drawn_as}.mp4")
         write_once(files[-1], {**described, name: count}, frames, size)
     return FrameDataset(tuple(files), haystacks * shots, numbers, tuple(needle.answer for needle in needles))
 

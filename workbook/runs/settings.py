@@ -44,6 +44,8 @@ class Checked(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     presets: ClassVar[dict[str, dict]] = {}
+    presets_by: ClassVar[tuple[str, ...]] = ("scale",)
+    """The fields that a preset is chosen by."""
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -52,12 +54,16 @@ class Checked(BaseModel):
         Raises SettingsError, naming the field, for an unknown name (with the nearest match) or a mistyped value.
         """
         check_known(values, cls.model_fields, "parameter")
-        scale = values.get("scale", "nano")
-        preset = cls.presets.get(scale, {}) if isinstance(scale, str) else {}
+        given = {name: value for name in cls.presets_by if isinstance(value := values.get(name), str)}
         try:
-            return cls(**{**preset, **values})
+            return cls(**{**cls.preset(given), **values})
         except ValidationError as error:
             raise SettingsError(first_fault(error)) from None
+
+    @classmethod
+    def preset(cls, values: Mapping[str, str]) -> dict:
+        """What is set away from the defaults where the fields of ``presets_by`` are these."""
+        return cls.presets.get(values.get("scale", "nano"), {})
 
     @field_validator("*", mode="before")
     @classmethod
@@ -177,7 +183,9 @@ class StudySettings(Checked):
 
     def parameters(self) -> dict:
         """What a notebook must be given to end up with these very settings: the fields that differ from its preset."""
-        plain, base = self.to_dict(), type(self).from_mapping({"scale": self.scale}).to_dict()
+        plain, fields = self.to_dict(), type(self).model_fields
+        chosen = {name: plain[name] for name in self.presets_by}
+        base = type(self).from_mapping(chosen).to_dict() | {name: fields[name].default for name in chosen}
         return {name: value for name, value in plain.items() if value != base[name] or name in ("scale", "seeds")}
 
     @property

@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from oryx.errors import SettingsError
+from workbook.data.needles import READER_MIXTURE, SMALL, Lettering
 from workbook.data.pictures import PictureSizes
 from workbook.data.stories import DatasetSizes
 
@@ -67,7 +68,8 @@ class VideoRecipe:
 
     ``steps``: of single digits, of single cards and pictures at 1x, of the same at all sides (drawn with ``shares``),
     of clips at all sides. ``frames``: frames in a step of clips, shared by clips of one length. ``dataset``: arguments
-    of :func:`workbook.data.needles.make_dataset`.
+    of :func:`workbook.data.needles.make_dataset`. ``pictures``: share of pictures among single frames and weight among
+    clips; ``letters``: how cards are drawn.
     """
 
     scale: str
@@ -80,6 +82,8 @@ class VideoRecipe:
     shares: tuple[float, ...]
     rate: float
     dataset: dict[str, int]
+    pictures: float = READER_MIXTURE["picture"]
+    letters: Lettering = SMALL
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -141,7 +145,7 @@ def _table(part: str, scale: str) -> dict[str, Any]:
 
 def _changed(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """``table`` with these changes; a table in it is changed likewise, field by field."""
-    within = {name: table[name] | value for name, value in changes.items() if isinstance(value, dict)}
+    within = {name: table.get(name, {}) | value for name, value in changes.items() if isinstance(value, dict)}
     return table | changes | within
 
 
@@ -154,6 +158,11 @@ def video_recipe(scale: str, **changes: Any) -> VideoRecipe:
     """The recipe of a scale's reader of frames, with fields changed; errors as :func:`recipe`."""
     table = _changed(_table("video_reader", scale), changes)
     return VideoRecipe(scale=scale, **table | {"shapes": recipe(scale, **table["shapes"])})
+
+
+def paired_reader(scale: str, **changes: Any) -> VideoRecipe:
+    """The recipe of a reader of frames for the needle study's panel ``paired``; errors as :func:`recipe`."""
+    return video_recipe(scale, **_changed(_table("paired_reader", scale), changes))
 
 
 def forms_recipe(scale: str, **changes: Any) -> FormsRecipe:

@@ -36,17 +36,17 @@ CORPORA = ("fonts", "words", "icons", "clipart", "photos")
 SIDES = (1, 2, 4)
 
 
-def single_frame(rng: np.random.Generator, size: tuple[int, int], digits: int) -> tuple[np.ndarray, str, str]:
+def single_frame(rng: np.random.Generator, r: VideoRecipe, digits: int) -> tuple[np.ndarray, str, str]:
     """(frame, question, answer) of a card with a number of ``digits`` digits.
 
-    With two digits, one in five is a picture instead and one in seven cards is asked for its colour.
+    With two digits, a share of ``r.pictures`` are pictures instead and one in seven cards is asked for its colour.
     """
-    if digits == 2 and rng.random() < 1 / 5:
-        drawn = draw_object(rng, "icon", size, "train")
+    if digits == 2 and rng.random() < r.pictures:
+        drawn = draw_object(rng, "icon", r.size, "train")
         return np.asarray(drawn.picture.convert("RGB")), "name", drawn.answer
     colour = list(COLOURS)[int(rng.integers(len(COLOURS)))]
     number = int(rng.integers(10)) if digits == 1 else 10 + int(rng.integers(NUMBERS))
-    frame = np.asarray(card(rng, number, colour, "train", size).convert("RGB"))
+    frame = np.asarray(card(rng, number, colour, "train", r.size, r.letters).convert("RGB"))
     if digits == 2 and rng.random() < 1 / 7:
         return frame, "colour", colour
     return frame, colour, str(number)
@@ -58,10 +58,10 @@ def draw_samples(r: VideoRecipe, seed: int, dataset: FrameDataset, step: int) ->
     stage = int(np.searchsorted(np.cumsum(r.steps), step, side="right"))
     side = SIDES[int(rng.choice(len(SIDES), p=r.shares))] if stage >= 2 else 1
     if stage == 3:
-        length = int(rng.integers(2, r.longest + 1))
-        clips = [draw_clip(rng, dataset, length, READER_MIXTURE) for _ in range(max(1, r.frames // length))]
+        length, mixture = int(rng.integers(2, r.longest + 1)), READER_MIXTURE | {"picture": r.pictures}
+        clips = [draw_clip(rng, dataset, length, mixture) for _ in range(max(1, r.frames // length))]
         return [Sample(dataset.frames, side, clip) for clip in clips]
-    drawn = [single_frame(rng, r.size, 1 if stage == 0 else 2) for _ in range(r.batch)]
+    drawn = [single_frame(rng, r, 1 if stage == 0 else 2) for _ in range(r.batch)]
     frames = np.stack([frame for frame, _, _ in drawn])
     clips = [Clip((i,), ((question, answer),)) for i, (_, question, answer) in enumerate(drawn)]
     return [Sample(frames, side, clip) for clip in clips]
@@ -117,5 +117,5 @@ def load_video_reader(r: VideoRecipe, folder: Path | None = None) -> OryxForCond
 def run(options: Options) -> None:
     """The part as the command line asks for it; the frames to train on are written first."""
     r = video_recipe(options.scale, **options.changes)
-    dataset = make_dataset(options.folder / "dataset", options.seed, r.size, **r.dataset)
+    dataset = make_dataset(options.folder / "dataset", options.seed, r.size, **r.dataset, letters=r.letters)
     train_video_reader(r, options, dataset)

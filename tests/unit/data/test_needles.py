@@ -7,7 +7,7 @@ from PIL import Image
 from oryx.errors import InputError
 from oryx.processing.video import read_frames
 from workbook.data.items import generator
-from workbook.data.needles import COLOURS, OTHER_CARDS, VARIANTS, card, draw_needle, make_trial
+from workbook.data.needles import COLOURS, LARGE, OTHER_CARDS, VARIANTS, Lettering, card, draw_needle, make_trial
 from workbook.data.text_tasks import split_fonts
 
 SIZE = (32, 32)
@@ -57,6 +57,19 @@ def test_a_trial_is_a_function_of_its_cell_and_trials_differ():
     assert {trial.needle.question for trial in trials} == set(COLOURS)
 
 
+def test_paired_trials_hide_the_same_needle_at_every_length_and_among_distractors():
+    base = [make_trial("report", "number", 50, 0.25, index, SIZE, 40, paired=True) for index in range(40)]
+    assert sorted(trial.haystack for trial in base) == list(range(40))
+    assert len({trial.needle.cluster for trial in base}) == 40
+    for variant, frames in (("number", 1600), ("near", 50), ("far", 200), ("several", 50)):
+        for index in (0, 7, 39):
+            other = make_trial("report", variant, frames, 0.25, index, SIZE, 40, paired=True)
+            assert other.needle.cluster == base[index].needle.cluster and other.haystack == base[index].haystack
+            assert other.needle.answer == base[index].needle.answer and other.id != base[index].id
+            assert np.array_equal(pixels(other.needle.frames[0]), pixels(base[index].needle.frames[0]))
+    assert make_trial("report", "number", 50, 0.5, 0, SIZE, 40, paired=True).needle.cluster != base[0].needle.cluster
+
+
 @pytest.mark.parametrize("variant", ["several", "near", "far"])
 def test_only_one_card_has_the_colour_that_is_asked(variant):
     for index in range(30):
@@ -75,15 +88,22 @@ def test_a_change_names_both_colours_in_order():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (48, 64), (224, 224)])
-def test_numbers_stay_inside_their_frame(size):
+@pytest.mark.parametrize("letters", [Lettering(), LARGE, Lettering((0.5, 0.8), varied=1.0)])
+def test_numbers_stay_inside_their_frame(size, letters):
     border = max(2, round(min(size) / 10))
     for index in range(60):
-        page = pixels(card(generator("card", index), 10 + index, "red", "report", size))
+        page = pixels(card(generator("card", index), 10 + index, "red", "report", size, letters))
         inner = page[border:-border, border:-border]
         edge = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
         assert edge.min() > 150, "ink on the frame"
         assert inner.min() < 120, "no ink"
     assert split_fonts("report") and not set(split_fonts("report")) & set(split_fonts("train"))
+
+
+def test_varied_numbers_have_another_shape_each_time():
+    page = [card(generator("varied", i), 42, "red", "dev", SIZE, Lettering((0.7, 0.7), varied=1.0)) for i in range(20)]
+    inks = [Image.fromarray((pixels(p)[4:-4, 4:-4].mean(-1) < 150).astype(np.uint8)).getbbox() for p in page]
+    assert len({(right - left, bottom - top) for left, top, right, bottom in inks}) > 8
 
 
 def test_bad_requests_say_what_was_expected():

@@ -7,6 +7,7 @@ from oryx.model.positions import set_positions
 from oryx.train.device import compute
 from oryx.train.loop import TrainPlan
 from workbook.data.needles import make_dataset
+from workbook.stages import videos
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import video_recipe
 from workbook.stages.stage import Options
@@ -36,6 +37,22 @@ def test_steps_for_as_many_tokens():
     steps = steps_for_tokens(plan(longest=4), 1, GRID, 5000)
     reached = tokens_trained_on(plan(steps, longest=4), 1, GRID)
     assert reached >= 5000 > tokens_trained_on(plan(steps - 1, longest=4), 1, GRID)
+
+
+def test_clips_shown_twice_are_half_as_long_and_cost_as_much(tmp_path, monkeypatch):
+    dataset = make_dataset(tmp_path, 0, (32, 32), haystacks=1, shots=30, pages=4, pictures=3)
+    model, drawn = build_reader(video_recipe("smoke").shapes), {}
+    tokens = frame_cache(tmp_path, model, 4, (32, 32), "w", compute("fp32")).joined(dataset.files)
+    for again in (False, True):
+        monkeypatch.setattr(videos, "Training", lambda name, model, batches, *rest, **more: batches)
+        monkeypatch.setattr(videos.StepBatches, "carry_out", lambda batches, *how: batches, raising=False)
+        batches = train_retrieval(model, dataset, tokens, plan(9, twice=again), Options("smoke", 0, tmp_path))
+        drawn[again] = [batches.draw(step) for step in range(9)]
+    for once, twice in zip(drawn[False], drawn[True], strict=True):
+        assert len(once) == len(twice)
+        for first, second in zip(once, twice, strict=True):
+            half = len(second.frames) // 2
+            assert second.frames[:half] == second.frames[half:] and half == max(2, len(first.frames) // 2)
 
 
 def test_only_projector_and_language_model_learn(tmp_path):

@@ -79,6 +79,45 @@ def test_other_ratios_train_on_clips_of_as_many_tokens(arm):
     assert (plan.longest - 1) * per_frame <= 400 * 3 <= (plan.longest + 1) * per_frame
 
 
+def test_the_paired_panel_asks_the_same_needles_of_every_arm():
+    study = NeedleInAHaystack()
+    paired = study.settings({"panel": "paired"})
+    assert paired.variant == "nano,panel=paired" and paired.trains_shared and paired.recipe_scale == "nano"
+    assert study.settings({}).settings_hash == NANO.settings_hash != paired.settings_hash
+    for arm in paired.arms:
+        asked = arm_cells(paired, arm)
+        assert len(set(asked)) == len(asked) and not any(cell.variant == "picture" for cell in asked)
+        assert {cell.trials for cell in asked if cell.frames <= 1600} == {50}
+        assert {(EASY, depth) for depth in (0.0, 0.5, 1.0)} <= {(cell.frames, cell.depth) for cell in asked}
+    beyond = {cell.frames: cell.trials for cell in arm_cells(paired, "retrieval") if cell.frames > 1600}
+    assert beyond == {3200: 20, 6400: 10, 14400: 4}
+    assert max(cell.frames for cell in arm_cells(paired, "retrieval_twice")) == 800
+    assert {cell.frames for cell in audit_cells(paired, "retrieval")} == {16, 200, 1600}
+
+
+def test_the_paired_panel_asks_all_that_its_hypotheses_compare():
+    study = NeedleInAHaystack()
+    paired = study.settings({"panel": "paired"})
+    stated = study.hypotheses(paired)
+    assert len(stated) > 10 and not {entry.id for entry in stated} & {entry.id for entry in study.hypotheses(NANO)}
+    for entry in stated:
+        depths = set(entry.where.get("depth", paired.depths))
+        for of, tasks in ((entry.arms, (*entry.tasks, *entry.other_tasks)), (entry.gate.arms, entry.gate.tasks)):
+            for arm in of:
+                asked = arm_cells(paired, arm)
+                for task in tasks:
+                    found = {cell.depth for cell in asked if cell.task == task}
+                    assert depths <= found or (task == "number_16" and of == entry.gate.arms), (entry.id, arm, task)
+
+
+def test_the_oracle_may_train_longer_and_clips_shown_twice_cost_as_much():
+    paired = NeedleInAHaystack().settings({"panel": "paired"})
+    assert retrieval_plan(paired, "oracle", 0, GRIDS[4]).plan.steps == 1500
+    assert retrieval_plan(NANO, "oracle", 0, GRIDS[4]).plan.steps == 500
+    once, twice = (retrieval_plan(paired, arm, 0, GRIDS[4]) for arm in ("retrieval", "retrieval_twice"))
+    assert twice == replace(once, twice=True) and ARMS["retrieval_twice"].shown(50) == 100
+
+
 @pytest.mark.parametrize(
     ("values", "error", "said"),
     [
@@ -87,6 +126,8 @@ def test_other_ratios_train_on_clips_of_as_many_tokens(arm):
         ({"arms": ["retreival"]}, SettingsError, "did you mean 'retrieval'"),
         ({"video": "/nowhere.mp4"}, InputError, r"/nowhere\.mp4: expected a video file, there is none"),
         ({"scale": "medium"}, MissingResource, "medium"),
+        ({"scale": "medium", "panel": "paired"}, InputError, "panel 'paired' has scales nano, smoke; got 'medium'"),
+        ({"panel": "pared"}, SettingsError, "did you mean 'paired'"),
     ],
 )
 def test_a_run_that_cannot_be_done_says_so_before_any_work(values, error, said):

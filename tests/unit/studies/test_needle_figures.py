@@ -66,6 +66,22 @@ def test_the_break_is_where_half_of_the_easy_score_is_lost(rows):
     assert set(never["keeps half to, frames"]) == {"none"} and set(never["below half from, frames"]) == {16}
 
 
+def test_the_effective_length_is_where_too_much_of_the_easy_score_is_lost():
+    right = {16: 19, 50: 20, 400: 17, 1600: 9}  # of 20
+    made = [
+        row("retrieval", n, depth, i, "visual", float(i < share), task=f"number_{n}", cluster=f"{depth}/{i}")
+        for n, share in right.items()
+        for depth in (0.0, 1.0)
+        for i in range(20)
+    ]
+    (line,) = tables.effective_length_table(pd.DataFrame(made)).to_dict("records")
+    assert line["effective length, frames"] == 400 and line["score at 16 frames"] == "0.95"
+    assert (line["50"], line["400"], line["1,600"]) == ("1.05", "0.89", "0.47")
+    assert line["surely"] == 50, "17 of 20 are within chance of 85 % of 19"
+    (alone,) = tables.effective_length_table(pd.DataFrame(made).assign(cluster="own video")).to_dict("records")
+    assert alone["effective length, frames"] == 400 and alone["surely"] == ""
+
+
 def test_training_lengths_of_several_runs_stand_side_by_side_and_count_once(rows):
     longer = pd.concat([rows, pd.DataFrame([row("retrieval", 3200, 0.0, i, "visual", 0.0) for i in range(4)])])
     other = rows[rows["arm"] == "retrieval"].assign(longest_trained=100, score=1.0)

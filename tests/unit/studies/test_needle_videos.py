@@ -10,7 +10,7 @@ from workbook.data.needles import make_dataset, make_trial
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import video_recipe
 from workbook.studies.frames import frame_cache
-from workbook.studies.needle.videos import HaystackFiles, NeedleCodes, TrialVideos
+from workbook.studies.needle.videos import HaystackFiles, NearestFrame, NeedleCodes, TrialVideos, twice
 
 SIZE = (32, 32)
 
@@ -96,6 +96,27 @@ def test_ones_own_video_is_sampled_evenly_and_must_be_long_enough(tmp_path, mode
     assert kept(videos) == misses + 1, "only the needle is new"
     with pytest.raises(InputError, match=r"40 frames are asked for, the video has 31"):
         files.parts(0, 40)
+
+
+def test_a_video_may_be_shown_twice(videos):
+    trial = make_trial("dev", "number", 20, 0.5, 1, SIZE, 2)
+    once = videos.tokens(trial).tokens
+    videos.view = twice
+    torch.testing.assert_close(videos.tokens(trial).tokens, torch.cat([once, once]), atol=0, rtol=0)
+
+
+def test_the_nearest_frame_is_the_card_of_the_colour_asked_for(tmp_path, model):
+    dataset = make_dataset(tmp_path, 0, SIZE, haystacks=1, shots=6, pages=20, pictures=1)
+    tokens = frame_cache(tmp_path, model, 1, SIZE, "w", compute("fp32")).joined(dataset.files)
+    files = HaystackFiles(tmp_path / "haystacks", "dev", 2, 24, SIZE)
+    videos, nearest = TrialVideos(files, frame_cache(tmp_path, model, 1, SIZE, "w", compute("fp32"))), []
+    for index in range(10):
+        trial = make_trial("dev", "far", 24, index / 9, index, SIZE, 2, paired=True)
+        shown = videos.tokens(trial)
+        found = NearestFrame(dataset, tokens)(trial, shown)
+        assert len(found) == 1 and found.grid == shown.grid
+        nearest.append(torch.equal(found.tokens[0], shown.tokens[trial.needles[0]]))
+    assert sum(nearest) >= 8, "even an encoder that learned nothing tells the colours of frames apart"
 
 
 def test_codes_tell_every_card_apart_and_leave_the_rest(tmp_path, model):

@@ -19,13 +19,26 @@ class Arm:
     ``short_tokens`` the same until as many video tokens were seen as in retrieval; ``none``: the shared reader as it
     is, trained on clips of up to 8 frames; ``released``: released weights as they are. ``positions``: see
     :mod:`oryx.model.positions`. ``side``: region side of the compressor, 4 for 16x. ``oracle``: needles are given as
-    perfect codes instead of read.
+    perfect codes instead of read. ``twice``: every video is shown twice, one after the other. ``nearest``: no language
+    model looks for the needle: the frame whose tokens are most like those of cards in the colour that is asked for is
+    shown alone.
     """
 
     data: Literal["retrieval", "short_steps", "short_tokens", "none", "released"] = "retrieval"
     positions: str = "half_1e6"
     side: int = 4
     oracle: bool = False
+    twice: bool = False
+    nearest: bool = False
+
+    def shown(self, frames: int) -> int:
+        """How many frames of a video of ``frames`` frames the language model reads."""
+        return 1 if self.nearest else 2 * frames if self.twice else frames
+
+    @property
+    def most_frames(self) -> int | None:
+        """The longest video that it is asked about, if there is a bound."""
+        return 800 if self.twice else MOST_FRAMES[self.side]
 
 
 ARMS = {
@@ -41,9 +54,16 @@ ARMS = {
     "reader": Arm("none", "full_1e4"),
     "released": Arm("released", "own"),
     "released_4x": Arm("released", "own", side=2),
+    "retrieval_twice": Arm(twice=True),
+    "nearest_frame": Arm("none", "full_1e4", nearest=True),
 }
-TRAINED = tuple(name for name, arm in ARMS.items() if arm.data != "released")
-RELEASED = tuple(name for name in ARMS if name not in TRAINED)
+RELEASED = tuple(name for name, arm in ARMS.items() if arm.data == "released")
+SMALL = tuple(name for name in ARMS if name not in RELEASED)
+"""Arms of the scales that train."""
+TRAINED = tuple(name for name in SMALL if not (ARMS[name].twice or ARMS[name].nearest))
+"""Those of the default panel."""
+WHOLE = (*HEADLINE, *RELEASED, "nearest_frame")
+"""Arms that are asked every length at every depth."""
 OTHER_QUESTION_ARMS = (*HEADLINE, "reader", *RELEASED)
 """Arms that are also asked another question about the same videos."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbook.data.needles import VARIANTS
-from workbook.studies.needle.arms import ARMS, EASY, HEADLINE, MOST_FRAMES, RELEASED
+from workbook.studies.needle.arms import ARMS, EASY, HEADLINE, RELEASED, WHOLE
 from workbook.studies.needle.settings import Settings
 
 
@@ -33,26 +33,37 @@ def few(values: Sequence, count: int = 3) -> list:
 def arm_cells(settings: Settings, arm: str) -> list[Cell]:
     """The cells an arm is asked, the easy ones first.
 
-    Headline arms and released weights: every length and depth. Others: three lengths, the longest among them, by three
-    depths. The main arm (or ``released``) also: lengths ``beyond`` the grid, and every other variant, three by three.
+    The arms of WHOLE: every length and depth. Others: three lengths, the longest among them, by three depths. The main
+    arm (or ``released``) also: lengths ``beyond`` the grid, and every other variant, three by three.
     """
-    most = None if arm in RELEASED else MOST_FRAMES[ARMS[arm].side]
+    most = None if arm in RELEASED else ARMS[arm].most_frames
     own = sorted(n for n in settings.lengths if most is None or n <= most)
-    three, whole = few(settings.depths), arm in (*HEADLINE, *RELEASED)
+    three, whole = few(settings.depths), arm in WHOLE
     asked = [("number", EASY, d) for d in three]
     asked += [("number", n, d) for n in (own if whole else few(own)) for d in (settings.depths if whole else three)]
     if arm in (HEADLINE[0], RELEASED[0]):
         asked += [("number", n, d) for n in settings.beyond for d in three]
-        asked += [(v, n, d) for v in VARIANTS if v != "number" for n in few(own) for d in three]
-    return [Cell(*where, settings.trials) for where in asked]
+        asked += [(v, n, d) for v in further_variants(settings) for n in few(own) for d in three]
+    return [Cell(*where, _trials(settings, where[1])) for where in dict.fromkeys(asked)]
+
+
+def further_variants(settings: Settings) -> list[str]:
+    """The variants that the main arm is asked beside ``number``; no pictures where no reader has met any."""
+    return [v for v in VARIANTS if v != "number" and not (v == "picture" and settings.panel == "paired")]
+
+
+def _trials(settings: Settings, frames: int) -> int:
+    if settings.beyond_frames is None or frames not in settings.beyond:
+        return settings.trials
+    return max(1, min(settings.trials, settings.beyond_frames // frames))
 
 
 def audit_cells(settings: Settings, arm: str) -> list[Cell]:
     """The cells of which some trials are asked again as complete files: three lengths by three depths, main arm.
 
-    Writing a file takes longer than all else, so lengths above 400 are left out.
+    Writing a file takes longer than all else, so lengths above 400 are left out of the default panel, which asks more.
     """
     if arm not in (HEADLINE[0], RELEASED[0]) or settings.video or not settings.audit:
         return []
-    lengths = few(sorted(n for n in settings.lengths if n <= 400))
+    lengths = few(sorted(n for n in settings.lengths if n <= 400 or settings.panel == "paired"))
     return [Cell("number", n, d, settings.audit) for n in lengths for d in few(settings.depths)]

@@ -16,7 +16,7 @@ from oryx.train.device import Compute, process
 from workbook.data.needles import NAMES, Trial, make_trial
 from workbook.studies.base import Progress
 from workbook.studies.frames import MOST_TOKENS, chunks, evaluate_arm, shared_rows
-from workbook.studies.needle.arms import OTHER_QUESTION_ARMS
+from workbook.studies.needle.arms import ARMS, OTHER_QUESTION_ARMS
 from workbook.studies.needle.cells import Cell, arm_cells, audit_cells
 from workbook.studies.needle.settings import Settings
 from workbook.studies.needle.videos import TrialVideos
@@ -46,7 +46,7 @@ class Evaluation:
     def __post_init__(self):
         arm, state = self.base["arm"], process()
         self.asked, self.audited = arm_cells(self.settings, arm), audit_cells(self.settings, arm)
-        self.share = state.process_index, state.num_processes
+        self.share, self.paired = (state.process_index, state.num_processes), self.settings.panel == "paired"
 
     def ask(self, folder: Path, machine: Compute, progress: Progress) -> None:
         """Ask everything that has no row in ``folder`` yet.
@@ -72,7 +72,7 @@ class Evaluation:
 
     def _trials(self, cell: Cell) -> list[Trial]:
         where, files = (self.settings.split, cell.variant, cell.frames, cell.depth), self.videos.files
-        trials = [make_trial(*where, i, files.size, files.count) for i in range(cell.trials)]
+        trials = [make_trial(*where, i, files.size, files.count, self.paired) for i in range(cell.trials)]
         number, count = self.share
         by_haystack = files.count >= count  # so that each haystack is encoded by one process
         return [t for i, t in enumerate(trials) if (t.haystack if by_haystack else i) % count == number]
@@ -86,9 +86,13 @@ class Evaluation:
             return len(self.prompts.after(self._question(trial, "visual")[0]))
 
         for _, of_length in groupby(sorted(trials, key=length), key=length):
-            for batch in chunks(list(of_length), MOST_TOKENS // video_token_count(cell.frames, self.grid)):
+            for batch in chunks(list(of_length), MOST_TOKENS // self._tokens(cell)):
                 rows = [self._row(cell, trial, condition) for condition in conditions for trial in batch]
                 yield Batch(rows, partial(self._answers, batch, conditions, tokens_of))
+
+    def _tokens(self, cell: Cell) -> int:
+        """Tokens that the language model reads of a video."""
+        return video_token_count(ARMS[self.base["arm"]].shown(cell.frames), self.grid)
 
     def _answers(
         self, trials: Sequence[Trial], conditions: Sequence[str], tokens_of: Callable[[Trial], FrameTokens]
@@ -112,12 +116,12 @@ class Evaluation:
             "item": trial.id,
             "split": trial.split,
             "task": cell.task,
-            "cluster": f"{trial.split}-haystack-{trial.haystack}",
+            "cluster": trial.needle.cluster if self.paired else f"{trial.split}-haystack-{trial.haystack}",
             "question": question,
             "truth": truth,
             "chance": chance,
-            "visual_tokens": video_token_count(cell.frames, self.grid) if seen else 0,
-            "frames": cell.frames if seen else 0,
+            "visual_tokens": self._tokens(cell) if seen else 0,
+            "frames": ARMS[self.base["arm"]].shown(cell.frames) if seen else 0,
             "decoder": self.videos.decoder if seen else None,
             "variant": cell.variant,
             "length": cell.frames,

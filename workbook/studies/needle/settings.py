@@ -1,9 +1,14 @@
 """Settings of study 4. No torch."""
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from workbook.runs.settings import VideoSettings, read_presets, setting
 from workbook.studies.needle.arms import ARMS, TRAINED
+
+PRESETS = read_presets(__file__)
+PANELS = PRESETS.pop("panels")
+"""Panel -> scale -> what it sets away from the preset of the scale."""
 
 
 class Settings(VideoSettings):
@@ -46,4 +51,25 @@ class Settings(VideoSettings):
         1, "scale paper: processes that share the questions, each on a GPU of its own", counts=False, least=1
     )
 
-    presets = read_presets(__file__)
+    panel: Literal["default", *PANELS] = setting(
+        "default",
+        "default; paired: the same needles at every length and arm, numbers easy to read, a reader of each seed's own",
+        added_later=True,
+    )
+    oracle_steps: int | None = setting(None, "training steps of the oracle; null: train_steps", True, 1, True)
+    beyond_frames: int | None = setting(
+        None, "frames of all videos of a cell beyond the grid; null: trials, however long", True, 1, True
+    )
+
+    presets = PRESETS
+    presets_by: ClassVar[tuple[str, ...]] = ("scale", "panel")
+
+    @classmethod
+    def preset(cls, values: Mapping[str, Any]) -> dict:
+        """That of the scale, and of the panel at this scale."""
+        return super().preset(values) | PANELS.get(values.get("panel"), {}).get(values.get("scale", "nano"), {})
+
+    @property
+    def trains_shared(self) -> bool:
+        """Also where every seed has a reader of its own."""
+        return self.panel == "paired" or super().trains_shared

@@ -2,6 +2,7 @@
 
     python -m oryx run needle_in_a_haystack                              # nano: 2 cores, about 9 minutes per seed
     python -m oryx run needle_in_a_haystack -p video=my_video.mp4        # needles hidden in a video of one's own
+    python -m oryx run needle_in_a_haystack -p panel=paired     # each seed its own reader, equal needles at all lengths
     python -m oryx run needle_in_a_haystack --scale medium --from-scratch          # one GPU, hours not measured
     python -m oryx run needle_in_a_haystack --scale paper -p checkpoint=FOLDER -p processes=4    # a GPU each
 
@@ -17,6 +18,7 @@ language model train on cached frame tokens. Arms differ in training clips, posi
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,11 +26,13 @@ from oryx.errors import InputError
 from oryx.files import atomic_write_text, sha256_file
 from workbook.data.haystacks import CORPORA as HAYSTACKS
 from workbook.studies.base import VIDEO_FACTS, Progress, Run, Study
-from workbook.studies.needle.arms import ARMS, RELEASED, TRAINED, at_16x, ratio_arms, whole_grid
-from workbook.studies.needle.settings import Settings
+from workbook.studies.needle.arms import ARMS, RELEASED, SMALL, at_16x, ratio_arms, whole_grid
+from workbook.studies.needle.settings import PANELS, Settings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from oryx.evidence.verdicts import Hypothesis
 
 SHARED, READER_JOB = "shared", "video_reader"
 
@@ -53,9 +57,11 @@ class NeedleInAHaystack(Study[Settings]):
 
     def check(self, settings: Settings) -> None:
         """Raises MissingResource, CheckpointError or InputError before any work if this run cannot be done."""
-        fitting = RELEASED if settings.scale == "paper" else TRAINED
+        fitting = RELEASED if settings.scale == "paper" else SMALL
         if wrong := [arm for arm in settings.arms if arm not in fitting]:
             raise InputError(f"arms: scale {settings.scale!r} has {', '.join(fitting)}; got {', '.join(wrong)}")
+        if settings.panel != "default" and settings.scale not in (known := PANELS[settings.panel]):
+            raise InputError(f"panel {settings.panel!r} has scales {', '.join(known)}; got {settings.scale!r}")
         if any(depth > 1 for depth in settings.depths):
             raise InputError(f"depths: expected 0 to 1, got {list(settings.depths)}")
         if settings.video:
@@ -75,6 +81,13 @@ class NeedleInAHaystack(Study[Settings]):
                 raise InputError(f"{name}: only released weights (scale 'paper') have a choice, got {given}")
         if settings.frame_side != 32:
             raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
+
+    def hypotheses(self, settings: Settings) -> "Sequence[Hypothesis]":
+        """Those of the panel: the file of a panel away from the default has the panel's name."""
+        from oryx.evidence.verdicts import load_hypotheses
+
+        file = self.hypotheses_file
+        return load_hypotheses(file if settings.panel == "default" else file.with_name(f"{settings.panel}.toml"))
 
     def plan(self, settings: Settings) -> dict:
         """As every study's; of released weights, which nothing trains, what asking takes."""

@@ -1,13 +1,16 @@
 """Tables of the needle study, and the shares behind its figures. No torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from oryx.evidence.stats import wilson
+from oryx.evidence.stats import contrast, wilson
 from workbook.report.tables import with_intervals
 from workbook.studies.needle.arms import EASY
+
+KEPT = 0.85
+"""Share of an arm's score at EASY frames that a length must keep (RULER, arXiv 2404.06654: 0.856 at all lengths)."""
 
 
 def shares(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -53,6 +56,36 @@ def break_table(rows: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
+
+
+def effective_length_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """What each arm keeps of its score at EASY frames, by length, and the effective length that follows.
+
+    That is the longest length up to which every one keeps at least KEPT; ``surely``: with the 95 % interval of the
+    difference between the scores, over the rows' clusters and seeds; empty where there is but one cluster. A length is
+    compared at the depths it was asked.
+    """
+    numbers = rows[(rows["variant"] == "number") & (rows["condition"] == "visual") & rows["error"].isna()]
+    lines = []
+    for arm, mine in numbers.groupby("arm", sort=False):
+        easy, kept, reached = mine[mine["length"] == EASY], {}, {}
+        for frames, asked in mine[mine["length"] > EASY].groupby("length"):
+            both = pd.concat([asked, easy[easy["depth"].isin(asked["depth"])]])
+            score = both.groupby("length")["score"].mean()
+            kept[f"{frames:,}"] = f"{score[frames] / score[EASY]:.2f}" if score[EASY] else ""
+            terms = [(arm, [f"number_{frames}"], 1.0), (arm, [f"number_{EASY}"], -KEPT)]
+            low = contrast(both, terms).low if both["cluster"].nunique() > 1 else np.nan
+            reached[frames] = (score[frames] >= KEPT * score[EASY], low >= 0)
+        lengths = [_reached({n: sides[i] for n, sides in reached.items()}) for i in range(2)]
+        sure = lengths[1] if mine["cluster"].nunique() > 1 else ""
+        about = {f"score at {EASY} frames": f"{easy['score'].mean():.2f}", "effective length, frames": lengths[0]}
+        lines.append({"arm": arm, **about, "surely": sure, **kept})
+    return pd.DataFrame(lines).fillna("")
+
+
+def _reached(reached: Mapping[int, bool]) -> int:
+    """The longest length up to which all are reached, EASY if not even the next is."""
+    return max((n for n in reached if all(ok for m, ok in reached.items() if m <= n)), default=EASY)
 
 
 def training_length_table(runs: Sequence[pd.DataFrame], arms: Sequence[str]) -> pd.DataFrame:

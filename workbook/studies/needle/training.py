@@ -3,6 +3,7 @@
 See :mod:`workbook.studies.needle.study`, which says what is compared.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,9 @@ from oryx.grids import Grid, video_token_count
 from oryx.model.positions import set_positions
 from oryx.train.device import compute
 from oryx.train.loop import TrainPlan
-from workbook.data.needles import FrameDataset, make_dataset
-from workbook.stages.recipes import VideoRecipe, video_recipe
+from workbook.data.needles import MIXTURE, FrameDataset, make_dataset
+from workbook.stages.recipes import VideoRecipe, paired_reader, video_recipe
+from workbook.stages.shipped import WEIGHTS
 from workbook.stages.stage import Options
 from workbook.stages.video_reader import load_video_reader, train_video_reader
 from workbook.stages.videos import RetrievalPlan, steps_for_tokens, tokens_trained_on, train_retrieval
@@ -22,20 +24,29 @@ from workbook.studies.frames import frame_cache, write_in_parallel
 from workbook.studies.needle.arms import ARMS
 from workbook.studies.needle.evaluation import Evaluation
 from workbook.studies.needle.settings import Settings
-from workbook.studies.needle.videos import NeedleCodes, TrialVideos, haystacks_of
+from workbook.studies.needle.videos import NearestFrame, NeedleCodes, TrialVideos, haystacks_of, twice
+
+
+def reader_recipe(settings: Settings) -> VideoRecipe:
+    """That of the reader of frames that the arms of a run start from."""
+    return (paired_reader if settings.panel == "paired" else video_recipe)(settings.recipe_scale)
 
 
 def prepare(settings: Settings, seed: int) -> None:
     """Write the haystacks and the dataset of training frames."""
-    recipe = video_recipe(settings.recipe_scale)
+    recipe = reader_recipe(settings)
     haystacks = haystacks_of(settings, recipe.size).drawings()
     write_in_parallel([partial(_dataset, settings, recipe, seed), *haystacks])
 
 
 def train_reader(settings: Settings, seed: int, folder: Path, progress: Progress) -> None:
-    """Train the reader of frames that all arms start from; its frames must lie in the cache."""
-    recipe = video_recipe(settings.recipe_scale)
-    options = Options(recipe.scale, seed, folder, None, compute(settings.precision), partial(progress, "train"))
+    """Train the reader of frames that all arms start from; its frames must lie in the cache.
+
+    A reader of each seed's own starts from the shipped SigLIP, unless everything is to be trained from scratch.
+    """
+    recipe = reader_recipe(settings)
+    start = WEIGHTS / "nano" if settings.panel == "paired" and not settings.from_scratch else None
+    options = Options(recipe.scale, seed, folder, start, compute(settings.precision), partial(progress, "train"))
     train_video_reader(recipe, options, _dataset(settings, recipe, seed))
 
 
@@ -43,7 +54,7 @@ def run_arm(
     settings: Settings, arm: str, seed: int, folder: Path, shared: Path, base: dict, progress: Progress
 ) -> None:
     """Train one arm from the reader in ``shared`` and ask it; an interrupted run resumes from ``folder``."""
-    recipe, spec, machine = video_recipe(settings.recipe_scale), ARMS[arm], compute(settings.precision)
+    recipe, spec, machine = reader_recipe(settings), ARMS[arm], compute(settings.precision)
     model = machine.place(load_video_reader(recipe, shared))
     set_positions(model, spec.positions)
     frames = _dataset(settings, recipe, seed)
@@ -53,21 +64,26 @@ def run_arm(
     codes = NeedleCodes(tokens) if spec.oracle else None
     curve, longest = [], recipe.longest
     if spec.data != "none":
-        plan = retrieval_plan(settings, arm, seed, tokens.grid)
+        plan = retrieval_plan(settings, arm, seed, tokens.grid, MIXTURE | {"picture": recipe.pictures})
         shown, longest = codes.into_dataset(frames, tokens) if codes else tokens, plan.longest
         options = Options(settings.scale, seed, folder, None, machine, partial(progress, "train"))
         curve = train_retrieval(model, frames, shown, plan, options)
     atomic_write_json(folder / "curve.json", curve, indent=None)
-    videos = TrialVideos(haystacks_of(settings, recipe.size), features, codes)
+    view = {"view": NearestFrame(frames, tokens)} if spec.nearest else {"view": twice} if spec.twice else {}
+    videos = TrialVideos(haystacks_of(settings, recipe.size), features, codes, **view)
     Evaluation(settings, model, videos, base, tokens.grid, longest).ask(folder, machine, progress)
 
 
-def retrieval_plan(settings: Settings, arm: str, seed: int, grid: Grid) -> RetrievalPlan:
+def retrieval_plan(
+    settings: Settings, arm: str, seed: int, grid: Grid, mixture: Mapping[str, float] = MIXTURE
+) -> RetrievalPlan:
     """The training of an arm on frames of ``grid``; see :class:`workbook.studies.needle.arms.Arm`."""
     a_frame = video_token_count(2, grid) - video_token_count(1, grid)
     longest = settings.longest * TOKENS_AT_16X // a_frame
-    schedule = TrainPlan(settings.train_steps, settings.learning_rate, warmup=50)
-    plan = RetrievalPlan(max(2, longest), settings.train_tokens, settings.most_clips, schedule)
+    steps = settings.oracle_steps if ARMS[arm].oracle and settings.oracle_steps else settings.train_steps
+    schedule = TrainPlan(steps, settings.learning_rate, warmup=50)
+    how = {"mixture": mixture, "twice": ARMS[arm].twice}
+    plan = RetrievalPlan(max(2, longest), settings.train_tokens, settings.most_clips, schedule, **how)
     if ARMS[arm].data == "retrieval":
         return plan
     short = replace(plan, longest=min(SHORT, longest))
@@ -85,5 +101,5 @@ SHORT = 16
 
 
 def _dataset(settings: Settings, recipe: VideoRecipe, seed: int) -> FrameDataset:
-    shown = {"size": recipe.size, **recipe.dataset}
+    shown = {"size": recipe.size, **recipe.dataset, "letters": recipe.letters}
     return make_dataset(settings.cache_folder / "dataset", seed, **shown)

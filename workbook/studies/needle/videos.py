@@ -81,11 +81,17 @@ def haystacks_of(settings: Settings, size: tuple[int, int]) -> HaystackFiles:
 class TrialVideos:
     """Turns trials into frame tokens, each haystack encoded once.
 
-    ``codes``: needles as perfect codes instead of encoded files (the oracle arm).
+    ``codes``: needles as perfect codes instead of encoded files (the oracle arm). ``view``: what is shown of a video.
     """
 
-    def __init__(self, files: HaystackFiles, cache: FrameCache, codes: "NeedleCodes | None" = None):
-        self.files, self.cache, self.codes = files, cache, codes
+    def __init__(
+        self,
+        files: HaystackFiles,
+        cache: FrameCache,
+        codes: "NeedleCodes | None" = None,
+        view: Callable[[Trial, FrameTokens], FrameTokens] = lambda trial, video: video,
+    ):
+        self.files, self.cache, self.codes, self.view = files, cache, codes, view
         self.kept: dict[tuple[Path, int], FrameTokens] = {}
 
     @cached_property
@@ -102,7 +108,7 @@ class TrialVideos:
         for at, frame in trial.inserted.items():
             pieces += [plain.tokens[taken : taken + at - place], self._inserted(trial, frame)]
             taken, place = taken + at - place, at + 1
-        return FrameTokens(torch.cat([*pieces, plain.tokens[taken:]]), plain.grid)
+        return self.view(trial, FrameTokens(torch.cat([*pieces, plain.tokens[taken:]]), plain.grid))
 
     def whole_file(self, trial: Trial, folder: Path) -> FrameTokens:
         """Tokens of the complete video as one real file with the needle inside, encoded anew; the file is removed."""
@@ -151,3 +157,26 @@ class NeedleCodes:
             for i, colour in enumerate(NAMES):
                 coded[dataset.card(page, i)] = self.of(number, colour)
         return FrameTokens(coded, tokens.grid)
+
+
+def twice(trial: Trial, video: FrameTokens) -> FrameTokens:
+    """The video, and once more."""
+    return FrameTokens(video.tokens.repeat(2, 1, 1), video.grid)
+
+
+class NearestFrame:
+    """Finds a card without a language model: the frame most like the cards of the dataset in the colour asked for.
+
+    Likeness is the cosine between tokens less the mean of plain frames, all of a frame's tokens together.
+    """
+
+    def __init__(self, dataset: FrameDataset, tokens: FrameTokens):
+        known = tokens.tokens.flatten(1).float()
+        self.plain, cards = known[: dataset.plain].mean(0), known[dataset.plain : dataset.picture(0)]
+        self.cards = {colour: cards[i :: len(NAMES)].mean(0) - self.plain for i, colour in enumerate(NAMES)}
+
+    def __call__(self, trial: Trial, video: FrameTokens) -> FrameTokens:
+        """The one frame of a trial's video."""
+        frames = video.tokens.flatten(1).float() - self.plain
+        best = int(torch.cosine_similarity(frames, self.cards[trial.needle.question][None]).argmax())
+        return FrameTokens(video.tokens[best : best + 1], video.grid)
