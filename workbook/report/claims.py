@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from oryx.errors import SettingsError
-from oryx.evidence.verdicts import Hypothesis
+from oryx.evidence.hypotheses import Hypothesis
 from workbook.report.checks import check
 from workbook.report.paper import PARTS, Claim, described, load_claims, select, sources
 from workbook.report.published import NOT_TESTED, Published, all_hypotheses, direction

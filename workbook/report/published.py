@@ -13,9 +13,9 @@ import pandas as pd
 
 import workbook
 from oryx.errors import RunError
+from oryx.evidence.hypotheses import Hypothesis, load_hypotheses
 from oryx.evidence.rows import read_published
 from oryx.evidence.schema import PUBLISHED as ROWS
-from oryx.evidence.verdicts import Hypothesis, load_hypotheses
 from workbook.report.tables import estimate_text, verdict_table
 
 HYPOTHESES = sorted(Path(workbook.__path__[0], "studies").glob("*/hypotheses.toml"))

@@ -24,7 +24,7 @@ from workbook.stages import shipped
 if TYPE_CHECKING:
     import pandas as pd
 
-    from oryx.evidence.verdicts import Hypothesis
+    from oryx.evidence.hypotheses import Hypothesis
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
@@ -160,7 +160,7 @@ class Study(ABC, Generic[S]):
 
     def hypotheses(self, settings: S) -> "Sequence[Hypothesis]":
         """What a run is judged by: what ``hypotheses_file`` states."""
-        from oryx.evidence.verdicts import load_hypotheses
+        from oryx.evidence.hypotheses import load_hypotheses
 
         if self.hypotheses_file is None:
             raise SettingsError(f"study {self.id!r} names no file of hypotheses (hypotheses_file)")
