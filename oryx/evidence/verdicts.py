@@ -21,13 +21,14 @@ reports the step with the smallest estimate, and is contradicted by any step tha
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import pairwise
 
 import pandas as pd
 
 from oryx.errors import InputError, RunError, SettingsError
 from oryx.evidence.hypotheses import Gate, Hypothesis
-from oryx.evidence.power import seeds_to_decide, smallest_effect
+from oryx.evidence.power import Design
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED, Estimate, contrast, mean_score
 
 ALPHA = 0.05
@@ -46,14 +47,16 @@ def judge(
 ) -> list[dict]:
     """The verdicts of a study's hypotheses on the rows of one run, in the order of the file; none if none is stated.
 
-    ``one_model``: every arm is one model that no seed trains again, as released weights are. Each
-    verdict has: id, paper, statement, scale, split, kind, family, measure, margin, verdict, estimate, low, high (None
-    unless computed), alpha, n_items, n_clusters, seeds (numbers), starts (how many different weights the seeds' arms
-    start from), direction_only, gate (text), reason, paper_value; where several seeds were judged ``parts`` (the
-    variance, :class:`oryx.evidence.stats.Estimate`), ``smallest_effect`` (what this run finds in four of five tries)
-    and ``seeds_needed`` (None: more seeds alone do not decide it); ``by_task``: task -> BY_SEED on this task alone, its
-    alpha divided by the number of tasks, where there are several; ``by_seed``: seed (as text) -> BY_SEED on its rows
-    alone (a direction only), corrected as in the run.
+    ``one_model``: every arm is one model that no seed trains again, as released weights are.
+
+    Each verdict has: id, paper, statement, scale, split, kind, family, measure, margin, verdict, estimate, low, high
+    (None unless computed), alpha, n_items, n_clusters, seeds (numbers), starts (how many different weights the arms of
+    the seeds start from), direction_only, gate (text), reason, paper_value. Where several seeds were judged:
+    ``smallest_effect`` (what such a run finds in four of five tries), ``seeds_needed`` (None: more seeds alone do not
+    decide it), and what these come from: ``design``, ``effect`` and ``needs`` (:class:`oryx.evidence.power.Design`).
+    ``by_task``: task -> BY_SEED on this task alone, its alpha divided by the number of tasks, where there are several.
+    ``by_seed``: seed (as text) -> BY_SEED on its rows alone (a direction only), corrected as in the run.
+
     Seeds may differ in their weights (each trains its own from scratch); the rows of one seed may not.
     Raises RunError for rows of several splits, studies or runs, SettingsError for a study without hypotheses.
     """
@@ -124,9 +127,10 @@ def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> dict:
         return result
     claimed = {"level": entry.level, "retention": -entry.margin}.get(entry.kind, 0.0)
     margin = None if entry.kind in ("level", "retention") else entry.margin
-    needed = seeds_to_decide(found, found.value - claimed, margin, alpha)
-    found_here = smallest_effect(found, found.n_seeds, alpha)
-    return result | {"parts": list(found.parts), "smallest_effect": found_here, "seeds_needed": needed}
+    design, effect = Design(list(found.parts), found.n_clusters, alpha), found.value - claimed
+    result |= {"design": asdict(design), "effect": effect, "needs": margin}
+    result |= {"smallest_effect": design.smallest_effect(found.n_seeds)}
+    return result | {"seeds_needed": design.seeds_to_decide(effect, margin)}
 
 
 def _used(rows: pd.DataFrame, entry: Hypothesis, seeds: list[int]) -> tuple[pd.DataFrame, list[int]]:
