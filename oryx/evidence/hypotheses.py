@@ -35,13 +35,11 @@ paper_value               the paper's number, "not found" unless given
 (``[report."nano,panel=arms"]``): a published run has these and no others.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from oryx.errors import SettingsError, first_fault
 from oryx.evidence.entries import Entry, Listed, Names, Text, read_entries
 from oryx.evidence.schema import SCALES
 
@@ -124,25 +122,6 @@ class Hypothesis(Entry):
         return self
 
 
-class _Report(Entry):
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed]
-
-
 def load_hypotheses(path: str | Path) -> list[Hypothesis]:
     """The hypotheses of a file. Raises SettingsError naming the id and field of whatever is not as described above."""
     return read_entries(path, "hypothesis", Hypothesis, ("report",))
-
-
-def report_seeds(path: str | Path, variant: str) -> tuple[int, ...] | None:
-    """The seeds that the file names for the report run of a variant, ``nano,panel=arms``, or of its scale alone.
-
-    None if it names none. Raises SettingsError for an entry that is no list of seeds.
-    """
-    stated = tomllib.loads(Path(path).read_text(encoding="utf-8")).get("report", {})
-    name = variant if variant in stated else variant.partition(",")[0]
-    if name not in stated:
-        return None
-    try:
-        return _Report.model_validate(stated[name]).seeds
-    except ValidationError as error:
-        raise SettingsError(f"{Path(path).name}: report.{name}, field {first_fault(error)}") from None

@@ -8,14 +8,17 @@ import os
 import re
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from oryx.errors import RunError, SettingsError
-from oryx.evidence.hypotheses import report_seeds
+from pydantic import Field, ValidationError
+
+from oryx.errors import RunError, SettingsError, first_fault
+from oryx.evidence.entries import Entry, Listed
 from oryx.evidence.rows import write_published
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED
 from oryx.files import atomic_write_json
@@ -120,6 +123,25 @@ def redraw(study: "Study", settings: StudySettings, allow_dirty: bool = False) -
         manifest["judged_by"] = stated_in(study.hypotheses_file)
         atomic_write_json(staged / "manifest.json", manifest)
     return target
+
+
+class _Report(Entry):
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed]
+
+
+def report_seeds(path: Path, variant: str) -> tuple[int, ...] | None:
+    """The seeds that a file of hypotheses names for the report run of a variant, ``nano,panel=arms``, or of its scale.
+
+    None if it names none. Raises SettingsError for an entry that is no list of seeds.
+    """
+    stated = tomllib.loads(path.read_text(encoding="utf-8")).get("report", {})
+    name = variant if variant in stated else variant.partition(",")[0]
+    if name not in stated:
+        return None
+    try:
+        return _Report.model_validate(stated[name]).seeds
+    except ValidationError as error:
+        raise SettingsError(f"{path.name}: report.{name}, field {first_fault(error)}") from None
 
 
 def _check_seeds(study: "Study", settings: StudySettings) -> None:

@@ -322,8 +322,8 @@ class Study(ABC, Generic[S]):
         return Run(folder, rows, pd.read_csv(folder / "curves.csv"), verdicts, "These are the published rows.")
 
     def _compare(self, settings: S, rows: "pd.DataFrame") -> str:
-        from oryx.evidence.compare import compare, say
         from oryx.evidence.rows import read_published
+        from workbook.runs.compare import compare, say
 
         published = published_rows(self.published_folder(settings))
         if published is None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from oryx.errors import RunError, SettingsError
-from oryx.evidence.hypotheses import Gate, Hypothesis, load_hypotheses, report_seeds
+from oryx.evidence.hypotheses import Gate, Hypothesis, load_hypotheses
 from oryx.evidence.verdicts import judge
 from tests.unit.evidence.builders import failed, row
 from workbook.report.published import direction
@@ -381,16 +381,3 @@ def test_files_that_are_not_lists_of_hypotheses(tmp_path):
         path.write_text(text)
         with pytest.raises(SettingsError, match=message):
             load_hypotheses(path)
-
-
-def test_the_seeds_of_a_report_run_stand_beside_its_hypotheses(tmp_path):
-    path = written(tmp_path / "h.toml")
-    stated = (
-        '[report.nano]\nseeds = [5, 6, 9]\n[report."nano,panel=arms"]\nseeds = [5]\n[report.small]\nseeds = ["a"]\n'
-    )
-    path.write_text(stated + path.read_text())
-    assert len(load_hypotheses(path)) == 1
-    assert report_seeds(path, "nano") == report_seeds(path, "nano,panel=ratios") == (5, 6, 9)
-    assert report_seeds(path, "nano,panel=arms") == (5,) and report_seeds(path, "medium") is None
-    with pytest.raises(SettingsError, match=r"h\.toml: report\.small, field seeds"):
-        report_seeds(path, "small")

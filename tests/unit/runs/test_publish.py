@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from oryx.errors import RunError, SettingsError
+from oryx.evidence.hypotheses import load_hypotheses
 from tests.rows import same_rows
 from workbook.cli import print_ending
 from workbook.runs import publish as publishing
@@ -217,3 +218,15 @@ def test_released_weights_are_published_with_the_one_seed_that_they_have(ready, 
     assert verdicts <= {"one model", "not tested", "not learned"}
     with pytest.raises(SettingsError, match="one model, which gives the same answers again"):
         study.check(settings)
+
+
+def test_the_seeds_of_a_report_run_stand_beside_its_hypotheses(tmp_path, ready):
+    path, stated = tmp_path / "h.toml", ready[0].hypotheses_file.read_text()
+    added = '[report."nano,panel=arms"]\nseeds = [5]\n[report.small]\nseeds = ["a"]\n\n[[hypothesis]]'
+    path.write_text(stated.replace("[[hypothesis]]", added, 1))
+    assert load_hypotheses(path) == ready[0].hypotheses(ready[1]), "they are beside the hypotheses, not among them"
+    assert publishing.report_seeds(path, "nano") == publishing.report_seeds(path, "nano,panel=ratios") == (0, 1, 2)
+    assert publishing.report_seeds(path, "nano,panel=arms") == (5,)
+    assert publishing.report_seeds(path, "medium") is None
+    with pytest.raises(SettingsError, match=r"h\.toml: report\.small, field seeds"):
+        publishing.report_seeds(path, "small")
