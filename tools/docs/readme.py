@@ -1,4 +1,4 @@
-"""Tables of README, docs/results.md and docs/findings.md, filled from ``results/``: ``python -m tools.docs.readme [--check]``.
+"""Tables of README, docs/results.md and docs/findings.md, from ``results/``: ``python -m tools.docs.readme [--check]``.
 
 A block begins with ``<!-- results:STUDY/VARIANT:NAME -->`` and ends with ``<!-- end -->``; NAME is ``verdicts`` or
 ``scores``. Blocks over everything that is published are ``<!-- results:all:NAME -->``; NAME is ``headlines``,
@@ -67,16 +67,18 @@ def scores(page: Page) -> str:
 
 def studies(page: Page) -> str:
     """A line for the default run of every study: how many verdicts of which kind, and where to read and run it."""
-    lines = []
-    for run in (run for run in page.runs if run.variant == run.scale):
+    lines, order = [], list(PARTS)
+    whole = [run for run in page.runs if run.variant == run.scale]
+    for run in sorted(whole, key=lambda run: order.index(run.study) if run.study in order else len(order)):
         verdicts = Counter(v["verdict"] for v in run.verdicts)
         found = [f"{n} {verdict}" for verdict, n in verdicts.most_common() if verdict != NOT_TESTED]
-        (notebook,) = Path("notebooks").glob(f"[0-9][0-9]_{run.study}.ipynb")
-        read = run.folder / "notebook.ipynb"
-        links = {"read": f"[as executed]({read})" if read.exists() else "", "run": f"[notebook]({notebook})"}
-        lines.append(
-            {"study": PARTS[run.study], "verdicts": ", ".join(found), "seeds": len(run.manifest["seeds"]), **links}
-        )
+        line = {"study": PARTS.get(run.study, run.study), "verdicts": ", ".join(found)}
+        line |= {"seeds": len(run.manifest["seeds"]), "read": "", "run": ""}
+        if (read := run.folder / "notebook.ipynb").exists():
+            line["read"] = f"[as executed]({read.as_posix()})"
+        for notebook in Path("notebooks").glob(f"[0-9][0-9]_{run.study}.ipynb"):
+            line["run"] = f"[notebook]({notebook.as_posix()})"
+        lines.append(line)
     return as_table(lines)
 
 

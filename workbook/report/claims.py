@@ -114,9 +114,9 @@ Ground = namedtuple("Ground", ["name", "wanted", "verdict", "number", "seeds"], 
 def findings(runs: Sequence[Published], path: Path = FINDINGS) -> list[dict]:
     """Every finding that rests on something published, in the order of the file.
 
-    ``title``, ``text`` (the interpretation with the numbers filled in), ``headline`` (one sentence of a few, else empty),
-    ``grounds`` (what it rests on) and ``changed``:
-    the grounds whose verdict is no longer the one that the interpretation was written for.
+    ``title``, ``text`` (the interpretation with the numbers filled in), ``headline`` (one sentence, for a few of them),
+    ``grounds`` (what it rests on) and ``changed``: the grounds whose verdict is no longer the one that the
+    interpretation was written for.
 
     Raises SettingsError for an entry that is not as ``findings.toml`` says.
     """
