@@ -45,7 +45,12 @@ def main(words: list[str]) -> int:
     faults = 0
     for name in asked.parts or PARTS:
         commit, dirty = git_state()
-        source = {"command": shlex.join(["python", "-m", "tools.abuse", *words]), "commit": commit, "dirty": dirty, "start": now()}
+        source = {
+            "command": shlex.join(["python", "-m", "tools.abuse", *words]),
+            "commit": commit,
+            "dirty": dirty,
+            "start": now(),
+        }
         began = time.monotonic()
         found = PARTS[name](asked)
         source |= {"seconds": round(time.monotonic() - began), "cores": os.cpu_count(), "machine": platform.machine()}
