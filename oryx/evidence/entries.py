@@ -1,6 +1,7 @@
 """Files of entries written by hand (hypotheses, the paper's claims): TOML, strict, faults named by id and field."""
 
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -31,17 +32,18 @@ class Entry(BaseModel):
 E = TypeVar("E", bound=Entry)
 
 
-def read_entries(path: str | Path, kind: str, model: type[E]) -> list[E]:
+def read_entries(path: str | Path, kind: str, model: type[E], beside: Collection[str] = ()) -> list[E]:
     """The ``[[kind]]`` entries of a file, in order, each with an ``id`` of its own.
 
-    Raises SettingsError naming the id and field of whatever is wrong.
+    ``beside``: names of tables that the file may also have. Raises SettingsError naming the id and field of whatever is
+    wrong.
     """
     path, found = Path(path), {}
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: cannot be read as TOML ({error})") from error
-    if set(content) != {kind} or not isinstance(content[kind], list):
+    if set(content) - set(beside) != {kind} or not isinstance(content[kind], list):
         raise SettingsError(f"{path}: expected [[{kind}]] entries only, got {sorted(content)}")
     for entry in content[kind]:
         try:

@@ -10,15 +10,18 @@ on item i of task t (coefficients divided by the number of tasks of their term, 
 items of the task, ``theta[s] = sum over t of mean over i of v[i, s]``. The estimate is the mean of ``theta[s]``. Its
 variance is the sum of
 
-    var_seed    = sample variance of theta[s] / S
     var_cluster = C / (C - 1) * sum over clusters c of u[c] ** 2,
                   u[c] = sum over items i in c of (mean_s v[i, s] - mean of that over the task) / n[t]
+    var_seed    = max(0, sample variance of theta[s] - var_both) / S
+    var_both    = max(0, (mean over s of var_cluster of seed s alone) - var_cluster) * S / (S - 1)
 
-(the linearised ratio estimator for clusters of unequal size; for equal sizes and one task exactly s²_cluster / C).
-Tasks that share no cluster are strata: each has its own C and var_cluster. Degrees of freedom are Satterthwaite's,
-``(sum V_k)² / sum(V_k² / df_k)`` with df S - 1 for seeds and C - 1 for a stratum, and the interval is
-``estimate ± t(1 - alpha/2, df) * sqrt(sum V_k)``. The part of the variance that belongs to a seed and an item together
-is in both terms, so intervals are a little too wide rather than too narrow.
+var_cluster is the linearised ratio estimator for clusters of unequal size; for equal sizes and one task exactly
+s²_cluster / C. ``var_both`` is what belongs to a seed and a cluster together: it is in the spread of the seeds, and
+var_cluster has its share of it already, so that without the subtraction it would count twice. Tasks that share no
+cluster are strata: each has its own C, var_cluster and var_both. Degrees of freedom are Satterthwaite's for the mean
+squares that enter, ``V² / sum(term² / df)``, with df C - 1 for a stratum and, where var_seed is above zero, S - 1 for
+the spread of the seeds and (C - 1)(S - 1) for var_both. The interval is ``estimate ± t(1 - alpha/2, df) * sqrt(V)``. A
+simulation in the tests shows how often it covers the truth.
 
 **Few seeds.** With one seed the interval covers clusters only: it says nothing about another training run. Below three
 seeds a verdict is a direction only.
@@ -35,6 +38,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from scipy import special  # scipy.stats gives the same quantiles and is slow to import
+from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from oryx.errors import InputError
@@ -49,7 +53,11 @@ Term = tuple[str, Sequence[str], float]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its (1 - alpha) interval and what it rests on; ``df`` are Satterthwaite's degrees of freedom."""
+    """A value with its (1 - alpha) interval and what it rests on; ``df`` are Satterthwaite's degrees of freedom.
+
+    ``parts``: the variance of one seed's estimate by what varies: clusters, a seed and a cluster together, seeds; None
+    from one seed, which cannot tell them apart.
+    """
 
     value: float
     low: float
@@ -58,6 +66,7 @@ class Estimate:
     n_clusters: int
     n_seeds: int
     df: float
+    parts: tuple[float, float, float] | None = None
 
 
 def wilson(k: float, n: int) -> tuple[float, float]:
@@ -83,19 +92,56 @@ def contrast(rows: pd.DataFrame, weights: Sequence[Term], cluster: str = "cluste
     for arm, tasks, coefficient in weights:
         terms.update({(arm, task): coefficient / len(tasks) for task in tasks})
     values = _values(rows, terms, cluster)
-    by_task = values.groupby("task", sort=False)
-    theta = by_task.mean().sum()
-    mean = values.mean(axis=1)
-    by_task = mean.groupby("task")
-    residual = (mean - by_task.transform("mean")) / by_task.transform("size")
-    parts, n_clusters = _cluster_parts(residual.groupby(["task", cluster]).sum().unstack("task"))
-    if len(theta) > 1:
-        parts.append((float(theta.var()) / len(theta), len(theta) - 1))
     # how far the contrast can move one way when scores go from 0 to 1: 1 for a level or difference, 2 for a gap
     span = max(sum(max(0.0, sign * coefficient) for _, _, coefficient in weights) for sign in (1, -1))
-    half, df = _half_width(parts, n_clusters, span, alpha)
-    value = float(theta.mean())
-    return Estimate(value, value - half, value + half, len(values), n_clusters, len(theta), df)
+    task, clusters = (pd.factorize(values.index.get_level_values(name))[0] for name in ("task", cluster))
+    return estimate(values.to_numpy(), task, clusters, alpha, span)
+
+
+def estimate(
+    values: np.ndarray, task: np.ndarray, cluster: np.ndarray, alpha: float = 0.05, span: float = 1.0
+) -> Estimate:
+    """The sum over tasks of the mean of ``values`` with its interval (formulas: top of this file).
+
+    ``values`` (items, seeds): a contrast's value on every item in every seed. ``task``, ``cluster`` (items): numbers
+    from 0 of what each item belongs to. ``span``: how far the contrast can move one way.
+    Raises InputError if tasks that share clusters have fewer than two of them.
+    """
+    n_items, n_seeds = values.shape
+    membership = np.eye(task.max() + 1)[task]  # (items, tasks)
+    count = membership.sum(0)
+    means = membership.T @ values / count[:, None]
+    theta = means.sum(0)
+    value, spread = float(theta.mean()), float(theta.var(ddof=1)) if n_seeds > 1 else 0.0
+    residual = (values - means[task]) / count[task][:, None]
+    # Tasks that share a cluster, directly or by way of others, are one stratum.
+    shared = coo_array((np.ones(n_items), (task, cluster)))
+    stratum = connected_components(shared @ shared.T)[1][task]
+    own, place = np.unique(np.stack([stratum, cluster]), axis=1, return_inverse=True)
+    sums = np.zeros((own.shape[1], n_seeds))
+    np.add.at(sums, place.ravel(), residual)
+    sizes = np.bincount(own[0])
+    if sizes.min() < 2:
+        raise InputError(f"an interval needs at least two clusters, got {sizes.min()}")
+    strata = np.eye(len(sizes))[own[0]].T * (sizes / (sizes - 1))[:, None]
+    together = strata @ sums.mean(1) ** 2
+    both = np.zeros_like(together)
+    if n_seeds > 1:
+        both = np.maximum(0, (strata @ sums**2).mean(1) - together) / (1 - 1 / n_seeds)
+    # (variance, degrees of freedom) of what enters
+    squares = list(zip(together, sizes - 1, strict=True))
+    if spread > both.sum():
+        squares += [(spread / n_seeds, n_seeds - 1), *zip(-both / n_seeds, (sizes - 1) * (n_seeds - 1), strict=True)]
+    variance = sum(part for part, _ in squares)
+    if variance < 1e-20:  # equal up to rounding
+        half, df = span * (1 - (alpha / 2) ** (1 / sizes.sum())), min(sizes) - 1
+    else:
+        df = variance**2 / sum(part**2 / degrees for part, degrees in squares)
+        half = special.stdtrit(df, 1 - alpha / 2) * np.sqrt(variance)
+    parts = (together.sum() - both.sum() / n_seeds, both.sum(), spread - both.sum())
+    parts = tuple(max(0.0, float(part)) for part in parts) if n_seeds > 1 else None
+    low, high = float(value - half), float(value + half)
+    return Estimate(value, low, high, n_items, int(sizes.sum()), n_seeds, float(df), parts)
 
 
 def paired_difference(rows: pd.DataFrame, a: str, b: str) -> Estimate:
@@ -182,27 +228,3 @@ def _values(rows: pd.DataFrame, terms: Counter, cluster: str) -> pd.DataFrame:
     weighted = (whole["weight"] * whole["score"]).rename("value")
     names = [whole[name] for name in ("task", cluster, "item", "seed")]
     return weighted.groupby(names).sum().unstack("seed")
-
-
-def _cluster_parts(residual: pd.DataFrame) -> tuple[list[tuple[float, int]], int]:
-    """(variance, degrees of freedom) of each stratum and the number of clusters, of residuals (clusters, tasks).
-
-    Tasks that share a cluster, directly or by way of others, are one stratum.
-    """
-    shared = residual.notna().to_numpy(dtype=int)
-    _, stratum = connected_components(shared.T @ shared)
-    parts = []
-    for number in np.unique(stratum):
-        own = residual.loc[:, stratum == number].dropna(how="all").sum(axis=1)
-        if len(own) < 2:
-            raise InputError(f"an interval needs at least two clusters, got {len(own)} ({list(own.index)})")
-        parts.append((len(own) / (len(own) - 1) * float((own**2).sum()), len(own) - 1))
-    return parts, sum(df + 1 for _, df in parts)
-
-
-def _half_width(parts: list[tuple[float, int]], clusters: int, span: float, alpha: float) -> tuple[float, float]:
-    variance = sum(part for part, _ in parts)
-    if variance < 1e-20:  # equal up to rounding
-        return span * (1 - (alpha / 2) ** (1 / clusters)), float(min(df for _, df in parts))
-    df = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    return float(special.stdtrit(df, 1 - alpha / 2) * np.sqrt(variance)), float(df)

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.integration
 
 def test_reports_and_verdicts_need_no_torch():
     code = (
-        "import sys; import oryx, oryx.evidence.compare, oryx.evidence.rows, oryx.evidence.verdicts, "
+        "import sys; import oryx, workbook.runs.compare, oryx.evidence.rows, oryx.evidence.verdicts, "
         "tools.docs.readme, workbook.cli, workbook.report.page, workbook.report.plots, workbook.runs.difference, "
         "workbook.runs.rerun, workbook.studies.base, workbook.studies.encoders.figures; "
         "assert 'torch' not in sys.modules"

@@ -2,7 +2,8 @@
 
 A block begins with ``<!-- results:STUDY/VARIANT:NAME -->`` and ends with ``<!-- end -->``; NAME is ``verdicts`` or
 ``scores``. Blocks over everything that is published are ``<!-- results:all:NAME -->``; NAME is ``findings``,
-``contradicted``, ``not_learned``, ``inconclusive``, ``disagreements`` or ``own_tables``.
+``contradicted``, ``not_learned``, ``inconclusive``, ``alike``, ``comparisons``, ``changes``, ``disagreements`` or
+``own_tables``.
 """
 
 import argparse
@@ -43,9 +44,10 @@ def verdicts(page: Page, only: str = "") -> str:
     table = all_verdicts(page.runs)
     table["hypothesis"] += ": " + table["statement"]
     if only:
-        return as_table(table.loc[table["verdict"] == only, ["hypothesis", "estimate", "items", "seeds", "run"]])
+        table = table[table["verdict"] == only]
+        return as_table(table[["hypothesis", "estimate", "alone", "clusters", "seeds", "could find", "run"]])
     table["verdict"] = "**" + table["verdict"] + "**"
-    return as_table(table[["hypothesis", "verdict", "estimate", "items", "seeds", "paper"]])
+    return as_table(table[["hypothesis", "verdict", "estimate", "alone", "clusters", "seeds"]])
 
 
 def scores(page: Page) -> str:
@@ -74,6 +76,9 @@ BLOCKS = {
     "contradicted": partial(verdicts, only="contradicted"),
     "not_learned": partial(verdicts, only="not learned"),
     "inconclusive": partial(verdicts, only="inconclusive"),
+    "alike": partial(verdicts, only="no difference that matters"),
+    "comparisons": Page.comparisons,
+    "changes": Page.changes,
     "disagreements": Page.disagreements,
     "own_tables": own_tables,
 }

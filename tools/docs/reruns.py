@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from oryx.evidence.compare import LEAST
 from oryx.evidence.stats import LEAST_SEEDS
 from oryx.evidence.verdicts import AGAINST, CLAIMED, DIRECTIONS
+from workbook.runs.compare import LEAST
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- reruns: python -m tools.docs.reruns -->", "<!-- end of the reruns -->"

@@ -2,8 +2,8 @@
 
 A story shows, in any order: one to four cards in differently coloured frames, of which one is a sign with a two-digit
 number and the others hold clip art; an icon that moves across a plain page; and photographs, panned a little. What is
-seen depends on (split, length, index) alone. Fonts, icon style and names, clip art and photographs of a split are its
-own.
+seen depends on (split, length, index) alone. Fonts, icon style, clip art and photographs of a split are its own; the
+names of icons are not, since a model can only answer names that it was taught.
 
 A scene is several views: windows, each overlapping the next, that pan along a wide page with cards of the same kinds
 side by side. A card near the edge of a window is seen again, or only in part, in the next one, so counting the cards of

@@ -13,11 +13,12 @@ from pathlib import Path
 import pandas as pd
 
 from oryx.errors import SettingsError
-from oryx.evidence.verdicts import Hypothesis
+from oryx.evidence.hypotheses import Hypothesis
 from workbook.report.checks import check
+from workbook.report.comparisons import compared, comparisons
 from workbook.report.paper import PARTS, Claim, described, load_claims, select, sources
 from workbook.report.published import NOT_TESTED, Published, all_hypotheses, direction
-from workbook.report.tables import estimate_text
+from workbook.report.tables import counted, estimate_text
 
 MARKS = {"as claimed": "▲", "against the claim": "▼", "unclear": "·"}
 """What one seed alone says: its interval wholly on the claimed side, wholly on the other, or across."""
@@ -85,9 +86,7 @@ def _answers(entry: Hypothesis, runs: Sequence[Published]) -> list[dict]:
                     "hypothesis": name,
                     "paper": found["paper_value"],
                     "ours": estimate_text(found) or found["reason"],
-                    "items": found["n_items"],
-                    "clusters": found["n_clusters"],
-                    "seeds": found["seeds"],
+                    **counted(found),
                     "by seed": " ".join(MARKS.get(direction(v), "–") for v in run.by_seed.get(entry.id, {}).values()),
                     "run": f"[{run.variant}](#{run.place})",
                 }
@@ -144,6 +143,12 @@ def _ground(text: str, runs: Sequence[Published]) -> Ground | None:
         if claim is None:
             raise SettingsError(f"findings: no claim {identifier!r} with a check")
         return Ground(f"claim {identifier}", wanted, *check(claim))
+    if place == "comparison":
+        entry = next((e for e in comparisons() if e.id == identifier), None)
+        if entry is None:
+            raise SettingsError(f"findings: no comparison {identifier!r}")
+        found = compared(entry, runs)
+        return found and Ground(f"comparison {identifier}", wanted, found["found"], found["number"])
     for run in runs:
         for found in run.verdicts if run.place == place else ():
             if found["id"] == identifier:

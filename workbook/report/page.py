@@ -19,8 +19,9 @@ import mistune
 
 from oryx.files import atomic_write_text
 from workbook.report.claims import Answered, answered_claims, counts, findings
+from workbook.report.comparisons import comparison_table
 from workbook.report.paper import PARTS
-from workbook.report.published import NOT_TESTED, Published, disagreements, published
+from workbook.report.published import NOT_TESTED, Published, changes, disagreements, published
 from workbook.report.questions import Question, questions
 from workbook.report.tables import as_table, render
 from workbook.runs.settings import SCALES, Checked, setting
@@ -83,6 +84,14 @@ class Page:
     def findings(self) -> str:
         """Negative and surprising findings, each with what it rests on."""
         return render("findings.md.j2", findings=findings(self.runs))
+
+    def comparisons(self) -> str:
+        """What was compared after the runs: leads for hypotheses, no verdicts."""
+        return as_table(comparison_table(self.runs))
+
+    def changes(self) -> str:
+        """Verdicts that are others than when the run was first judged, each with the reason."""
+        return as_table(changes(self.runs))
 
     def disagreements(self) -> str:
         """Where seeds or runs say different things."""

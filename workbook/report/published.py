@@ -13,9 +13,10 @@ import pandas as pd
 
 import workbook
 from oryx.errors import RunError
+from oryx.evidence.hypotheses import Hypothesis, load_hypotheses
 from oryx.evidence.rows import read_published
 from oryx.evidence.schema import PUBLISHED as ROWS
-from oryx.evidence.verdicts import Hypothesis, load_hypotheses
+from oryx.evidence.verdicts import AGAINST, ALIKE, CLAIMED
 from workbook.report.tables import estimate_text, verdict_table
 
 HYPOTHESES = sorted(Path(workbook.__path__[0], "studies").glob("*/hypotheses.toml"))
@@ -118,6 +119,28 @@ def disagreements(runs: Sequence[Published]) -> list[dict[str, str]]:
         {"hypothesis": f"{v['id']}: {v['statement']}", "between": between, "what they say": "; ".join(texts)}
         for v, between, texts in found
     ]
+
+
+def changes(runs: Sequence[Published]) -> list[dict[str, str]]:
+    """Every verdict of a published run that is another now than when its rows were first judged, with the reason."""
+    found = []
+    for run in runs:
+        first = next(iter(run.manifest.get("earlier_verdicts", [])), {"verdicts": {}})["verdicts"]
+        for v in run.verdicts:
+            if (before := first.get(v["id"], v["verdict"])) != v["verdict"]:
+                line = {"hypothesis": f"{v['id']}: {v['statement']}", "run": run.place, "before": before}
+                line |= {"now": v["verdict"], "estimate": estimate_text(v), "reason": _why(v)}
+                found.append(line)
+    return found
+
+
+def _why(verdict: dict) -> str:
+    if verdict["verdict"] == ALIKE:
+        return f"the interval lies within the margin of {verdict['margin']:g}, and every arm learned every task"
+    if verdict["verdict"] in (CLAIMED, AGAINST):
+        shared = f"alpha is shared with the other {verdict['family']}s alone"
+        return f"{shared}; what varies with seed and item together counts once"
+    return verdict["reason"]
 
 
 def _as_claimed(value: float, entry: Hypothesis) -> bool:

@@ -14,6 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from oryx.errors import InputError
 from oryx.evidence.stats import paired_difference, score_of, summary
 
+NOT_FOUND = "not found"
+"""Of a number of the paper that no public source gives."""
+COUNTED = ("alone", "items", "clusters", "seeds", "could find")
+"""What :func:`counted` says of a verdict."""
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -74,13 +78,38 @@ def control_table(rows: pd.DataFrame, fixed: str, control: str, native: str = "n
 
 
 def verdict_table(verdicts: Sequence[Mapping]) -> pd.DataFrame:
-    """One line per hypothesis: what it says, the verdict, the estimate, n, and the paper's number or "not found"."""
-    names = {
-        "id": "hypothesis", "statement": "statement", "verdict": "verdict", "estimate": "estimate", "n_items": "items",
-        "seeds": "seeds", "scale": "scale", "paper_value": "paper", "reason": "note",
-    }  # fmt: skip
-    frame = pd.DataFrame(verdicts).assign(estimate=[estimate_text(v) for v in verdicts])
-    return frame.reindex(columns=list(names)).rename(columns=names)
+    """One line per hypothesis: what it says, the verdict, the estimate, what it rests on, and what could be found.
+
+    The paper's number stands beside if there is any; where none is known, no column says so line by line.
+    """
+    lines = [
+        {"hypothesis": v["id"], "statement": v["statement"], "verdict": v["verdict"], "estimate": estimate_text(v)}
+        | counted(v)
+        | {"scale": v["scale"], "paper": v["paper_value"], "note": v["reason"]}
+        for v in verdicts
+    ]
+    names = ["hypothesis", "statement", "verdict", "estimate", *COUNTED, "scale", "paper", "note"]
+    frame = pd.DataFrame(lines, columns=names)
+    return frame if (frame["paper"] != NOT_FOUND).any() else frame.drop(columns="paper")
+
+
+def counted(verdict: Mapping) -> dict[str, str | int]:
+    """What a verdict rests on: in how many tasks it holds alone, items, clusters, seeds, and what it could have found.
+
+    ``could find``: the smallest effect found in four of five such runs, and, of an inconclusive one, how many seeds
+    would decide if what was estimated is the truth.
+    """
+    tasks, seeds = verdict.get("by_task", {}), str(verdict["seeds"])
+    sides = [each["verdict"] for each in tasks.values()]
+    against = f", {sides.count('contradicted')} against" if "contradicted" in sides else ""
+    if verdict["seeds"] > 1 and verdict.get("starts"):
+        seeds += ", one start" if verdict["starts"] == 1 else ", own starts"
+    least, needed = verdict.get("smallest_effect"), verdict.get("seeds_needed")
+    could = "" if least is None else f"{least:.3f}"
+    if could and verdict["verdict"] == "inconclusive":
+        could += f"; {needed} seeds would decide" if needed else "; more seeds would not decide"
+    alone = f"{sides.count('supported')} of {len(sides)} tasks{against}" if sides else ""
+    return dict(zip(COUNTED, (alone, verdict["n_items"], verdict["n_clusters"], seeds, could), strict=True))
 
 
 def answer_table(rows: pd.DataFrame, arms: Sequence[str], only_wrong: bool = False) -> pd.DataFrame:

@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from oryx.errors import RunError, SettingsError
-from oryx.evidence.compare import TOLERANCE, compare
 from oryx.evidence.rows import ROUNDED, read_published, read_rows
 from oryx.evidence.schema import TIMING, published_rows
+from workbook.runs.compare import TOLERANCE, compare
 
 PAIR = ["arm", "condition", "item", "seed"]
 """What names an answer in both runs; the hashes in a row's identity differ by design."""
@@ -105,7 +105,7 @@ def made_from(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
 
 def compared(a: Side, b: Side) -> tuple[list[str], pd.DataFrame]:
     """How rows and scores compare over the seeds of both, in words: counts, the first cells that differ, the scores
-    outside the tolerance; and every score (:func:`oryx.evidence.compare.compare`).
+    outside the tolerance; and every score (:func:`workbook.runs.compare.compare`).
 
     Rows pair by arm, condition, item and seed; timing and hashes do not count.
     """

@@ -1,5 +1,6 @@
 """Where a result comes from: commit, command, settings, versions, hardware, hashes, times, memory."""
 
+import hashlib
 import json
 import os
 import platform
@@ -55,6 +56,7 @@ def describe_run(study: "Study", settings: StudySettings, seed: int, inputs: dic
         "hardware": _hardware(),
         "precision": precision(settings.precision),
         **inputs,
+        "hypotheses": stated_in(study.hypotheses_file),
         **study.describe(settings),
         "start": now(),
     }
@@ -90,6 +92,24 @@ def versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
+
+
+def stated_in(path: Path | None) -> dict[str, str | None] | None:
+    """A file of hypotheses as it is now: its sha256, and the first commit in which it was so (None: not committed).
+
+    ``at`` is that commit's time. None for a study without such a file.
+    """
+    if path is None:
+        return None
+    found = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "commit": None, "at": None}
+    try:
+        run = {"cwd": path.parent, "capture_output": True, "text": True, "check": True}
+        content = subprocess.run(["git", "hash-object", path.name], **run).stdout.strip()
+        words = ["git", "log", "--reverse", "--format=%H %cI", f"--find-object={content}", "--", path.name]
+        commits = subprocess.run(words, **run).stdout.split("\n")
+    except (OSError, subprocess.CalledProcessError):
+        return found
+    return found | dict(zip(("commit", "at"), commits[0].split(), strict=False))
 
 
 def git_state() -> tuple[str | None, bool | None]:

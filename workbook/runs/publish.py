@@ -8,18 +8,22 @@ import os
 import re
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from oryx.errors import RunError, SettingsError
+from pydantic import Field, ValidationError
+
+from oryx.errors import RunError, SettingsError, first_fault
+from oryx.evidence.entries import Entry, Listed
 from oryx.evidence.rows import write_published
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED
 from oryx.files import atomic_write_json
 from workbook.runs.notebooks import execute, notebook_folder
-from workbook.runs.provenance import git_state, now
+from workbook.runs.provenance import git_state, now, stated_in
 from workbook.runs.settings import StudySettings
 
 if TYPE_CHECKING:
@@ -28,8 +32,6 @@ if TYPE_CHECKING:
 MOST_ROW_BYTES = 3_000_000
 MOST_SVG_BYTES = 300_000
 LONG_NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d{6,}(?:e[-+]?\d+)?(?![\w.])")
-REPORT_SEEDS = (*range(7), 9, 10, 11)
-"""Kept for report runs: designs are looked at with others."""
 
 
 def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) -> Path:
@@ -38,21 +40,17 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
     The executed notebook is kept of the default run of a scale only: that of another run is the same story with the
     same pictures, half a megabyte each, and ``source="published"`` shows it again in seconds.
 
-    Raises SettingsError for scale smoke, too few seeds or seeds not in REPORT_SEEDS, or a study that brings its own
-    hypotheses, and RunError if a seed is unfinished, more than 1 % of the items failed, rows are of another split than
-    ``report`` or too large, the notebook fails, or the run was made from a tree with uncommitted changes or outside git
-    (``allow_dirty`` records that instead).
+    Raises SettingsError for scale smoke, too few seeds or others than hypotheses.toml names, or a study that brings its
+    own hypotheses, and RunError if a seed is unfinished, more than 1 % of the items failed, rows are of another split
+    than ``report`` or too large, the notebook fails, or the run was made from a tree with uncommitted changes or
+    outside git (``allow_dirty`` records that instead).
     """
     if settings.scale == "smoke":
         raise SettingsError("scale smoke is never published: its models are barely trained")
-    if len(settings.seeds) < LEAST_SEEDS and settings.scale not in study.released_scales:
-        raise SettingsError(f"publishing needs at least {LEAST_SEEDS} seeds, got {list(settings.seeds)}")
-    if unfit := [seed for seed in settings.seeds if seed not in REPORT_SEEDS]:
-        raise SettingsError(
-            f"report runs use seeds {', '.join(map(str, REPORT_SEEDS))}; got {unfit}: designs are tuned on others"
-        )
     if study.hypotheses_file is None:
         raise SettingsError(f"{study.id} makes up its hypotheses; published are those that a file stated before")
+    if settings.scale not in study.released_scales:
+        _check_seeds(study, settings)
     run = study.collect(settings)
     manifests = {str(s): json.loads((run.folder / f"seed-{s}" / "manifest.json").read_text()) for s in settings.seeds}
     # rows may come from several attempts at a seed; each must be of a commit
@@ -82,6 +80,7 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
             "settings_hash": settings.settings_hash,
             "published": now(),
             "dirty": bool(dirty),
+            "judged_by": stated_in(study.hypotheses_file),
             "seeds": manifests,
             "earlier_published_runs": _history(target),
         }
@@ -90,11 +89,11 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
 
 
 def redraw(study: "Study", settings: StudySettings, allow_dirty: bool = False) -> Path:
-    """Draw a published run's figures and execute its notebook, if it has one, again: from its rows, with today's code.
+    """Judge a published run again, draw its figures and execute its notebook, if it has one, with today's code.
 
-    No row, table or verdict changes, and the manifest says when and from which commit it was redrawn. Raises
-    MissingResource if nothing is published, SettingsError for rows that ship with the package, RunError if the notebook
-    fails or the tree has uncommitted changes (``allow_dirty`` records that instead).
+    No row and no table changes; the manifest says when and from which commit, and keeps verdicts that were others.
+    Raises MissingResource if nothing is published, SettingsError for rows that ship with the package, RunError if the
+    notebook fails or the tree has uncommitted changes (``allow_dirty`` records that instead).
     """
     commit, dirty = git_state()
     if dirty is not False and not allow_dirty:
@@ -108,14 +107,53 @@ def redraw(study: "Study", settings: StudySettings, allow_dirty: bool = False) -
         shutil.copytree(target, staged, dirs_exist_ok=True)
         for drawn in [*(staged / "figures").glob("*.png"), *(staged / "figures").glob("*.svg")]:
             drawn.unlink()
-        study.draw(replace(run, folder=staged), shown)
+        verdicts = study.judged(settings, run.rows)
+        atomic_write_json(staged / "verdicts.json", verdicts)
+        study.draw(replace(run, folder=staged, verdicts=verdicts), shown)
         _lighten(staged)
         for path in notebook:
             shutil.copyfile(path, staged / path.name)
         manifest = json.loads((staged / "manifest.json").read_text())
         manifest["redrawn"] = {"at": now(), "commit": commit, "dirty": dirty}
+        before, after = ({v["id"]: v["verdict"] for v in judged} for judged in (run.verdicts, verdicts))
+        if before != after:
+            rules = manifest.get("judged_by") or {"commit": next(iter(manifest["seeds"].values()))["commit"]}
+            earlier = {"by": rules, "verdicts": before}
+            manifest["earlier_verdicts"] = [*manifest.get("earlier_verdicts", []), earlier]
+        manifest["judged_by"] = stated_in(study.hypotheses_file)
         atomic_write_json(staged / "manifest.json", manifest)
     return target
+
+
+class _Report(Entry):
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed]
+
+
+def report_seeds(path: Path, variant: str) -> tuple[int, ...] | None:
+    """The seeds that a file of hypotheses names for the report run of a variant, ``nano,panel=arms``, or of its scale.
+
+    None if it names none. Raises SettingsError for an entry that is no list of seeds.
+    """
+    stated = tomllib.loads(path.read_text(encoding="utf-8")).get("report", {})
+    name = variant if variant in stated else variant.partition(",")[0]
+    if name not in stated:
+        return None
+    try:
+        return _Report.model_validate(stated[name]).seeds
+    except ValidationError as error:
+        raise SettingsError(f"{path.name}: report.{name}, field {first_fault(error)}") from None
+
+
+def _check_seeds(study: "Study", settings: StudySettings) -> None:
+    if len(settings.seeds) < LEAST_SEEDS:
+        raise SettingsError(f"publishing needs at least {LEAST_SEEDS} seeds, got {list(settings.seeds)}")
+    stated = report_seeds(study.hypotheses_file, settings.variant)
+    if sorted(settings.seeds) != sorted(stated or ()):
+        named = f"names seeds {', '.join(map(str, stated))}" if stated else "names no seeds"
+        raise SettingsError(
+            f"{study.hypotheses_file.name} {named} for the report run of {settings.variant}, got "
+            f"{', '.join(map(str, settings.seeds))}: which seeds count is written there before the run"
+        )
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from workbook.stages import shipped
 if TYPE_CHECKING:
     import pandas as pd
 
-    from oryx.evidence.verdicts import Hypothesis
+    from oryx.evidence.hypotheses import Hypothesis
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
@@ -160,7 +160,7 @@ class Study(ABC, Generic[S]):
 
     def hypotheses(self, settings: S) -> "Sequence[Hypothesis]":
         """What a run is judged by: what ``hypotheses_file`` states."""
-        from oryx.evidence.verdicts import load_hypotheses
+        from oryx.evidence.hypotheses import load_hypotheses
 
         if self.hypotheses_file is None:
             raise SettingsError(f"study {self.id!r} names no file of hypotheses (hypotheses_file)")
@@ -322,8 +322,8 @@ class Study(ABC, Generic[S]):
         return Run(folder, rows, pd.read_csv(folder / "curves.csv"), verdicts, "These are the published rows.")
 
     def _compare(self, settings: S, rows: "pd.DataFrame") -> str:
-        from oryx.evidence.compare import compare, say
         from oryx.evidence.rows import read_published
+        from workbook.runs.compare import compare, say
 
         published = published_rows(self.published_folder(settings))
         if published is None:

@@ -10,6 +10,7 @@ from scipy import stats as scipy_stats
 from oryx.errors import InputError
 from oryx.evidence.stats import (
     contrast,
+    estimate,
     mean_score,
     paired_difference,
     summary,
@@ -47,16 +48,20 @@ def test_two_seeds_and_three_clusters_by_hand():
     assert (found.n_items, found.n_clusters, found.n_seeds, found.df) == (3, 3, 2, 2)
 
 
-def test_seed_and_cluster_variance_add_with_satterthwaite_df():
+def test_variances_of_seeds_and_clusters_add_and_what_both_share_counts_once():
     # Seed means 0.2, 0.4, 0.9 (variance .13); item means over seeds .25, .75 (variance .125).
     rows = frame({"a": [[0.0, 0.4], [0.0, 0.8], [0.75, 1.05 - 0.0]]}).assign(error=None)
     rows["score"] = [0.0, 0.4, 0.0, 0.8, 0.75, 1.05]
     found = contrast(rows, [("a", ["number"], 1.0)], alpha=0.1)
-    seed, cluster = 0.13 / 3, 0.125 / 2
-    df = (seed + cluster) ** 2 / (seed**2 / 2 + cluster**2 / 1)
-    half = scipy_stats.t.ppf(0.95, df) * math.sqrt(seed + cluster)
+    # Sample variances of the items in a seed alone: .08, .32, .045; / 2 items: mean .0741667, against .0625 of the mean
+    # of the seeds. What belongs to a seed and an item together: (.0741667 - .0625) / (1 - 1/3) = .0175.
+    seed, cluster, both = 0.13 / 3, 0.125 / 2, 0.0175 / 3
+    variance = seed + cluster - both
+    df = variance**2 / (seed**2 / 2 + cluster**2 / 1 + both**2 / 2)
+    half = scipy_stats.t.ppf(0.95, df) * math.sqrt(variance)
     assert found.value == pytest.approx(0.5) and found.df == pytest.approx(df)
     assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
+    assert found.parts == pytest.approx((cluster - both, 0.0175, 0.13 - 0.0175))
 
 
 def test_clusters_of_unequal_size_use_the_ratio_estimator():
@@ -109,7 +114,10 @@ def test_interaction_is_the_difference_of_two_differences():
     # text differences: seed 0 1,0,0; seed 1 1,1,1. shape: seed 0 0,0; seed 1 1,0. Gap by seed: 1/3, 1/2.
     seed = np.var([1 / 3, 1 / 2], ddof=1) / 2
     clusters = np.var([1, 0.5, 0.5], ddof=1) / 3 + np.var([0.5, 0], ddof=1) / 2
-    assert (gap.high - gap.value) / scipy_stats.t.ppf(0.975, gap.df) == pytest.approx(math.sqrt(seed + clusters))
+    # Seeds alone: text (1/9 + 0) / 2, shape (0 + 1/4) / 2; what exceeds the clusters' part belongs to both together.
+    both = 2 * max(0, 1 / 18 - np.var([1, 0.5, 0.5], ddof=1) / 3) + 2 * max(0, 1 / 8 - np.var([0.5, 0], ddof=1) / 2)
+    variance = clusters + max(0, seed - both / 2)
+    assert (gap.high - gap.value) / scipy_stats.t.ppf(0.975, gap.df) == pytest.approx(math.sqrt(variance))
 
 
 def test_only_items_complete_in_every_arm_and_seed_count():
@@ -146,23 +154,34 @@ def test_no_variation_is_not_certainty():
     assert tie.high == pytest.approx(1 - 0.025 ** (1 / 20)) and tie.low == -tie.high
 
 
-def test_coverage_with_random_seeds_and_unequal_clusters():
-    rng = np.random.default_rng(7)
-    runs, seeds, sizes = 250, 4, np.tile([1, 2, 3, 4], 6)
-    owner = np.repeat(np.arange(len(sizes)), sizes)
-    base = frame({"a": [[0.5] * len(owner)] * seeds}, clusters=[f"c{c}" for c in owner])
-    base = base[["arm", "task", "item", "seed", "cluster", "score", "error"]]
-    averaged = base[base["seed"] == 0].copy()
-    hit = hit_without_seeds = 0
+@pytest.mark.parametrize("shares", [(0, 0.2, 0.8), (0, 1, 0), (0.5, 0.3, 0.2), (0.2, 0.6, 0.2), (1, 0, 0)])
+@pytest.mark.parametrize(("n_seeds", "n_clusters"), [(3, 40), (5, 40), (10, 25)])
+def test_coverage_whatever_varies(shares, n_seeds, n_clusters):
+    """Nominal 95 % within 93 to 98, for shares of the variance of the estimate (seed, both together, cluster)."""
+    rng, runs = np.random.default_rng([n_seeds, *(int(10 * share) for share in shares)]), 600
+    seed, both, cluster = (math.sqrt(share) for share in shares)
+    one_task, hits = np.zeros(n_clusters, int), 0
     for _ in range(runs):
-        effect = rng.normal(0, 0.06, (seeds, 1)) + rng.normal(0, 0.2, len(sizes))[owner]
-        scores = 0.5 + effect + rng.normal(0, 0.1, (seeds, len(owner)))
-        base["score"], averaged["score"] = scores.ravel(), scores.mean(0)
-        found = contrast(base, [("a", ["number"], 1.0)])
-        hit += found.low <= 0.5 <= found.high
-        naive = contrast(averaged, [("a", ["number"], 1.0)])
-        hit_without_seeds += naive.low <= 0.5 <= naive.high
-    assert 0.92 <= hit / runs <= 0.99
+        values = seed * math.sqrt(n_seeds) * rng.normal(size=(1, n_seeds))
+        values = values + cluster * math.sqrt(n_clusters) * rng.normal(size=(n_clusters, 1))
+        values = values + both * math.sqrt(n_clusters * n_seeds) * rng.normal(size=(n_clusters, n_seeds))
+        found = estimate(values, one_task, np.arange(n_clusters))
+        hits += found.low <= 0 <= found.high
+    assert 0.93 <= hits / runs <= 0.98
+
+
+def test_coverage_of_unequal_clusters_and_what_it_is_without_the_seeds():
+    rng = np.random.default_rng(7)
+    runs, seeds, sizes = 600, 4, np.tile([1, 2, 3, 4], 6)
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    one_task, hit, hit_without_seeds = np.zeros_like(owner), 0, 0
+    for _ in range(runs):
+        effect = rng.normal(0, 0.06, seeds) + rng.normal(0, 0.2, len(sizes))[owner][:, None]
+        scores = effect + rng.normal(0, 0.1, (len(owner), seeds))
+        found, naive = (estimate(each, one_task, owner) for each in (scores, scores.mean(1, keepdims=True)))
+        hit += found.low <= 0 <= found.high
+        hit_without_seeds += naive.low <= 0 <= naive.high
+    assert 0.93 <= hit / runs <= 0.98
     assert hit_without_seeds / runs < 0.90  # leaving the seeds out is what the formula is there to prevent
 
 

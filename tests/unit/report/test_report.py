@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 from oryx.errors import SettingsError
-from oryx.evidence.compare import compare, say
 from oryx.evidence.stats import summary
 from oryx.evidence.verdicts import judge
 from tools.docs import readme
 from workbook.report import plots, tables
 from workbook.report.published import all_hypotheses
+from workbook.runs.compare import compare, say
 
 ARMS = ("native", "area_1", "area_1_legible")
 GROUPS = {"text": ("number", "word"), "objects": ("photo",)}

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from oryx.errors import RunError, SettingsError
+from oryx.evidence.hypotheses import load_hypotheses
 from tests.rows import same_rows
 from workbook.cli import print_ending
 from workbook.runs import publish as publishing
@@ -111,8 +112,9 @@ def test_unfit_settings_are_refused(finished):
     for values, message in (
         ({"scale": "smoke"}, "smoke is never published"),
         ({"seeds": [0, 1]}, "at least 3 seeds"),
-        ({"seeds": [5, 6, 7]}, r"got \[7\]"),
-        ({"seeds": [0, 1, 100]}, r"seeds 0, .*, 6, 9, 10, 11; got \[100\]"),
+        ({"seeds": [0, 1, 3]}, "names seeds 0, 1, 2 for the report run of nano, got 0, 1, 3: which seeds count"),
+        ({"seeds": [0, 1, 2, 3]}, "names seeds 0, 1, 2 .* got 0, 1, 2, 3"),
+        ({"seeds": [0, 1, 2], "scale": "medium"}, "names no seeds for the report run of medium"),
     ):
         with pytest.raises(SettingsError, match=message):
             publish(study, study.settings({**settings.to_dict(), **values}))
@@ -120,8 +122,6 @@ def test_unfit_settings_are_refused(finished):
 
 def test_an_unfinished_seed_is_refused(ready):
     study, settings, folder = ready
-    with pytest.raises(RunError, match="seed-3 is not finished"):
-        publish(study, study.settings({**settings.to_dict(), "seeds": [0, 1, 2, 3]}))
     (folder / "seed-1" / "arms" / "native" / "done").unlink()
     with pytest.raises(RunError, match="seed-1 is not finished"):
         publish(study, settings)
@@ -191,6 +191,22 @@ def test_a_redrawn_publication_keeps_its_rows_and_says_so(ready, monkeypatch):
     assert sorted(path.name for path in (target / "figures").iterdir()) == ["new.png", "one.csv"]
 
 
+def test_a_run_that_is_judged_otherwise_keeps_what_it_was_before(ready, monkeypatch):
+    study, settings, _ = ready
+    target, now = publish(study, settings), [{"id": "H1", "verdict": "supported"}]
+    first = {v["id"]: v["verdict"] for v in json.loads((target / "verdicts.json").read_text())}
+    shown = study.settings({**settings.to_dict(), "source": "published"})
+    monkeypatch.setattr(type(study), "judged", lambda *_: now)
+    monkeypatch.setattr(type(study), "draw", lambda *_: None)
+    for verdict in ("supported", "supported", "inconclusive"):
+        now[0]["verdict"] = verdict
+        publishing.redraw(study, shown, allow_dirty=True)
+    assert json.loads((target / "verdicts.json").read_text()) == now
+    earlier = json.loads((target / "manifest.json").read_text())["earlier_verdicts"]
+    assert [each["verdicts"] for each in earlier] == [first, {"H1": "supported"}]
+    assert {each["by"]["file"] for each in earlier} == {"hypotheses.toml"}
+
+
 def test_a_notebook_that_fails_leaves_the_publication_as_it_was(ready, monkeypatch):
     study, settings, _ = ready
     target = publish(study, settings)
@@ -209,3 +225,15 @@ def test_released_weights_are_published_with_the_one_seed_that_they_have(ready, 
     assert verdicts <= {"one model", "not tested", "not learned"}
     with pytest.raises(SettingsError, match="one model, which gives the same answers again"):
         study.check(settings)
+
+
+def test_the_seeds_of_a_report_run_stand_beside_its_hypotheses(tmp_path, ready):
+    path, stated = tmp_path / "h.toml", ready[0].hypotheses_file.read_text()
+    added = '[report."nano,panel=arms"]\nseeds = [5]\n[report.small]\nseeds = ["a"]\n\n[[hypothesis]]'
+    path.write_text(stated.replace("[[hypothesis]]", added, 1))
+    assert load_hypotheses(path) == ready[0].hypotheses(ready[1]), "they are beside the hypotheses, not among them"
+    assert publishing.report_seeds(path, "nano") == publishing.report_seeds(path, "nano,panel=ratios") == (0, 1, 2)
+    assert publishing.report_seeds(path, "nano,panel=arms") == (5,)
+    assert publishing.report_seeds(path, "medium") is None
+    with pytest.raises(SettingsError, match=r"h\.toml: report\.small, field seeds"):
+        publishing.report_seeds(path, "small")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oryx.evidence.verdicts import load_hypotheses
+from oryx.evidence.hypotheses import load_hypotheses
 from workbook import cli
 from workbook.report.published import HYPOTHESES, all_hypotheses
 

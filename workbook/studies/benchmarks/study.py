@@ -23,7 +23,7 @@ from workbook.studies.benchmarks.settings import EXAMPLE, Settings
 from workbook.studies.released import Items, ReleasedStudy, ask, items_of
 
 if TYPE_CHECKING:
-    from oryx.evidence.verdicts import Hypothesis
+    from oryx.evidence.hypotheses import Hypothesis
 
 
 class Benchmarks(ReleasedStudy[Settings]):
@@ -79,7 +79,7 @@ class Benchmarks(ReleasedStudy[Settings]):
 
     def hypotheses(self, settings: Settings) -> "list[Hypothesis]":
         """Of every benchmark and protocol: above the published number or, where there is none, above chance."""
-        from oryx.evidence.verdicts import Hypothesis
+        from oryx.evidence.hypotheses import Hypothesis
         from workbook.studies.benchmarks.tables import NOT_FOUND, published
 
         made, copies = [], self.copies(settings)

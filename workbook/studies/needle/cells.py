@@ -48,8 +48,11 @@ def arm_cells(settings: Settings, arm: str) -> list[Cell]:
 
 
 def further_variants(settings: Settings) -> list[str]:
-    """The variants that the main arm is asked beside ``number``; no pictures where no reader has met any."""
-    return [v for v in VARIANTS if v != "number" and not (v == "picture" and settings.panel == "paired")]
+    """The variants that the main arm is asked beside ``number``.
+
+    Not of paired needles: pictures, which their reader has not met, and ``several``, which says no more than ``far``.
+    """
+    return [v for v in VARIANTS if v != "number" and not (v in ("picture", "several") and settings.panel == "paired")]
 
 
 def _trials(settings: Settings, frames: int) -> int:

@@ -24,7 +24,7 @@ from workbook.studies.base import Progress, Study
 from workbook.studies.own_data.settings import EXAMPLE, Settings
 
 if TYPE_CHECKING:
-    from oryx.evidence.verdicts import Hypothesis
+    from oryx.evidence.hypotheses import Hypothesis
 
 SEED = "{seed}"
 OWN = "own data"
@@ -128,7 +128,7 @@ class OwnData(Study[Settings]):
 
     def hypotheses(self, settings: Settings) -> "list[Hypothesis]":
         """Those of the file; without one: the first arm is above chance, and above every other arm."""
-        from oryx.evidence.verdicts import Hypothesis, load_hypotheses
+        from oryx.evidence.hypotheses import Hypothesis, load_hypotheses
 
         if settings.hypotheses:
             return load_hypotheses(settings.hypotheses)
