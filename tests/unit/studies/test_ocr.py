@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from oryx.errors import MissingResource, SettingsError
-from oryx.evidence.verdicts import load_hypotheses
+from oryx.evidence.hypotheses import load_hypotheses
 from workbook.cli import STUDIES, find_study
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
