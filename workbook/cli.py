@@ -327,7 +327,7 @@ _OPTIONS = (
     ("run", "--no-notebook", _flag("run the study itself, no notebook needed")),
     ("run", "--no-merge", _flag("do the jobs of these seeds and no more; a later run without it merges them")),
     ("publish", "--allow-dirty", _flag("publish from a tree with uncommitted changes")),
-    ("publish", "--redraw", _flag("draw figures and notebook again, from the published rows")),
+    ("publish", "--redraw", _flag("judge, draw figures and execute the notebook again, from the published rows")),
     ("report", "--notebook", _flag("execute notebook 90 as well")),
     ("diff", "a", {"metavar": "A", "help": "a published folder, a run's folder or one of its seed-N folders"}),
     ("diff", "b", {"metavar": "B", "help": "another one of the same study"}),

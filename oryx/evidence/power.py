@@ -48,7 +48,7 @@ class Design:
         where there is a margin, lies inside it."""
         half, error = self.half_and_error(n_seeds)
         if error == 0:
-            return 1.0
+            return float(effect != 0 or margin is not None)
         one_side = float(special.ndtr((abs(effect) - half) / error))
         if margin is None or half >= margin:
             return one_side

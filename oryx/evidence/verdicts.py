@@ -39,6 +39,8 @@ BY_SEED = ("verdict", "estimate", "low", "high")
 """What a verdict says of each seed alone, and of each task alone."""
 CLAIMED, AGAINST, ALIKE, UNCLEAR = "supported", "contradicted", "no difference that matters", "inconclusive"
 ONE_MODEL = "one model"
+FLOOR = "inside the margin of"
+"""How the reason begins of arms that are alike and have not learned."""
 DIRECTIONS = {CLAIMED: "as claimed", AGAINST: "against the claim", ALIKE: "alike on these items", UNCLEAR: "unclear"}
 
 
@@ -126,7 +128,9 @@ def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> dict:
     if found.parts is None:
         return result
     claimed = {"level": entry.level, "retention": -entry.margin}.get(entry.kind, 0.0)
-    margin = None if entry.kind in ("level", "retention") else entry.margin
+    # What was not learned is not decided by being alike, whatever the number of seeds.
+    no_margin = entry.kind in ("level", "retention") or reason.startswith(FLOOR)
+    margin = None if no_margin else entry.margin
     design, effect = Design(list(found.parts), found.n_clusters, alpha), found.value - claimed
     result |= {"design": asdict(design), "effect": effect, "needs": margin}
     result |= {"smallest_effect": design.smallest_effect(found.n_seeds)}
@@ -186,7 +190,7 @@ def _tested(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> tuple[Estima
     if side == ALIKE or (entry.kind, side) == ("equivalence", CLAIMED):
         weak = _not_learned(rows, entry.arms, (*entry.tasks, *entry.other_tasks), LEARNED)
         if weak:
-            return found, UNCLEAR, f"inside the margin of {entry.margin:g}, but not learned: {', '.join(weak)}"
+            return found, UNCLEAR, f"{FLOOR} {entry.margin:g}, but not learned: {', '.join(weak)}"
     return found, side, reason
 
 

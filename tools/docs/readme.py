@@ -1,13 +1,15 @@
-"""Tables of README and docs/findings.md, filled from ``results/``: ``python -m tools.docs.readme [--check]``.
+"""Tables of README, docs/results.md and docs/findings.md, from ``results/``: ``python -m tools.docs.readme [--check]``.
 
 A block begins with ``<!-- results:STUDY/VARIANT:NAME -->`` and ends with ``<!-- end -->``; NAME is ``verdicts`` or
-``scores``. Blocks over everything that is published are ``<!-- results:all:NAME -->``; NAME is ``findings``,
+``scores``. Blocks over everything that is published are ``<!-- results:all:NAME -->``; NAME is ``headlines``,
+``studies``, ``findings``,
 ``contradicted``, ``not_learned``, ``inconclusive``, ``alike``, ``comparisons``, ``changes``, ``disagreements`` or
 ``own_tables``.
 """
 
 import argparse
 import re
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -17,10 +19,11 @@ from oryx.errors import SettingsError
 from oryx.files import atomic_write_text
 from workbook.report.checks import CONSISTENT
 from workbook.report.page import Page
-from workbook.report.published import all_verdicts, published
+from workbook.report.paper import PARTS
+from workbook.report.published import NOT_TESTED, all_verdicts, published
 from workbook.report.tables import as_table
 
-PAGES = ("README.md", "docs/findings.md")
+PAGES = ("README.md", "docs/results.md", "docs/findings.md")
 BLOCK = re.compile(r"(<!-- results:([\w/,.=+-]+):(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -62,6 +65,23 @@ def scores(page: Page) -> str:
     return f"{as_table(shown)}\n\nUp to {items} items a task, {seeds} seed{'s' * (seeds > 1)}; intervals in table.csv."
 
 
+def studies(page: Page) -> str:
+    """A line for the default run of every study: how many verdicts of which kind, and where to read and run it."""
+    lines, order = [], list(PARTS)
+    whole = [run for run in page.runs if run.variant == run.scale]
+    for run in sorted(whole, key=lambda run: order.index(run.study) if run.study in order else len(order)):
+        verdicts = Counter(v["verdict"] for v in run.verdicts)
+        found = [f"{n} {verdict}" for verdict, n in verdicts.most_common() if verdict != NOT_TESTED]
+        line = {"study": PARTS.get(run.study, run.study), "verdicts": ", ".join(found)}
+        line |= {"seeds": len(run.manifest["seeds"]), "read": "", "run": ""}
+        if (read := run.folder / "notebook.ipynb").exists():
+            line["read"] = f"[as executed]({read.as_posix()})"
+        for notebook in Path("notebooks").glob(f"[0-9][0-9]_{run.study}.ipynb"):
+            line["run"] = f"[notebook]({notebook.as_posix()})"
+        lines.append(line)
+    return as_table(lines)
+
+
 def own_tables(page: Page) -> str:
     """What the paper's own tables and integer arithmetic do not bear out, as Markdown."""
     claims = [(one.claim, *one.found) for one in page.answered if one.found]
@@ -72,6 +92,8 @@ def own_tables(page: Page) -> str:
 BLOCKS = {
     "verdicts": verdicts,
     "scores": scores,
+    "headlines": Page.headlines,
+    "studies": studies,
     "findings": Page.findings,
     "contradicted": partial(verdicts, only="contradicted"),
     "not_learned": partial(verdicts, only="not learned"),

@@ -114,21 +114,24 @@ Ground = namedtuple("Ground", ["name", "wanted", "verdict", "number", "seeds"], 
 def findings(runs: Sequence[Published], path: Path = FINDINGS) -> list[dict]:
     """Every finding that rests on something published, in the order of the file.
 
-    ``title``, ``text`` (the interpretation with the numbers filled in), ``grounds`` (what it rests on) and ``changed``:
-    the grounds whose verdict is no longer the one that the interpretation was written for.
+    ``title``, ``text`` (the interpretation with the numbers filled in), ``headline`` (one sentence, for a few of them),
+    ``grounds`` (what it rests on) and ``changed``: the grounds whose verdict is no longer the one that the
+    interpretation was written for.
 
     Raises SettingsError for an entry that is not as ``findings.toml`` says.
     """
     found = []
     for entry in tomllib.loads(path.read_text(encoding="utf-8"))["finding"]:
-        if set(entry) != {"title", "rests_on", "text"}:
-            raise SettingsError(f"{path.name}: expected title, rests_on and text, got {', '.join(entry)}")
+        if set(entry) - {"headline"} != {"title", "rests_on", "text"}:
+            raise SettingsError(f"{path.name}: expected title, rests_on, text and headline, got {', '.join(entry)}")
         grounds = [_ground(text, runs) for text in entry["rests_on"]]
         if None not in grounds:
             seeds = {f"s{i}": ground.seeds for i, ground in enumerate(grounds)}
-            text = entry["text"].format(*(ground.number for ground in grounds), **seeds)
+            numbers = [ground.number for ground in grounds]
+            text, headline = (entry.get(name, "").format(*numbers, **seeds) for name in ("text", "headline"))
             changed = [ground for ground in grounds if ground.verdict != ground.wanted]
-            found.append({"title": entry["title"], "text": text, "grounds": grounds, "changed": changed})
+            known = {"title": entry["title"], "text": text, "headline": headline}
+            found.append(known | {"grounds": grounds, "changed": changed})
     return found
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from workbook.studies.base import Study
 
 MOST_ROW_BYTES = 3_000_000
-MOST_SVG_BYTES = 300_000
+MOST_FIGURE_BYTES = 300_000
 LONG_NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d{6,}(?:e[-+]?\d+)?(?![\w.])")
 
 
@@ -73,7 +73,7 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
         for path in (*tables, *notebook):
             shutil.copyfile(path, staged / path.name)
         shutil.copytree(run.folder / "figures", staged / "figures")
-        _lighten(staged)
+        _lighten(staged, settings)
         manifest = {
             "study": study.id,
             "scale": settings.scale,
@@ -110,7 +110,7 @@ def redraw(study: "Study", settings: StudySettings, allow_dirty: bool = False) -
         verdicts = study.judged(settings, run.rows)
         atomic_write_json(staged / "verdicts.json", verdicts)
         study.draw(replace(run, folder=staged, verdicts=verdicts), shown)
-        _lighten(staged)
+        _lighten(staged, settings)
         for path in notebook:
             shutil.copyfile(path, staged / path.name)
         manifest = json.loads((staged / "manifest.json").read_text())
@@ -176,13 +176,17 @@ def _staged(target: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lighten(staged: Path) -> None:
-    """Six digits in tables, no figure's data twice, no drawing (svg) of more than MOST_SVG_BYTES."""
+def _lighten(staged: Path, settings: StudySettings) -> None:
+    """Six digits in tables, no figure's data twice, no drawing of more than MOST_FIGURE_BYTES.
+
+    Pixels (png) may be more in a scale's default run: of others such a picture is the same story again.
+    """
+    limited = (".svg",) if settings.variant == settings.scale else (".svg", ".png")
     for path in (*staged.glob("*.csv"), *(staged / "figures").glob("*.csv")):
         path.write_text(LONG_NUMBER.sub(lambda number: f"{float(number[0]):.6g}", path.read_text("utf-8")), "utf-8")
     tables = {path.read_bytes() for path in staged.glob("*.csv")}
     for path in (staged / "figures").iterdir():
-        large = path.suffix == ".svg" and path.stat().st_size > MOST_SVG_BYTES
+        large = path.suffix in limited and path.stat().st_size > MOST_FIGURE_BYTES
         if large or (path.suffix == ".csv" and path.read_bytes() in tables):
             path.unlink()
 

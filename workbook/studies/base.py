@@ -185,6 +185,7 @@ class Study(ABC, Generic[S]):
         found |= {"jobs": f"{len(jobs)}, of which {done} are done"}
         if hasattr(settings, "train_steps"):
             found["train_steps"] = settings.train_steps
+        found |= self._power(settings)
         manifest = self.published_folder(settings) / "manifest.json"
         seeds = read_json(manifest).get("seeds", {}) if manifest.is_file() else {}
         marks = [mark | {"arm": arm} for seed in seeds.values() for arm, mark in seed["arms"].items()]
@@ -194,6 +195,19 @@ class Study(ABC, Generic[S]):
         seconds = {job.arm: [m.get("cpu_seconds", m["seconds"]) for m in marks if m["arm"] == job.arm] for job in jobs}
         found["CPU minutes, as published"] = round(sum(mean(seconds[job.arm]) for job in jobs if seconds[job.arm]) / 60)
         return found | {"memory of a worker, MB, as published": max(mark["peak_memory_mb"] for mark in marks)}
+
+    def _power(self, settings: S) -> dict[str, str]:
+        """By the variance of the published run: how likely as many seeds as these decide each hypothesis."""
+        from oryx.evidence.power import Design
+
+        path, found = self.published_folder(settings) / "verdicts.json", {}
+        for verdict in json.loads(path.read_text()) if path.is_file() else ():
+            if "design" in verdict and (seeds := len(settings.seeds)) > 1:
+                chance = Design(**verdict["design"]).power(verdict["effect"], verdict["needs"], seeds)
+                needed = verdict["seeds_needed"]
+                words = f"{needed} would in four of five runs" if needed else "more seeds alone would not"
+                found[f"{verdict['id']}: decided by {seeds} seeds"] = f"with probability {chance:.2f}; {words}"
+        return found
 
     def settings(self, values: Mapping[str, Any] | None = None, **overrides: Any) -> S:
         """Settings from a mapping or a notebook's ``globals()``; strict, see :mod:`workbook.runs.settings`.

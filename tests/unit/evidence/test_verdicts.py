@@ -165,6 +165,7 @@ def test_alike_is_a_verdict_where_both_have_learned_and_none_where_both_lie_on_t
     floor = one(blind, hypothesis())
     assert (floor["verdict"], floor["low"] > -0.05) == ("inconclusive", True)
     assert floor["reason"] == "inside the margin of 0.05, but not learned: a text +0.051, b text +0.051"
+    assert floor["seeds_needed"] is None and seeing["seeds_needed"] == 3, "no number of seeds teaches them"
     assert one(blind, hypothesis("equivalence"))["verdict"] == "inconclusive", "so it is where it was claimed"
     same = dict.fromkeys([("a", "text"), ("b", "text"), ("c", "text")], 0.6)
     assert one(rows_of(same, items=1000), hypothesis("order", arms="abc"))["verdict"] == seeing["verdict"]

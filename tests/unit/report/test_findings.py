@@ -47,7 +47,7 @@ def test_numbers_are_filled_in_while_the_verdict_holds(runs, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("title", "name", "expected title, rests_on and text"),
+        ("title", "name", "expected title, rests_on, text"),
         (" = VERDICT", "", "expected 'STUDY/VARIANT:HYPOTHESIS = verdict'"),
         ("T.perception", "T.scores", "no claim 'T.scores' with a check"),
     ],
@@ -82,7 +82,7 @@ def test_blocks_over_everything_are_filled(results):
     page = filled(text, results)
     assert filled(page, results) == page and page.count("*None.*") == 4
     assert "1 verdicts were compared" in page and "71.4 - 66.9" in page
-    with pytest.raises(SettingsError, match="expected one of verdicts, scores, findings"):
+    with pytest.raises(SettingsError, match="expected one of verdicts, scores, headlines"):
         filled("<!-- results:all:hypotheses -->\n<!-- end -->", results)
 
 

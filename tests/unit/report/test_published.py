@@ -74,4 +74,6 @@ def test_each_hypothesis_counts_once_and_each_run_has_a_line(results):
     assert sum("H1a.equal.nano" in line["hypothesis"] for one in claims for line in one.answers) == 2
     own = counts(claims).set_index("part").loc["Native against fixed resolution"].dropna().to_dict()
     others = len({line["hypothesis"] for one in claims if one.claim.part == STUDY for line in one.answers}) - 1
-    assert own["inconclusive"] == 1 and own["not tested"] >= others > 20, "settings beside the default run do not count twice"
+    assert own["inconclusive"] == 1 and own["not tested"] >= others > 20, (
+        "settings beside the default run do not count twice"
+    )

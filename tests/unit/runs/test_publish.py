@@ -99,7 +99,7 @@ def test_a_run_away_from_the_defaults_is_published_beside_the_default_one(ready)
 
 def test_pictures_are_published_as_they_are_and_nothing_twice_or_too_large(ready):
     study, settings, folder = ready
-    (folder / "figures" / "large.svg").write_text("<svg>" + " " * publishing.MOST_SVG_BYTES + "</svg>")
+    (folder / "figures" / "large.svg").write_text("<svg>" + " " * publishing.MOST_FIGURE_BYTES + "</svg>")
     target = publish(study, settings)
     assert sorted(path.name for path in (target / "figures").iterdir()) == ["one.csv", "one.png", "one.svg"]
     for name in ("figures/one.png", "figures/one.svg", "notebook.ipynb"):

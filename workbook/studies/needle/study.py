@@ -32,7 +32,7 @@ from workbook.studies.needle.settings import PANELS, Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from oryx.evidence.verdicts import Hypothesis
+    from oryx.evidence.hypotheses import Hypothesis
 
 SHARED, READER_JOB = "shared", "video_reader"
 
@@ -84,7 +84,7 @@ class NeedleInAHaystack(Study[Settings]):
 
     def hypotheses(self, settings: Settings) -> "Sequence[Hypothesis]":
         """Those of the panel: the file of a panel away from the default has the panel's name."""
-        from oryx.evidence.verdicts import load_hypotheses
+        from oryx.evidence.hypotheses import load_hypotheses
 
         file = self.hypotheses_file
         return load_hypotheses(file if settings.panel == "default" else file.with_name(f"{settings.panel}.toml"))
