@@ -80,8 +80,9 @@ def read_published(path: str | Path, names: Iterable[str] | None = None) -> pd.D
 def _column(name: str, values: list) -> pd.Series:
     # Numbers become a numeric column, with NaN where null; everything else stays as written, null included.
     kind = FIELDS[name]["kind"] if name in FIELDS else pd.api.types.infer_dtype(values, skipna=True)
-    if kind in ("integer", "boolean") and None not in values:
-        return pd.Series(values, dtype={"integer": "int64", "boolean": "bool"}[kind])
-    return pd.Series(
-        values, dtype=float if kind in ("integer", "number", "floating", "mixed-integer-float") else object
-    )
+    numbers = ("integer", "number", "floating", "mixed-integer-float")
+    whole = {"integer": "int64", "boolean": "bool"}.get(kind) if None not in values else None
+    try:
+        return pd.Series(values, dtype=whole or (float if kind in numbers else object))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RunError(f"field {name!r}: expected values of one kind, {kind} ({error})") from error

@@ -31,8 +31,10 @@ KINDS = {"integer": int, "number": float, "text": str, "size": Size, "sizes": li
 def identity(row: Mapping) -> tuple:
     """The values that name a row, in the order of IDENTITY; two rows with the same identity answer the same thing."""
     try:
-        return tuple(int(row[name]) if name == "seed" else row[name] for name in IDENTITY)
-    except KeyError as error:
+        name = tuple(int(row[name]) if name == "seed" else row[name] for name in IDENTITY)
+        hash(name)
+        return name
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise RunError(f"row without {error.args[0]}: a row is named by {', '.join(IDENTITY)}") from error
 
 

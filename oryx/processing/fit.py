@@ -63,12 +63,13 @@ class Shown:
     tokens: int
 
 
-def picture(size: Size, patch: int = PATCH) -> Shown:
-    """A picture of ``size`` (height, width) in pixels with its second view, at 1x, by the released rules."""
+def picture(size: Size, patch: int = PATCH, side: int = 1) -> Shown:
+    """A picture of ``size`` (height, width) in pixels with its second view, by the released rules, which are for 1x;
+    compressed in regions of ``side`` x ``side`` patches."""
     rules = PreprocessOptions()
-    low, high = (patch_grid(view, patch) for view in view_sizes(size, rules.low, rules.high, rules.max_pixels))
-    small, large = token_count([low]), token_count([high])
-    return Shown(2, small + large, small**2 + large**2, small + large, image_token_count(low, high))
+    grids = [patch_grid(view, patch) for view in view_sizes(size, rules.low, rules.high, rules.max_pixels)]
+    (small, large), kept = map(token_count, zip(grids)), [compressed_grid(grid, side) for grid in grids]
+    return Shown(2, small + large, small**2 + large**2, token_count(kept), image_token_count(*kept))
 
 
 def video(frames: int, size: Size, ratio: int, patch: int = PATCH) -> Shown:

@@ -40,6 +40,9 @@ class PreprocessOptions:
             raise SettingsError(f"newlines: expected 1 (evaluation form) or 2 (training form), got {self.newlines!r}")
         for name in ("frames", "short_video_frames", "max_pixels"):
             check_whole(name, getattr(self, name))
+        for name in RULES:
+            if not isinstance(rule := getattr(self, name), SizeRule | None):
+                raise SettingsError(f"{name}: expected a size rule or None, got {rule!r}")
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "PreprocessOptions":

@@ -45,6 +45,8 @@ def examine(path: Path, max_pixels: int) -> Index:
     """
     with opened(path) as container:
         stream = picture_stream(container, path)
+        if stream.codec_context is None:
+            raise InputError(f"{path}: no decoder knows the format of its picture stream; is it damaged?")
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > max_pixels:
             raise InputError(f"{path}: frames of {width} x {height} pixels; expected at most {max_pixels} in all")
@@ -89,10 +91,8 @@ def examine(path: Path, max_pixels: int) -> Index:
         a, b, c, d = _first_matrix(path)
         if a * d < b * c:
             wrong["decord"] = wrong["torchcodec"] = "it is shown mirrored"
-        elif (a or d) and (b or c):
-            wrong["decord"] = "it is turned by no multiple of 90 degrees"
-        elif "mp4" not in kind and (b or a < 0):
-            wrong["decord"] = f"it is a turned recording in another container than MP4 ({kind})"
+        elif ((a or d) and (b or c)) or ("mp4" not in kind and (b or a < 0)):
+            wrong["decord"] = f"it is turned by no multiple of 90 degrees, or in another container than MP4 ({kind})"
     return Index(times, tuple(i for i, (_, key) in enumerate(ordered) if key), number, wrong)
 
 

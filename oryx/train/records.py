@@ -221,7 +221,7 @@ def _turns(said: list[dict], visuals: int, marked: bool) -> tuple[dict, ...]:
         turns = tuple(chat.checked(said))
         if len(turns) % 2:
             raise InputError("expected an answer (from 'gpt') last, got a question")
-        if not all(turn["value"].strip() for turn in turns[1::2]):
+        if not all((turn.get("value") or "").strip() for turn in turns[1::2]):
             raise InputError("expected an answer, got an empty text")
         marks = sum(turn["value"].count(chat.MARK) for turn in turns[::2])
         if marks != visuals and (marks or marked):

@@ -64,7 +64,7 @@ def lab(tmp_path_factory):
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
     try:
         address = f"http://127.0.0.1:{port}"
-        for _ in range(120):
+        for _ in range(PATIENCE // 500):
             try:
                 urllib.request.urlopen(f"{address}/api?token={TOKEN}", timeout=2)
                 break
@@ -143,8 +143,9 @@ def test_a_moved_slider_changes_picture_and_numbers(page, request, slider):
         .first
     )
     handle.focus()
-    for _ in range(2):
-        page.keyboard.press("ArrowRight" if slider == "compression" else "ArrowLeft")
+    key, times = {"compression": ("ArrowRight", 2), "resolution": ("ArrowLeft", 5)}[slider]  # to 4x; to 32² pixels
+    for _ in range(times):
+        page.keyboard.press(key)
     page.wait_for_function(
         "([old, text]) => [...document.querySelectorAll('.jp-CodeCell')].some(c => c.innerText.includes(text)"
         " && c.querySelector('.jp-RenderedHTML img') && c.querySelector('.jp-RenderedHTML img').src !== old)",
@@ -160,14 +161,17 @@ def test_a_moved_slider_changes_picture_and_numbers(page, request, slider):
     _keep(page, request, f"moved-{slider}")
 
 
+@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_nothing_runs_over_the_edge_in_either_theme(page, request, theme):
+def test_nothing_runs_over_the_edge_in_either_theme(page, request, theme, width):
+    page.set_viewport_size(WINDOW)
     page.evaluate(
         "name => window.jupyterapp && window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", theme
     )
     page.click("text=Settings >> nth=0")
     page.click("text=Theme >> nth=0")
     page.click(f"text={theme} >> nth=0")
+    page.set_viewport_size(WINDOW | {"width": width})
     page.wait_for_timeout(1500)
     wide = page.evaluate(
         "() => [...document.querySelectorAll('.jp-OutputArea-output')].filter(o =>"
@@ -177,6 +181,6 @@ def test_nothing_runs_over_the_edge_in_either_theme(page, request, theme):
     )
     assert wide == []
     _picture_cell(page, "picture_panel.show()")
-    _keep(page, request, theme.split()[-1].lower())
+    _keep(page, request, f"{theme.split()[-1].lower()}-{width}")
     _picture_cell(page, "film_panel.show()")
-    _keep(page, request, f"film-{theme.split()[-1].lower()}")
+    _keep(page, request, f"film-{theme.split()[-1].lower()}-{width}")

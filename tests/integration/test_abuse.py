@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from tools.abuse import decoders, marks
+from tools.abuse import decoders, fuzz, marks
 from tools.abuse.deadlines import DIED, HUNG, carried_out
 from tools.abuse.videos import KINDS
 
@@ -44,3 +44,18 @@ def test_no_decoder_is_wrong_through_the_door():
     assert min(kinds.values()) >= 2 and sum(kinds.values()) == found["files"]
     assert found["faults"] == []
     assert sum(counts.get("right", 0) for counts in found["counts"]["auto"].values()) > found["files"] // 2
+
+
+def test_odd_inputs_are_accepted_or_refused():
+    """Kinds without a known fault; docs/robustness.md counts all."""
+    kinds = (
+        "pictures: values",
+        "published rows",
+        "tables of own data",
+        "parameters of notebooks",
+        "words of the shell",
+    )
+    found = fuzz.table(workers=2, inputs=300, kinds=kinds)
+    assert found["faults"] == []
+    outcomes = {outcome for counts in found["counts"].values() for outcome in counts}
+    assert outcomes == {"accepted", "refused"} and found["inputs"] > 90

@@ -10,6 +10,7 @@ from pyarrow import parquet
 from oryx.evidence.rows import read_published
 from oryx.evidence.verdicts import judge
 from tools.docs import readme
+from workbook.cli import find_study
 from workbook.report.published import all_hypotheses
 from workbook.studies.one_model import comparison
 from workbook.studies.one_model.study import OneModel
@@ -46,7 +47,8 @@ def test_the_one_model_is_judged_on_its_shipped_rows_and_on_published_ones():
 def test_published_verdicts_follow_from_published_rows(path):
     stated = {verdict["id"]: verdict for verdict in json.loads(path.read_text())}
     study, (scale, *_) = path.parent.parent.name, path.parent.name.split(",")
-    judged = {v["id"]: v for v in judge(read_published(path.parent / "rows.parquet"), study, scale, all_hypotheses())}
+    rows, one_model = read_published(path.parent / "rows.parquet"), scale in find_study(study).released_scales
+    judged = {v["id"]: v for v in judge(rows, study, scale, all_hypotheses(), one_model)}
     assert stated and stated.keys() <= judged.keys()
     # a panel may have none of the arms that hypotheses speak of; a default run has
     assert "," in path.parent.name or any(v["estimate"] is not None for v in stated.values())

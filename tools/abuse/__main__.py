@@ -8,18 +8,20 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.abuse import decoders
+from tools.abuse import decoders, fuzz
 from workbook.runs.provenance import git_state, now, versions
 
 RESULTS = Path(__file__).parents[2] / "results" / "abuse"
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "decoders": lambda asked: decoders.table(asked.workers, asked.each),
+    "fuzz": lambda asked: fuzz.table(asked.workers, asked.inputs),
 }
 
 
@@ -28,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m tools.abuse", description=__doc__.split("\n\n")[0])
     made.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
     made.add_argument("--each", type=int, default=1, help="decoders: every how manieth file of a kind (1)")
+    made.add_argument("--inputs", type=int, default=10_000, help="fuzz: how many in all (10000)")
     made.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at a time (as many as cores)")
     made.add_argument("--folder", type=Path, default=RESULTS, help="where the counts go (results/abuse)")
     return made
@@ -42,7 +45,12 @@ def main(words: list[str]) -> int:
     faults = 0
     for name in asked.parts or PARTS:
         commit, dirty = git_state()
-        source = {"command": f"python -m tools.abuse {name}", "commit": commit, "dirty": dirty, "start": now()}
+        source = {
+            "command": shlex.join(["python", "-m", "tools.abuse", *words]),
+            "commit": commit,
+            "dirty": dirty,
+            "start": now(),
+        }
         began = time.monotonic()
         found = PARTS[name](asked)
         source |= {"seconds": round(time.monotonic() - began), "cores": os.cpu_count(), "machine": platform.machine()}

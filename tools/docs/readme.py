@@ -62,7 +62,7 @@ def scores(page: Page) -> str:
     whole.loc["*best arm without the picture*"] = hidden.groupby("task")["score"].max()
     shown = whole.map("{:.2f}".format, na_action="ignore").reset_index()
     items, seeds = int(seen["n_items"].max()), int(seen["seeds"].max())
-    return f"{as_table(shown)}\n\nUp to {items} items a task, {seeds} seeds; intervals in table.csv."
+    return f"{as_table(shown)}\n\nUp to {items} items a task, {seeds} seed{'s' * (seeds > 1)}; intervals in table.csv."
 
 
 def studies(page: Page) -> str:

@@ -44,7 +44,36 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join([text, *worse])
 
 
-PARTS = {"decoders": ("Truth table of decoders", decoders)}
+def fuzz(found: dict[str, Any]) -> str:
+    """Kind of input by outcome, and what the faults are."""
+    outcomes = ("accepted", "refused", "traceback", "wrong", "hung", "died")
+    rows = [
+        {"kind": kind, "inputs": f"{sum(counts.values()):,}"} | {name: f"{counts.get(name, 0):,}" for name in outcomes}
+        for kind, counts in found["counts"].items()
+    ]
+    sums = {name: sum(counts.get(name, 0) for counts in found["counts"].values()) for name in outcomes}
+    total = {"kind": "**all**", "inputs": f"**{found['inputs']:,}**"}
+    rows.append(total | {name: f"**{count:,}**" for name, count in sums.items()})
+    text = as_table(pd.DataFrame(rows))
+    for kind in found["counts"]:
+        faults = [fault for fault in found["faults"] if fault["kind"] == kind]
+        for fault in faults[:MOST_NAMED]:
+            text += f"\n- {kind}, {fault['times']} times {fault['outcome']}" + f": `{_plain(fault['why'])}`" * bool(
+                fault["why"]
+            )
+        if len(faults) > MOST_NAMED:
+            text += f"\n- {kind}: {len(faults) - MOST_NAMED} more, in results/abuse/fuzz.json"
+    return text
+
+
+def _plain(text: str) -> str:
+    """What a fault said, in one line that ends no code and no cell."""
+    return " ".join(text.replace("`", "'").replace("|", "/").split())
+
+
+PARTS = {"decoders": ("Truth table of decoders", decoders), "fuzz": ("Fuzzing", fuzz)}
+MOST_NAMED = 5
+"""Faults of a kind that the page names."""
 
 
 def blocks() -> str:

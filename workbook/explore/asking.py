@@ -1,6 +1,6 @@
 """One question at one setting: what the model saw, what it attends to, what it cost, what it answered."""
 
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
@@ -9,15 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from oryx.eval.generate import ChatPrompt, read_prompts
 from oryx.grids import Grid, patch_grid, token_count
 from oryx.model.inspect import compressor_attention, encoder_attention
-from oryx.processing.images import open_image, to_patches
+from oryx.processing.images import to_patches
 from oryx.processing.processor import Answer
 from oryx.processing.sizes import Partition, Resolution
-from oryx.train.device import Compute
-from oryx.train.inputs import PictureInputs
-from workbook.data.items import Item
 
 MOST_TOKENS = 24
 """Tokens of an answer."""
@@ -25,12 +21,14 @@ MOST_TOKENS = 24
 
 @dataclass(frozen=True)
 class Asked:
-    """``views``: (H, W, 3) uint8 as encoded; ``side``: k of the regions of k x k patches that became one token each."""
+    """``views``: (H, W, 3) uint8 as encoded; ``side``: k of the regions of k x k patches that became one token each;
+    ``truth``: the true answer, empty where nobody knows it."""
 
     model: Any
     views: tuple[np.ndarray, ...]
     side: int
     answer: Answer
+    truth: str = ""
 
     @property
     def grids(self) -> list[Grid]:
@@ -48,6 +46,12 @@ class Asked:
         return (patches + self.answer.visual_tokens * kept * size) / 1e6
 
     @property
+    def marked(self) -> str:
+        """The answer in quotes, with a mark for right or wrong and then the true one, where that is known."""
+        said, truth = f"“{self.answer.text}”", self.truth
+        return said if not truth else f"{said} ✓" if self.answer.text == truth else f"{said} ✗, true: “{truth}”"
+
+    @property
     def numbers(self) -> dict[str, str]:
         """For a table beside the picture; time is from opening the file to the last token."""
         (height, width), (rows, columns) = self.views[0].shape[:2], self.grids[0]
@@ -55,60 +59,36 @@ class Asked:
         return {
             "size": f"{many}{width} x {height} px",
             "patches": f"{many}{columns} x {rows}",
-            "compression": f"{self.side**2}x",
             "visual tokens": f"{self.answer.visual_tokens:,}",
             "time": f"{1000 * self.answer.seconds:,.0f} ms",
             "memory": f"{self.megabytes:,.2f} MB",
-            "answer": self.answer.text or "(nothing)",
+            "answer": self.marked,
             "probability": f"{self.answer.probability:.2f}",
         }
 
 
-def ask(
-    model: Any, visual: Any, question: str, resolution: str | int | Resolution = "native", compression: int = 1
-) -> Asked:
-    """Ask ``model`` and keep what it saw; errors as for its own ``ask``."""
-    options = {"resolution": resolution, "compression": compression}
-    answer = model.ask(visual, question, **options, max_new_tokens=MOST_TOKENS)
-    prepared = model.processor.prepare(visual, resolution, isqrt(compression))
-    return Asked(model, tuple(view for one in prepared for view in one.maps), isqrt(compression), answer)
+def ask(model: Any, visual: Any, question: str, resolution: Any = "native", compression: int = 1, truth="") -> Asked:
+    """Ask ``model`` and keep what it saw; arguments and errors as for its own ``ask``."""
+    how = {"resolution": resolution, "compression": compression, "max_new_tokens": MOST_TOKENS}
+    answer, side = model.ask(visual, question, **how), isqrt(compression)
+    views = (view for one in model.processor.prepare(visual, resolution, side) for view in one.maps)
+    return Asked(model, tuple(views), side, answer, truth)
 
 
-def ask_tiled(model: Any, picture: Any, question: str, side: int) -> Asked:
-    """The same by dynamic partition: a thumbnail and tiles of ``side`` pixels, as LLaVA-NeXT does it."""
-    began = time.perf_counter()
-    picture, form = open_image(picture, model.processor.options.max_pixels), Partition(side)
-    item = Item("tiled", "", "", picture, question, "", "", 0.0, 0.0)
-    compute, prompts = Compute(model.device, "fp32"), ChatPrompt(model.processor)  # as the other ways of asking
-    inputs = PictureInputs([item], form, model.processor.patch, model, compute=compute)
-    ids = torch.tensor([model.processor.prompt_ids(question)])
-    batch = inputs.batch([0], answers=False) | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    prompted = read_prompts(model, batch)
-    (answer,) = prompted.greedy(prompts.stops, MOST_TOKENS)
-    (likelihood,) = prompted.likelihoods([answer])
-    tokens, seconds = inputs.visual_tokens(0), time.perf_counter() - began
-    views = tuple(np.asarray(square) for square in form.squares(picture))
-    sizes = tuple(view.shape[:2] for view in views)
-    return Asked(model, views, 1, Answer(prompts.text(answer), float(np.exp(likelihood)), tokens, seconds, 1, sizes))
-
-
-def ways(model: Any, picture: Any, question: str) -> dict[str, Asked]:
+def ways(model: Any, picture: Any, question: str, truth: str = "") -> dict[str, Asked]:
     """One picture at its own size, at a small fixed area with its shape kept, squeezed to a square, and in tiles."""
     unit = (6 if model.processor.patch == 8 else 24) * model.processor.patch
     return {
-        "native": ask(model, picture, question),
-        "fixed area": ask(model, picture, question, unit),
-        "fixed square": ask(model, picture, question, Resolution("squash", unit)),
-        "tiled": ask_tiled(model, picture, question, unit),
+        "native": ask(model, picture, question, truth=truth),
+        "fixed area": ask(model, picture, question, unit, truth=truth),
+        "fixed square": ask(model, picture, question, Resolution("squash", unit), truth=truth),
+        "tiled": ask(model, picture, question, Partition(unit), truth=truth),
     }
 
 
-def table(asked: dict[str, Asked], truth: str | None = None) -> pd.DataFrame:
-    """A line per way of asking; ``right``: whether the answer is ``truth``, if anybody knows it."""
-    found = pd.DataFrame({name: one.numbers for name, one in asked.items()}).T
-    if truth is not None:
-        found["right"] = [one.answer.text == truth for one in asked.values()]
-    return found
+def table(asked: Mapping[str, Asked]) -> pd.DataFrame:
+    """The numbers of each way of asking, a line each."""
+    return pd.DataFrame({name: one.numbers for name, one in asked.items()}).T
 
 
 @torch.inference_mode()

@@ -2,62 +2,120 @@
 
 The article describes and summarises videos, reasons about them and learns from them. In small: the model answers seven
 one-word questions about synthetic videos (coloured cards, one of them a sign with a number, a moving icon,
-photographs). It writes no sentences: a summary is put together here from its answers, and says so. What it cannot do
-is left to released weights, asked in the words of the article's cases.
+photographs). It writes no sentences; that is left to released weights, asked in the words of the article's cases.
 """
 
+import re
 import tempfile
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from PIL import Image, ImageDraw
 
-from oryx.processing.visuals import Video, Views
+from oryx.errors import InputError
+from oryx.evidence.stats import score_of
+from oryx.processing.images import open_image
+from oryx.processing.options import PreprocessOptions
+from oryx.processing.visuals import Video, Views, choose_frames, frame_files
 from workbook.data import corpora
-from workbook.data.items import evaluation_items
-from workbook.data.pictures import PictureSizes
-from workbook.data.stories import KINDS, QUESTIONS, Story, make_scene, make_story
+from workbook.data.items import evaluation_items, generator
+from workbook.data.own_data import VIDEO_SUFFIXES
+from workbook.data.pictures import PictureSizes, draw_text, font_face, paper, text_extent
+from workbook.data.stories import QUESTIONS, VIEWS, Story, make_scene, make_story
+from workbook.data.text_tasks import known_words, split_fonts
+from workbook.explore.asking import Asked, ask
 from workbook.explore.models import Opened
+from workbook.report.tables import interval_text
+from workbook.studies.one_model import comparison
 
 SPLIT = "dev"
 """Examples to play with come from the split that designs are tuned on; ``report`` is for reported numbers."""
 
-TASKS = ("page", "word", "number", "icon", "clipart", "photo", "list")
+CHOSEN = {"page": 18, "number": 38, "word": 4, "icon": 25, "photo": 33, "clipart": 25, "list": 7}
+"""Task -> number of its example, chosen by ``python -m tools.examples`` among those that the shipped model answers."""
 
-RELEASED = {
-    "describe": "Describe this video in detail.",
-    "summarise": "Summarise this video in one sentence.",
-    "reason": "What happens first, what happens next, and why?",
-    "learn": "What can be learned from this video? List the steps or facts that it shows.",
-}
-"""Our wording: the article shows such cases, its exact prompts were not found."""
+WORDS = tomllib.loads(Path(__file__).with_name("words.toml").read_text("utf-8"))
+PICTURES = "pictures"
+ABOUT = 1.4
+"""Pictures with at most this many times more or fewer tokens are of about the same size."""
+
+KIND_OF = {words: kind for kind, words in QUESTIONS.items()}
 
 
 @dataclass(frozen=True)
 class Example:
-    """Something to ask about. ``truths``: question -> true answer; empty where nobody knows it."""
+    """Something to ask about.
+
+    ``truths``: question -> true answer; empty where nobody knows it. ``group``: how the groups of published rows on its
+    like begin; ``kinds``: question -> the kind it has there.
+    """
 
     visual: Any
     truths: Mapping[str, str] = field(default_factory=dict)
+    group: str = ""
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def question(self) -> str:
         """The first question."""
         return next(iter(self.truths), "read")
 
+    @property
+    def pixels(self) -> Image.Image:
+        """The picture, the first frame or the first view; errors as of opening it."""
+        if isinstance(self.visual, Video | Views):
+            return next(choose_frames(self.visual, PreprocessOptions()).pictures)
+        return open_image(self.visual)
+
+
+def held_out(example: Example, question: str, asked: Asked) -> str:
+    """How often the shipped model is right about held-out items of this kind, ratio and length in tokens.
+
+    Pictures: of about this size, and asked at their own, so of a reduced one nothing is published.
+    """
+    rows, kind, tokens = _published(), example.kinds.get(question), asked.answer.visual_tokens
+    about = ABOUT if example.group == PICTURES else 1
+    rows = rows[rows["group"].str.startswith(example.group) & (rows["kind"] == kind) & (rows["ratio"] == asked.side**2)]
+    rows = rows[rows["visual_tokens"].between(tokens / about, tokens * about)]
+    reduced = example.group == PICTURES and example.pixels.size[::-1] != asked.views[0].shape[:2]
+    if reduced or rows.empty:
+        return "not published"
+    score = score_of(rows)
+    shown = interval_text(*(score[name] for name in ("score", "low", "high")))
+    return f"{shown} of {score['n']}, chance {rows['chance'].mean():.2f}"
+
+
+@cache
+def _published() -> pd.DataFrame:
+    return comparison.rows().query("condition == 'visual'")
+
 
 @cache
 def pictures() -> dict[str, Example]:
-    """One large held-out picture of each task, and a photograph as it is."""
+    """A held-out picture of each task."""
     found = {}
-    for task in TASKS:
-        items = evaluation_items(task, SPLIT, 30, PictureSizes())
-        item = max(items, key=lambda one: (one.picture.width > one.picture.height, one.area_ratio))
-        found[task] = Example(item.picture, {item.question: item.answer})
+    for task, number in CHOSEN.items():
+        *_, item = evaluation_items(task, SPLIT, number + 1, PictureSizes())
+        found[task] = Example(item.picture, {item.question: item.answer}, PICTURES, {item.question: task})
     return found
+
+
+def typed(text: str) -> Example:
+    """A number or word drawn as the tasks of reading draw theirs, in a held-out font; raises InputError if it is empty
+    or long."""
+    if not 0 < len(text) <= 12:
+        raise InputError(f"to be drawn: expected 1 to 12 characters, got {len(text)}")
+    face, edge, patch = font_face(split_fonts(SPLIT)[0], 20), 6, PictureSizes().patch
+    *_, width, height = text_extent(face, text)
+    page, ink = paper(generator("typed", text), [-(-(side + 2 * edge) // patch) * patch for side in (height, width)])
+    draw_text(ImageDraw.Draw(page), (edge, edge), text, face, ink)
+    kind = "number" if re.fullmatch(r"\d{1,4}", text) else "word" if text in known_words() else ""
+    return Example(page, {"read": text}, PICTURES, {"read": kind})
 
 
 @cache
@@ -75,67 +133,48 @@ def story(length: str, index: int) -> Story:
 def films() -> dict[str, Example]:
     """Held-out videos with the truth about them, and the two real clips, of which the small model knows nothing."""
     found = {}
-    for length, index in (("short", 1), ("short", 4), ("long", 0)):
+    for length, index in (("short", 4), ("short", 1), ("long", 0)):
         one = story(length, index)
-        truths = {QUESTIONS[kind]: answer for kind, answer in one.facts.items()}
-        found[f"{length} film {index}"] = Example(Video(str(one.path)), truths)
+        truths = {QUESTIONS[kind]: one.facts[kind] for kind in ("sign", *one.facts)}
+        found[f"{length} film {index}"] = Example(Video(str(one.path)), truths, f"{length} films", KIND_OF)
     return found | {f"clip: {clip.id}": Example(Video(clip.path)) for clip in corpora.clips()}
 
 
 @cache
 def scenes() -> dict[str, Example]:
     """Views of held-out scenes."""
-    made = {f"scene {index}": make_scene(SPLIT, index) for index in range(3)}
-    return {name: Example(Views(list(scene.views)), dict(scene.turns)) for name, scene in made.items()}
+    made = {f"scene {index}": make_scene(SPLIT, index) for index in (2, 0, 1)}
+    about = f"{VIEWS} views", KIND_OF
+    return {name: Example(Views(list(scene.views)), dict(scene.turns), *about) for name, scene in made.items()}
 
 
-def questions() -> list[str]:
-    """Every question that the small model was taught."""
-    words = ["read", "marked", "name", "kind", *QUESTIONS.values(), *(QUESTIONS[kind] for kind in KINDS)]
-    return list(dict.fromkeys(words))
+def own_files(paths: Sequence[str], together: bool = False) -> dict[str, Example]:
+    """Name -> file or folder of one's own, which is there; ``~`` is the home folder. A folder is a video's frames.
 
-
-def summary(found: Mapping[str, str]) -> str:
-    """A sentence put together from one-word answers; the words around them are ours."""
-    order = f", first {found['order'].replace(' ', ', then ')}" if "order" in found else ""
-    cards = "one card" if found["count"] == "1" else f"{found['count']} cards"
-    return (
-        f"The film shows {cards}{order}. The sign in the {found['colour']} frame, {found['when']} in the film, reads "
-        f"{found['sign']}. Something called “{found['what']}” moves {found['move']}."
-    )
+    ``together``: the pictures, or those of a folder, are views of one scene. Raises InputError.
+    """
+    files = [Path(path).expanduser() for path in paths]
+    if missing := [str(file) for file in files if not file.exists()]:
+        raise InputError(f"{missing[0]}: expected a file, there is none")
+    if together:
+        views = frame_files(files[0]) if files[0].is_dir() else files
+        return {", ".join(file.name for file in files): Example(Views(list(map(str, views))))}
+    moving = {file for file in files if file.is_dir() or file.suffix.lower() in VIDEO_SUFFIXES}
+    return {file.name: Example(Video(str(file)) if file in moving else str(file)) for file in files}
 
 
 def described(model: Any, count: int) -> pd.DataFrame:
-    """A line per question about the first short held-out videos: answer, probability, truth, and if it is right."""
-    lines = []
+    """A line per short held-out video with the model's marked answer to each question; the last counts right ones.
+
+    ``order``, ``when``, ``move`` and ``count`` stand on no single frame: they need reasoning over time.
+    """
+    table = pd.DataFrame(dtype=object)
     for film in (story("short", index) for index in range(count)):
         for kind, truth in film.facts.items():
-            answer = model.ask(Video(str(film.path)), QUESTIONS[kind], compression=4)
-            lines.append([film.id, kind, answer.text, round(answer.probability, 2), truth, answer.text == truth])
-    return pd.DataFrame(lines, columns=["film", "question", "answer", "probability", "truth", "right"])
-
-
-def summaries(frame: pd.DataFrame) -> pd.DataFrame:
-    """The sentence from the model's answers beside that from the truth."""
-    lines = {}
-    for film, part in frame.set_index("question").groupby("film", sort=False):
-        wrong = ", ".join(part.index[~part["right"]]) or "nothing"
-        lines[film] = [summary(part["answer"]), summary(part["truth"]), wrong]
-    return pd.DataFrame.from_dict(lines, "index", columns=["from its answers", "from the truth", "wrong in it"])
-
-
-def reasoned(frame: pd.DataFrame) -> pd.DataFrame:
-    """Questions whose answer stands on no single frame, and a sum of two signs: how many are right.
-
-    ``order``, ``when``, ``move`` and ``count`` need several frames together: the model's own reasoning over time. The
-    sum of the signs of two videos is what can be learned from them and used: the model reads, Python adds.
-    """
-    found = frame.groupby("question")["right"].agg(right="sum", of="count")
-    signs = frame[frame["question"] == "sign"]
-    numbers = signs[["answer", "truth"]].apply(pd.to_numeric, errors="coerce")
-    sums = numbers.groupby(pd.RangeIndex(len(numbers)) // 2).sum(min_count=2).dropna(subset="truth")
-    found.loc["sum of two films' signs"] = [(sums["answer"] == sums["truth"]).sum(), len(sums)]
-    return found.reindex(["order", "when", "move", "count", "sum of two films' signs"], fill_value=0)
+            asked = ask(model, Video(str(film.path)), QUESTIONS[kind], compression=4, truth=truth)
+            table.loc[film.id, kind] = asked.marked
+    table.loc["right"] = [f"{table[kind].str.count('✓').sum():.0f} of {table[kind].count()}" for kind in table]
+    return table.fillna("")
 
 
 def asked_in_words(opened: Opened | None, reason: str, video: str, frames: int = 64) -> pd.DataFrame:
@@ -143,7 +182,7 @@ def asked_in_words(opened: Opened | None, reason: str, video: str, frames: int =
     if opened is None:
         print(f"Not asked: {reason}.")
     lines = []
-    for case, prompt in RELEASED.items() if opened else ():
+    for case, prompt in WORDS["released"].items() if opened else ():
         answer = opened.model.ask(Video(video, frames=frames), prompt, max_new_tokens=256)
         lines.append([case, prompt, answer.text, answer.visual_tokens, round(answer.seconds, 1)])
     return pd.DataFrame(lines, columns=["case", "prompt", "answer", "visual tokens", "seconds"])

@@ -11,48 +11,54 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
 from IPython.display import HTML, display
 
 from oryx.errors import OryxError
-from oryx.processing.images import open_image
 from oryx.processing.visuals import Video, Views
 from workbook.explore import pictures
-from workbook.explore.asking import ask
-from workbook.explore.examples import Example, folder, questions
+from workbook.explore.asking import ask, table
+from workbook.explore.examples import WORDS, Example, folder, held_out, own_files, typed
+from workbook.explore.released import by_the_rules
 
-MOVIES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
-RATIOS = {"1x": 1, "4x": 4, "9x": 9, "16x": 16}
+RATIOS = {"1x, 4x, 16x": (1, 4, 16), "1x": (1,), "4x": (4,), "9x": (9,), "16x": (16,)}
 
 
 class Panel:
-    """Controls, a picture and its numbers.
+    """Controls, numbers and a picture.
 
     ``opened``: see :class:`workbook.explore.models.Opened`. ``examples``: what can be chosen, by name. ``own``: the
-    path of a file to begin with. ``frames``: whether their number can be chosen.
+    path of a file to begin with. ``of``: "pictures", where a number or word can be typed too; "videos", where the
+    number of frames can be chosen; "views", where files of one's own are those of one scene.
     """
 
-    def __init__(self, opened: Any, examples: Mapping[str, Example], own: str = "", frames: bool = False):
-        self.opened, self.examples, self.handle = opened, dict(examples), None
-        plain = {"layout": {"width": "460px", "max_width": "98%"}, "style": {"description_width": "92px"}}
+    def __init__(self, opened: Any, examples: Mapping[str, Example], own: str = "", of: str = "pictures"):
+        self.opened, self.examples, self.together = opened, dict(examples), of == "views"
+        self.handle = self.failed = None
+        plain = {"layout": {"width": "440px", "max_width": "98%"}, "style": {"description_width": "92px"}}
         delayed = plain | {"continuous_update": False}
-        sizes = {f"{side}² px": side for side in sides_of(opened.model)} | {"native": "native"}
+        most = opened.model.processor.options.high.max_side or 1536  # S of areas S²: up to what the model reads
+        sizes = {f"{side}² px": side for side in range(most // 6, most + 1, most // 6)} | {"native": "native"}
         self.source = widgets.Dropdown(options=list(examples), description="show", **plain)
-        words = questions() if opened.small else ()
-        self.question = widgets.Combobox(options=words, description="question", **delayed)
+        self.question = widgets.Dropdown(description="question", **plain)
+        if not opened.small:
+            self.question = widgets.Text("What is this?", description="question", **delayed)
+        self.compression = widgets.SelectionSlider(options=RATIOS, description="compression", **delayed)
         self.resolution = widgets.SelectionSlider(options=sizes, value="native", description="resolution", **delayed)
-        ratio = 4 if frames else 1
-        self.compression = widgets.SelectionSlider(options=RATIOS, value=ratio, description="compression", **delayed)
         self.frames = widgets.IntSlider(16, 1, 64, description="frames", **delayed)
-        self.path = widgets.Text(placeholder="path of your own file", description="your file", **delayed)
-        self.upload = widgets.FileUpload(accept="image/*,video/*", description="or upload")
-        asked = [self.source, self.question, self.resolution, self.compression, *[self.frames] * frames]
-        for control in asked:
-            control.observe(lambda _: self.handle and self.handle.update(self.picture()), "value")
-        self.path.observe(lambda change: self._add(change["new"]), "value")
+        self.typed = widgets.Text(placeholder="a number or a word", description="or type", **delayed)
+        paths = "its path" + ", or several with ; between them" * self.together
+        self.path = widgets.Text(placeholder=paths, description="your file", **delayed)
+        self.upload = widgets.FileUpload(accept="image/*,video/*", multiple=True, description="or upload")
+        asked = [self.source, self.question, self.compression, self.resolution, *[self.frames] * (of == "videos")]
+        self.source.observe(self._chosen, "value")
+        for control in asked[1:]:
+            control.observe(self._redraw, "value")
+        self.typed.observe(lambda change: self._add(lambda: {f"“{change['new']}”": typed(change["new"])}), "value")
+        self.path.observe(lambda change: self._add_files(change["new"]), "value")
         self.upload.observe(self._uploaded, "value")
-        self.controls = [*asked, self.path, self.upload]
-        self._add(own)
+        self.controls = [*asked, *[self.typed] * (of == "pictures"), self.path, self.upload]
+        self._chosen()
+        self._add_files(own)
 
     def show(self) -> None:
         """Display controls and picture."""
@@ -61,38 +67,74 @@ class Panel:
         self.handle = display(self.picture(), display_id=True)
 
     def picture(self) -> Any:
-        """The picture at the settings of the controls, or the message of what is wrong with them.
+        """What the controls ask for, or the message of what is wrong with it.
 
-        A strip of a film or of views; a picture beside its patches. Without a question of one's own, the example's.
+        Of an example its answers at one ratio or several with truth, mark and held-out score; of a file of one's own
+        what the released rules make of it, and below that the answers.
         """
-        example = self.examples[self.source.value]
-        self.question.placeholder = example.question if self.opened.small else "What is this?"
-        question, visual = self.question.value.strip() or self.question.placeholder, example.visual
-        if isinstance(visual, Video):
-            visual = replace(visual, frames=self.frames.value)
+        failed, self.failed = self.failed, None
         try:
-            asked = ask(self.opened.model, visual, question, self.resolution.value, self.compression.value)
-            if isinstance(visual, (Video, Views)):
-                return pictures.strip(asked)
-            return pictures.patches(np.asarray(open_image(visual)), asked)
+            if failed:
+                raise failed
+            return self._answered(self.examples[self.source.value], self.question.value)
         except OryxError as error:
             return HTML(f'<p role="alert"><b>{type(error).__name__}</b>: {html.escape(str(error))}</p>')
 
-    def _add(self, path: str) -> None:
-        if path:
-            self.examples[path] = Example(Video(path) if path.lower().endswith(MOVIES) else path)
-            self.source.options = list(self.examples)
-            self.source.value = path
+    def _answered(self, example: Example, question: str) -> Any:
+        model, size, visual = self.opened.model, self.resolution.value, example.visual
+        if isinstance(visual, Video):
+            visual = replace(visual, frames=self.frames.value)
+        truth = example.truths.get(question, "")
+        asked = {f"{ratio}x": ask(model, visual, question, size, ratio, truth) for ratio in self.compression.value}
+        first, numbers = next(iter(asked.values())), table(asked)
+        if truth and self.opened.small:
+            numbers["held-out score"] = [held_out(example, question, one) for one in asked.values()]
+        moving = isinstance(visual, (Video, Views))
+        shown = pictures.strip(first, numbers) if moving else pictures.ways(asked, numbers)
+        if example.truths or not self.opened.small:
+            return shown
+        pixels = example.pixels
+        rules = by_the_rules(pixels, len(first.views) * moving)
+        values = {"most": model.processor.options.high.max_side, "size": first.numbers["size"]}
+        caution = WORDS["caution"].format(own=f"{pixels.width} x {pixels.height} px", **values)
+        title = WORDS["rules"].format(name=html.escape(self.source.value))
+        return HTML(title + rules._repr_html_() + caution + shown._repr_html_())
 
-    def _uploaded(self, change: dict) -> None:
-        for file in change["new"]:
-            path = Path(folder().name) / Path(file["name"]).name
-            path.write_bytes(bytes(file["content"]))
-            self._add(str(path))
+    def _redraw(self, _: Any = None) -> None:
+        if self.handle:
+            self.handle.update(self.picture())
 
+    def _chosen(self, _: Any = None) -> None:
+        """Offer the questions of what is shown; of a file of one's own all that the model knows."""
+        if self.opened.small:
+            words = self.examples[self.source.value].truths or self.opened.model.config.questions
+            handle, self.handle = self.handle, None  # the question changes too, and is drawn once
+            self.question.options = {f"{word}: {WORDS['questions'][word]}": word for word in words}
+            self.question.value = next(iter(words))
+            self.handle = handle
+        self._redraw()
 
-def sides_of(model: Any) -> list[int]:
-    """Sides S to choose from, areas S², up to what the model reads."""
-    most, patch = model.processor.options.high.max_side or 1536, model.processor.patch
-    step = 2 * patch if most <= 128 else 128
-    return list(range(step, most + 1, step))
+    def _add_files(self, text: str) -> None:
+        if paths := [path.strip() for path in text.split(";") if path.strip()]:
+            self._add(lambda: own_files(paths, self.together))
+
+    def _add(self, make: Any) -> None:
+        """Let what ``make`` gives be chosen, if all of it opens."""
+        try:
+            made = make()
+            for example in made.values():
+                self.opened.model.processor.prepare(example.visual)
+        except OryxError as error:
+            self.failed = error
+            return self._redraw()
+        self.examples |= made
+        name, handle, self.handle = next(iter(made)), self.handle, None
+        self.source.options = list(self.examples)
+        self.source.value, self.handle = name, handle
+        self._chosen()
+
+    def _uploaded(self, change: Mapping[str, Any]) -> None:
+        files = {Path(folder().name) / Path(file["name"]).name: bytes(file["content"]) for file in change["new"]}
+        for path, content in files.items():
+            path.write_bytes(content)
+        self._add_files(";".join(map(str, files)))

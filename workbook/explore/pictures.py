@@ -24,7 +24,7 @@ MOST_FRAMES = 24
 """Frames of a film strip; of more, these many are shown, evenly chosen."""
 
 LEAST, GAP = 100, 8
-"""Least width of a way in pixels of the pictures, as its title needs it, and the space between tiles."""
+"""Least width of a way in pixels of the pictures, as its title needs it where there are three; the space of tiles."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,7 +33,7 @@ class Shown:
 
     figure: Figure
     alt: str
-    numbers: Mapping[str, str] | None = None
+    numbers: pd.DataFrame | None = None
 
     @cached_property
     def png(self) -> bytes:
@@ -46,52 +46,38 @@ class Shown:
         return self.png
 
     def _repr_html_(self) -> str:
-        """An <img> with its alternative, no wider than its place, and the numbers below it."""
+        """The numbers, and below them an <img> with its alternative; neither wider than its place."""
         data, alt = base64.b64encode(self.png).decode(), html.escape(self.alt)
         image = f'<img alt="{alt}" style="max-width:100%;height:auto" src="data:image/png;base64,{data}">'
         if self.numbers is None:
             return image
         with pd.option_context("display.max_colwidth", None):
-            return image + pd.DataFrame([self.numbers]).to_html(index=False, border=0)
+            return f'<div style="overflow-x:auto">{self.numbers.to_html(border=0, justify="left")}</div>{image}'
 
     def __repr__(self) -> str:
         return self.alt
 
 
-def _view(axis: Axes, view: np.ndarray, title: str, asked: Asked | None = None, left: int = 0) -> None:
-    """A picture with its top left corner at ``left``; as asked, patches in blue, regions of more than one in orange."""
-    height, width = view.shape[:2]
-    axis.imshow(view, extent=(left, left + width, height, 0), interpolation="nearest")
+def view(axis: Axes, picture: np.ndarray, title: str, patch: int = 0, side: int = 1, left: int = 0) -> None:
+    """A picture with its top left corner at ``left``; ``patch``: side of the patches, drawn in blue, in orange regions
+    of ``side`` x ``side`` of them; 0: none are drawn."""
+    height, width = picture.shape[:2]
+    axis.imshow(picture, extent=(left, left + width, height, 0), interpolation="nearest")
     axis.set_title(title, fontsize=8, loc="left", pad=2)
     axis.set_axis_off()
     axis.set_anchor("NW")
-    patch, side = (asked.model.processor.patch, asked.side) if asked else (0, 0)
-    for step, colour, thick in [(patch, GRID, 0.7), (patch * side, REGION, 1.4)][: min(side, 2)]:
+    steps = [(patch, GRID, 0.7 if width < 64 * patch else 0.3), (patch * side, REGION, 1.4)]
+    for step, colour, thick in steps[: min(side, 2) if patch else 0]:
         axis.vlines(range(left, left + width + 1, step), 0, height, color=colour, lw=thick, alpha=0.9)
         axis.hlines(range(0, height + 1, step), left, left + width, color=colour, lw=thick, alpha=0.9)
 
 
 def _answer(asked: Asked) -> str:
     tokens = f"{asked.answer.visual_tokens} visual tokens"
-    return f"{tokens}; the model answers “{asked.answer.text}” with probability {asked.answer.probability:.2f}"
+    return f"{tokens}; the model answers with probability {asked.answer.probability:.2f} {asked.marked}"
 
 
-def patches(original: np.ndarray, asked: Asked) -> Shown:
-    """The picture as it came, and as it is encoded: patches in blue, the compressor's regions in orange."""
-    view, (rows, columns) = asked.views[-1], asked.grids[-1]
-    regions = f", {asked.side}x{asked.side} to one token" if asked.side > 1 else ""
-    shapes = [one.shape[1] / one.shape[0] for one in (original, view)]
-    wide = [max(shape, 0.45 * max(shapes)) for shape in shapes]  # space for a title above a narrow one
-    tall = min(3.6, (WIDEST - 0.6) / sum(shapes)) + 0.5
-    figure, (left, right) = panels(1, 2, WIDEST, tall, width_ratios=wide)
-    _view(left, original, f"the picture:\n{original.shape[1]} x {original.shape[0]} px")
-    size, grid = f"{view.shape[1]} x {view.shape[0]} px", f"{columns} x {rows} patches{regions}"
-    _view(right, view, f"as encoded: {size},\n{grid}", asked)
-    alt = f"Left the picture, right the same at {size} under a grid of {grid}; {_answer(asked)}."
-    return Shown(figure, alt, asked.numbers)
-
-
-def strip(asked: Asked) -> Shown:
+def strip(asked: Asked, numbers: pd.DataFrame | None = None) -> Shown:
     """The frames or views really seen, in order, as encoded."""
     count, (height, width) = len(asked.views), asked.views[0].shape[:2]
     chosen = np.linspace(0, count - 1, min(count, MOST_FRAMES)).round().astype(int)
@@ -101,36 +87,37 @@ def strip(asked: Asked) -> Shown:
     for axis in axes[len(chosen) :]:
         axis.set_axis_off()
     for axis, number in zip(axes, chosen, strict=False):
-        _view(axis, asked.views[number], f"{number + 1}", asked)
-    what = f"{len(chosen)} of {count} frames seen" if len(chosen) < count else f"{count} frames seen"
-    return Shown(figure, f"A strip of {what}, each {width} x {height} pixels; {_answer(asked)}.", asked.numbers)
+        view(axis, asked.views[number], f"{number + 1}", asked.model.processor.patch, asked.side)
+    what = f"{count} frames or views seen" + (f", {len(chosen)} of them shown" if len(chosen) < count else "")
+    return Shown(figure, f"A strip: {what}, each {width} x {height} pixels; {_answer(asked)}.", numbers)
 
 
-def ways(asked: Mapping[str, Asked]) -> Shown:
+def ways(asked: Mapping[str, Asked], numbers: pd.DataFrame | None = None) -> Shown:
     """One picture as every way shows it to the encoder, all to one scale; tiles apart, the thumbnail first."""
-    tallest = max(view.shape[0] for one in asked.values() for view in one.views)
-    widths = [max(LEAST, sum(view.shape[1] + GAP for view in one.views)) for one in asked.values()]
+    tallest = max(seen.shape[0] for one in asked.values() for seen in one.views)
+    least = 3 * LEAST / min(3, len(asked))
+    widths = [max(least, sum(seen.shape[1] + GAP for seen in one.views)) for one in asked.values()]
     figure, axes = panels(1, len(asked), WIDEST, 0.6 + tallest * WIDEST / sum(widths), width_ratios=widths)
     for axis, (name, one), width in zip(axes, asked.items(), widths, strict=True):
-        left, title = 0, f"{name}\n{one.answer.visual_tokens} tokens, “{one.answer.text}”"
-        for view in one.views:
-            _view(axis, view, title, one, left)
-            left += view.shape[1] + GAP
+        left, title = 0, f"{name}: {one.answer.visual_tokens} tokens\n{one.marked}"
+        for seen in one.views:
+            view(axis, seen, title, one.model.processor.patch, one.side, left)
+            left += seen.shape[1] + GAP
         axis.set(xlim=(-1, width), ylim=(tallest + 1, -1))
     answers = "; ".join(f"{name}: {_answer(one)}" for name, one in asked.items())
-    return Shown(figure, f"One picture shown in {len(asked)} ways. {answers}.")
+    return Shown(figure, f"One picture shown in {len(asked)} ways. {answers}.", numbers)
 
 
-def overlays(view: np.ndarray, maps: Mapping[str, np.ndarray]) -> Shown:
+def overlays(seen: np.ndarray, maps: Mapping[str, np.ndarray]) -> Shown:
     """Maps over a picture, each on its own scale; an orange frame around the patch in the middle, where it attends."""
     count, parts = len(maps) + 1, []
-    tall = min(3.4, 0.75 + view.shape[0] / view.shape[1] * WIDEST / count)
+    tall = min(3.4, 0.75 + seen.shape[0] / seen.shape[1] * WIDEST / count)
     figure, axes = panels(1, count, WIDEST, tall)
-    _view(axes[0], view, "as encoded")
+    view(axes[0], seen, "as encoded")
     for axis, (name, weights) in zip(axes[1:], maps.items(), strict=True):
         rows, columns = weights.shape
         place = {"extent": (0, columns, rows, 0), "interpolation": "nearest"}
-        axis.imshow(view.mean(-1), cmap="gray", **place)
+        axis.imshow(seen.mean(-1), cmap="gray", **place)
         image = axis.imshow(weights, cmap=MAP, alpha=0.72, **place)
         if name.startswith("encoder"):
             axis.add_patch(Rectangle((columns // 2, rows // 2), 1, 1, fill=False, ec=REGION, lw=1.6))

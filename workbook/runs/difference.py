@@ -55,7 +55,10 @@ class Side:
     def verdicts(self) -> list[dict]:
         """Its verdicts, none for a run that is not finished, or one seed of it."""
         path = self.folder / "verdicts.json"
-        return json.loads(path.read_text()) if path.exists() else []
+        try:
+            return json.loads(path.read_text()) if path.exists() else []
+        except ValueError as error:
+            raise RunError(f"{path}: not a list of verdicts ({error})") from error
 
 
 def read_side(path: str | Path, seeds: Sequence[str] | None = None) -> Side:

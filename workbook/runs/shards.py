@@ -63,12 +63,13 @@ def write_status(path: Path, state: str, message: str = "", **details: object) -
 def read_status(path: Path) -> dict:
     """The status at ``path``; ``queued`` if there is none yet, ``killed`` if nobody holds its folder any more."""
     try:
-        status = json.loads(path.read_text())
+        status = json.loads(path.read_text(encoding="utf-8"))
+        state = status["state"]
     except FileNotFoundError:
         return {"state": "queued", "message": ""}
-    except json.JSONDecodeError as error:
-        raise RunError(f"{path} is no JSON ({error}); delete it to start this status anew") from error
-    if status["state"] == "running" and not _in_use(path.parent):
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{path} is no JSON of a status ({error!r}); delete it to start this status anew") from error
+    if state == "running" and not _in_use(path.parent):
         return {**status, "state": "killed", "message": "its process is gone; the same command goes on"}
     return status
 

@@ -161,6 +161,15 @@ def test_unreadable_lines_and_missing_files_are_named(tmp_path):
         read_rows(tmp_path / "other.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("item", ["a"]), ("seed", "one"), ("seed", None), ("frames", 10**30), ("score", "${HOME}")]
+)
+def test_a_value_of_another_kind_is_refused_when_rows_are_read(tmp_path, name, value):
+    (tmp_path / "rows.jsonl").write_text(json.dumps({**row(), name: value}) + "\n")
+    with pytest.raises(RunError, match=r"expected values of one kind|a row is named by"):
+        read_rows(tmp_path / "rows.jsonl")
+
+
 def test_one_identity_in_two_files_is_refused(tmp_path):
     first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
     RowWriter(first).write([row("b"), row("c")])

@@ -32,6 +32,8 @@ def test_a_picture_is_counted_as_it_is_prepared(size):
     (prepared,) = processor.prepare(Image.new("RGB", size[::-1]))
     patches = [height * width // 256 for height, width in prepared.sizes]
     assert (shown.tokens, shown.maps) == (prepared.visual_tokens(16), 2)
+    (smaller,) = processor.prepare(Image.new("RGB", size[::-1]), side=4)
+    assert picture(size, side=4).tokens == smaller.visual_tokens(16), "what the same picture has at 16x"
     assert (shown.patches, shown.kept, shown.pairs) == (sum(patches), sum(patches), sum(n * n for n in patches))
 
 

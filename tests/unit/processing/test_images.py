@@ -229,6 +229,12 @@ def test_options_round_trip_and_refuse_nonsense():
         frame_view(open_image(gradient()), from_reference_variables({}))
 
 
+@pytest.mark.parametrize("name", ["low", "high", "video", "video_long"])
+def test_a_rule_that_is_none_is_refused(name):
+    with pytest.raises(SettingsError, match=f"{name}: expected a size rule or None, got True"):
+        PreprocessOptions.from_dict({name: True})
+
+
 def test_low_view_comes_from_the_finished_high_view():
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (544, 544, 3), dtype=np.uint8))
     low, high = image_views(picture, PreprocessOptions())

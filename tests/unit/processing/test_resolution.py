@@ -41,7 +41,9 @@ def test_padding_keeps_the_shape_and_is_grey():
     assert (seen[18:30] == (255, 0, 0)).all()
 
 
-@pytest.mark.parametrize("kind, side", [("natve", None), ("area", None), ("native", 48), ("pad", 0)])
+@pytest.mark.parametrize(
+    "kind, side", [("natve", None), ("area", None), ("native", 48), ("pad", 0), ("area", "x"), ("pad", [])]
+)
 def test_bad_settings_are_refused(kind, side):
     with pytest.raises(SettingsError):
         Resolution(kind, side)

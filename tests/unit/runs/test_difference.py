@@ -65,6 +65,9 @@ def test_what_cannot_be_compared_is_refused(two, tmp_path, capsys):
     (copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(SettingsError, match="runs of two studies cannot be paired"):
         described(*map(read_side, two))
+    (copy / "verdicts.json").write_bytes(b'[{"verdict": "\xff"')
+    with pytest.raises(RunError, match=r"verdicts\.json: not a list of verdicts"):
+        _ = read_side(copy).verdicts
     (copy / "manifest.json").write_text('{"seed": 0, "command": "python -m oryx.train one_model"}')
     with pytest.raises(RunError, match="not a manifest"):
         read_side(copy)

@@ -77,6 +77,13 @@ def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready, capsys):
     assert [p.name for p in target.parent.iterdir()] == ["nano"], "nothing staged stays behind"
 
 
+def test_a_study_without_a_notebook_is_published_without_one(ready, monkeypatch):
+    study, settings, _ = ready
+    monkeypatch.setattr(type(study), "notebook", "")
+    monkeypatch.setattr(publishing, "execute", lambda *_: pytest.fail("there is no notebook to execute"))
+    assert not (publish(study, settings) / "notebook.ipynb").exists()
+
+
 def test_a_run_away_from_the_defaults_is_published_beside_the_default_one(ready):
     study, settings, _ = ready
     default = publish(study, settings)

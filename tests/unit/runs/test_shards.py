@@ -45,8 +45,9 @@ def test_a_running_state_in_a_folder_that_nobody_holds_reads_as_killed(path):
     assert read_status(path)["state"] == "done"
 
 
-def test_a_damaged_status_names_the_file(path):
-    path.write_text('{"state": "run')
+@pytest.mark.parametrize("text", [b'{"state": "run', b'{"stat": "done"}', b"[1]", b'{"state": "\xff"}'])
+def test_a_damaged_status_names_the_file(path, text):
+    path.write_bytes(text)
     with pytest.raises(RunError, match=r"status\.json is no JSON"):
         read_status(path)
 

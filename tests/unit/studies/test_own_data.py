@@ -7,17 +7,31 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
+from transformers import (
+    CLIPVisionConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    Qwen2Config,
+)
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from oryx.errors import CheckpointError, InputError, MissingResource, SettingsError
 from oryx.evidence.rows import read_rows
 from oryx.evidence.verdicts import judge
+from oryx.processing.tokenizers import byte_tokenizer
+from oryx.train.device import compute
+from tests.parts import SIGLIP, TEXT
 from tests.rows import same_rows
 from tests.tiny import save_tiny_model
 from workbook import cli
 from workbook.data.own_data import write_example
 from workbook.report.tables import answer_table, score_table
 from workbook.runs.publish import publish
+from workbook.studies.asking import Question
+from workbook.studies.own_data.public import PublicAsker
 from workbook.studies.own_data.study import OwnData, arms_of
 
 
@@ -263,3 +277,63 @@ def test_a_question_without_a_visual_can_be_asked(model):
     assert answer.visual_tokens == 0 and answer.frames == 0 and answer.sizes == ()
     with pytest.raises(InputError, match="question"):
         loaded.ask(None, " ")
+
+
+@pytest.fixture(scope="module")
+def llava(tmp_path_factory):
+    """A tiny LLaVA with random weights and its processor, as transformers saves them."""
+    folder, patch, side = tmp_path_factory.mktemp("public") / "llava", 8, 32
+    tokenizer = byte_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    vision = {**SIGLIP, "image_size": side, "patch_size": patch, "projection_dim": 24}
+    text = {**TEXT, "vocab_size": len(tokenizer), "eos_token_id": 256, "pad_token_id": 256}
+    parts = {"vision_config": CLIPVisionConfig(**vision), "text_config": Qwen2Config(**text)}
+    config = LlavaConfig(**parts, image_token_index=len(tokenizer) - 1)
+    torch.manual_seed(0)
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    template = (
+        "{% for said in messages %}{% for one in said['content'] %}"
+        "{% if one['type'] == 'image' %}<image>{% else %}{{ one['text'] }}{% endif %}{% endfor %}{% endfor %}\n"
+    )
+    sizes = {"size": {"height": side, "width": side}, "crop_size": {"height": side, "width": side}}
+    pictures = CLIPImageProcessorPil(**sizes)
+    about = {"vision_feature_select_strategy": "default", "num_additional_image_tokens": 1, "chat_template": template}
+    LlavaProcessor(pictures, tokenizer, patch_size=patch, **about).save_pretrained(folder)
+    return folder
+
+
+def test_a_model_of_transformers_is_asked_beside_an_oryx(made, model, llava, tmp_path):
+    both = {"models": [str(model), str(llava)], "resolutions": ["native", "area_16"], "compressions": ["auto", "16x"]}
+    settings = made(**both)
+    arms = OwnData().arms(settings)
+    assert [arm for arm in arms if arm.startswith("llava")] == ["llava_native_auto", "llava_area_16_auto"]
+    assert len(arms) == 6, "only an Oryx has a ratio to choose"
+    OwnData().check(settings)
+    rows = asked(settings, tmp_path, "llava_area_16_auto")
+    blind, seen = rows[rows["condition"] == "no_visual"], rows[rows["condition"] == "visual"]
+    assert (blind["visual_tokens"] == 0).all() and blind["error"].isna().all()
+    good = seen[seen["error"].isna()].set_index("task")
+    assert len(good) == 3 and good["score"].isin([0, 1]).all() and good["answer_probability"].between(0, 1).all()
+    assert set(good["visual_tokens"].items()) == {("number", 16), ("film", 3 * 16)}
+    assert good.loc["film", "frames"] == 3
+    assert all(height * width <= 17**2 for sizes in good["sizes"] for height, width in sizes), "the arm's resolution"
+    (failed,) = seen[seen["error"].notna()].to_dict("records")
+    assert "broken.png: the picture is damaged" in failed["error"]
+
+
+def test_what_such_a_model_is_shown_reaches_its_answer(llava):
+    asker = PublicAsker(str(llava), compute("fp32"))
+    question = Question("1", None, "name", "owl", "icon", "a", 0.0, lambda answer: 0.0, most=4)
+    pictures = [Image.new("RGB", (40, 30), colour) for colour in ("white", "black")]
+    likely = [asker._said(question, [picture])["answer_probability"] for picture in pictures]
+    assert likely[0] != likely[1] and asker._said(question, [])["visual_tokens"] == 0
+
+
+def test_a_model_that_is_no_oryx_without_auto_or_template_is_refused(made, llava, tmp_path):
+    with pytest.raises(SettingsError, match="auto for a model that is no Oryx"):
+        OwnData().check(made(models=[str(llava)], compressions=["4x"]))
+    bare = shutil.copytree(llava, tmp_path / "bare")
+    for file in bare.glob("*template*"):
+        file.unlink()
+    with pytest.raises(CheckpointError, match=r"bare: expected a processor with a chat template"):
+        asked(made(models=[str(bare)]), tmp_path / "rows")

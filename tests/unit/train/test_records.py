@@ -84,6 +84,7 @@ def test_files_are_looked_for_beside_the_records_by_default(media):
         ({"conversations": None}, r"conversations: expected a valid list, got None"),
         ({"conversations": ONE[:1]}, r"conversations: .*at least 2 items"),
         ({"conversations": turns("<image>\nWhat?", " \n")}, "conversations: expected an answer, got an empty text"),
+        ({"conversations": [ONE[0], {"from": "gpt"}]}, "conversations: expected an answer, got an empty text"),
         ({"conversations": [{"from": "human", "text": "?"}, ONE[1]]}, r"conversations\[0\].*'from' or 'value'"),
         ({"conversations": [ONE[0], ONE[0]]}, "conversations: turn 1: expected from 'gpt', got 'human'"),
         ({"conversations": [*ONE, ONE[0]]}, "conversations: expected an answer .* last, got a question"),

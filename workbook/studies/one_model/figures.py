@@ -28,14 +28,6 @@ def words(frame: pd.DataFrame) -> str:
     )
 
 
-def curve_words(curve: list[dict]) -> str:
-    """What the training curve shows, as its text alternative."""
-    first, last = curve[0], curve[-1]
-    return (
-        f"Training loss falls from {first['loss']:.2f} at step {first['step']} to {last['loss']:.2f} at {last['step']}."
-    )
-
-
 @plots.styled
 def comparison_figure(frame: pd.DataFrame) -> Figure:
     """Difference of the one model to the model for one purpose, a line per task, with its interval over items."""

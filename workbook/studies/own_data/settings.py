@@ -14,7 +14,7 @@ class Settings(VideoSettings):
 
     data: str = setting(EXAMPLE, "csv or jsonl of file, question, answer; 'example': a small one is drawn")
     models: tuple[str, ...] = setting(
-        ("nano",), "names or folders as oryx.load takes them; {seed} for several trainings"
+        ("nano",), "as oryx.load takes them, or folders of other models of transformers; {seed} for several trainings"
     )
     resolutions: tuple[str, ...] = setting(("native",), "native, area_S, squash_S or pad_S for a side S in pixels")
     compressions: tuple[str, ...] = setting(("auto", "16x"), "auto, 1x, 4x, 16x, ... (the square of a whole side)")

@@ -3,8 +3,9 @@
     python -m oryx run own_data --no-notebook -p data=my_table.csv -p compressions=4x,16x       # a GPU for large models
 
 Expected: what your hypotheses say. Arms are every combination of the listed models, resolutions and compression ratios.
-Nothing is trained. Unless a file of hypotheses is given, the first arm is held against chance and against every other
-arm.
+A model is an Oryx, or a folder of any other image-text-to-text model of transformers, which has no ratio to choose and
+is asked at ``auto`` alone. Nothing is trained. Unless a file of hypotheses is given, the first arm is held against
+chance and against every other arm.
 
 A model is one training run, so its rows are one seed, and verdicts give a direction only: the interval covers the
 items, not what another training of the same model would answer. Whoever has several trainings of one model names them
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from oryx.errors import SettingsError
+from oryx.files import read_json
 from workbook.data.own_data import OwnItem, data_hash, read_table, write_example
 from workbook.studies.base import Progress, Study
 from workbook.studies.own_data.settings import EXAMPLE, Settings
@@ -41,14 +43,26 @@ def arms_of(settings: Settings) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for values in product(*parts.values()):
         arm = dict(zip(parts, values, strict=True))
+        if arm["compression"] != "auto" and is_public(arm["model"].replace(SEED, str(settings.seeds[0]))):
+            continue
         shown = {**arm, "model": Path(arm["model"].replace(SEED, "")).name.strip("-_.") or "model"}
         name = "_".join(shown[part] for part in differing)
         if name in found:
             raise SettingsError(f"two arms would both be called {name!r}: {found[name]} and {arm}")
         found[name] = arm
     if not found:
-        raise SettingsError("models, resolutions and compressions: expected at least one each")
+        raise SettingsError(
+            "models, resolutions and compressions: expected at least one each, and auto for a model that is no Oryx"
+        )
     return found
+
+
+def is_public(model: str) -> bool:
+    """Whether this is the folder of a model that transformers knows as image-text-to-text, which no Oryx is."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    config = Path(model) / "config.json"
+    return config.is_file() and read_json(config).get("model_type") in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 
 def options_of(arm: dict[str, str]) -> dict[str, Any]:
@@ -119,10 +133,10 @@ class OwnData(Study[Settings]):
 
     def hashes(self, settings: Settings) -> dict[str, str]:
         """sha256 over the files of all models of the run, and over the table with every file it names."""
-        from oryx.model.loading import checkpoint_hash
+        from oryx.model.loading import checkpoint_hash, files_hash
 
         names = sorted({model.replace(SEED, str(seed)) for model in settings.models for seed in settings.seeds})
-        weights = [checkpoint_hash(name) for name in names]
+        weights = [files_hash(name) if is_public(name) else checkpoint_hash(name) for name in names]
         one = weights[0] if len(weights) == 1 else hashlib.sha256(" ".join(weights).encode()).hexdigest()[:16]
         return {"weights_hash": one, "data_hash": data_hash(self.table(settings), self.items(settings))}
 
@@ -149,11 +163,12 @@ class OwnData(Study[Settings]):
         """Ask one arm every item, with the visual and without; an interrupted run resumes from ``folder``."""
         from oryx.train.device import compute
         from workbook.studies.asking import Asker, Way, worded
+        from workbook.studies.own_data.public import PublicAsker
 
         chosen = arms_of(settings)[arm]
         base = {**self.base_row(settings, arm, seed), "split": settings.split, **chosen}
         base["model"] = chosen["model"].replace(SEED, str(seed))
-        asker = Asker(base["model"], compute(settings.precision))
+        asker = (PublicAsker if is_public(base["model"]) else Asker)(base["model"], compute(settings.precision))
         video = {"frames": settings.frames, **settings.decoding}
         questions = [worded(item, item.chance, settings, video) for item in self.items(settings)]
         asker.ask(folder, asker.batches(questions, Way(**options_of(chosen)), base), progress)
