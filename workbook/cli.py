@@ -120,8 +120,6 @@ def _values(parsed: argparse.Namespace) -> dict:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from workbook.report.page import build
-
     chosen = {name: (study, study.settings(_values(parsed))) for name, study in find_studies(parsed.study).items()}
     for study, settings in chosen.values():
         if settings.source == "run":
@@ -148,7 +146,7 @@ def _run(parsed: argparse.Namespace) -> int:
             code = error.exit_code
         worst = max(worst, code)
     if not parsed.no_merge:
-        print(f"report: {build(Path(parsed.results), Path(parsed.results) / 'runs' / 'report.html')}")
+        print(f"report: {_write_report(parsed.results)}")
     return worst
 
 
@@ -258,15 +256,20 @@ def _status(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _report(parsed: argparse.Namespace) -> int:
+def _write_report(results: str) -> Path:
     from workbook.report.page import build
+    from workbook.runs.provenance import writer
 
+    return build(Path(results), Path(results) / "runs" / "report.html", writer())
+
+
+def _report(parsed: argparse.Namespace) -> int:
     if parsed.latex:
         from workbook.report.latex import latex
 
         print(latex(Path(parsed.latex)))
         return 0
-    print(build(Path(parsed.results), Path(parsed.results) / "runs" / "report.html"))
+    print(_write_report(parsed.results))
     if parsed.notebook:
         from workbook.report.page import Settings
         from workbook.runs.notebooks import execute, notebook_folder
