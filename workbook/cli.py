@@ -40,8 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code. Errors are one line on stderr."""
     if threading.current_thread() is threading.main_thread():  # no other may set handlers
         signal.signal(signal.SIGTERM, _terminate)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        parsed = build_parser().parse_args(arguments)
+        if not words:
+            build_parser().print_help()
+            return 0
+        parsed = build_parser().parse_args(words)
         return parsed.verb(parsed)
     except OryxError as error:
         print(f"oryx: {error}", file=sys.stderr)
@@ -68,13 +72,14 @@ class _Parser(argparse.ArgumentParser):
         word, known = message.removeprefix("unrecognized arguments: ").split(" ")[0], self.known
         if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
             word, known = choice[1], re.findall(r"[\w-]+", choice[2])
-        raise SettingsError(f"{message}; {did_you_mean(word, known)}see python -m oryx --help")
+        raise SettingsError(f"{message}; {did_you_mean(word, known)}see {self.prog} --help")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The argument parser with one sub-command per verb."""
     about = "Run and inspect the studies of the Oryx workbook."
-    parser = _Parser(prog="python -m oryx", description=about, allow_abbrev=False)
+    parser = _Parser(prog="python -m oryx", description=about, epilog=EXAMPLES, allow_abbrev=False)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter  # the examples keep their lines
     verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=_Parser)
     for name, (function, text) in _VERBS.items():
         verb = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
@@ -115,8 +120,6 @@ def _values(parsed: argparse.Namespace) -> dict:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from workbook.report.page import build
-
     chosen = {name: (study, study.settings(_values(parsed))) for name, study in find_studies(parsed.study).items()}
     for study, settings in chosen.values():
         if settings.source == "run":
@@ -125,7 +128,8 @@ def _run(parsed: argparse.Namespace) -> int:
             except InputError as error:  # nothing was started: usage
                 raise SettingsError(str(error)) from error
     worst = 0
-    for name, (study, settings) in chosen.items():
+    for number, (name, (study, settings)) in enumerate(chosen.items(), 1):
+        print(f"study {number} of {len(chosen)}: {study.title}, scale {settings.scale}", flush=True)
         try:
             if parsed.no_merge:
                 study.finish_seeds(settings)
@@ -142,7 +146,7 @@ def _run(parsed: argparse.Namespace) -> int:
             code = error.exit_code
         worst = max(worst, code)
     if not parsed.no_merge:
-        print(f"report: {build(Path(parsed.results), Path(parsed.results) / 'runs' / 'report.html')}")
+        print(f"report: {_write_report(parsed.results)}")
     return worst
 
 
@@ -159,6 +163,7 @@ def print_ending(study: Study, settings: StudySettings) -> int:
     """Print the last lines of a run: verdicts, comparison, where it lies; returns how many items failed."""
     import pandas as pd
 
+    from oryx.evidence.stats import LEAST_SEEDS
     from workbook.report.published import estimate_text
 
     folder, seeds = study.run_folder(settings), settings.seeds
@@ -173,6 +178,8 @@ def print_ending(study: Study, settings: StudySettings) -> int:
         print(f"  {verdict['id']:<30}  {verdict['verdict']}  {estimate_text(verdict)}")
     if not verdicts:
         print(f"  no verdict: no hypothesis is stated for scale {settings.scale}")
+    elif len(seeds) < LEAST_SEEDS and settings.scale not in study.released_scales:
+        print(f"  one seed gives directions; verdicts come from {LEAST_SEEDS}: the same with --seeds 0,1,2")
     if (comparison := folder / "comparison.txt").exists():
         print(comparison.read_text().rstrip())
     print(f"rows, tables and figures: {folder}")
@@ -193,15 +200,15 @@ def _say_failed(name: str, study: Study, settings: StudySettings, failed: int) -
 def _plan(parsed: argparse.Namespace) -> int:
     if not parsed.study or parsed.fit or parsed.gpu:
         return _plan_memory(parsed)
-    for study in find_studies(parsed.study).values():
-        settings = study.settings(_values(parsed))
-        print(f"{study.id} at {settings.scale}, settings {settings.settings_hash}")
-        try:
-            for name, value in study.plan(settings).items():
-                print(f"  {name}: {value}")
-            study.check(settings)
-        except OryxError as error:
-            print(f"  cannot start: {error}")
+    from workbook.runs import planning
+
+    chosen = [(study, study.settings(_values(parsed))) for study in find_studies(parsed.study).values()]
+    if parsed.show_parameters:
+        found = {study.id: planning.parameters(settings) for study, settings in chosen}
+        print(_json(found) if parsed.json else planning.parameters_described(found))
+        return 0
+    plans = [planning.plan_of(study, settings) for study, settings in chosen]
+    print(_json({"plans": plans, "sum": planning.total(plans)}) if parsed.json else planning.described(plans))
     return 0
 
 
@@ -212,8 +219,14 @@ def _plan_memory(parsed: argparse.Namespace) -> int:
     if parsed.study or parsed.fit is None or parsed.gpu is None:
         raise SettingsError("plan: expected a study, or --fit MODEL --gpu GB (what the GPU's memory holds) without one")
     shape, size, tera = read_shape(parsed.fit), parsed.size, parsed.tflops
-    print(fit.table(shape, parsed.gpu, parsed.frames, size, tera).to_string(index=False))
-    print(*("", *fit.assumptions(shape, parsed.gpu, size, tera)), sep="\n")
+    found, rests = (
+        fit.table(shape, parsed.gpu, parsed.frames, size, tera),
+        fit.assumptions(shape, parsed.gpu, size, tera),
+    )
+    if parsed.json:
+        print(_json({"table": found.to_dict("records"), "assumptions": rests}))
+    else:
+        print(found.to_string(index=False), "", *rests, sep="\n")
     return 0
 
 
@@ -226,22 +239,37 @@ def _size(text: str) -> tuple[int, int]:
 def _status(parsed: argparse.Namespace) -> int:
     from workbook.runs.shards import read_status
 
-    runs = Path(parsed.results, "runs")
-    found = sorted([*runs.glob("*/*/*/seed-*/status.json"), *runs.glob("*/*/*/status.json")])
-    for path in found:
+    runs, found = Path(parsed.results, "runs"), []
+    for path in sorted([*runs.glob("*/*/*/seed-*/status.json"), *runs.glob("*/*/*/status.json")]):
         state, arms = read_status(path), [arm for arm in path.parent.glob("arms/*") if arm.is_dir()]
-        done = f"{sum((arm / 'done').exists() for arm in arms)} of {len(arms)} started arms done"
-        words = [state["state"], done if arms else "notebook", state.get("message", "").split("\n")[0]]
-        print(f"{path.parent.relative_to(runs)}: {', '.join(filter(None, words))}")
+        run = {"run": str(path.parent.relative_to(runs)), "state": state["state"], "arms_started": len(arms)}
+        run |= {"arms_done": sum((arm / "done").exists() for arm in arms), "message": state.get("message", "")}
+        found.append(run)
+    if parsed.json:
+        print(_json(found))
+        return 0
+    for run in found:
+        done = "{arms_done} of {arms_started} started arms done".format(**run) if run["arms_started"] else "notebook"
+        print(f"{run['run']}: {', '.join(filter(None, (run['state'], done, run['message'].split(chr(10))[0])))}")
     if not found:
         print(f"no runs under {runs}")
     return 0
 
 
-def _report(parsed: argparse.Namespace) -> int:
+def _write_report(results: str) -> Path:
     from workbook.report.page import build
+    from workbook.runs.provenance import writer
 
-    print(build(Path(parsed.results), Path(parsed.results) / "runs" / "report.html"))
+    return build(Path(results), Path(results) / "runs" / "report.html", writer())
+
+
+def _report(parsed: argparse.Namespace) -> int:
+    if parsed.latex:
+        from workbook.report.latex import latex
+
+        print(latex(Path(parsed.latex)))
+        return 0
+    print(_write_report(parsed.results))
     if parsed.notebook:
         from workbook.report.page import Settings
         from workbook.runs.notebooks import execute, notebook_folder
@@ -254,9 +282,10 @@ def _report(parsed: argparse.Namespace) -> int:
 
 
 def _diff(parsed: argparse.Namespace) -> int:
-    from workbook.runs.difference import described, read_side
+    from workbook.runs.difference import described, differences, read_side
 
-    print(described(read_side(parsed.a), read_side(parsed.b)))
+    sides = read_side(parsed.a), read_side(parsed.b)
+    print(_json(differences(*sides)) if parsed.json else described(*sides))
     return 0
 
 
@@ -283,7 +312,9 @@ def _doctor(parsed: argparse.Namespace) -> int:
     from workbook.runs.doctor import examine
 
     checks = examine()
-    for check in checks:
+    if parsed.json:
+        print(_json([check._asdict() for check in checks]))
+    for check in () if parsed.json else checks:
         print(f"{'ok  ' if check.ok else 'FAIL' if check.needed else 'note'} {check.name}: {check.found}")
     return 0 if all(check.ok or not check.needed for check in checks) else 3
 
@@ -293,6 +324,10 @@ def _convert(parsed: argparse.Namespace) -> int:
 
     print(convert(parsed.source, parsed.target))
     return 0
+
+
+def _json(found: object) -> str:
+    return json.dumps(found, indent=2, ensure_ascii=False)
 
 
 def _flag(text: str) -> dict:
@@ -311,17 +346,33 @@ _VERBS = {
     "convert": (_convert, "write a checkpoint of the authors as a folder that transformers' Auto classes load"),
 }
 """Verb -> what does it, and what it does."""
+EXAMPLES = f"""studies: {", ".join(STUDIES)}
+templates: {", ".join(TEMPLATES)}
+
+examples:
+  python -m oryx doctor                                        is everything there?
+  python -m oryx plan all                                      what every study would do, and how long it takes
+  python -m oryx run needle_in_a_haystack --scale smoke        one study, barely trained: does it run here?
+  python -m oryx run native_vs_fixed_resolution --seeds 0,1,2  verdicts: one seed gives directions only
+  python -m oryx plan own_data --parameters                    what -p may say, with defaults and meanings
+  python -m oryx run own_data -p data=my_table.csv             your own pictures or videos
+  python -m oryx VERB --help                                   every option of a verb
+"""
+_STUDY = f"a study id, 'all' ({', '.join(STUDIES)}), or a template ({', '.join(TEMPLATES)})"
+_SETTING = "a parameter of the study, as often as needed; plan STUDY --parameters lists all"
+_REPEATED = {"dest": "parameters", "action": "append", "default": []}
 _OPTIONS = (
-    ("run publish", "study", {"help": f"a study id or 'all' ({', '.join(STUDIES)})"}),
-    ("plan", "study", {"nargs": "?", "help": "a study id or 'all'; none with --fit"}),
+    ("run publish", "study", {"help": _STUDY}),
+    ("plan", "study", {"nargs": "?", "help": f"{_STUDY}; none with --fit"}),
+    ("plan", "--parameters", {"dest": "show_parameters", **_flag("list what -p may say: names, defaults, meanings")}),
     ("plan", "--fit", {"metavar": "MODEL", "help": "no study: does 7b, 34b, 1.5-7b, 1.5-32b, a folder, a repo fit?"}),
     ("plan", "--gpu", {"metavar": "GB", "type": float, "help": "with --fit: memory of one GPU in 10⁹ bytes"}),
     ("plan", "--frames", {"type": int, "default": 64, "help": "with --fit: of the video (default: 64)"}),
     ("plan", "--size", {"metavar": "WxH", "type": _size, "default": "1280x720", "help": "with --fit: pixels"}),
     ("plan", "--tflops", {"type": float, "default": 312, "help": "with --fit: the GPU's peak (312: an A100)"}),
-    ("run plan publish", "--scale", {"choices": SCALES, "default": "nano"}),
-    ("run plan publish", "--seeds", {"help": "comma-separated, for example 0,1,2"}),
-    ("run plan publish", "-p", {"dest": "parameters", "action": "append", "default": [], "metavar": "NAME=VALUE"}),
+    ("run plan publish", "--scale", {"choices": SCALES, "default": "nano", "help": "(default: nano, two cores)"}),
+    ("run plan publish", "--seeds", {"help": "comma-separated, as 0,1,2; one (default: 0) gives directions only"}),
+    ("run plan publish", "-p", {**_REPEATED, "metavar": "NAME=VALUE", "help": _SETTING}),
     ("run plan publish", "--from-scratch", _flag("train the shared weights anew as well")),
     ("run", "--retry-failed", _flag("ask items again that failed in an earlier attempt")),
     ("run", "--no-notebook", _flag("run the study itself, no notebook needed")),
@@ -329,6 +380,8 @@ _OPTIONS = (
     ("publish", "--allow-dirty", _flag("publish from a tree with uncommitted changes")),
     ("publish", "--redraw", _flag("judge, draw figures and execute the notebook again, from the published rows")),
     ("report", "--notebook", _flag("execute notebook 90 as well")),
+    ("report", "--latex", {"metavar": "TABLE", "help": "print this table (a csv or verdicts.json) as LaTeX instead"}),
+    ("plan status diff doctor", "--json", _flag("print JSON for programs")),
     ("diff", "a", {"metavar": "A", "help": "a published folder, a run's folder or one of its seed-N folders"}),
     ("diff", "b", {"metavar": "B", "help": "another one of the same study"}),
     ("rerun", "manifest", {"metavar": "MANIFEST", "help": "results/<study>/<variant>/manifest.json"}),

@@ -17,6 +17,7 @@ import pandas as pd
 
 from oryx.errors import SettingsError
 from oryx.files import atomic_write_text
+from workbook.cli import find_study
 from workbook.report.checks import CONSISTENT
 from workbook.report.page import Page
 from workbook.report.paper import PARTS
@@ -72,8 +73,8 @@ def studies(page: Page) -> str:
     for run in sorted(whole, key=lambda run: order.index(run.study) if run.study in order else len(order)):
         verdicts = Counter(v["verdict"] for v in run.verdicts)
         found = [f"{n} {verdict}" for verdict, n in verdicts.most_common() if verdict != NOT_TESTED]
-        line = {"study": PARTS.get(run.study, run.study), "verdicts": ", ".join(found)}
-        line |= {"seeds": len(run.manifest["seeds"]), "read": "", "run": ""}
+        line = {"study": find_study(run.study).title, "verdicts": ", ".join(found)}
+        line |= {"seeds": len(run.manifest["seeds"]), "read": "[tables](docs/results.md)", "run": ""}
         if (read := run.folder / "notebook.ipynb").exists():
             line["read"] = f"[as executed]({read.as_posix()})"
         for notebook in Path("notebooks").glob(f"[0-9][0-9]_{run.study}.ipynb"):

@@ -11,13 +11,11 @@ import pandas as pd
 
 from oryx.evidence.stats import LEAST_SEEDS
 from oryx.evidence.verdicts import AGAINST, CLAIMED, DIRECTIONS
-from workbook.runs.compare import LEAST
+from workbook.runs.compare import LEAST, OUTSIDE
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- reruns: python -m tools.docs.reruns -->", "<!-- end of the reruns -->"
 SIDES = {DIRECTIONS[CLAIMED], DIRECTIONS[AGAINST]}
-OUTSIDE = 0.05
-"""Share of the cells that two runs whose 95 % intervals tell the truth leave outside the tolerance, at most."""
 
 
 def line(folder: Path) -> dict:

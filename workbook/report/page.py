@@ -46,10 +46,12 @@ class Settings(Checked):
 
 @dataclass(frozen=True)
 class Page:
-    """Every section of the page as Markdown. ``folder``: where the page lies that links are followed from."""
+    """Every section of the page as Markdown. ``folder``: where the page lies that links are followed from; ``writer``:
+    what the page says of when and by what it was written."""
 
     runs: list[Published]
     folder: Path = Path()
+    writer: str = ""
 
     @cached_property
     def answered(self) -> list[Answered]:
@@ -60,6 +62,24 @@ class Page:
     def asked(self) -> list[Question]:
         """The questions of reviewers and users with their answers."""
         return questions(self.runs)
+
+    def facts(self) -> str:
+        """When and by what the page was written, and when, from which commits and versions its rows come."""
+        seeds = [seed for run in self.runs for seed in run.manifest["seeds"].values()]
+        used = {(name, seed["packages"].get(name)) for seed in seeds for name in ("torch", "transformers")}
+        return render(
+            "facts.md.j2",
+            writer=self.writer,
+            runs=self.runs,
+            dates=sorted(run.manifest["published"][:10] for run in self.runs if "published" in run.manifest),
+            commits=sorted({seed["commit"][:8] for seed in seeds if seed.get("commit")}),
+            versions=[f"{name} {version}" for name, version in sorted(used, key=str) if version],
+        )
+
+    def words(self) -> str:
+        """What every verdict word means, and the word for it in public reproduction logbooks: the open reproductions of
+        ICML 2026 (Hugging Face, alphaXiv) have four, verified, falsified, toy and inconclusive."""
+        return render("words.md.j2")
 
     def summary(self) -> str:
         """How many hypotheses or claims of every part of the paper have which verdict."""
@@ -105,8 +125,14 @@ class Page:
         tested = sum(v["verdict"] != NOT_TESTED for run in self.runs for v in run.verdicts)
         return render("disagreements.md.j2", disagreements=disagreements(self.runs), tested=tested)
 
+    def figures(self, study: str) -> str:
+        """The figures of a study's published default run, each leading to its drawing; nothing where there are none."""
+        own = [run for run in self.runs if run.study == study and "," not in run.variant]
+        return render("figures.md.j2", runs=own, link=self._link)
+
     def commands(self, figures: bool = False) -> str:
-        """How to run every published result again, from what it came, its files, and its ``figures`` if wanted."""
+        """How to run every published result again, from what it came, its files, and if wanted the ``figures`` of runs
+        away from the defaults, whose own stand beside their verdicts."""
         return render("runs.md.j2", runs=self.runs, link=self._link, figures=figures)
 
     def _link(self, path: Path) -> str:
@@ -119,16 +145,20 @@ def read(settings: Settings) -> Page:
     return Page([run for run in runs if settings.scale in ("all", run.scale)])
 
 
-def build(results: Path, out: Path) -> Path:
+def build(results: Path, out: Path, writer: str = "") -> Path:
     """Write the report over ``results`` to ``out`` and return it; it says so where nothing is published.
 
     Links to rows and notebooks are relative to ``out``; all else is inside the file. Raises RunError for a damaged
     published folder.
     """
     out.parent.mkdir(parents=True, exist_ok=True)  # relative paths of pictures go through it
-    page = Page(published(results), out.parent)
-    text = render("report.md.j2", page=page, parts=PARTS)
-    return atomic_write_text(out, render("report.html.j2", body=to_html(text, out.parent)) + "\n")
+    return atomic_write_text(out, written(results, out.parent, writer) + "\n")
+
+
+def written(results: Path, folder: Path, writer: str = "") -> str:
+    """The report over ``results`` as HTML that lies in ``folder``, from which its links lead."""
+    text = render("report.md.j2", page=Page(published(results), folder, writer), parts=PARTS)
+    return render("report.html.j2", body=to_html(text, folder), parts=PARTS)
 
 
 def to_html(text: str, folder: Path) -> str:

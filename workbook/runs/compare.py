@@ -6,6 +6,8 @@ from oryx.evidence.stats import summary
 
 KEYS = ["arm", "condition", "task"]
 LEAST = 0.02
+OUTSIDE = 0.05
+"""Share of the cells that two runs whose 95 % intervals tell the truth leave outside the tolerance, at most."""
 TOLERANCE = f"the half-widths of both 95 % intervals, combined as independent errors, and at least {LEAST}"
 
 
@@ -24,13 +26,19 @@ def compare(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     return found.assign(same=found["difference"].abs() <= found["tolerance"])
 
 
+def by_chance(comparison: pd.DataFrame) -> str:
+    """How many cells lie outside the tolerance, and how many chance alone would put there, in words."""
+    apart, expected = int((~comparison["same"]).sum()), OUTSIDE * len(comparison)
+    judged = "no more than chance explains" if apart <= expected else "more than chance explains"
+    return f"{apart} differ, where chance alone would put up to {expected:.0f} ({OUTSIDE:.0%}): {judged}"
+
+
 def say(comparison: pd.DataFrame) -> str:
     """The comparison in a sentence, with the cells that differ."""
     if comparison.empty:
         return "The run and the published rows have no arm and task in common."
     same = int(comparison["same"].sum())
-    verdict = "yes" if same == len(comparison) else "no"
-    text = f"Same as published within tolerance: {verdict} ({same} of {len(comparison)} cells)."
+    text = f"Against the published rows: {same} of {len(comparison)} cells within tolerance; {by_chance(comparison)}."
     for line in comparison[~comparison["same"]].itertuples():
         text += f"\n  {line.arm}, {line.condition}, {line.task}: {line.ours:.3f} against {line.published:.3f}"
     return text

@@ -15,7 +15,7 @@ import pandas as pd
 from oryx.errors import RunError, SettingsError
 from oryx.evidence.rows import ROUNDED, read_published, read_rows
 from oryx.evidence.schema import TIMING, published_rows
-from workbook.runs.compare import TOLERANCE, compare
+from workbook.runs.compare import TOLERANCE, by_chance, compare
 
 PAIR = ["arm", "condition", "item", "seed"]
 """What names an answer in both runs; the hashes in a row's identity differ by design."""
@@ -90,12 +90,29 @@ def read_side(path: str | Path, seeds: Sequence[str] | None = None) -> Side:
 
 def described(a: Side, b: Side) -> str:
     """All differences, for people to read. Raises SettingsError for runs of two studies: their rows have no pairs."""
-    if a.first["study"] != b.first["study"]:
-        raise SettingsError(f"{a.first['study']} and {b.first['study']}: runs of two studies cannot be paired")
+    _same_study(a, b)
     heads = [f"{s.folder}: seeds {', '.join(s.manifests)}, {len(s.rows):,} rows" for s in (a, b)]
     made = _table(made_from(a.first, b.first)) or ["settings, inputs, versions, machine and code: the same"]
     rows, _ = compared(a, b)
     return "\n".join([f"A  {heads[0]}", f"B  {heads[1]}", *made, *rows, *verdicts_compared(a.verdicts, b.verdicts)])
+
+
+def differences(a: Side, b: Side) -> dict[str, Any]:
+    """The same for programs, as plain data: what the runs were made from, counts of rows, every score, verdicts.
+
+    Raises SettingsError for runs of two studies.
+    """
+    _same_study(a, b)
+    counts, _, scores = _paired(a, b)
+    found = {"made_from": made_from(a.first, b.first), "scores": scores.rename(columns={"published": "A", "ours": "B"})}
+    sides = {name: {"folder": str(s.folder), "seeds": list(s.manifests)} for name, s in (("A", a), ("B", b))}
+    plain = {name: json.loads(frame.to_json(orient="records")) for name, frame in found.items()}
+    return sides | plain | {"rows": counts, "verdicts": {"A": a.verdicts, "B": b.verdicts}}
+
+
+def _same_study(a: Side, b: Side) -> None:
+    if a.first["study"] != b.first["study"]:
+        raise SettingsError(f"{a.first['study']} and {b.first['study']}: runs of two studies cannot be paired")
 
 
 def made_from(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
@@ -112,6 +129,26 @@ def compared(a: Side, b: Side) -> tuple[list[str], pd.DataFrame]:
 
     Rows pair by arm, condition, item and seed; timing and hashes do not count.
     """
+    counts, cells, scores = _paired(a, b)
+    same = counts["pairs"] - counts["differing"]
+    lines = [
+        "rows: {pairs:,} pairs (arm, condition, item, seed), {same:,} the same but for timing, {differing:,} differ; "
+        "without a pair: {only_a:,} of A, {only_b:,} of B".format(same=same, **counts)
+    ]
+    if len(cells):
+        changed = cells.stack(level=0, future_stack=True).dropna(how="all").rename_axis([*PAIR, "field"]).reset_index()
+        lines += _table(changed["field"].value_counts().rename("rows that differ").reset_index())
+        lines += _table(changed.head(8))
+    elif not (counts["only_a"] or counts["only_b"]):
+        lines.append("  identical, timing aside")
+    lines.append(f"scores: {scores['same'].sum()} of {len(scores)} cells the same within tolerance ({TOLERANCE}); "
+                 f"{by_chance(scores)}")  # fmt: skip
+    apart = scores[~scores["same"]].rename(columns={"published": "A", "ours": "B"})
+    return [*lines, *_table(apart[["arm", "condition", "task", "A", "B", "tolerance"]].round(3))], scores
+
+
+def _paired(a: Side, b: Side) -> tuple[dict[str, int], pd.DataFrame, pd.DataFrame]:
+    """Counts of rows, the cells of pairs that differ (A beside B), and every score."""
     seeds = set(a.rows["seed"]) & set(b.rows["seed"])
     ours, theirs = (side.rows[side.rows["seed"].isin(seeds)] for side in (a, b))
     frames = []
@@ -124,20 +161,8 @@ def compared(a: Side, b: Side) -> tuple[list[str], pd.DataFrame]:
     left, right = (frame.loc[pairs].reindex(columns=names).astype(object) for frame in frames)
     cells = left.compare(right, result_names=("A", "B"))
     only_a, only_b = (len(frame.index.difference(pairs)) for frame in frames)
-    lines = [
-        f"rows: {len(pairs):,} pairs (arm, condition, item, seed), {len(pairs) - len(cells):,} the same but for "
-        f"timing, {len(cells):,} differ; without a pair: {only_a:,} of A, {only_b:,} of B"
-    ]
-    if len(cells):
-        changed = cells.stack(level=0, future_stack=True).dropna(how="all").rename_axis([*PAIR, "field"]).reset_index()
-        lines += _table(changed["field"].value_counts().rename("rows that differ").reset_index())
-        lines += _table(changed.head(8))
-    elif not (only_a or only_b):
-        lines.append("  identical, timing aside")
-    scores = compare(theirs, ours)
-    lines.append(f"scores: {scores['same'].sum()} of {len(scores)} cells the same within tolerance ({TOLERANCE})")
-    apart = scores[~scores["same"]].rename(columns={"published": "A", "ours": "B"})
-    return [*lines, *_table(apart[["arm", "condition", "task", "A", "B", "tolerance"]].round(3))], scores
+    counts = {"pairs": len(pairs), "differing": len(cells), "only_a": only_a, "only_b": only_b}
+    return counts, cells, compare(theirs, ours)
 
 
 def verdicts_compared(ours: Sequence[Mapping], theirs: Sequence[Mapping]) -> list[str]:

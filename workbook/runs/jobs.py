@@ -124,8 +124,12 @@ def slots(jobs: Sequence[Job], workers: int | None = None) -> list[str | None]:
     return [devices[i % len(devices)] if devices else None for i in range(count)]
 
 
-def run_jobs(jobs: Sequence[Job], workers: int | None = None, stop_at: float | None = None) -> list[tuple[Job, int]]:
+def run_jobs(
+    jobs: Sequence[Job], workers: int | None = None, stop_at: float | None = None, title: str = ""
+) -> list[tuple[Job, int]]:
     """Run the jobs that are not done; returns those that failed with their exit codes (below zero: a signal).
+
+    ``title``: what is shown of them stands under this name.
 
     Ctrl-C or any other exception ends the running workers and is raised again. Raises TimeoutError, after ending them,
     once ``time.monotonic()`` reaches ``stop_at``.
@@ -134,7 +138,7 @@ def run_jobs(jobs: Sequence[Job], workers: int | None = None, stop_at: float | N
     if not waiting:
         return []
     free = slots(jobs, workers)
-    count, failures, display = len(free), [], Display(jobs)
+    count, failures, display = len(free), [], Display(jobs, title)
     running: dict[Worker, tuple[Job, list[str | None]]] = {}
     try:
         while waiting or running:

@@ -15,7 +15,9 @@ FILE = "progress.json"
 STAGES = ("train", "evaluate")
 """What a job does, in order: each counts as the same share of it."""
 LINE_SECONDS = 20.0
-BAR = "|{bar:30}| {n:.1f} of {total} jobs, {elapsed} gone, {remaining} left"
+BAR = "{desc} |{bar:30}| {n:.1f} of {total} jobs, {elapsed} elapsed{left}"
+KNOWN_FROM = 0.1
+"""The time left is shown once this attempt has done such a share of what it found to do: earlier estimates jump."""
 
 
 class Progress:
@@ -37,26 +39,36 @@ def share(job: Any) -> float:
     return 1.0 if job.done else json.loads(path.read_text()) if path.exists() else 0.0
 
 
-class Display:
-    """A bar over all jobs with the time left, once something has begun; a line every 20 seconds in a log."""
+class _Bar(tqdm):
+    """A bar that says how long is left only where that is known."""
 
-    def __init__(self, jobs: Sequence[Any]):
-        self.jobs, self.bar = jobs, None
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What the bar's text is made of; ``left`` is empty where there is no estimate."""
+        found = super().format_dict
+        done, whole = self.n - self.initial, self.total - self.initial
+        known = done >= KNOWN_FROM * whole > 0
+        left = self.format_interval(found["elapsed"] * (whole - done) / done) if known else ""
+        return found | {"left": left and f", about {left} left"}
+
+
+class Display:
+    """A bar over all jobs of a study, by its title, from the start on; a line every 20 seconds in a log."""
+
+    def __init__(self, jobs: Sequence[Any], title: str = ""):
+        self.jobs, every = jobs, 0.5 if sys.stderr.isatty() else LINE_SECONDS
+        # what an earlier attempt has done tells nothing about this one's pace
+        begun = {"total": len(jobs), "initial": self._done()}
+        self.bar = _Bar(**begun, desc=title, mininterval=every, miniters=0, bar_format=BAR)
+
+    def _done(self) -> float:
+        return round(sum(map(share, self.jobs)), 2)
 
     def update(self) -> None:
         """Show how far the jobs are now."""
-        done = round(sum(map(share, self.jobs)), 2)
-        if self.bar is None and done:
-            every = 0.5 if sys.stderr.isatty() else LINE_SECONDS
-            # what an earlier attempt has done tells nothing about this one's pace
-            self.bar = tqdm(
-                total=len(self.jobs), initial=done, smoothing=0, mininterval=every, miniters=0, bar_format=BAR
-            )
-        elif self.bar is not None:
-            self.bar.update(done - self.bar.n)
+        self.bar.update(self._done() - self.bar.n)
 
     def close(self) -> None:
         """Show the last state and stop."""
         self.update()
-        if self.bar is not None:
-            self.bar.close()
+        self.bar.close()

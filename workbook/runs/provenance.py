@@ -34,6 +34,13 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def writer() -> str:
+    """What a page says of its making: day, version and commit."""
+    commit, dirty = git_state()
+    version = f"written {now()[:10]} by {oryx.DISTRIBUTION} {oryx.__version__}"
+    return version + (f", commit `{commit[:8]}`" if commit else "") + (" with uncommitted changes" if dirty else "")
+
+
 def describe_run(study: "Study", settings: StudySettings, seed: int, inputs: dict[str, str]) -> dict:
     """The manifest of one seed at its start; its end, and what each job cost, are added when it ends.
 

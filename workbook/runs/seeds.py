@@ -100,7 +100,7 @@ def run_seeds(study: "Study", settings: StudySettings) -> None:
             seed.begin()
         state, message = "killed", "the run was stopped"
         try:
-            failed = run_jobs([job for seed in todo for job in seed.all_jobs], settings.jobs, stop_at)
+            failed = run_jobs([job for seed in todo for job in seed.all_jobs], settings.jobs, stop_at, study.title)
             state, message = "failed", ""
         except TimeoutError:
             state, message = "timeout", f"stopped after {settings.limit_minutes:g} minutes (limit_minutes)"

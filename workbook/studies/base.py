@@ -17,6 +17,7 @@ from oryx.errors import MissingResource, RunError, SettingsError
 from oryx.evidence.schema import SCALES, published_rows
 from oryx.files import atomic_write_json, atomic_write_text, read_json
 from workbook.data.corpora import data_hash
+from workbook.runs.jobs import slots
 from workbook.runs.seeds import run_seeds, seeds_of
 from workbook.runs.settings import StudySettings, VideoSettings
 from workbook.stages import shipped
@@ -189,11 +190,15 @@ class Study(ABC, Generic[S]):
         manifest = self.published_folder(settings) / "manifest.json"
         seeds = read_json(manifest).get("seeds", {}) if manifest.is_file() else {}
         marks = [mark | {"arm": arm} for seed in seeds.values() for arm, mark in seed["arms"].items()]
+        unit, spent = ("CPU", "cpu_seconds") if settings.scale in ("smoke", "nano") else ("GPU", "seconds")
         if not marks:
-            return found | {"CPU minutes, memory": "not measured with these settings"}
+            return found | {f"{unit} minutes, memory": "not measured with these settings"}
         # early runs noted wall time alone
-        seconds = {job.arm: [m.get("cpu_seconds", m["seconds"]) for m in marks if m["arm"] == job.arm] for job in jobs}
-        found["CPU minutes, as published"] = round(sum(mean(seconds[job.arm]) for job in jobs if seconds[job.arm]) / 60)
+        seconds = {job.arm: [m.get(spent, m["seconds"]) for m in marks if m["arm"] == job.arm] for job in jobs}
+        each = [mean(seconds[job.arm]) / 60 for job in jobs if seconds[job.arm]]
+        found[f"{unit} minutes, as published"] = round(sum(each))
+        found["workers here"] = workers = len(slots(jobs, settings.jobs))
+        found["wall minutes with these workers"] = round(max([*each, sum(each) / workers]))
         return found | {"memory of a worker, MB, as published": max(mark["peak_memory_mb"] for mark in marks)}
 
     def _power(self, settings: S) -> dict[str, str]:

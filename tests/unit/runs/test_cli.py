@@ -1,5 +1,6 @@
 """The command line: wrong words cost nothing and name the nearest; verbs say what they should."""
 
+import json
 import re
 import signal
 
@@ -17,8 +18,7 @@ STUDY = "native_vs_fixed_resolution"
     "arguments, message",
     [
         (["rnu", STUDY], "invalid choice: 'rnu'.*did you mean 'run'"),
-        ([], "required: VERB"),
-        (["run"], "required: study"),
+        (["run"], "required: study; see python -m oryx run --help"),
         (["run", "native_vs_fixed_resolutoin"], f"did you mean '{STUDY}'"),
         (["run", STUDY, "--scale", "nan"], "invalid choice: 'nan'.*did you mean 'nano'"),
         (["run", STUDY, "--seed", "0"], "unrecognized arguments: --seed 0.*did you mean '--seeds'"),
@@ -61,8 +61,78 @@ def test_plan_says_what_a_run_would_cost(capsys):
     assert cli.main(["plan", "all", "--seeds", "0,1,2"]) == 0
     out = capsys.readouterr().out
     assert "CPU minutes, as published: 41\n" in out and "jobs: 27, of which" in out and "MB, as published: 2050" in out
+    each, whole = (re.findall(rf"{name}: (\d+)", out) for name in ("CPU minutes, as published", "workers"))
+    assert int(each[-1]) == sum(map(int, each[:-1])) and int(whole[-1]) == sum(map(int, whole[:-1]))
+    assert out.count("all of them") == 1 and "not counted, as not measured: spatial_correspondence" in out
     assert cli.main(["plan", STUDY, "-p", "train_steps=8"]) == 0
     assert "not measured with these settings" in capsys.readouterr().out
+
+
+def test_plan_counts_what_a_gpu_does_apart(capsys):
+    assert cli.main(["plan", STUDY, "--scale", "medium"]) == 0
+    out = capsys.readouterr().out
+    assert "GPU minutes, memory: not measured" in out and "CPU" not in out and "all of them" not in out
+
+
+def test_plan_lists_parameters_with_defaults_and_meanings(capsys):
+    assert cli.main(["plan", STUDY, "--parameters", "--scale", "smoke"]) == 0
+    out = capsys.readouterr().out
+    assert '  encoder="frozen"\n      ' in out and "(of frozen, trained)" in out and '  scale="smoke"' in out
+    assert cli.main(["plan", "all", "--parameters", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert set(listed) == set(cli.STUDIES)
+    for name, found in listed.items():
+        study = cli.find_study(name)
+        values = {line["name"]: line["default"] for line in found if line["default"] is not None}
+        assert study.settings(values) == study.settings() and all(line["meaning"] for line in found)
+
+
+def test_no_words_and_help_show_examples_that_are_understood(capsys):
+    assert cli.main([]) == 0
+    out = capsys.readouterr().out
+    examples = re.findall(r"^  python -m oryx (.*?)  ", out, re.MULTILINE)
+    assert len(examples) >= 6 and all(name in out for name in (*cli.STUDIES, *cli.TEMPLATES))
+    for example in examples:
+        if "VERB" not in example:
+            cli.build_parser().parse_args(example.split())
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--help"])
+    assert "own_data" in capsys.readouterr().out
+
+
+def test_what_programs_read_is_what_people_read(tmp_path, capsys):
+    arguments = ["run", "tests.toy:ToyStudy", "--no-notebook", "--results", str(tmp_path)]
+    assert cli.main([*arguments, "-p", "fail=area_1"]) == 3
+    assert "study 1 of 1: " in capsys.readouterr().out
+
+    def read(*words):
+        code = cli.main([*words, "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    code, (run,) = read("status", "--results", str(tmp_path))
+    assert code == 0 and run["state"] == "failed" and (run["arms_started"], run["arms_done"]) == (2, 1)
+    code, checks = read("doctor")
+    assert code == 0 and [check["name"] for check in checks] == [check.name for check in examine()]
+    code, found = read("plan", STUDY, "--scale", "paper")
+    assert code == 0 and "asks released weights" in found["plans"][0]["cannot start"] and found["sum"] == {}
+    code, found = read("plan", "all")
+    assert found["sum"]["CPU minutes, as published"] == sum(
+        plan.get("CPU minutes, as published", 0) for plan in found["plans"]
+    )
+    code, found = read("plan", "--fit", "7b", "--gpu", "80")
+    assert code == 0 and found["table"][0]["shown"] == "a picture" and found["assumptions"]
+
+
+def test_a_table_is_printed_as_latex(tmp_path, capsys):
+    (tmp_path / "table.csv").write_text('arm_name,score,note\nnative_1,0.12345,\narea,1,"50 % & more"\n')
+    assert cli.main(["report", "--latex", str(tmp_path / "table.csv")]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("\\begin{tabular}{lrl}\n\\toprule\narm\\_name & score & note \\\\\n")
+    assert "native\\_1 & 0.123 &  \\\\" in out and "area & 1.000 & 50 \\% \\& more" in out
+    (tmp_path / "verdicts.json").write_text("[1]")
+    for wrong in ("table.txt", "gone.csv", "verdicts.json"):
+        assert cli.main(["report", "--latex", str(tmp_path / wrong)]) == 3
+        assert "expected a csv file" in (said := capsys.readouterr().err) or "no table there" in said
 
 
 def test_plan_says_what_would_keep_a_run_from_starting(capsys):

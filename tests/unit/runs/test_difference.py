@@ -32,6 +32,11 @@ def test_a_run_and_its_publication_are_the_same(two, capsys):
     assert "36 pairs" in out and "36 the same but for timing, 0 differ" in out
     assert "2 of 2 cells the same within tolerance" in out and "verdicts: 9 of 9 the same" in out
     assert "without a pair: 0 of A, 0 of B" in out and "identical, timing aside" in out
+    assert cli.main(["diff", *map(str, two), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == {"pairs": 36, "differing": 0, "only_a": 0, "only_b": 0} and found["made_from"] == []
+    assert [line["same"] for line in found["scores"]] == [True, True] and found["A"]["seeds"] == ["0", "1", "2"]
+    assert found["verdicts"]["A"] == found["verdicts"]["B"] and len(found["verdicts"]["A"]) == 9
 
 
 def test_every_kind_of_change_is_told(two):

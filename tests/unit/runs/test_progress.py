@@ -44,23 +44,28 @@ def test_training_and_asking_are_half_a_job_each(tmp_path, clock):
     assert share(job(tmp_path / "b", done=True)) == 1.0
 
 
-def test_a_bar_has_the_time_left_from_where_this_attempt_began(tmp_path, capsys):
+def test_a_bar_has_the_time_left_once_it_is_known_from_where_this_attempt_began(tmp_path, capsys):
     jobs = [job(tmp_path / name) for name in "abcd"]
-    display = Display(jobs)
-    display.update()
-    assert display.bar is None and capsys.readouterr().err == "", "nothing has begun"
     report = Progress(jobs[0].folder)
     report("train", 10, 10)
-    display.update()
+    display = Display(jobs, "The study")
     bar = display.bar
     assert (bar.n, bar.initial, bar.total) == (0.5, 0.5, 4)
-    assert "0.5 of 4 jobs" in (shown := capsys.readouterr().err) and "? left" in shown, "no pace is known yet"
-    bar.start_t -= 30
-    report("evaluate", 10, 10)
+    bar.start_t -= 150
+    bar.refresh()
+    shown = capsys.readouterr().err
+    assert "The study |" in shown and "0.5 of 4 jobs, 02:30 elapsed" in shown
+    Progress(jobs[1].folder)("train", 1, 2)
     display.update()
     bar.refresh()
-    assert "1.0 of 4 jobs, 00:30 gone, 03:00 left" in capsys.readouterr().err, "half a job took 30 s"
+    shown = capsys.readouterr().err
+    assert "0.8 of 4 jobs, 02:30 elapsed" in shown and "left" not in shown, "a fourteenth tells nothing"
+    Progress(jobs[0].folder)("evaluate", 10, 10)
+    display.update()
+    bar.start_t += 75
+    bar.refresh()
+    assert "1.2 of 4 jobs, 01:15 elapsed, about 04:35 left" in capsys.readouterr().err, "0.75 of 3.5 jobs took 75 s"
     for each in jobs:
         each.done = True
     display.close()
-    assert "4.0 of 4 jobs, 00:30 gone, 00:00 left" in capsys.readouterr().err
+    assert "4.0 of 4 jobs, 01:15 elapsed, about 00:00 left" in capsys.readouterr().err

@@ -73,7 +73,7 @@ def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready, capsys):
     earlier = json.loads((target / "manifest.json").read_text())["earlier_published_runs"]
     assert [run["published"] for run in earlier] == [manifest["published"]]
     assert earlier[0]["seeds"]["1"]["settings_hash"] == settings.settings_hash
-    assert "Same as published within tolerance: yes" in study.collect(settings).comparison
+    assert "cells within tolerance; 0 differ" in study.collect(settings).comparison
     assert [p.name for p in target.parent.iterdir()] == ["nano"], "nothing staged stays behind"
 
 

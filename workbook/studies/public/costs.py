@@ -100,7 +100,7 @@ def costs(settings: PublicSettings, courses: Courses, arms: Sequence[str], quest
     return {"training": sum(hours) * seeds, "asking": asking, "memory": max(held), "disk": disk / fit.GIGA}
 
 
-def described(settings: PublicSettings, courses: Courses, arms: Sequence[str]) -> dict[str, str]:
+def described(settings: PublicSettings, courses: Courses, arms: Sequence[str]) -> dict[str, str | float]:
     """Lines of a plan."""
     questions = 0
     with suppress(OryxError):  # copies that are not there: the check says so
@@ -110,7 +110,8 @@ def described(settings: PublicSettings, courses: Courses, arms: Sequence[str]) -
     said += f" {questions:,} questions of the copies there are, at an assumed {SHARE:.0%} of {settings.tera:g} TFLOP/s"
     return {
         "arms": f"{', '.join(arms)}; seeds {', '.join(map(str, settings.seeds))}",
-        "GPU hours, by arithmetic": f"{hours:.1f}: {said}",
+        "GPU hours, by arithmetic": round(hours, 1),
+        "of these hours": said,
         "GB, by arithmetic": "{memory:.0f} of the GPU in the worst step, {disk:.0f} on disk for models".format(**found),
         "cost": f"{ceil(hours * settings.price):,} US dollars at {settings.price:g} an hour",
     }
