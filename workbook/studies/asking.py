@@ -12,7 +12,6 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from oryx.eval.evaluate import Batch
 from oryx.eval.generate import ChatPrompt, Prompted, chooser, read_prompts
 from oryx.layout import VISUAL_TOKEN_ID
 from oryx.processing.options import PreprocessOptions
@@ -21,6 +20,7 @@ from oryx.processing.sizes import Resolution
 from oryx.train.device import Compute, load_whole, process
 from workbook.data.answers import option_letter, score
 from workbook.studies.base import Progress
+from workbook.studies.evaluate import Batch
 from workbook.studies.frames import evaluate_arm, shared_rows
 
 
