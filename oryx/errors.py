@@ -41,6 +41,11 @@ class MissingResource(OryxError, RuntimeError):
     exit_code = 2
 
 
+def shortened(text: Any, most: int = 200) -> str:
+    """A text for a message, cut after ``most`` characters; it then says how many there are."""
+    return text if len(text := str(text)) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``did you mean 'nearest'? ``, or nothing where no known word is near."""
     near = difflib.get_close_matches(word, known, 1, 0.5)

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from oryx.errors import CheckpointError, InputError, RunError
+from oryx.errors import CheckpointError, InputError, RunError, shortened
 
 
 @contextmanager
@@ -98,12 +98,14 @@ def read_json(path: Path) -> dict:
 
 def check_file(source: str | os.PathLike, what: str) -> Path:
     """``source`` as a path, or InputError naming it: a folder, not there, or empty. ``what``: is expected in it."""
+    source, name = os.path.expanduser(source), shortened(source)
     if os.path.isdir(source):  # os.path: pathlib raises OSError for names that no file can have
-        raise InputError(f"{source}: expected a {what} file, got a folder")
+        raise InputError(f"{name}: expected a {what} file, got a folder")
     if not os.path.isfile(source):
-        raise InputError(f"{source}: expected a {what} file, there is none")
+        remote = " (a URL is fetched for a picture alone)" * ("://" in name)
+        raise InputError(f"{name}: expected a {what} file, there is none{remote}")
     if os.path.getsize(source) == 0:
-        raise InputError(f"{source}: expected a {what}, got an empty file")
+        raise InputError(f"{name}: expected a {what}, got an empty file")
     return Path(source)
 
 

@@ -9,7 +9,7 @@ a 352 x 352 low view, not 384 x 384.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -197,6 +197,15 @@ def uniform_indices(total: int, count: int) -> list[int]:
     if total < 1 or count < 1:
         raise InputError(f"expected at least one frame and one index, got total={total}, count={count}")
     return np.linspace(0, total - 1, count, dtype=int).tolist()
+
+
+def timed_indices(times: Sequence[int], count: int, repeat: bool = False) -> list[int]:
+    """The frames on show at ``count`` moments spread uniformly from the first frame's time to the last's.
+
+    ``times``: of all frames, ascending. A frame on show at several moments comes once, unless they ``repeat``.
+    """
+    found = np.searchsorted(times, np.linspace(times[0], times[-1], count), "right") - 1
+    return (found if repeat else np.unique(found)).tolist()
 
 
 def bounded_indices(total: int, bound: int) -> list[int]:

@@ -32,11 +32,13 @@ DECODERS = {"auto": "", "decord": "decord", "pyav": "av", "torchcodec": "torchco
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file holds: frames, (height, width) in pixels as displayed, and the decoder that reads it."""
+    """What a video file holds: frames, (height, width) in pixels as displayed, the decoder that reads it, and a warning
+    where it is not known whether the file is whole."""
 
     frames: int
     size: tuple[int, int]
     decoder: str
+    warning: str = ""
 
 
 def check_decoder(name: str) -> None:
@@ -99,7 +101,7 @@ class WholeFileReader:
             raise CannotRead(f"it reads frames of shape {tuple(shape)}, expected three channels")
         if len(self.reader) != len(index.times):
             raise CannotRead(f"it counts {len(self.reader)} frames where {len(index.times)} exist")
-        self.info = VideoInfo(len(self.reader), tuple(shape[:2]), self.name)
+        self.info = VideoInfo(len(self.reader), tuple(shape[:2]), self.name, index.warning)
 
     def read(self, numbers: list[int]) -> Iterator[np.ndarray]:
         """Frames (H, W, 3) uint8 RGB in the order asked for."""
@@ -149,14 +151,14 @@ class PyAVReader:
 
     def __init__(self, path: Path, index: Index, threads: int = 1):
         self.path, self.times, self.keys, self.container = path, index.times, index.keys, None
-        self.threads = threads
+        self.threads, self.aspect = threads, index.aspect
         self._restart()
         self.total = self._count() if self.times is None else len(self.times)
-        self.info = VideoInfo(self.total, self._turned(self._frame(0)).shape[:2], "pyav")
+        self.info = VideoInfo(self.total, self._shown(self._frame(0)).shape[:2], "pyav", index.warning)
 
     def read(self, numbers: list[int]) -> Iterator[np.ndarray]:
         """Frames (H, W, 3) uint8 RGB in the order asked for."""
-        found = {number: self._turned(self._frame(number)) for number in sorted(set(numbers))}
+        found = {number: self._shown(self._frame(number)) for number in sorted(set(numbers))}
         yield from (found[number] for number in numbers)
 
     def close(self) -> None:
@@ -218,10 +220,10 @@ class PyAVReader:
                 return frame
         return None
 
-    @staticmethod
-    def _turned(frame: Any) -> np.ndarray:
-        """As RGB, turned and mirrored as the display matrix says, to the nearest quarter turn."""
-        picture, (a, b, c, d) = frame.to_ndarray(format="rgb24"), display_matrix(frame)
+    def _shown(self, frame: Any) -> np.ndarray:
+        """As RGB with square pixels, turned and mirrored as the display matrix says, to the nearest quarter turn."""
+        wide = None if self.aspect == 1 else max(1, round(frame.width * self.aspect))
+        picture, (a, b, c, d) = frame.to_ndarray(format="rgb24", width=wide), display_matrix(frame)
         if abs(b) + abs(c) > abs(a) + abs(d):
             picture, a, d = picture.swapaxes(0, 1), c, b
         return np.ascontiguousarray(picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

@@ -1,12 +1,14 @@
 """From pictures of any kind to the packed patches that the model reads: opened, brought to their size, cut."""
 
 import io
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.request import urlopen
 
 import numpy as np
 import torch
@@ -14,14 +16,21 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from transformers import BatchFeature
 from transformers.image_processing_base import ImageProcessingMixin
-from transformers.image_utils import load_image
 
-from oryx.errors import InputError, SettingsError
+from oryx.errors import InputError, SettingsError, shortened
 from oryx.files import check_file
 from oryx.grids import Grid, Size, SizeRule, check_area, compressed_grid, enlarged_size, patch_grid, view_sizes
 from oryx.layout import SIDES, Layout, visual_token_count
+from oryx.processing.decoders import VideoInfo
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.sizes import Partition, Resolution, centred
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "MPO", "PPM", "AVIF", "JPEG2000", "ICO", "HEIF")
+"""What is opened, by Pillow's names, where it can; Pillow hands some others to programs outside (EPS)."""
+PNG = b"\x89PNG\r\n\x1a\n"
+TEXTS, ORIENTED = (b"tEXt", b"zTXt", b"iTXt"), (b"XML:com.adobe.xmp\0", b"Raw profile type ")
+"""Chunks of texts in a PNG, and how those begin that may say which side is up."""
+CHANNELS = (1, 3, 4)
 
 # The product with 1/255 in float64, rounded to float32, the rest in float32 (reference file train.py and transformers
 # 4.39's CLIP processor). There are 256 levels, so a table is exact.
@@ -30,53 +39,102 @@ LEVELS = ((np.arange(256) * (1 / 255)).astype(np.float32) - np.float32(0.5)) / n
 
 
 def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> Image.Image:
-    """An RGB picture from a path, an open binary file, encoded bytes, a PIL picture or an array of uint8, (H, W) or
-    (H, W, 3 or 4).
+    """An RGB picture from a path, an open binary file, encoded bytes, a PIL picture, or an array or a tensor of uint8,
+    or of floats from 0 to 1: (H, W), (H, W, 1, 3 or 4), or with its channels first.
 
     EXIF rotation is applied; transparency is shown on white; 16-bit grey is scaled to 8 bits; CMYK and palettes are
     converted; of an animation the first picture is taken. (The public single-image script converts after resizing,
     which differs; training converts first, as here. It drops the transparency and shows the colours below.)
 
-    Raises InputError naming the file: missing, a folder, empty, truncated, no picture, or more than ``max_pixels``
-    pixels (checked from the header, before any pixel is decoded).
+    Raises InputError naming the file: missing, a folder, empty, damaged, truncated, none of :data:`FORMATS`, or more
+    than ``max_pixels`` pixels (checked from the header, before any pixel is decoded).
     """
     if isinstance(source, Image.Image):
-        return _decoded(source, getattr(source, "filename", "") or "picture", max_pixels)
-    if isinstance(source, np.ndarray):
-        return _from_array(source, max_pixels)
+        name = getattr(source, "filename", "") or "picture"
+        with _refusing(name):
+            return _decoded(source, name, max_pixels)
+    if isinstance(source, Tensor):
+        source = source.detach().cpu()
+        source = (source.float() if source.is_floating_point() else source).numpy()
+    if hasattr(source, "__array__"):
+        return _from_array(np.asarray(source), max_pixels)
     if hasattr(source, "read"):
-        name, source = str(getattr(source, "name", "open file")), source.read()
-        if not isinstance(source, bytes):
-            raise InputError(f"{name}: expected a file opened for reading bytes, got {type(source).__name__} from it")
-        file = io.BytesIO(source)
-    elif isinstance(source, (bytes, bytearray, memoryview)):
-        name, file = f"{len(source)} bytes", io.BytesIO(source)
-    elif isinstance(source, (str, PathLike)):
-        name, file = str(source), check_file(source, "picture")
-    else:
-        raise InputError(f"expected a path, bytes, a PIL picture or an array, got {type(source).__name__}")
+        file = source if source.seekable() else io.BytesIO(source.read())
+        return _opened(file, str(getattr(source, "name", "open file")), max_pixels)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _opened(io.BytesIO(source), f"{len(source)} bytes", max_pixels)
+    if isinstance(source, (str, PathLike)):
+        with open(check_file(source, "picture"), "rb") as file:
+            return _opened(file, str(source), max_pixels)
+    raise InputError(f"expected a path, bytes, a PIL picture or an array, got {type(source).__name__}")
+
+
+def _opened(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
+    Image.init()  # else Pillow knows of the commonest formats alone
+    with _refusing(name):
+        file.seek(0)  # as Pillow does, whatever was read before
+        if not isinstance(start := file.read(8), bytes):
+            raise InputError(f"{name}: expected a file opened for reading bytes, got {type(start).__name__} from it")
+        if not start:
+            raise InputError(f"{name}: got an empty file")
+        file = io.BytesIO(start + _checked_chunks(file)) if start == PNG else file
+        with Image.open(file, formats=[one for one in FORMATS if one in Image.OPEN]) as picture:
+            return _decoded(picture, name, max_pixels)
+
+
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """Around the reading of a picture: its errors as an InputError that names it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels decides
-            picture = Image.open(file)
+        yield
     except UnidentifiedImageError:
-        what = "expected a picture (PNG, JPEG, WebP, ...), got something else" if source else "got an empty file"
-        raise InputError(f"{name}: {what}") from None
+        what = f"expected a picture ({', '.join(FORMATS)}), got something else"
+        raise InputError(f"{name}: {what}; HEIC needs pillow_heif, registered with Pillow") from None
     except Image.DecompressionBombError as error:
         raise InputError(f"{name}: too large for Pillow (PIL.Image.MAX_IMAGE_PIXELS): {error}") from None
-    except Exception as error:
-        raise InputError(f"{name}: the picture is damaged or truncated ({error})") from None
-    with picture:
-        return _decoded(picture, name, max_pixels)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise almost anything on damaged data
+        raise InputError(f"{name}: the picture is damaged, truncated or closed ({error})") from None
+
+
+def _fetched(address: str) -> bytes:
+    try:
+        with urlopen(address, timeout=60) as answer:
+            return answer.read()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{shortened(address)}: no picture can be fetched there ({shortened(error)})") from None
+
+
+def _checked_chunks(file: BinaryIO) -> bytes:
+    """The chunks of a PNG behind its signature, without the texts that Pillow would read, of any length.
+
+    Raises ValueError for a wrong checksum, as behind a cut.
+    """
+    kept = []
+    while len(head := file.read(8)) == 8:
+        body, checksum = file.read(int.from_bytes(head[:4], "big")), file.read(4)
+        if zlib.crc32(body, zlib.crc32(head[4:])).to_bytes(4, "big") != checksum:
+            raise ValueError(f"wrong checksum of chunk {head[4:]!r}")
+        if head[4:] not in TEXTS or body.startswith(ORIENTED):
+            kept += [head, body, checksum]
+    return b"".join(kept)
 
 
 def _from_array(array: np.ndarray, max_pixels: int) -> Image.Image:
-    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
-    if array.dtype != np.uint8 or not fits or 0 in array.shape:
+    levels = array
+    if levels.ndim == 3 and levels.shape[2] not in CHANNELS and levels.shape[0] in CHANNELS:
+        levels = levels.transpose(1, 2, 0)
+    if levels.dtype.kind == "f" and levels.size and levels.min() >= 0 and levels.max() <= 1:
+        levels = np.round(levels * 255).astype(np.uint8)
+    fits = levels.ndim == 2 or (levels.ndim == 3 and levels.shape[2] in CHANNELS)
+    if levels.dtype != np.uint8 or not fits or not levels.size:
+        span = f" from {array.min():g} to {array.max():g}" if array.dtype.kind in "fiu" and array.size else ""
         raise InputError(
-            f"array: expected uint8 of shape (H, W), (H, W, 3) or (H, W, 4), got {array.dtype} {array.shape}"
+            "array: expected uint8, or floats from 0 to 1, of shape (H, W), (H, W, 1, 3 or 4) or (1, 3 or 4, H, W), "
+            f"got {array.dtype} {array.shape}{span}"
         )
-    return _decoded(Image.fromarray(array), "array", max_pixels)
+    return _decoded(Image.fromarray(levels[..., 0] if levels.shape[2:] == (1,) else levels), "array", max_pixels)
 
 
 def _decoded(picture: Image.Image, name: str, max_pixels: int) -> Image.Image:
@@ -85,13 +143,24 @@ def _decoded(picture: Image.Image, name: str, max_pixels: int) -> Image.Image:
         raise InputError(f"{name}: expected at least 1 x 1 pixels, got {width} x {height}")
     if width * height > max_pixels:
         raise InputError(f"{name}: {width} x {height} pixels; expected at most {max_pixels} pixels in all")
+    return _to_rgb(_upright(_loaded(picture)), name)
+
+
+def _loaded(picture: Image.Image) -> Image.Image:
+    """The picture with its pixels; a JPEG may lack its end mark, if nothing else."""
     try:
         picture.load()
-        return _to_rgb(_upright(picture), name)
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # decoders raise almost anything on damaged data
-        raise InputError(f"{name}: the picture is damaged or truncated ({error})") from None
+        return picture
+    except OSError:
+        if picture.format not in ("JPEG", "MPO"):
+            raise
+        picture.fp.seek(0)
+        data = picture.fp.read().rstrip(b"\xff")  # of half a mark
+        # nothing else is missing where what follows changes no pixel
+        ended, other = (Image.open(io.BytesIO(data + more + b"\xff\xd9")) for more in (b"", b"\x55" * 64))
+        if ended.tobytes() != other.tobytes():
+            raise
+        return ended
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -209,14 +278,14 @@ class Prepared:
         layout, side: how it is laid out, and the side of the compressor's regions.
         sizes: (height, width) of every view or frame in pixels.
         draw: makes them, once.
-        decoder: who decodes its frames; None: not from a video file.
+        file: what is known of the video file that its frames are from; None: from none.
     """
 
     layout: Layout
     side: int
     sizes: Sequence[Size]
     draw: Callable[[], Iterable[Image.Image]]
-    decoder: str | None = None
+    file: VideoInfo | None = None
 
     @cached_property
     def maps(self) -> list[np.ndarray]:
@@ -273,7 +342,7 @@ class OryxImageProcessor(VisualProcessor):
     def prepare(self, source: Any, fixed: Resolution | Partition | None = None, side: int | None = None) -> Prepared:
         """One image; see :meth:`oryx.processing.processor.OryxProcessor.prepare`."""
         if isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
-            source = load_image(source)
+            source = _fetched(source)
         own, picture = self.options, open_image(source, self.options.max_pixels)
         size, stride = (picture.height, picture.width), own.high.stride
         if fixed is None:

@@ -1,6 +1,7 @@
 """What the packets of a video file say before anything is decoded: which frames there are, and what to beware of."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,16 @@ class Index:
         keys: numbers of the frames at which decoding can begin, ascending.
         stream: number of the picture stream in the file.
         wrong: decoder -> why it would get this file wrong; only those that would.
+        aspect: width of a pixel as shown, its height being 1.
+        warning: what cannot be known of the file; empty: it is whole.
     """
 
     times: tuple[int, ...] | None
     keys: tuple[int, ...]
     stream: int
     wrong: dict[str, str]
+    aspect: Fraction = Fraction(1)
+    warning: str = ""
 
 
 def examine(path: Path, max_pixels: int) -> Index:
@@ -47,24 +52,24 @@ def examine(path: Path, max_pixels: int) -> Index:
         stream = picture_stream(container, path)
         if stream.codec_context is None:
             raise InputError(f"{path}: no decoder knows the format of its picture stream; is it damaged?")
-        width, height = stream.codec_context.width, stream.codec_context.height
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        width, height = round(stream.codec_context.width * aspect), stream.codec_context.height
         if width * height > max_pixels:
             raise InputError(f"{path}: frames of {width} x {height} pixels; expected at most {max_pixels} in all")
-        packets, corrupt, end = [], False, 0.0
+        packets, corrupt = [], 0
         try:
             for packet in container.demux():
-                if packet.size and packet.pts is not None and packet.time_base:
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.size and packet.stream.index == stream.index:
-                    corrupt |= packet.is_corrupt
+                    corrupt += packet.is_corrupt
                     packets.append((packet.pts, packet.is_keyframe, packet.is_discard))
         except av.error.FFmpegError as error:
             raise InputError(f"{path}: expected a whole video, its data is damaged or truncated ({error})") from None
         if not packets:
             raise InputError(f"{path}: expected a video, its picture stream is empty; is it truncated?")
-        missing = _missing(container, stream, len(packets), end)
-        if corrupt or missing:
-            raise InputError(f"{path}: the video is damaged or truncated{missing and ': ' + missing}")
+        whole = is_whole(path, container.format.name)
+        if corrupt or whole is False:
+            found = f"{corrupt} of {len(packets)} packets are damaged" if corrupt else "its end is missing"
+            raise InputError(f"{path}: expected a whole video, it is damaged or truncated: {found}")
         shown = [(pts, key) for pts, key, cut in packets if not cut]
         codec = stream.codec_context.name
         # AVI knows the order of decoding only
@@ -93,7 +98,48 @@ def examine(path: Path, max_pixels: int) -> Index:
             wrong["decord"] = wrong["torchcodec"] = "it is shown mirrored"
         elif ((a or d) and (b or c)) or ("mp4" not in kind and (b or a < 0)):
             wrong["decord"] = f"it is turned by no multiple of 90 degrees, or in another container than MP4 ({kind})"
-    return Index(times, tuple(i for i, (_, key) in enumerate(ordered) if key), number, wrong)
+    if aspect != 1:
+        wrong["decord"] = wrong["torchcodec"] = "its pixels are not square"
+    warning = "" if whole else f"{kind} does not say where a file ends: more may have been recorded than there is"
+    return Index(times, tuple(i for i, (_, key) in enumerate(ordered) if key), number, wrong, aspect, warning)
+
+
+def is_whole(path: Path, kind: str) -> bool | None:
+    """Whether a file goes on to the end that its container states; None if this ``kind`` states none, or not here."""
+    size_of = next((rule for name, rule in SIZES.items() if name in kind.split(",")), None)
+    with open(path, "rb") as file:
+        end, place = file.seek(0, 2), 0
+        if kind == "gif":
+            file.seek(-min(end, 64), 2)
+            return file.read().rstrip(b"\0").endswith(b";")
+        while size_of and place < end:
+            file.seek(place)
+            if not (size := size_of(file.read(16).ljust(16, b"\0"))):
+                return None
+            place += size
+    return place == end if size_of else None
+
+
+def _box(head: bytes) -> int | None:
+    size = int.from_bytes(head[:4], "big")
+    return (int.from_bytes(head[8:16], "big") if size == 1 else size) if head[4:8].isalnum() else None
+
+
+def _element(head: bytes) -> int | None:
+    if head[:4] not in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):  # the header and the segment, which holds the rest
+        return None
+    length = 9 - head[4].bit_length()  # a number begins with one zero bit for every further byte
+    size = int.from_bytes(head[4 : 4 + length], "big") & ((1 << 7 * length) - 1)
+    return None if size == (1 << 7 * length) - 1 else 4 + length + size
+
+
+def _chunk(head: bytes) -> int | None:
+    size = int.from_bytes(head[4:8], "little")
+    return 8 + size if head[:4] == b"RIFF" and size else None
+
+
+SIZES = {"mp4": _box, "matroska": _element, "avi": _chunk}
+"""Container, as FFmpeg names it -> the size of a part of a file, by the part's first bytes; None: unknown."""
 
 
 def opened(path: Path) -> Any:
@@ -140,18 +186,3 @@ def _open_groups(packets: list[tuple[int, bool]]) -> bool:
         elif time < newest_key:
             return True
     return False
-
-
-def _missing(container: Any, stream: Any, packets: int, end: float) -> str:
-    """What the header promises and the file does not hold, where the header can be believed; else an empty text."""
-    kind = container.format.name
-    if "mp4" in kind and stream.duration:
-        # an edit list may leave frames out: then the stated duration shrinks as well
-        stated, promised = float(stream.duration * stream.time_base), stream.frames
-        if packets < promised and end < stated - max(1.0, 0.05 * stated):
-            return f"{packets} of {promised} frames are there"
-    if "matroska" in kind and container.duration:
-        stated = container.duration / av.time_base
-        if end < stated - max(1.0, 0.05 * stated):
-            return f"it ends after {end:.1f} of {stated:.1f} s"
-    return ""

@@ -44,6 +44,7 @@ class Answer:
         frames: pictures, views or video frames that reached the model.
         sizes: (height, width) in pixels of every map as encoded; an image with a second view has two.
         decoder: who decoded the video file; None: there was none.
+        warning: that the video file may not be whole; None: it is, or there was none.
     """
 
     text: str
@@ -53,6 +54,7 @@ class Answer:
     frames: int
     sizes: tuple[tuple[int, int], ...]
     decoder: str | None = None
+    warning: str | None = None
 
 
 class OryxProcessor(ProcessorMixin):
@@ -345,6 +347,7 @@ def ask(
         return_dict_in_generate=True,
         output_logits=True,
     )
+    film = next((one.file for one in prepared if one.file), None)
     likelihood = model.compute_transition_scores(out.sequences, out.logits, normalize_logits=True).sum()
     return Answer(
         text=processor.decode(out.sequences[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip(),
@@ -353,7 +356,8 @@ def ask(
         seconds=time.perf_counter() - began,
         frames=sum(one.frames for one in prepared),
         sizes=tuple(size for one in prepared for size in one.sizes),
-        decoder=next((one.decoder for one in prepared if one.decoder), None),
+        decoder=film and film.decoder,
+        warning=(film and film.warning) or None,
     )
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from os import PathLike
-from os.path import isdir
+from os.path import expanduser, isdir
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,16 @@ import numpy as np
 from PIL import Image
 from transformers import BatchFeature
 
-from oryx.errors import InputError
-from oryx.grids import bounded_indices, check_whole, uniform_indices
+from oryx.errors import InputError, check_known
+from oryx.grids import bounded_indices, check_whole, timed_indices, uniform_indices
 from oryx.layout import SIDES, Layout
-from oryx.processing.decoders import check_decoder
+from oryx.processing.decoders import VideoInfo, check_decoder
 from oryx.processing.images import Prepared, VisualProcessor, frame_rule, frame_view, open_image, visual_inputs
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.sizes import Resolution
 from oryx.processing.video import VideoFile
+
+SAMPLINGS = ("number", "time")
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,15 @@ class Views(Pictures):
 @dataclass(frozen=True)
 class Video:
     """A video: a file; a folder of frame files, ordered by name (numbers by value); a list of pictures of one size; or
-    an array (T, H, W, 3) of uint8.
+    an array or a tensor (T, H, W, 3), each frame as :func:`oryx.processing.images.open_image` takes it.
 
     ``frames``: how many frames to read; None: as many as the options say. They are spread uniformly; a video with fewer
     frames is read whole, without repeats, unless ``repeat`` asks for the released inference rule, which repeats frames.
 
     ``decoder``: who decodes a file, one of :data:`oryx.processing.decoders.DECODERS`; ``threads``: with how many.
     ``indices``: the very frames to read, in this order, whatever ``frames`` says.
+    ``sampling``: by what frames are spread, one of :data:`SAMPLINGS`: their numbers, as released models have it, or the
+    ``time`` they are shown; where the frame rate varies the two differ. By time, a frame shown long is read once.
     """
 
     source: str | PathLike | Sequence[Any] | np.ndarray
@@ -63,15 +67,17 @@ class Video:
     decoder: str = "auto"
     threads: int = 1
     indices: Sequence[int] | None = None
+    sampling: str = "number"
 
     def __post_init__(self):
         check_decoder(self.decoder)
+        check_known([self.sampling], SAMPLINGS, "sampling")
         check_whole("Video: threads", self.threads)
         if self.frames is not None:
             check_whole("Video: frames", self.frames)
-        if isinstance(self.source, np.ndarray):
+        if hasattr(self.source, "ndim"):  # a tensor is one too
             if self.source.ndim != 4 or not len(self.source):
-                raise InputError(f"Video: expected an array of shape (T, H, W, 3), got {self.source.shape}")
+                raise InputError(f"Video: expected an array of shape (T, H, W, 3), got {tuple(self.source.shape)}")
         elif not isinstance(self.source, (str, PathLike)):
             _some(self.source, "Video")
 
@@ -80,12 +86,12 @@ class Video:
 class ChosenFrames:
     """How many frames will come, and the frames as RGB pictures of one size, each decoded when it is asked for.
 
-    ``decoder``: who decodes them; None: no video file.
+    ``file``: what is known of the video file; None: there is none.
     """
 
     count: int
     pictures: Iterator[Image.Image]
-    decoder: str | None = None
+    file: VideoInfo | None = None
 
 
 def choose_frames(video: Video | Views, options: PreprocessOptions) -> ChosenFrames:
@@ -95,12 +101,13 @@ def choose_frames(video: Video | Views, options: PreprocessOptions) -> ChosenFra
     """
     if isinstance(video, Views):
         return ChosenFrames(len(video.items), (open_image(item, options.max_pixels) for item in video.items))
-    source = video.source
-    if isinstance(source, (str, PathLike)) and not isdir(source):
+    is_path = isinstance(video.source, (str, PathLike))
+    source = expanduser(video.source) if is_path else video.source
+    if is_path and not isdir(source):
         file = VideoFile(source, options.max_pixels, video.decoder, video.threads)
-        indices = _indices(video, file.info.frames, options.frames)
-        return ChosenFrames(len(indices), _decoded(file, indices), file.info.decoder)
-    items = frame_files(Path(source)) if isinstance(source, (str, PathLike)) else source
+        indices = _indices(video, file.info.frames, options.frames, file.times)
+        return ChosenFrames(len(indices), _decoded(file, indices), file.info)
+    items = frame_files(Path(source)) if is_path else source
     indices = _indices(video, len(items), options.frames)
     return ChosenFrames(len(indices), _opened(items, indices, options.max_pixels))
 
@@ -128,7 +135,7 @@ class OryxVideoProcessor(VisualProcessor):
                     view = picture.resize(target[::-1], Image.Resampling.BICUBIC)
                 yield view
 
-        return self.planned(Layout.VIDEO, side, [target] * frames.count, size, views, frames.decoder)
+        return self.planned(Layout.VIDEO, side, [target] * frames.count, size, views, frames.file)
 
 
 def is_video(item: Any) -> bool:
@@ -159,7 +166,11 @@ def _some(items: Any, name: str) -> None:
         raise InputError(f"{name}: expected at least one picture, got an empty list")
 
 
-def _indices(video: Video, total: int, count: int) -> list[int]:
+def _indices(video: Video, total: int, count: int, times: Sequence[int] | None = None) -> list[int]:
+    if video.indices is None and video.sampling == "time":
+        if times is None:
+            raise InputError("Video: sampling by time: expected a file that says when its frames are shown")
+        return timed_indices(times, video.frames or count, video.repeat)
     if video.indices is None:
         return (uniform_indices if video.repeat else bounded_indices)(total, video.frames or count)
     if wrong := [number for number in video.indices if not 0 <= number < total]:

@@ -12,11 +12,11 @@ from oryx.model import OryxForConditionalGeneration, modeling
 from oryx.model.attention import can_pack
 from oryx.processing.tokenizers import byte_tokenizer
 from oryx.train.datasets import read_records
-from oryx.train.finetune import add_adapters, save_adapters
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
 from oryx.train.record_batches import RecordBatches
 from tests.records import save, turns, write_records
 from tests.unit.model.builders import tiny_model, write_released
+from workbook.studies.adapters import add_adapters, save_adapters
 
 pytestmark = pytest.mark.finetune
 STEPS = 5

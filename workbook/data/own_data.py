@@ -36,7 +36,10 @@ from workbook.data.stories import QUESTIONS, chance, make_story
 
 REQUIRED = ("file", "question", "answer")
 COLUMNS = (*REQUIRED, "id", "task", "cluster", "chance", "split")
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+VIDEO_SUFFIXES = (
+    ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mk3d", ".mkv", ".mov",
+    ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+)  # fmt: skip
 EXPECTED = {"chance": "a number from 0 to 1", "split": "dev or report"}
 """What a field holds that is no text."""
 

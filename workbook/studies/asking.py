@@ -12,7 +12,6 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from oryx.eval.evaluate import Batch
 from oryx.eval.generate import ChatPrompt, Prompted, chooser, read_prompts
 from oryx.layout import VISUAL_TOKEN_ID
 from oryx.processing.options import PreprocessOptions
@@ -21,6 +20,7 @@ from oryx.processing.sizes import Resolution
 from oryx.train.device import Compute, load_whole, process
 from workbook.data.answers import option_letter, score
 from workbook.studies.base import Progress
+from workbook.studies.evaluate import Batch
 from workbook.studies.frames import evaluate_arm, shared_rows
 
 
@@ -142,11 +142,14 @@ class Asker:
         for name in ("input_ids", "attention_mask"):  # what comes before the question is read once
             inputs[name] = inputs[name][:, :start]
         read = read_prompts(self.model, inputs)
+        film = next((one.file for one in prepared if one.file), None)
         seen = {
             "visual_tokens": sum(one.visual_tokens(processor.patch) for one in prepared),
             "frames": sum(one.frames for one in prepared),
             "sizes": [list(size) for one in prepared for size in one.sizes],
-            "decoder": next((one.decoder for one in prepared if one.decoder), None),
+            "decoder": film and film.decoder,
+            "warning": (film and film.warning) or None,
+            "sampling": film and getattr(shown[0], "sampling", None),
         }
         for question in questions:
             with read.after(processor.prompt_ids(question.text, len(prepared))[start:]) as asked:

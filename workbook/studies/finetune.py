@@ -21,7 +21,6 @@ from oryx.model.loading import checkpoint_hash
 from oryx.processing.decoders import check_decoder
 from oryx.train.datasets import read_records
 from oryx.train.device import compute, load_whole, process
-from oryx.train.finetune import add_adapters, save_adapters
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss, train
 from oryx.train.record_batches import RecordBatches
 from oryx.train.records import Record
@@ -31,6 +30,7 @@ from workbook.data.pictures import PictureSizes
 from workbook.report import plots
 from workbook.runs.options import claim, command_line
 from workbook.runs.settings import Checked, setting
+from workbook.studies.adapters import add_adapters, save_adapters
 from workbook.studies.asking import Asker, Way, worded
 
 POINTS = 100

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from PIL import Image
 
-from oryx.eval.evaluate import Batch, evaluate
 from oryx.eval.features import FrameCache, FrameEncoder, FrameTokens
 from oryx.evidence.store import RowWriter, gather_parts, part_writer
 from oryx.model.modeling import OryxForConditionalGeneration
@@ -20,6 +19,7 @@ from oryx.train.device import Compute, process
 from workbook.runs.jobs import cores
 from workbook.runs.worker import die_with_parent
 from workbook.studies.base import Progress
+from workbook.studies.evaluate import Batch, evaluate
 
 MOST_TOKENS = 40_000
 """Video tokens that a model reads at once: what bounds the memory of an evaluation."""

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from oryx.eval.evaluate import ask_pictures
 from oryx.evidence.store import RowWriter
 from oryx.files import atomic_write_json
 from oryx.model.modeling import OryxForConditionalGeneration
@@ -15,6 +14,7 @@ from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from oryx.train.stages import STAGES, Training
 from workbook.data.items import OBJECT_TASKS, evaluation_items, generator, training_item
 from workbook.studies.base import Progress
+from workbook.studies.evaluate import ask_pictures
 from workbook.studies.pictures import PictureArm, PictureSettings
 
 

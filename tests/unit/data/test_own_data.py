@@ -37,6 +37,15 @@ def test_three_columns_are_enough(folder):
     assert found[0].path == folder / "a.png" and found[0].question == "What, here?"
 
 
+@pytest.mark.parametrize("suffix", ["gif", "mpg", "mpeg", "ts", "wmv", "flv", "ogv", "3gp", "m2ts", "vob", "webm"])
+def test_videos_are_known_by_their_suffix_whatever_the_container(folder, suffix):
+    (folder / f"v.{suffix}").write_bytes(b"not looked into yet")
+    assert [item.is_video for item in table(folder, f"file,question,answer\nv.{suffix},?,x\na.png,?,x\n")] == [
+        True,
+        False,
+    ]
+
+
 def test_every_column_is_taken_and_chance_is_counted_within_a_task(folder):
     rows = [
         {"file": "a.png", "question": "?", "answer": 1, "id": 7, "task": "t", "cluster": "c", "split": "dev"},

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from oryx.errors import InputError
-from oryx.eval.evaluate import Batch, ask_pictures, evaluate
 from oryx.processing.images import to_patches
 from oryx.processing.sizes import Resolution
 from oryx.train.inputs import END, PictureInputs, decode, encode_prompt, kept, text_batch
@@ -16,6 +15,7 @@ from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.stages.models import build_reader, build_siglip, sincos_table
 from workbook.stages.recipes import recipe
+from workbook.studies.evaluate import Batch, ask_pictures, evaluate
 
 SIZES = PictureSizes()
 NARROW = {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 64}

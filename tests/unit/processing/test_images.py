@@ -100,7 +100,7 @@ def spoiled(tmp_path):
     [
         ("empty.png", "got an empty file"),
         ("text.png", "expected a picture"),
-        ("cut.png", "damaged or truncated"),
+        ("cut.png", "damaged, truncated or closed"),
         ("folder.png", "got a folder"),
         ("absent.png", "there is none"),
     ],
@@ -146,12 +146,6 @@ def test_damaged_data_give_a_picture_or_an_input_error(form):
         except InputError:
             refused += 1
     assert refused > 5, "some of the damage must have been noticed"
-
-
-@pytest.mark.parametrize("array", [np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
-def test_other_arrays_are_refused(array):
-    with pytest.raises(InputError, match="array: expected uint8"):
-        open_image(array)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1), (31, 500), (2000, 32)])

@@ -9,7 +9,7 @@ from PIL import Image
 from transformers import AutoProcessor
 
 from oryx import Images, Video, Views
-from oryx.errors import CheckpointError, InputError
+from oryx.errors import CheckpointError, InputError, SettingsError
 from oryx.grids import SizeRule
 from oryx.processing import visuals
 from oryx.processing.images import image_views, to_patches
@@ -18,6 +18,8 @@ from oryx.processing.processor import OryxProcessor
 from oryx.processing.tokenizers import byte_tokenizer
 from oryx.processing.visuals import choose_frames, frame_files
 from oryx.train.inputs import encode_prompt
+
+from .test_video import write_video
 
 OPTIONS = PreprocessOptions(
     low=SizeRule(32, base=64), video=SizeRule(64), video_long=SizeRule(128), frames=8, short_video_frames=6
@@ -152,3 +154,20 @@ def test_frames_are_decoded_one_after_the_other(monkeypatch):
 def test_empty_containers_are_refused(make):
     with pytest.raises(InputError, match="expected"):
         make()
+
+
+def test_frames_may_be_spread_by_the_time_they_are_shown(processor, tmp_path):
+    times = [*np.arange(16) / 10, 3.5, 5.5, 7.5]  # 10 a second, then one every two seconds
+    film = write_video(tmp_path / "v.mp4", 19, times=times, size=(64, 64))
+
+    def shown(**options):
+        return [round((one.mean() - 16) / 4) for one in processor.prepare(Video(film, **options))[0].maps]
+
+    assert shown(frames=4) == [0, 6, 12, 18], "by number most are of the fast part"
+    assert shown(frames=4, sampling="time") == [0, 15, 16, 18]
+    assert shown(frames=7, sampling="time") == [0, 12, 15, 16, 17, 18], "what is shown long comes once"
+    assert shown(frames=7, sampling="time", repeat=True) == [0, 12, 15, 16, 16, 17, 18]
+    with pytest.raises(SettingsError, match="unknown sampling 'fps'; known: number, time"):
+        Video(film, sampling="fps")
+    with pytest.raises(InputError, match="a file that says when its frames are shown"):
+        processor.prepare(Video([grey(0)] * 3, sampling="time"))

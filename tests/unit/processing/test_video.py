@@ -52,6 +52,7 @@ def write_video(
     matrix=None,
     corner=None,
     pixels="yuv420p",
+    aspect=None,
     **options: str,
 ) -> Path:
     """Each frame is one grey level, so a wrong one is seen at once, or ``corner``; 5 a second, or at ``times`` (s)."""
@@ -59,6 +60,8 @@ def write_video(
         stream = file.add_stream(codec, rate=5)
         stream.height, stream.width, stream.pix_fmt = *size, pixels
         stream.options = {**OPTIONS.get(codec, {}), **options}
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         if rotation is not None:
             stream.set_display_rotation(rotation)
         if matrix is not None:
@@ -353,3 +356,74 @@ def test_frames_that_are_not_there_are_refused(tmp_path):
         read_frames(path, [0, 12])
     with pytest.raises(InputError, match="got none"):
         read_frames(path, [])
+
+
+CONTAINERS = {
+    "mp4": "libx264", "mov": "libx264", "mkv": "libx264", "webm": "libvpx-vp9", "avi": "mpeg4", "gif": "gif",
+    "ts": "libx264", "mpg": "mpeg2video", "flv": "flv1", "wmv": "wmv2", "h264": "libx264", "y4m": "rawvideo",
+}  # fmt: skip
+STATE_THEIR_END = ("mp4", "mov", "mkv", "webm", "avi", "gif")
+
+
+def write_in(folder: Path, suffix: str) -> Path:
+    """48 frames in a container, or a skip where this FFmpeg has no encoder for it."""
+    codec, path = CONTAINERS[suffix], folder / f"v.{suffix}"
+    try:
+        av.codec.Codec(codec, "w")
+    except av.codec.codec.UnknownCodecError:
+        pytest.skip(f"PyAV has no {codec} here")
+    if suffix != "gif":
+        return write_video(path, 48, codec, **({} if codec == "libx264" else {"b": "200k"}))
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=5)
+        stream.height, stream.width, stream.pix_fmt = 64, 96, "rgb8"
+        for i in range(48):
+            noise = np.random.default_rng(i).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format="rgb8")))
+        file.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_a_cut_video_is_refused_or_read_with_a_warning(tmp_path, suffix):
+    path = write_in(tmp_path, suffix)
+    data, info = path.read_bytes(), probe(path)
+    assert info.frames == 48 and (info.warning == "") == (suffix in STATE_THEIR_END)
+    for part in (0.5, 0.9, 0.97):
+        path.write_bytes(data[: round(part * len(data))])
+        try:
+            assert probe(path).warning and suffix not in STATE_THEIR_END
+        except InputError as error:
+            assert str(path) in str(error)
+
+
+def test_a_matroska_whose_end_was_not_known_when_it_began_is_read_with_a_warning(tmp_path):
+    path = write_video(tmp_path / "v.mkv", container={"live": "1"})
+    assert "does not say where a file ends" in probe(path).warning and probe(path).frames == 12
+
+
+def test_a_packet_lost_inside_a_transport_stream_is_damage(tmp_path):
+    path = write_video(tmp_path / "v.ts", 48, **B_FRAMES)
+    data = path.read_bytes()
+    packets = [data[i : i + 188] for i in range(0, len(data), 188)]
+    pictures = [i for i, one in enumerate(packets) if one[1] & 0x1F == 1 and one[2] == 0]
+    del packets[pictures[len(pictures) // 2]]
+    path.write_bytes(b"".join(packets))
+    with pytest.raises(InputError, match=r"v\.ts: .*damaged or truncated: [12] of \d+ packets"):
+        probe(path)
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_pixels_that_are_not_square_are_shown_as_wide_as_they_are_meant(tmp_path, turn):
+    half = np.zeros((64, 96, 3), np.uint8)
+    half[:, :48] = 200
+    path = write_video(tmp_path / "v.mp4", 2, corner=half, aspect=Fraction(4, 3), rotation=-90 if turn else None)
+    info, (shown,) = probe(path), read_frames(path, [1])
+    assert info.size == shown.shape[:2] == ((128, 64) if turn else (64, 128)) and info.decoder == "pyav"
+    bright = shown[:63] if turn else shown[:, :63]
+    assert bright.mean() > 190 and shown.mean() < 110
+    with pytest.raises(InputError, match="frames of 128 x 64 pixels; expected at most 7000"):
+        VideoFile(path, max_pixels=7000)
+    if works("decord"):
+        with pytest.raises(InputError, match="its pixels are not square"):
+            probe(path, decoder="decord")

@@ -72,6 +72,9 @@ def test_answers_are_those_of_ask(checkpoint, visuals, tmp_path, way):
             )  # fmt: skip
             assert row["answer_probability"] == pytest.approx(given.probability, rel=1e-3)
             assert row["decoder"] == given.decoder and row["sizes"] == [list(size) for size in given.sizes]
+            assert row["warning"] == given.warning is None
+            film = condition == "visual" and question.id.startswith("video")
+            assert row["sampling"] == ("number" if film else None)
             assert row["score"] == (given.text == "B") and row["logprob"] < 0
 
 

@@ -118,10 +118,12 @@ def test_names_of_arms_say_what_differs():
 
 
 def test_the_decoder_asked_for_decodes_and_an_absent_one_is_said_before_any_work(made, tmp_path, monkeypatch):
-    settings = made(decoder="pyav", decoder_threads=2)
-    assert settings.settings_hash == made(decoder="pyav").settings_hash != made().settings_hash
+    settings = made(decoder="pyav", decoder_threads=2, sampling="time")
+    assert settings.settings_hash == made(decoder="pyav", sampling="time").settings_hash
+    assert len({made(**one).settings_hash for one in ({}, {"decoder": "pyav"}, {"sampling": "time"})}) == 3
     rows = asked(settings, tmp_path)
     assert rows[rows["condition"] == "visual"].set_index("task")["decoder"]["film"] == "pyav"
+    assert set(rows["sampling"].dropna()) == {"time"} and rows["warning"].isna().all()
     monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
     with pytest.raises(MissingResource, match="decoder 'torchcodec' does not work here"):
         OwnData().check(made(decoder="torchcodec"))

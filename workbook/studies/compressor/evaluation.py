@@ -6,7 +6,6 @@ from functools import partial
 
 import torch
 
-from oryx.eval.evaluate import Batch
 from oryx.eval.features import FrameTokens
 from oryx.eval.generate import ReadVideos, ask, read_videos, without_video
 from oryx.grids import uniform_indices
@@ -17,6 +16,7 @@ from workbook.studies.compressor.cells import Cell, cells, picture_side, stories
 from workbook.studies.compressor.features import Features
 from workbook.studies.compressor.settings import Settings
 from workbook.studies.compressor.shift import shift
+from workbook.studies.evaluate import Batch
 from workbook.studies.frames import MOST_TOKENS, chunks, compressed, on_device
 
 SHIFT_STORIES = 24

@@ -7,7 +7,6 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from oryx.eval.evaluate import Batch
 from oryx.eval.features import FrameTokens
 from oryx.eval.generate import BytePrompt, PromptFormat, ask, read_videos, without_video
 from oryx.grids import Grid, video_token_count
@@ -15,6 +14,7 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.device import Compute, process
 from workbook.data.needles import NAMES, Trial, make_trial
 from workbook.studies.base import Progress
+from workbook.studies.evaluate import Batch
 from workbook.studies.frames import MOST_TOKENS, chunks, evaluate_arm, shared_rows
 from workbook.studies.needle.arms import ARMS, OTHER_QUESTION_ARMS
 from workbook.studies.needle.cells import Cell, arm_cells, audit_cells
@@ -122,7 +122,8 @@ class Evaluation:
             "chance": chance,
             "visual_tokens": self._tokens(cell) if seen else 0,
             "frames": ARMS[self.base["arm"]].shown(cell.frames) if seen else 0,
-            "decoder": self.videos.decoder if seen else None,
+            "decoder": self.videos.film.decoder if seen else None,
+            "warning": self.videos.film.warning or None if seen else None,
             "variant": cell.variant,
             "length": cell.frames,
             "depth": cell.depth,

@@ -17,6 +17,7 @@ from torch import Tensor
 from oryx.errors import InputError
 from oryx.eval.features import FrameCache, FrameTokens
 from oryx.grids import uniform_indices
+from oryx.processing.decoders import VideoInfo
 from oryx.processing.video import probe
 from workbook.data.haystacks import make_haystack, write_video
 from workbook.data.needles import NAMES, FrameDataset, Trial
@@ -95,11 +96,11 @@ class TrialVideos:
         self.kept: dict[tuple[Path, int], FrameTokens] = {}
 
     @cached_property
-    def decoder(self) -> str:
-        """Who decodes the haystacks."""
+    def film(self) -> VideoInfo:
+        """What the haystacks' files are, and who decodes them."""
         encoder = self.cache.encoder
         file = self.files.own or self.files.path(0)
-        return probe(file, decoder=encoder.decoder, threads=encoder.threads).decoder
+        return probe(file, decoder=encoder.decoder, threads=encoder.threads)
 
     def tokens(self, trial: Trial) -> FrameTokens:
         """Tokens of the whole video, needles and distractors in their places."""

@@ -29,8 +29,8 @@ from workbook.studies.ocr import reading
 if TYPE_CHECKING:
     from PIL import Image
 
-    from oryx.eval.evaluate import Batch
     from workbook.data.items import Item
+    from workbook.studies.evaluate import Batch
 
 ARMS = ("native", "area_quarter", "area_1", "area_matched", "area_4", "squash", "pad")
 """Study 1's, but for those that are trained on other text or without pictures."""
@@ -85,8 +85,8 @@ class OcrResolution(Study[Settings]):
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Read every item at an arm's size; a killed job goes on."""
-        from oryx.eval.evaluate import evaluate
         from oryx.evidence.store import RowWriter
+        from workbook.studies.evaluate import evaluate
 
         reader, batches = reading.Reader(), list(self._batches(settings, arm, self.base_row(settings, arm, seed)))
 
@@ -103,7 +103,7 @@ class OcrResolution(Study[Settings]):
 
     def _batches(self, settings: Settings, arm: str, base: dict) -> "Iterator[Batch]":
         """Each picture under all CONDITIONS: their rows, and what is read with the item that each asks about."""
-        from oryx.eval.evaluate import Batch
+        from workbook.studies.evaluate import Batch
 
         sizes = PictureSizes()
         view = arm_resolution(arm, sizes.side)

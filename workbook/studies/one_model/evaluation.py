@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from oryx.eval.evaluate import Batch, picture_answers, picture_batches
 from oryx.eval.features import FrameTokens
 from oryx.eval.generate import ask, read_videos, without_video
 from oryx.grids import Grid, Size, compressed_grid, video_token_count
@@ -29,6 +28,7 @@ from workbook.data.pictures import PictureSizes
 from workbook.data.stories import KINDS, LENGTHS, QUESTIONS, VIEWS, chance, make_scene, make_story
 from workbook.data.text_tasks import TEXT_TASKS
 from workbook.stages.one_model import CLIP_SIZE, PATCH, encoded_frames, encoded_pictures
+from workbook.studies.evaluate import Batch, picture_answers, picture_batches
 from workbook.studies.frames import chunks, compressed
 from workbook.studies.one_model.settings import Settings
 

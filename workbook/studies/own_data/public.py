@@ -44,7 +44,7 @@ class PublicAsker(Asker):
         shown = choose_frames(video, PreprocessOptions())
         pictures = [one if rule == "native" else rule.apply(one, 1) for one in shown.pictures]
         sizes = [[one.height, one.width] for one in pictures]
-        seen = {"frames": len(pictures), "sizes": sizes, "decoder": shown.decoder}
+        seen = {"frames": len(pictures), "sizes": sizes, "decoder": shown.file and shown.file.decoder}
         return [self._said(question, pictures) | seen for question in questions]
 
     @torch.inference_mode()

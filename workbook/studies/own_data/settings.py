@@ -20,6 +20,11 @@ class Settings(VideoSettings):
     compressions: tuple[str, ...] = setting(("auto", "16x"), "auto, 1x, 4x, 16x, ... (the square of a whole side)")
     score: Literal["exact", "contains"] = setting("exact", "right if the answer is the expected one, or contains it")
     frames: int | None = setting(None, "frames read of a video; null: as many as the model's options say", least=1)
+    sampling: Literal["number", "time"] = setting(
+        "number",
+        "by what frames of a video are spread: their numbers, or the time they are shown",
+        added_later=True,
+    )
     items: int | None = setting(None, "ask the first so many items only; null: all", least=1)
     max_new_tokens: int = setting(32, "longest answer", least=1)
     hypotheses: str = setting("", "a file of hypotheses in the form of hypotheses.toml", counts=False)

@@ -169,6 +169,6 @@ class OwnData(Study[Settings]):
         base = {**self.base_row(settings, arm, seed), "split": settings.split, **chosen}
         base["model"] = chosen["model"].replace(SEED, str(seed))
         asker = (PublicAsker if is_public(base["model"]) else Asker)(base["model"], compute(settings.precision))
-        video = {"frames": settings.frames, **settings.decoding}
+        video = {"frames": settings.frames, "sampling": settings.sampling, **settings.decoding}
         questions = [worded(item, item.chance, settings, video) for item in self.items(settings)]
         asker.ask(folder, asker.batches(questions, Way(**options_of(chosen)), base), progress)

@@ -6,11 +6,11 @@ from itertools import groupby
 
 import torch
 
-from oryx.eval.evaluate import Batch
 from oryx.eval.features import FrameTokens
 from oryx.eval.generate import ask, read_videos, without_video
 from oryx.model.modeling import OryxForConditionalGeneration
 from workbook.data.rooms import ANSWERS, Question, held_out_questions
+from workbook.studies.evaluate import Batch
 from workbook.studies.frames import chunks, compressed
 from workbook.studies.spatial.settings import Settings
 from workbook.studies.spatial.views import Views

@@ -5,10 +5,10 @@ import weakref
 import pytest
 import torch
 
-from oryx.eval.evaluate import Batch, evaluate
 from oryx.evidence.rows import read_rows
 from oryx.evidence.store import RowWriter, lay_failed_aside
 from tests.unit.evidence.builders import row
+from workbook.studies.evaluate import Batch, evaluate
 
 ANSWER = {"answer": "7", "score": 1.0, "logprob": -0.5}
 
