@@ -59,7 +59,8 @@ def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> I
     if hasattr(source, "__array__"):
         return _from_array(np.asarray(source), max_pixels)
     if hasattr(source, "read"):
-        file = source if source.seekable() else io.BytesIO(source.read())
+        seekable = hasattr(source, "seekable") and source.seekable()
+        file = source if seekable else io.BytesIO(source.read())
         return _opened(file, str(getattr(source, "name", "open file")), max_pixels)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _opened(io.BytesIO(source), f"{len(source)} bytes", max_pixels)

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MOST = {("oryx",): 5_400, ("oryx", "workbook"): 16_600}
+MOST = {("oryx",): 5_400, ("oryx", "workbook"): 16_700}
 """Packages -> most lines of code that they may have together."""
 BEGIN, END = "<!-- lines of code: python -m tools.docs -->", "<!-- end of the lines of code -->"
 NO_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
