@@ -43,18 +43,21 @@ class Design:
         half, error = self.half_and_error(n_seeds)
         return half + float(special.ndtri(POWER)) * error
 
-    def power(self, effect: float, margin: float | None, n_seeds: int) -> float:
-        """Probability that ``n_seeds`` decide if ``effect`` is the truth: the interval excludes zero on its side, or,
-        where there is a margin, lies inside it."""
+    def power(self, n_seeds: int, effect: float, margin: float | None, line: float = 0.0) -> float:
+        """Probability that ``n_seeds`` decide if ``effect`` is the truth.
+
+        They do if the interval lies beyond ``line`` (an equivalence's margin, else zero) on one side, or, where there
+        is a margin, inside it.
+        """
         half, error = self.half_and_error(n_seeds)
         if error == 0:
-            return float(effect != 0 or margin is not None)
-        one_side = float(special.ndtr((abs(effect) - half) / error))
+            return float(abs(effect) > line or margin is not None)
+        one_side = float(special.ndtr((abs(effect) - line - half) / error))
         if margin is None or half >= margin:
             return one_side
         inside = special.ndtr((margin - half - effect) / error) - special.ndtr((half - margin - effect) / error)
         return max(one_side, float(inside))
 
-    def seeds_to_decide(self, effect: float, margin: float | None) -> int | None:
+    def seeds_to_decide(self, effect: float, margin: float | None, line: float = 0.0) -> int | None:
         """The least number of seeds, three or more, that decide with probability POWER; None above MOST_SEEDS."""
-        return next((n for n in range(3, MOST_SEEDS + 1) if self.power(effect, margin, n) >= POWER), None)
+        return next((n for n in range(3, MOST_SEEDS + 1) if self.power(n, effect, margin, line) >= POWER), None)

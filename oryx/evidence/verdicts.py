@@ -1,9 +1,9 @@
 """From rows to verdicts, by what a study stated before (:mod:`oryx.evidence.hypotheses`).
 
 ==============================  ====================================================================================
-``supported``                   the interval lies wholly on the claimed side (equivalence: inside the margin)
-``contradicted``                wholly on the other side (equivalence: wholly outside the margin)
-``no difference that matters``  the interval holds zero and lies inside the margin
+``no difference that matters``  the interval lies inside the margin, whether or not it holds zero
+``supported``                   else, it lies wholly on the claimed side (equivalence: inside the margin)
+``contradicted``                else, wholly on the other side (equivalence: wholly outside the margin)
 ``inconclusive``                all else: the run cannot tell
 ``not learned``                 the gate failed
 ``not tested``                  rows missing, or over 1 % failed
@@ -55,7 +55,7 @@ def judge(
     (None unless computed), alpha, n_items, n_clusters, seeds (numbers), starts (how many different weights the arms of
     the seeds start from), direction_only, gate (text), reason, paper_value. Where several seeds were judged:
     ``smallest_effect`` (what such a run finds in four of five tries), ``seeds_needed`` (None: more seeds alone do not
-    decide it), and what these come from: ``design``, ``effect`` and ``needs`` (:class:`oryx.evidence.power.Design`).
+    decide it), and what these come from: ``design`` and ``needs`` (:class:`oryx.evidence.power.Design`).
     ``by_task``: task -> BY_SEED on this task alone, its alpha divided by the number of tasks, where there are several.
     ``by_seed``: seed (as text) -> BY_SEED on its rows alone (a direction only), corrected as in the run.
 
@@ -132,9 +132,10 @@ def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> dict:
     no_margin = entry.kind in ("level", "retention") or reason.startswith(FLOOR)
     margin = None if no_margin else entry.margin
     design, effect = Design(list(found.parts), found.n_clusters, alpha), found.value - claimed
-    result |= {"design": asdict(design), "effect": effect, "needs": margin}
+    line = entry.margin if entry.kind == "equivalence" else 0.0
+    result |= {"design": asdict(design), "needs": {"effect": effect, "margin": margin, "line": line}}
     result |= {"smallest_effect": design.smallest_effect(found.n_seeds)}
-    return result | {"seeds_needed": design.seeds_to_decide(effect, margin)}
+    return result | {"seeds_needed": design.seeds_to_decide(**result["needs"])}
 
 
 def _used(rows: pd.DataFrame, entry: Hypothesis, seeds: list[int]) -> tuple[pd.DataFrame, list[int]]:
@@ -181,16 +182,17 @@ def _tested(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> tuple[Estima
         if entry.kind == "retention":
             return found, _side(found, -entry.margin), f"may be lower by {entry.margin:g}"
         inside = -entry.margin < found.low and found.high < entry.margin
-        side, reason = _side(found), f"smaller than the margin of {entry.margin:g} either way" if inside else ""
+        side, reason = _side(found), ""
         if entry.kind == "equivalence":
             outside = found.low > entry.margin or found.high < -entry.margin
-            side, reason = CLAIMED if inside else AGAINST if outside else UNCLEAR, ""
-        elif inside and side == UNCLEAR:
+            side = CLAIMED if inside else AGAINST if outside else UNCLEAR
+        elif inside:
             side = ALIKE
     if side == ALIKE or (entry.kind, side) == ("equivalence", CLAIMED):
         weak = _not_learned(rows, entry.arms, (*entry.tasks, *entry.other_tasks), LEARNED)
         if weak:
-            return found, UNCLEAR, f"{FLOOR} {entry.margin:g}, but not learned: {', '.join(weak)}"
+            side = UNCLEAR if entry.kind in ("equivalence", "order") else _side(found)
+            return found, side, f"{FLOOR} {entry.margin:g}, but not learned: {', '.join(weak)}"
     return found, side, reason
 
 
@@ -202,7 +204,7 @@ def _order(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> tuple[Estimat
     ]
     sides = {_side(step) for step in steps}
     side = AGAINST if AGAINST in sides else CLAIMED if sides == {CLAIMED} else UNCLEAR
-    if sides == {UNCLEAR} and all(-entry.margin < step.low and step.high < entry.margin for step in steps):
+    if all(-entry.margin < step.low and step.high < entry.margin for step in steps):
         side = ALIKE
     texts = [
         f"{low} to {high} {step.value:+.3f} [{step.low:+.3f}, {step.high:+.3f}]"

@@ -208,7 +208,7 @@ class Study(ABC, Generic[S]):
         path, found = self.published_folder(settings) / "verdicts.json", {}
         for verdict in json.loads(path.read_text()) if path.is_file() else ():
             if "design" in verdict and (seeds := len(settings.seeds)) > 1:
-                chance = Design(**verdict["design"]).power(verdict["effect"], verdict["needs"], seeds)
+                chance = Design(**verdict["design"]).power(seeds, **verdict["needs"])
                 needed = verdict["seeds_needed"]
                 words = f"{needed} would in four of five runs" if needed else "more seeds alone would not"
                 found[f"{verdict['id']}: decided by {seeds} seeds"] = f"with probability {chance:.2f}; {words}"

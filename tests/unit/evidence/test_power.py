@@ -36,6 +36,12 @@ def test_more_seeds_decide_what_varies_with_the_seed_and_not_what_varies_with_th
 
 def test_a_margin_lets_no_difference_be_decided_too():
     found = of((0.0, 0.0, 0.003))
-    assert found.power(0.0, None, 30) < 0.06 < 0.8 < found.power(0.0, 0.05, 30)
+    assert found.power(30, 0.0, None) < 0.06 < 0.8 < found.power(30, 0.0, 0.05)
     assert found.seeds_to_decide(0.0, 0.05) > 3 and found.seeds_to_decide(0.0, None) is None
-    assert of((0.0, 0.0, 0.0)).power(0.1, None, 3) == 1.0
+    assert of((0.0, 0.0, 0.0)).power(3, 0.1, None) == 1.0
+
+
+def test_an_equivalence_is_not_decided_by_leaving_zero_but_by_leaving_the_margin():
+    found = of((0.0, 0.0, 0.0003))
+    assert found.power(5, 0.04, 0.05) > 0.8 > found.power(5, 0.04, 0.05, line=0.05)
+    assert found.power(5, 0.15, 0.05, line=0.05) > 0.8 and found.power(5, 0.0, 0.05, line=0.05) > 0.8

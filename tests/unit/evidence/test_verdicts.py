@@ -89,11 +89,11 @@ def test_equivalence(share, margin, verdict):
     assert one(rows, hypothesis("equivalence", margin=margin))["verdict"] == verdict
 
 
-def test_a_supported_difference_too_small_to_matter_says_so():
+def test_a_sure_difference_too_small_to_matter_is_none_that_matters():
     rows = rows_of({("a", "text"): 0.5, ("b", "text"): 0.47}, items=1000)
     found = one(rows, hypothesis(margin=0.1))
-    assert found["verdict"] == "supported" and found["reason"] == "smaller than the margin of 0.1 either way"
-    assert one(rows, hypothesis(margin=0.01))["reason"] == ""
+    assert found["verdict"] == "no difference that matters" and found["low"] > 0
+    assert one(rows, hypothesis(margin=0.01))["verdict"] == "supported"
 
 
 @pytest.mark.parametrize(
