@@ -105,7 +105,7 @@ def counted(verdict: Mapping) -> dict[str, str | int]:
     if verdict["seeds"] > 1 and verdict.get("starts"):
         seeds += ", one start" if verdict["starts"] == 1 else ", own starts"
     least, needed = verdict.get("smallest_effect"), verdict.get("seeds_needed")
-    could = "" if least is None else f"{least:.3f}"
+    could = "" if least is None else f"{least:.3f}" if least < 1 else "nothing"
     if could and verdict["verdict"] == "inconclusive":
         could += f"; {needed} seeds would decide" if needed else "; more seeds would not decide"
     alone = f"{sides.count('supported')} of {len(sides)} tasks{against}" if sides else ""
