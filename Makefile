@@ -1,8 +1,12 @@
-# Two commands do everything on a fresh machine with Python 3.11+ (venv), git and make:
-#   make reproduce   set up, run every study, print the verdict table and the report's path
-#   make test        set up, lint, unit and golden tests, notebooks at smoke through the real runner
+# On a fresh machine with Python 3.11+ (venv), git and make; each command sets up .venv first:
+#   make reproduce   run every study, end with verdicts and the report's path
+#                    one seed (the default) gives directions; SEEDS=0,1,2 gives verdicts and takes three times as long
+#   make test        lint, unit and golden tests, notebooks at smoke through the real runner
 #                    REQUIRE="workflow slurm browser" fails where tests of these tiers cannot run, instead of skipping them
-# To play: make lab sets up and opens JupyterLab at notebook 00; make browser tests that in headless Chromium.
+#   make lab         open JupyterLab at notebook 00
+#   make site        report, executed notebooks and docs as web pages in site/
+#   make browser     test notebook 00 in headless Chromium
+#   make bench       every benchmark of docs/benchmarks.md; make abuse: the counts of docs/robustness.md
 # Without a GPU, keep pip from fetching the CUDA build of torch:
 #   make reproduce PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
 
@@ -25,7 +29,10 @@ SLOW := -n $(shell echo $$(( $(shell getconf _NPROCESSORS_ONLN) < 4 ? $(shell ge
 STAMP := .venv/.oryx-ready-$(EXTRAS)
 EVALS := .venv-evals
 
-.PHONY: setup reproduce lab evals test unit browser bench abuse weights clean
+.PHONY: help setup reproduce lab site evals test unit browser bench abuse weights clean
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 setup: $(STAMP)
 
@@ -36,7 +43,11 @@ $(STAMP): pyproject.toml requirements/constraints.txt
 	touch $(STAMP)
 
 reproduce: setup
+	@echo "One seed gives directions; SEEDS=0,1,2 gives verdicts and takes three times as long. Seeds now: $(SEEDS)"
 	$(BIN)/python -m oryx run $(STUDY) --scale $(SCALE) --seeds $(SEEDS) $(FLAGS)
+
+site: setup
+	$(BIN)/python -m tools.site
 
 # lmms-eval in an environment of its own that also sees the packages of .venv: docs/lmms-eval.md
 evals: $(EVALS)/.ready
@@ -82,4 +93,4 @@ weights: setup
 	$(BIN)/python -m oryx.train all --scale $(SCALE) --folder results/runs/shared/$(SCALE)
 
 clean:
-	rm -rf .venv $(EVALS) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv $(EVALS) build site *.egg-info .pytest_cache .ruff_cache .hypothesis

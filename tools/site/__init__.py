@@ -1,0 +1,1 @@
+"""Report, executed notebooks and documentation as one folder of web pages that needs no server and fetches nothing."""
