@@ -179,14 +179,15 @@ def _staged(target: Path) -> Iterator[Path]:
 def _lighten(staged: Path, settings: StudySettings) -> None:
     """Six digits in tables, no figure's data twice, no drawing of more than MOST_FIGURE_BYTES.
 
-    Pixels (png) may be more in a scale's default run: of others such a picture is the same story again.
+    Of a run away from a scale's preset, which tells the same story again, pixels (png) are limited too, and no drawing
+    (svg) is kept.
     """
-    limited = (".svg",) if settings.variant == settings.scale else (".svg", ".png")
+    most = {".svg": MOST_FIGURE_BYTES} if settings.variant == settings.scale else {".svg": 0, ".png": MOST_FIGURE_BYTES}
     for path in (*staged.glob("*.csv"), *(staged / "figures").glob("*.csv")):
         path.write_text(LONG_NUMBER.sub(lambda number: f"{float(number[0]):.6g}", path.read_text("utf-8")), "utf-8")
     tables = {path.read_bytes() for path in staged.glob("*.csv")}
     for path in (staged / "figures").iterdir():
-        large = path.suffix in limited and path.stat().st_size > MOST_FIGURE_BYTES
+        large = path.stat().st_size > most.get(path.suffix, path.stat().st_size)
         if large or (path.suffix == ".csv" and path.read_bytes() in tables):
             path.unlink()
 
