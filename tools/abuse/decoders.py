@@ -94,7 +94,10 @@ def ask(question: Question) -> Found:
 
 def _door(path: Path, decoder: str, indices: Sequence[int] | None) -> list[np.ndarray]:
     video = Video(path, MOST_FRAMES, decoder=decoder, indices=indices)
-    return [np.asarray(picture) for picture in choose_frames(video, PreprocessOptions()).pictures]
+    chosen = choose_frames(video, PreprocessOptions())
+    if chosen.file.warning:  # it stands in the answer and in the row: the reader is told
+        warnings.warn(chosen.file.warning, stacklevel=2)
+    return [np.asarray(picture) for picture in chosen.pictures]
 
 
 def _alone(path: Path, decoder: str, indices: Sequence[int] | None) -> list[np.ndarray]:
