@@ -61,7 +61,8 @@ def test_a_job_runs_on_the_device(name, job, prepared, gpu):
     rows = run_job(study, settings, folder, job)
     assert bool(rows) is (job in study.arms(settings))
     assert [row["error"] for row in rows if row["error"]] == []
-    assert gpu.autocasts or not rows or name == "own_data", "what is trained or asked is so in bf16"
+    others = name in ("own_data", "ocr_resolution")  # a checkpoint's own format, and a model of another runtime
+    assert gpu.autocasts or not rows or others, "what is trained or asked is so in bf16"
     assert_on_device(gpu)
 
 
