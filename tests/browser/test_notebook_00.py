@@ -86,8 +86,8 @@ def page(chromium, lab):
     page.wait_for_selector('[data-status="idle"]', timeout=PATIENCE)
     page.evaluate(HIDE_NEWS)
     page.click(".jp-Notebook .jp-Cell >> nth=0")
-    page.click("text=Run >> nth=0")
-    page.click("text=Run All Cells >> nth=0")
+    page.click('.lm-MenuBar-itemLabel:text-is("Run")')  # of the menu: cells may say these words too
+    page.click('.lm-Menu-itemLabel:text-is("Run All Cells")')
     page.wait_for_function(RUN_TO_THE_END, timeout=4 * MINUTE)
     return page
 
