@@ -165,6 +165,7 @@ def print_ending(study: Study, settings: StudySettings) -> int:
 
     from oryx.evidence.stats import LEAST_SEEDS
     from workbook.report.published import estimate_text
+    from workbook.runs.publish import report_seeds
 
     folder, seeds = study.run_folder(settings), settings.seeds
     if settings.source == "published":  # seeds of the rows that are shown, whatever this run was asked for
@@ -179,7 +180,9 @@ def print_ending(study: Study, settings: StudySettings) -> int:
     if not verdicts:
         print(f"  no verdict: no hypothesis is stated for scale {settings.scale}")
     elif len(seeds) < LEAST_SEEDS and settings.scale not in study.released_scales:
-        print(f"  one seed gives directions; verdicts come from {LEAST_SEEDS}: the same with --seeds 0,1,2")
+        stated = study.hypotheses_file and report_seeds(study.hypotheses_file, settings.variant)
+        how = f"the same with --seeds {','.join(map(str, stated))}" if stated else f"from {LEAST_SEEDS} on"
+        print(f"  one seed gives directions; several give verdicts: {how}")
     if (comparison := folder / "comparison.txt").exists():
         print(comparison.read_text().rstrip())
     print(f"rows, tables and figures: {folder}")
@@ -335,7 +338,7 @@ def _flag(text: str) -> dict:
 
 
 _VERBS = {
-    "run": (_run, "run a study, or all of them; goes on where an earlier run stopped"),
+    "run": (_run, "run a study, or all of them; an interrupted run resumes"),
     "plan": (_plan, "say what a run would do and cost, without doing it; --fit: what a model would need"),
     "status": (_status, "say how far the runs in the results folder are"),
     "report": (_report, "write the report over the published results and print its path"),

@@ -18,7 +18,7 @@ from oryx import errors
 from oryx.files import atomic_write_text
 from workbook.runs import provenance
 from workbook.runs.seeds import seeds_of
-from workbook.runs.settings import StudySettings
+from workbook.runs.settings import REPOSITORY, StudySettings
 from workbook.runs.shards import held, read_status, write_status
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ NEEDED = ("notebook.ipynb", "table.csv", "curves.csv", "verdicts.json")
 
 def notebook_path(study: "Study") -> Path:
     """The study's notebook in the repository; raises MissingResource, naming the path, if it is not there."""
-    path = Path(__file__).parents[2] / "notebooks" / study.notebook
+    path = REPOSITORY / "notebooks" / study.notebook
     if not path.is_file():
         raise errors.MissingResource(
             f"{path} is missing: notebooks come with the repository; use --no-notebook without it"

@@ -64,7 +64,7 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
         raise RunError(f"{run.failed} of {len(run.rows)} items failed; more than {MOST_FAILED:.0%} is not published")
     if (splits := sorted(run.rows["split"].unique())) != ["report"]:
         raise RunError(f"rows are of split {', '.join(splits)}: only 'report' is published")
-    notebook, target = _executed(study, settings), study.published_folder(settings)
+    notebook, target = _executed(study, settings), Path(settings.results, study.id, settings.variant)
     with _staged(target) as staged:
         size = write_published(run.rows, staged / "rows.parquet").stat().st_size
         if size > MOST_ROW_BYTES:
@@ -100,7 +100,7 @@ def redraw(study: "Study", settings: StudySettings, allow_dirty: bool = False) -
         raise RunError("the tree has uncommitted changes: commit and redraw again, or add --allow-dirty")
     target, run = study.published_folder(settings), study.run(settings)
     if Path(settings.results) not in target.parents:
-        raise SettingsError(f"{study.id} has its rows in {target}, which holds no figures to draw again")
+        raise SettingsError(f"{study.id} has its rows in {target}, not below {settings.results}: nothing to draw again")
     shown = settings.model_copy(update={"seeds": tuple(sorted(run.rows["seed"].unique().tolist()))})
     notebook = _executed(study, shown)
     with _staged(target) as staged:

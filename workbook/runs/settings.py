@@ -15,11 +15,13 @@ from typing import Any, ClassVar, Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-import oryx
+import workbook
 from oryx.errors import SettingsError, check_known, first_fault
 from oryx.evidence.schema import SCALES
 
+REPOSITORY = Path(workbook.__path__[0]).parent
 LONGEST_NAME = 100
+_SAID = ("scale", "seeds", "source")
 _PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 
 
@@ -108,10 +110,9 @@ class Checked(BaseModel):
             if name in given or (not name.startswith("_") and name not in ("In", "Out") and type(value) in _PLAIN)
         }
         made = cls.from_mapping(plain)
-        root = Path(oryx.__path__[0]).parent
-        if (root / "notebooks") in (Path.cwd(), *Path.cwd().parents):
+        if (REPOSITORY / "notebooks") in (Path.cwd(), *Path.cwd().parents):
             folders = {"results", "folder"} & cls.model_fields.keys()
-            made = made.model_copy(update={name: str(root / getattr(made, name)) for name in folders})
+            made = made.model_copy(update={name: str(REPOSITORY / getattr(made, name)) for name in folders})
         return made
 
     def to_dict(self) -> dict:
@@ -145,7 +146,11 @@ class StudySettings(Checked):
     split: Literal["dev", "report"] = setting(
         "report", "held-out items: dev to design, report (seeds 0 to 6, 9 to 11) to decide"
     )
-    source: Literal["run", "published"] = setting("run", "run, or published: read the committed rows", counts=False)
+    source: Literal["run", "published", "auto"] = setting(
+        "run",
+        "run; published: read the committed rows; auto: those, if they have these settings and seeds",
+        counts=False,
+    )
     from_scratch: bool = setting(False, "train the shared weights anew instead of using the shipped ones")
     precision: Literal["auto", "fp32", "bf16"] = setting(
         "auto", "number format of the models; auto: bf16 on a GPU, fp32 on a CPU", added_later=True
@@ -182,11 +187,12 @@ class StudySettings(Checked):
         return Path(self.results) / "runs" / "cache"
 
     def parameters(self) -> dict:
-        """What a notebook must be given to end up with these very settings: the fields that differ from its preset."""
+        """What a notebook must be given to end up with these very settings: the fields that differ from its preset, and
+        those for which its own cell has another default."""
         plain, fields = self.to_dict(), type(self).model_fields
         chosen = {name: plain[name] for name in self.presets_by}
         base = type(self).from_mapping(chosen).to_dict() | {name: fields[name].default for name in chosen}
-        return {name: value for name, value in plain.items() if value != base[name] or name in ("scale", "seeds")}
+        return {name: value for name, value in plain.items() if value != base[name] or name in _SAID}
 
     @property
     def variant(self) -> str:

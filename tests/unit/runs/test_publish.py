@@ -73,7 +73,7 @@ def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready, capsys):
     earlier = json.loads((target / "manifest.json").read_text())["earlier_published_runs"]
     assert [run["published"] for run in earlier] == [manifest["published"]]
     assert earlier[0]["seeds"]["1"]["settings_hash"] == settings.settings_hash
-    assert "cells within tolerance; 0 differ" in study.collect(settings).comparison
+    assert "cells within tolerance; cells that differ: 0" in study.collect(settings).comparison
     assert [p.name for p in target.parent.iterdir()] == ["nano"], "nothing staged stays behind"
 
 
@@ -214,6 +214,16 @@ def test_a_notebook_that_fails_leaves_the_publication_as_it_was(ready, monkeypat
     with pytest.raises(RunError, match="ended with code 4"):
         publishing.redraw(study, study.settings({**settings.to_dict(), "source": "published"}), allow_dirty=True)
     assert (target / "figures" / "one.png").exists()
+
+
+def test_a_run_of_one_seed_names_the_seeds_of_the_report_run(ready, tmp_path, monkeypatch, capsys):
+    study, settings, _ = ready
+    one, path = settings.model_copy(update={"seeds": (0,)}), tmp_path / "h.toml"
+    for stated, said in (("[report.nano]\nseeds = [5, 6, 9]", "with --seeds 5,6,9\n"), ("", "verdicts: from 3 on\n")):
+        path.write_text(stated)
+        monkeypatch.setattr(type(study), "hypotheses_file", path)
+        print_ending(study, one)
+        assert said in capsys.readouterr().out
 
 
 def test_released_weights_are_published_with_the_one_seed_that_they_have(ready, monkeypatch):

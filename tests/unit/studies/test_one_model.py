@@ -75,4 +75,4 @@ def test_the_command_line_shows_the_shipped_rows(capsys):
     assert cli.main(["run", "one_model", "--no-notebook", "-p", "source=published"]) == 0
     assert "scale nano, seeds 0\n" in capsys.readouterr().out
     assert cli.main(["publish", "one_model", "--redraw", "--allow-dirty"]) == 2
-    assert "holds no figures to draw again" in capsys.readouterr().err
+    assert "not below results: nothing to draw again" in capsys.readouterr().err
