@@ -119,8 +119,21 @@ def _values(parsed: argparse.Namespace) -> dict:
     return values
 
 
+def _settings(study: Study, parsed: argparse.Namespace) -> StudySettings:
+    """The settings that the words say; ``--seeds stated`` says those that the hypotheses name for the report run."""
+    values = _values(parsed)
+    if values.get("seeds") == "stated":
+        from workbook.runs.publish import report_seeds
+
+        variant = study.settings({**values, "seeds": [0]}).variant
+        if not (seeds := report_seeds(study.hypotheses_file, variant)):
+            raise SettingsError(f"--seeds stated: {study.id} states no seeds for {variant}")
+        values["seeds"] = list(seeds)
+    return study.settings(values)
+
+
 def _run(parsed: argparse.Namespace) -> int:
-    chosen = {name: (study, study.settings(_values(parsed))) for name, study in find_studies(parsed.study).items()}
+    chosen = {name: (study, _settings(study, parsed)) for name, study in find_studies(parsed.study).items()}
     for study, settings in chosen.values():
         if settings.source == "run":
             try:
@@ -180,7 +193,7 @@ def print_ending(study: Study, settings: StudySettings) -> int:
     if not verdicts:
         print(f"  no verdict: no hypothesis is stated for scale {settings.scale}")
     elif len(seeds) < LEAST_SEEDS and settings.scale not in study.released_scales:
-        stated = study.hypotheses_file and report_seeds(study.hypotheses_file, settings.variant)
+        stated = report_seeds(study.hypotheses_file, settings.variant)
         how = f"the same with --seeds {','.join(map(str, stated))}" if stated else f"from {LEAST_SEEDS} on"
         print(f"  one seed gives directions; several give verdicts: {how}")
     if (comparison := folder / "comparison.txt").exists():
@@ -205,7 +218,7 @@ def _plan(parsed: argparse.Namespace) -> int:
         return _plan_memory(parsed)
     from workbook.runs import planning
 
-    chosen = [(study, study.settings(_values(parsed))) for study in find_studies(parsed.study).values()]
+    chosen = [(study, _settings(study, parsed)) for study in find_studies(parsed.study).values()]
     if parsed.show_parameters:
         found = {study.id: planning.parameters(settings) for study, settings in chosen}
         print(_json(found) if parsed.json else planning.parameters_described(found))
@@ -307,7 +320,7 @@ def _publish(parsed: argparse.Namespace) -> int:
         if parsed.redraw:
             print(redraw(study, study.settings(_values(parsed), source="published"), parsed.allow_dirty))
         else:
-            print(publish(study, study.settings(_values(parsed)), parsed.allow_dirty))
+            print(publish(study, _settings(study, parsed), parsed.allow_dirty))
     return 0
 
 
@@ -356,7 +369,7 @@ examples:
   python -m oryx doctor                                        is everything there?
   python -m oryx plan all                                      what every study would do, and how long it takes
   python -m oryx run needle_in_a_haystack --scale smoke        one study, barely trained: does it run here?
-  python -m oryx run native_vs_fixed_resolution --seeds 0,1,2  verdicts: one seed gives directions only
+  python -m oryx run spatial_correspondence --seeds stated     verdicts: one seed gives directions only
   python -m oryx plan own_data --parameters                    what -p may say, with defaults and meanings
   python -m oryx run own_data -p data=my_table.csv             your own pictures or videos
   python -m oryx VERB --help                                   every option of a verb
@@ -374,7 +387,11 @@ _OPTIONS = (
     ("plan", "--size", {"metavar": "WxH", "type": _size, "default": "1280x720", "help": "with --fit: pixels"}),
     ("plan", "--tflops", {"type": float, "default": 312, "help": "with --fit: the GPU's peak (312: an A100)"}),
     ("run plan publish", "--scale", {"choices": SCALES, "default": "nano", "help": "(default: nano, two cores)"}),
-    ("run plan publish", "--seeds", {"help": "comma-separated, as 0,1,2; one (default: 0) gives directions only"}),
+    (
+        "run plan publish",
+        "--seeds",
+        {"help": "as 0,1,2; stated: of the report run; one (default: 0) gives directions"},
+    ),
     ("run plan publish", "-p", {**_REPEATED, "metavar": "NAME=VALUE", "help": _SETTING}),
     ("run plan publish", "--from-scratch", _flag("train the shared weights anew as well")),
     ("run", "--retry-failed", _flag("ask items again that failed in an earlier attempt")),

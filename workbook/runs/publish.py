@@ -129,12 +129,12 @@ class _Report(Entry):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed]
 
 
-def report_seeds(path: Path, variant: str) -> tuple[int, ...] | None:
+def report_seeds(path: Path | None, variant: str) -> tuple[int, ...] | None:
     """The seeds that a file of hypotheses names for the report run of a variant, ``nano,panel=arms``, or of its scale.
 
-    None if it names none. Raises SettingsError for an entry that is no list of seeds.
+    None if there is no file or it names none. Raises SettingsError for an entry that is no list of seeds.
     """
-    stated = tomllib.loads(path.read_text(encoding="utf-8")).get("report", {})
+    stated = tomllib.loads(path.read_text(encoding="utf-8")).get("report", {}) if path else {}
     name = variant if variant in stated else variant.partition(",")[0]
     if name not in stated:
         return None
