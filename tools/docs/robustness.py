@@ -46,7 +46,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 def fuzz(found: dict[str, Any]) -> str:
     """Kind of input by outcome, and what the faults are."""
-    outcomes = ("accepted", "refused", "traceback", "wrong", "hung", "died")
+    outcomes = ("accepted", "unchecked", "refused", "traceback", "wrong", "hung", "died")
     rows = [
         {"kind": kind, "inputs": f"{sum(counts.values()):,}"} | {name: f"{counts.get(name, 0):,}" for name in outcomes}
         for kind, counts in found["counts"].items()
