@@ -18,7 +18,6 @@ language model train on cached frame tokens. Arms differ in training clips, posi
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -31,8 +30,6 @@ from workbook.studies.needle.settings import PANELS, Settings
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from oryx.evidence.hypotheses import Hypothesis
 
 SHARED, READER_JOB = "shared", "video_reader"
 
@@ -82,12 +79,10 @@ class NeedleInAHaystack(Study[Settings]):
         if settings.frame_side != 32:
             raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
 
-    def hypotheses(self, settings: Settings) -> "Sequence[Hypothesis]":
-        """Those of the panel: the file of a panel away from the default has the panel's name."""
-        from oryx.evidence.hypotheses import load_hypotheses
-
+    def judged_by(self, settings: Settings) -> Path:
+        """That of the panel: the file of a panel away from the default has the panel's name."""
         file = self.hypotheses_file
-        return load_hypotheses(file if settings.panel == "default" else file.with_name(f"{settings.panel}.toml"))
+        return file if settings.panel == "default" else file.with_name(f"{settings.panel}.toml")
 
     def plan(self, settings: Settings) -> dict:
         """As every study's; of released weights, which nothing trains, what asking takes."""
