@@ -62,15 +62,6 @@ ARMS = {
 RELEASED = ("average_x2", "dynamic", "on_demand")
 """Arms that need no training: released weights as they are, without attention, and in further ways of showing."""
 DEFAULT = ("average", "average_x2", "dynamic", "dynamic_dwconv")
-LARGER = (
-    "dynamic_dwconv_cold",
-    "dynamic_convmlp",
-    "mlp_smaller",
-    "average_only_4x",
-    "dynamic_only_4x",
-    "dynamic_only_16x",
-    "blind",
-)
 EVERY = tuple(name for name in ARMS if name != "on_demand")
 
 
@@ -97,7 +88,7 @@ PANELS = {
     "default": Panel(DEFAULT),
     "arms": Panel(EVERY),
     "ratios": Panel(DEFAULT, (4, 9, 16, 25), side=80),
-    "larger": Panel((*DEFAULT, *LARGER), side=80, untrained=(9,)),
+    "larger": Panel(DEFAULT, side=80, untrained=(9,)),  # and what its presets name
     "on_demand": Panel(("on_demand",), (4, 9, 16, 25)),
 }
 

@@ -3,7 +3,6 @@
 See :mod:`workbook.studies.encoders.study`, which says what is compared.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from workbook.stages.stage import Options
 from workbook.studies import picture_training
 from workbook.studies.base import Progress, Study
 from workbook.studies.encoders.arms import ARMS, arm_view, encoders_of
-from workbook.studies.encoders.reading import patch_reading, patch_scores, retrieval
+from workbook.studies.encoders.reading import patch_reading, patch_rows, retrieval
 from workbook.studies.encoders.robustness import attention_distance, robustness
 from workbook.studies.encoders.settings import PART_SCALES, Settings
 from workbook.studies.pictures import PictureArm
@@ -85,19 +84,7 @@ def run_arm(
     base = {**base, "weights_hash": "+".join(hashes)}
     picture_training.run_arm(settings, own, model, folder, base, progress)
     if settings.patch_items and ARMS[arm][1] in ("fixed", "native"):
+        view, of = arm_view(arm, settings.side), (settings.recipe, settings.split, settings.patch_items)
         with RowWriter(folder / "rows.jsonl") as writer:
-            rows = patch_rows(settings, tower, arm, base)
+            rows = ({**base, **row} for row in patch_rows(tower, view, *of))
             writer.write(row for row in rows if not writer.has(row))
-
-
-def patch_rows(settings: Settings, tower: OryxViT, arm: str, base: dict) -> Iterator[dict]:
-    """A row for each held-out picture: the share of its patches whose digit is read linearly from their own feature.
-
-    The map is fitted on four times as many pictures of the training split (:func:`.reading.patch_scores`).
-    """
-    view = arm_view(arm, settings.side)
-    for i, score, chance in patch_scores(tower, view, settings.recipe, settings.split, settings.patch_items):
-        item = f"{settings.split}/patch/{i}"
-        asked = {"condition": "patches", "item": item, "split": settings.split, "task": "patch", "cluster": item}
-        text = {"question": "which digit does a patch show?", "truth": "", "answer": "", "error": None}
-        yield {**base, **asked, **text, "score": score, "chance": chance, "visual_tokens": 0, "frames": 1}

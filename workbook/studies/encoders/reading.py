@@ -117,14 +117,18 @@ def _patches(tower: OryxViT, maps: Sequence[DigitMap], resolution: Resolution) -
     return features, label, np.repeat(np.arange(len(maps)), [where.sum() for where in shown])
 
 
-def patch_scores(
-    tower: OryxViT, resolution: Resolution, r: Recipe, split: str, items: int
-) -> Iterator[tuple[int, float, float]]:
-    """(number, share of right patches, chance) of every picture that shows a digit; see :func:`patch_reading`."""
+def patch_rows(tower: OryxViT, resolution: Resolution, r: Recipe, split: str, items: int) -> Iterator[dict]:
+    """What a row says of each picture that shows a digit, its score the share of right patches; :func:`patch_reading`.
+
+    ``chance`` is the share of the most frequent digit.
+    """
     right, label, picture = _read_patches(tower, resolution, _digit_maps(r, split, items), split)
-    chance = float(np.bincount(label).max() / len(label))
+    shared = {"condition": "patches", "task": "patch", "split": split, "question": "which digit does a patch show?"}
+    shared |= {"truth": "", "answer": "", "error": None, "visual_tokens": 0, "frames": 1}
+    shared |= {"chance": float(np.bincount(label).max() / len(label))}
     for number in np.unique(picture):
-        yield int(number), float(right[picture == number].mean()), chance
+        name, score = f"{split}/patch/{number}", float(right[picture == number].mean())
+        yield {**shared, "item": name, "cluster": name, "score": score}
 
 
 def _digit_maps(r: Recipe, split: str, items: int) -> dict[str, list[DigitMap]]:
