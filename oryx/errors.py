@@ -14,6 +14,9 @@ class OryxError(Exception):
 
     exit_code = 3
 
+    def __str__(self) -> str:
+        return shortened(super().__str__(), 3000)  # a value that is told back may be of any length
+
 
 class InputError(OryxError, ValueError):
     """An image, video, question or other user input that cannot be used."""

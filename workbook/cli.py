@@ -47,9 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         parsed = build_parser().parse_args(words)
         return parsed.verb(parsed)
-    except OryxError as error:
+    except (OryxError, OSError) as error:  # of the system: folders that cannot be read or written
         print(f"oryx: {error}", file=sys.stderr)
-        return error.exit_code
+        return getattr(error, "exit_code", OryxError.exit_code)
     except (KeyboardInterrupt, _Terminated) as error:
         print("oryx: stopped; finished rows are kept, the same command goes on", file=sys.stderr)
         return TERMINATED if isinstance(error, _Terminated) else STOPPED

@@ -31,11 +31,9 @@ KINDS = {"integer": int, "number": float, "text": str, "size": Size, "sizes": li
 def identity(row: Mapping) -> tuple:
     """The values that name a row, in the order of IDENTITY; two rows with the same identity answer the same thing."""
     try:
-        name = tuple(int(row[name]) if name == "seed" else row[name] for name in IDENTITY)
-        hash(name)
-        return name
+        return tuple(int(row[name]) if name == "seed" else row[name] + "" for name in IDENTITY)  # text, or TypeError
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise RunError(f"row without {error.args[0]}: a row is named by {', '.join(IDENTITY)}") from error
+        raise RunError(f"a row is named by {', '.join(IDENTITY)}; one lacks or spoils a name: {error}") from error
 
 
 def named(row: Mapping) -> str:

@@ -68,7 +68,7 @@ def examine(path: Path, max_pixels: int) -> Index:
             raise InputError(f"{path}: expected a video, its picture stream is empty; is it truncated?")
         whole = is_whole(path, container.format.name)
         if corrupt or whole is False:
-            found = f"{corrupt} of {len(packets)} packets are damaged" if corrupt else "its end is missing"
+            found = f"{corrupt} of {len(packets)} packets are damaged" if corrupt else "parts are missing, or its end"
             raise InputError(f"{path}: expected a whole video, it is damaged or truncated: {found}")
         shown = [(pts, key) for pts, key, cut in packets if not cut]
         codec = stream.codec_context.name
@@ -98,6 +98,8 @@ def examine(path: Path, max_pixels: int) -> Index:
             wrong["decord"] = wrong["torchcodec"] = "it is shown mirrored"
         elif ((a or d) and (b or c)) or ("mp4" not in kind and (b or a < 0)):
             wrong["decord"] = f"it is turned by no multiple of 90 degrees, or in another container than MP4 ({kind})"
+    if codec == "mpeg4" or kind in ("asf", "nut"):
+        wrong["decord"] = "it would show damaged frames of such a file as if they were whole"
     if aspect != 1:
         wrong["decord"] = wrong["torchcodec"] = "its pixels are not square"
     warning = "" if whole else f"{kind} does not say where a file ends: more may have been recorded than there is"
@@ -106,18 +108,22 @@ def examine(path: Path, max_pixels: int) -> Index:
 
 def is_whole(path: Path, kind: str) -> bool | None:
     """Whether a file goes on to the end that its container states; None if this ``kind`` states none, or not here."""
-    size_of = next((rule for name, rule in SIZES.items() if name in kind.split(",")), None)
+    rules = next((rules for name, rules in SIZES.items() if name in kind.split(",")), ())
     with open(path, "rb") as file:
-        end, place = file.seek(0, 2), 0
+        end = file.seek(0, 2)
         if kind == "gif":
             file.seek(-min(end, 64), 2)
             return file.read().rstrip(b"\0").endswith(b";")
-        while size_of and place < end:
-            file.seek(place)
-            if not (size := size_of(file.read(16).ljust(16, b"\0"))):
-                return None
-            place += size
-    return place == end if size_of else None
+        for size_of in rules:
+            place = 0
+            while place < end:
+                file.seek(place)
+                if not (size := size_of(file.read(16).ljust(16, b"\0"))):
+                    return None
+                place += size
+            if place != end:
+                return False
+    return True if rules else None
 
 
 def _box(head: bytes) -> int | None:
@@ -125,12 +131,28 @@ def _box(head: bytes) -> int | None:
     return (int.from_bytes(head[8:16], "big") if size == 1 else size) if head[4:8].isalnum() else None
 
 
+HEADER, SEGMENT, CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+"""Elements of Matroska: a segment holds all but the header, its clusters hold the frames."""
+BEYOND = 1 << 64
+
+
 def _element(head: bytes) -> int | None:
-    if head[:4] not in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):  # the header and the segment, which holds the rest
-        return None
-    length = 9 - head[4].bit_length()  # a number begins with one zero bit for every further byte
-    size = int.from_bytes(head[4 : 4 + length], "big") & ((1 << 7 * length) - 1)
-    return None if size == (1 << 7 * length) - 1 else 4 + length + size
+    """Of the header and of a segment, None where it is open."""
+    return sum(_sizes(head)) if head[:4] in (HEADER, SEGMENT) and _sizes(head)[1] < BEYOND else None
+
+
+def _inner(head: bytes) -> int:
+    """Of an element that holds none of its own that count; FFmpeg goes on behind one that is damaged."""
+    own, content = _sizes(head)
+    return own if head[:4] in (SEGMENT, CLUSTER) else own + content
+
+
+def _sizes(head: bytes) -> tuple[int, int]:
+    """Bytes of an element's name and size, and of its content; BEYOND: open, or no element at all."""
+    name = 9 - head[0].bit_length()  # a number begins with one zero bit for every further byte
+    length = 9 - head[name].bit_length()
+    size = int.from_bytes(head[name : name + length], "big") & ((1 << 7 * length) - 1)
+    return name + length, BEYOND if name > 4 or size == (1 << 7 * length) - 1 else size
 
 
 def _chunk(head: bytes) -> int | None:
@@ -138,8 +160,9 @@ def _chunk(head: bytes) -> int | None:
     return 8 + size if head[:4] == b"RIFF" and size else None
 
 
-SIZES = {"mp4": _box, "matroska": _element, "avi": _chunk}
-"""Container, as FFmpeg names it -> the size of a part of a file, by the part's first bytes; None: unknown."""
+SIZES = {"mp4": (_box,), "matroska": (_element, _inner), "avi": (_chunk,)}
+"""Container, as FFmpeg names it -> rules for the size of a part by its first bytes (None: unknown), each for a walk
+from part to part that must end with the file."""
 
 
 def opened(path: Path) -> Any:

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from tools.abuse import decoders, fuzz, marks
+from tools.abuse import crashes, decoders, fuzz, marks
 from tools.abuse.deadlines import DIED, HUNG, carried_out
 from tools.abuse.videos import KINDS
 
@@ -59,3 +59,16 @@ def test_odd_inputs_are_accepted_or_refused():
     assert found["faults"] == []
     outcomes = {outcome for counts in found["counts"].values() for outcome in counts}
     assert outcomes == {"accepted", "refused"} and found["inputs"] > 90
+
+
+def test_a_struck_run_is_held_against_an_undisturbed_one(tmp_path):
+    """One point without a notebook; a second one against rows that are not what they were is a fault."""
+    toy = "tests.toy:ToyStudy"
+    subject = crashes.Subject(toy, tmp_path / crashes.code_state() / "ToyStudy", ("--no-notebook", "-p", "seconds=0.1"))
+    found = crashes.table(1, 1, tmp_path, [toy], subject.words)
+    assert found["faults"] == [] and found["counts"][toy]["kill -9 of the run"] == {"resumed": 1}
+    (rows,) = (path for path in subject.files(subject.undisturbed["results"]) if path.parent.name == "native")
+    rows.write_text(rows.read_text().replace('"truth": "7"', '"truth": "8"', 1))
+    found = crashes.table(1, 2, tmp_path, [toy], subject.words)
+    assert [(fault["number"], fault["outcome"]) for fault in found["faults"]] == [(1, "other rows")]
+    assert found["points"] == 2

@@ -13,6 +13,11 @@ from oryx.errors import RunError
 from oryx.files import atomic_write_bytes, atomic_write_json, atomic_write_text, sha256_file
 
 
+def test_a_message_is_never_as_long_as_what_it_tells_back():
+    assert str(RunError("x" * 10_000)).startswith("xxx") and len(str(RunError("x" * 10_000))) < 3100
+    assert str(RunError("short")) == "short"
+
+
 def test_text_is_written_exactly_and_folders_are_made(tmp_path):
     path = tmp_path / "a" / "b.txt"
     assert atomic_write_text(path, "Größe\n二\r\n") == path

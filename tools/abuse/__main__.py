@@ -15,13 +15,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.abuse import decoders, fuzz
+from tools.abuse import crashes, decoders, fuzz
+from workbook.cli import STUDIES
 from workbook.runs.provenance import git_state, now, versions
 
-RESULTS = Path(__file__).parents[2] / "results" / "abuse"
+REPOSITORY = Path(__file__).parents[2]
+RESULTS, WORK = REPOSITORY / "results" / "abuse", REPOSITORY / "build" / "abuse"
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "decoders": lambda asked: decoders.table(asked.workers, asked.each),
     "fuzz": lambda asked: fuzz.table(asked.workers, asked.inputs),
+    "crashes": lambda asked: crashes.table(asked.workers, asked.points, asked.work, asked.studies.split(",")),
 }
 
 
@@ -31,6 +34,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
     made.add_argument("--each", type=int, default=1, help="decoders: every how manieth file of a kind (1)")
     made.add_argument("--inputs", type=int, default=10_000, help="fuzz: how many in all (10000)")
+    made.add_argument("--points", type=int, default=3, help="crashes: how many for every study (3)")
+    made.add_argument("--studies", default=",".join(STUDIES), help="crashes: of which studies (all)")
+    made.add_argument("--work", type=Path, default=WORK, help="crashes: where points are kept to go on (build/abuse)")
     made.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at a time (as many as cores)")
     made.add_argument("--folder", type=Path, default=RESULTS, help="where the counts go (results/abuse)")
     return made

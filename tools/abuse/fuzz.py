@@ -17,10 +17,11 @@ from typing import Any
 from oryx.errors import OryxError
 from tools.abuse import mutate
 from tools.abuse.deadlines import carried_out
-from tools.abuse.inputs import KINDS
+from tools.abuse.inputs import KINDS, UNCHECKED
 
 SECONDS = 30.0
-OUTCOMES = ("accepted", "refused", "traceback", "wrong", "hung", "died")
+OUTCOMES = ("accepted", "unchecked", "refused", "traceback", "wrong", "hung", "died")
+FINE = OUTCOMES[:3]
 FIRST_SEED = 1000
 LONGEST = 4000
 """Letters that the message of a refusal may have: more is the input printed back."""
@@ -44,7 +45,7 @@ def attempt(given: Input) -> tuple[str, str]:
     own = Path(tempfile.mkdtemp(prefix="input-", dir=given.folder.parent))
     try:
         wrong = KINDS[given.kind].attempt(given.folder, own, random.Random(FIRST_SEED + given.number), given.value)
-        return ("wrong", wrong) if wrong else ("accepted", "")
+        return ("unchecked", "") if wrong == UNCHECKED else ("wrong", wrong) if wrong else ("accepted", "")
     except OryxError as error:
         said = str(error).replace(str(own), "").replace(str(given.folder), "")
         return ("refused", said[:200]) if len(said) <= LONGEST else ("wrong", f"a message of {len(said)} letters")
@@ -93,7 +94,7 @@ def table(workers: int = 2, inputs: int = 10_000, kinds: Collection[str] = tuple
     total = Counter(outcome for _, (outcome, _) in answers)
     wrong: dict[tuple[str, str, str], list[int]] = {}
     for given, (outcome, why) in sorted(answers, key=lambda answer: answer[0].number):
-        if outcome not in ("accepted", "refused"):
+        if outcome not in FINE:
             wrong.setdefault((given.kind, outcome, why), []).append(given.number)
     return {
         "summary": f"{len(answers)} inputs: " + ", ".join(f"{total[outcome]} {outcome}" for outcome in OUTCOMES),

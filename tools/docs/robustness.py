@@ -46,7 +46,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 def fuzz(found: dict[str, Any]) -> str:
     """Kind of input by outcome, and what the faults are."""
-    outcomes = ("accepted", "refused", "traceback", "wrong", "hung", "died")
+    outcomes = ("accepted", "unchecked", "refused", "traceback", "wrong", "hung", "died")
     rows = [
         {"kind": kind, "inputs": f"{sum(counts.values()):,}"} | {name: f"{counts.get(name, 0):,}" for name in outcomes}
         for kind, counts in found["counts"].items()
@@ -66,12 +66,41 @@ def fuzz(found: dict[str, Any]) -> str:
     return text
 
 
+def crashes(found: dict[str, Any]) -> str:
+    """Kind of disturbance by study: how many points went on to the undisturbed run's rows, of how many."""
+    rows = []
+    for kind in next(iter(found["counts"].values())):
+        row = {"disturbance": kind}
+        for study, kinds in found["counts"].items():
+            counts = {outcome: count for outcome, count in kinds[kind].items() if outcome != "too late"}
+            fine = counts.get("resumed", 0) + counts.get("unharmed", 0)
+            row[study] = f"{fine} / {sum(counts.values())}" if counts else ""
+        rows.append(row)
+    sums: dict[str, int] = {}
+    for kinds in found["counts"].values():
+        for counts in kinds.values():
+            for outcome, count in counts.items():
+                sums[outcome] = sums.get(outcome, 0) + count
+    text = as_table(pd.DataFrame(rows))
+    text += f"\n\n{found['points']} points: {', '.join(f'{count} {outcome}' for outcome, count in sums.items())}."
+    for fault in found["faults"]:
+        text += f"\n- {fault['outcome']}: {fault['study']}, {fault['kind']} (point {fault['number']})"
+        text += f": `{_plain(fault['why'])}`" * bool(fault["why"])
+    if found["not_here"]:
+        text += f"\n\nNot tried here: {', '.join(found['not_here'])}."
+    return text
+
+
 def _plain(text: str) -> str:
     """What a fault said, in one line that ends no code and no cell."""
     return " ".join(text.replace("`", "'").replace("|", "/").split())
 
 
-PARTS = {"decoders": ("Truth table of decoders", decoders), "fuzz": ("Fuzzing", fuzz)}
+PARTS = {
+    "decoders": ("Truth table of decoders", decoders),
+    "fuzz": ("Fuzzing", fuzz),
+    "crashes": ("Crash matrix", crashes),
+}
 MOST_NAMED = 5
 """Faults of a kind that the page names."""
 

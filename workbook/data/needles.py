@@ -45,7 +45,7 @@ READER_MIXTURE = {**MIXTURE, "colour": 0.2}
 MOST_OTHERS = 3
 
 FINE = 3
-"""Varied numbers are drawn so many times larger and scaled down, so that a stroke can grow by a third of a pixel."""
+"""Varied numbers are drawn so many times larger and scaled down, so that a stroke can grow by thirds of a pixel."""
 
 
 @dataclass(frozen=True)
@@ -148,15 +148,15 @@ def card(
 
 def varied_shape(rng: np.random.Generator, text: str, path: str, em: int, most: tuple[int, int]) -> Image.Image:
     """The ink of ``text`` as a mask, at most (height, width) ``most``: slanted, thickened and stretched by chance."""
-    face, stroke = font_face(path, FINE * em), int(rng.integers(2))
+    face, stroke = font_face(path, FINE * em), int(rng.integers(3))
     left, top, right, bottom = face.getbbox(text, stroke_width=stroke)
-    slant = float(rng.uniform(-0.25, 0.25))
+    slant = float(rng.uniform(-0.35, 0.35))
     room, high = round(abs(slant) * (bottom - top)) + 1, bottom - top
     shape = Image.new("L", (right - left + 2 * room, high))
     ImageDraw.Draw(shape).text((room - left, -top), text, font=face, fill=255, stroke_width=stroke)
     shape = shape.transform(shape.size, Image.Transform.AFFINE, (1, slant, -slant * high / 2, 0, 1, 0))
     shape = shape.crop(shape.getbbox())
-    wide, high = (side / FINE * rng.uniform(0.8, 1.25) for side in shape.size)
+    wide, high = (side / FINE * rng.uniform(0.7, 1.35) for side in shape.size)
     scale = min(1.0, most[0] / high, most[1] / wide)
     return shape.resize((max(1, int(wide * scale)), max(1, int(high * scale))), Image.Resampling.BOX)
 

@@ -56,9 +56,12 @@ class Side:
         """Its verdicts, none for a run that is not finished, or one seed of it."""
         path = self.folder / "verdicts.json"
         try:
-            return json.loads(path.read_text()) if path.exists() else []
-        except ValueError as error:
-            raise RunError(f"{path}: not a list of verdicts ({error})") from error
+            found = json.loads(path.read_text()) if path.exists() else []
+            if len({one["id"] for one in found}) < len(found):
+                raise ValueError("an id stands there twice")
+            return found
+        except (ValueError, TypeError, KeyError) as error:
+            raise RunError(f"{path}: not a list of verdicts ({error!r})") from error
 
 
 def read_side(path: str | Path, seeds: Sequence[str] | None = None) -> Side:

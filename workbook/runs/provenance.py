@@ -63,7 +63,7 @@ def describe_run(study: "Study", settings: StudySettings, seed: int, inputs: dic
         "hardware": _hardware(),
         "precision": precision(settings.precision),
         **inputs,
-        "hypotheses": stated_in(study.hypotheses_file),
+        "hypotheses": stated_in(study.judged_by(settings)),
         **study.describe(settings),
         "start": now(),
     }

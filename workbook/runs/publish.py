@@ -47,7 +47,7 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
     """
     if settings.scale == "smoke":
         raise SettingsError("scale smoke is never published: its models are barely trained")
-    if study.hypotheses_file is None:
+    if study.judged_by(settings) is None:
         raise SettingsError(f"{study.id} makes up its hypotheses; published are those that a file stated before")
     if settings.scale not in study.released_scales:
         _check_seeds(study, settings)
@@ -80,7 +80,7 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
             "settings_hash": settings.settings_hash,
             "published": now(),
             "dirty": bool(dirty),
-            "judged_by": stated_in(study.hypotheses_file),
+            "judged_by": stated_in(study.judged_by(settings)),
             "seeds": manifests,
             "earlier_published_runs": _history(target),
         }
@@ -120,7 +120,7 @@ def redraw(study: "Study", settings: StudySettings, allow_dirty: bool = False) -
             rules = manifest.get("judged_by") or {"commit": next(iter(manifest["seeds"].values()))["commit"]}
             earlier = {"by": rules, "verdicts": before}
             manifest["earlier_verdicts"] = [*manifest.get("earlier_verdicts", []), earlier]
-        manifest["judged_by"] = stated_in(study.hypotheses_file)
+        manifest["judged_by"] = stated_in(study.judged_by(settings))
         atomic_write_json(staged / "manifest.json", manifest)
     return target
 
@@ -147,11 +147,12 @@ def report_seeds(path: Path | None, variant: str) -> tuple[int, ...] | None:
 def _check_seeds(study: "Study", settings: StudySettings) -> None:
     if len(settings.seeds) < LEAST_SEEDS:
         raise SettingsError(f"publishing needs at least {LEAST_SEEDS} seeds, got {list(settings.seeds)}")
-    stated = report_seeds(study.hypotheses_file, settings.variant)
+    file = study.judged_by(settings)
+    stated = report_seeds(file, settings.variant)
     if sorted(settings.seeds) != sorted(stated or ()):
         named = f"names seeds {', '.join(map(str, stated))}" if stated else "names no seeds"
         raise SettingsError(
-            f"{study.hypotheses_file.name} {named} for the report run of {settings.variant}, got "
+            f"{file.name} {named} for the report run of {settings.variant}, got "
             f"{', '.join(map(str, settings.seeds))}: which seeds count is written there before the run"
         )
 

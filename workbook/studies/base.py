@@ -161,13 +161,19 @@ class Study(ABC, Generic[S]):
         """What the manifest says beyond settings and hashes."""
         return self.facts
 
+    def judged_by(self, settings: S) -> Path | None:
+        """The file that states what a run is judged by; that of a panel with hypotheses of its own has its name."""
+        file = self.hypotheses_file
+        own = file and file.with_name(f"{getattr(settings, 'panel', '')}.toml")
+        return own if own and own.is_file() else file
+
     def hypotheses(self, settings: S) -> "Sequence[Hypothesis]":
-        """What a run is judged by: what ``hypotheses_file`` states."""
+        """What a run is judged by."""
         from oryx.evidence.hypotheses import load_hypotheses
 
-        if self.hypotheses_file is None:
+        if (file := self.judged_by(settings)) is None:
             raise SettingsError(f"study {self.id!r} names no file of hypotheses (hypotheses_file)")
-        return load_hypotheses(self.hypotheses_file)
+        return load_hypotheses(file)
 
     def evidence(self, settings: S, rows: "pd.DataFrame") -> "pd.DataFrame":
         """The rows that hypotheses are judged on: those of the run, unless the study compares it with others."""

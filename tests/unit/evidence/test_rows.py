@@ -242,3 +242,11 @@ def test_the_data_dictionary_lists_the_schema_field_by_field():
     cells = [line.split("|") for line in DICTIONARY.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
     listed = [tuple(cell.strip().strip("`") for cell in c[1:6]) for c in cells]
     assert listed == [tuple(field.values()) for field in FIELDS.values()]
+
+
+def test_rows_whose_names_are_no_texts_are_refused(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    for item in (3, None, ["a"]):
+        path.write_text("".join(json.dumps(line) + "\n" for line in (row("a"), {**row("b"), "item": item})))
+        with pytest.raises(RunError, match="a row is named by"):
+            read_rows(path)

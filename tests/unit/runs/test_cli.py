@@ -235,3 +235,10 @@ def test_the_doctor_finds_a_working_installation(capsys):
     assert all(check.ok for check in checks.values() if check.needed)
     assert cli.main(["doctor"]) == 0
     assert capsys.readouterr().out.count("\n") == len(checks)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line_and_a_code(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert cli.main(["report", "--results", str(tmp_path / "file" / "results")]) == 3
+    said = capsys.readouterr().err
+    assert said.startswith("oryx: ") and "Not a directory" in said and said.count("\n") == 1

@@ -85,3 +85,12 @@ def test_one_seed_of_a_run_is_compared_alone(two):
     folder, copy = two
     lines, _ = compared(read_side(folder / "seed-1"), read_side(copy / "manifest.json"))
     assert "12 pairs" in lines[0] and "0 differ; without a pair: 0 of A, 0 of B" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"id": 1}', '[{"verdict": "supported"}]', '[{"id": []}]', '[{"id": "a"}, {"id": "a"}]', "3"]
+)
+def test_what_is_no_list_of_verdicts_is_refused(two, text):
+    (two[1] / "verdicts.json").write_text(text)
+    with pytest.raises(RunError, match="not a list of verdicts"):
+        described(*map(read_side, two))

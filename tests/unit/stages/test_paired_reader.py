@@ -21,4 +21,4 @@ def test_no_pictures_are_met(tmp_path):
     dataset = make_dataset(tmp_path, 100, r.size, **r.dataset, letters=r.letters)
     asked = {sample.clip.turns[0][0] for step in range(26) for sample in draw_samples(r, 100, dataset, step)}
     assert {"red", "colour", "change"} <= asked and "name" not in asked
-    assert "0.5-0.8-0.7" in dataset.files[-2].name, "cards drawn otherwise are other files"
+    assert "0.55-0.8-1.0" in dataset.files[-2].name, "cards drawn otherwise are other files"

@@ -91,7 +91,7 @@ def test_the_paired_panel_asks_the_same_needles_of_every_arm():
         assert {cell.trials for cell in asked if cell.frames <= 1600} == {50}
         assert {(EASY, depth) for depth in (0.0, 0.5, 1.0)} <= {(cell.frames, cell.depth) for cell in asked}
     beyond = {cell.frames: cell.trials for cell in arm_cells(paired, "retrieval") if cell.frames > 1600}
-    assert beyond == {3200: 10, 6400: 5, 14400: 2}
+    assert beyond == {3200: 5, 6400: 2, 14400: 1}
     assert max(cell.frames for cell in arm_cells(paired, "retrieval_twice")) == 800
     assert {cell.frames for cell in audit_cells(paired, "retrieval")} == {16, 200, 1600}
 
@@ -116,6 +116,7 @@ def test_the_oracle_may_train_longer_and_clips_shown_twice_cost_as_much():
     assert retrieval_plan(paired, "oracle", 0, GRIDS[4]).plan.steps == 1500
     assert retrieval_plan(NANO, "oracle", 0, GRIDS[4]).plan.steps == 500
     once, twice = (retrieval_plan(paired, arm, 0, GRIDS[4]) for arm in ("retrieval", "retrieval_twice"))
+    assert retrieval_plan(paired, "retrieval_to_100", 0, GRIDS[4]) == replace(once, longest=100)
     assert twice == replace(once, twice=True) and ARMS["retrieval_twice"].shown(50) == 100
 
 
@@ -127,7 +128,7 @@ def test_the_oracle_may_train_longer_and_clips_shown_twice_cost_as_much():
         ({"arms": ["retreival"]}, SettingsError, "did you mean 'retrieval'"),
         ({"video": "/nowhere.mp4"}, InputError, r"/nowhere\.mp4: expected a video file, there is none"),
         ({"scale": "medium"}, MissingResource, "medium"),
-        ({"scale": "medium", "panel": "paired"}, InputError, "panel 'paired' has scales nano, smoke; got 'medium'"),
+        ({"scale": "medium", "panel": "paired"}, SettingsError, "panel 'paired' has scales nano, smoke; got 'medium'"),
         ({"panel": "pared"}, SettingsError, "did you mean 'paired'"),
     ],
 )

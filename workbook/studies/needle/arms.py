@@ -18,14 +18,15 @@ class Arm:
     ``data``: ``retrieval`` clips of up to ``longest`` frames; ``short_steps`` clips of at most 16, for as many steps;
     ``short_tokens`` the same until as many video tokens were seen as in retrieval; ``none``: the shared reader as it
     is, trained on clips of up to 8 frames; ``released``: released weights as they are. ``positions``: see
-    :mod:`oryx.model.positions`. ``side``: region side of the compressor, 4 for 16x. ``oracle``: needles are given as
-    perfect codes instead of read. ``twice``: every video is shown twice, one after the other. ``nearest``: no language
-    model looks for the needle: the frame whose tokens are most like those of cards in the colour that is asked for is
-    shown alone.
+    :mod:`oryx.model.positions`. ``longest``: frames of the longest clip at 16x, None: the run's. ``side``: region side
+    of the compressor, 4 for 16x. ``oracle``: needles are given as perfect codes instead of read. ``twice``: every video
+    is shown twice, one after the other. ``nearest``: no language model looks for the needle: the frame whose tokens are
+    most like those of cards in the colour that is asked for is shown alone.
     """
 
     data: Literal["retrieval", "short_steps", "short_tokens", "none", "released"] = "retrieval"
     positions: str = "half_1e6"
+    longest: int | None = None
     side: int = 4
     oracle: bool = False
     twice: bool = False
@@ -54,13 +55,14 @@ ARMS = {
     "reader": Arm("none", "full_1e4"),
     "released": Arm("released", "own"),
     "released_4x": Arm("released", "own", side=2),
+    "retrieval_to_100": Arm(longest=100),
     "retrieval_twice": Arm(twice=True),
     "nearest_frame": Arm("none", "full_1e4", nearest=True),
 }
 RELEASED = tuple(name for name, arm in ARMS.items() if arm.data == "released")
 SMALL = tuple(name for name in ARMS if name not in RELEASED)
 """Arms of the scales that train."""
-TRAINED = tuple(name for name in SMALL if not (ARMS[name].twice or ARMS[name].nearest))
+TRAINED = tuple(name for name, arm in ARMS.items() if name in SMALL and not (arm.longest or arm.twice or arm.nearest))
 """Those of the default panel."""
 WHOLE = (*HEADLINE, *RELEASED, "nearest_frame")
 """Arms that are asked every length at every depth."""

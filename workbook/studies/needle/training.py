@@ -79,7 +79,7 @@ def retrieval_plan(
 ) -> RetrievalPlan:
     """The training of an arm on frames of ``grid``; see :class:`workbook.studies.needle.arms.Arm`."""
     a_frame = video_token_count(2, grid) - video_token_count(1, grid)
-    longest = settings.longest * TOKENS_AT_16X // a_frame
+    longest = (ARMS[arm].longest or settings.longest) * TOKENS_AT_16X // a_frame
     steps = settings.oracle_steps if ARMS[arm].oracle and settings.oracle_steps else settings.train_steps
     schedule = TrainPlan(steps, settings.learning_rate, warmup=50)
     how = {"mixture": mixture, "twice": ARMS[arm].twice}
