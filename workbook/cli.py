@@ -14,7 +14,7 @@ from pathlib import Path
 
 from oryx.errors import InputError, OryxError, SettingsError, check_known, did_you_mean
 from oryx.evidence.store import failed_rows
-from workbook.runs.seeds import seeds_of
+from workbook.runs.seeds import report_seeds, seeds_of
 from workbook.runs.settings import SCALES, StudySettings
 from workbook.studies.base import Study, study_at
 
@@ -123,11 +123,9 @@ def _settings(study: Study, parsed: argparse.Namespace) -> StudySettings:
     """The settings that the words say; ``--seeds stated`` says those that the hypotheses name for the report run."""
     values = _values(parsed)
     if values.get("seeds") == "stated":
-        from workbook.runs.publish import report_seeds
-
-        variant = study.settings({**values, "seeds": [0]}).variant
-        if not (seeds := report_seeds(study.hypotheses_file, variant)):
-            raise SettingsError(f"--seeds stated: {study.id} states no seeds for {variant}")
+        one = study.settings({**values, "seeds": [0]})
+        if not (seeds := report_seeds(study.judged_by(one), one.variant)):
+            raise SettingsError(f"--seeds stated: {study.id} states no seeds for {one.variant}")
         values["seeds"] = list(seeds)
     return study.settings(values)
 
@@ -178,7 +176,6 @@ def print_ending(study: Study, settings: StudySettings) -> int:
 
     from oryx.evidence.stats import LEAST_SEEDS
     from workbook.report.published import estimate_text
-    from workbook.runs.publish import report_seeds
 
     folder, seeds = study.run_folder(settings), settings.seeds
     if settings.source == "published":  # seeds of the rows that are shown, whatever this run was asked for
@@ -193,9 +190,9 @@ def print_ending(study: Study, settings: StudySettings) -> int:
     if not verdicts:
         print(f"  no verdict: no hypothesis is stated for scale {settings.scale}")
     elif len(seeds) < LEAST_SEEDS and settings.scale not in study.released_scales:
-        stated = report_seeds(study.hypotheses_file, settings.variant)
-        how = f"the same with --seeds {','.join(map(str, stated))}" if stated else f"from {LEAST_SEEDS} on"
-        print(f"  one seed gives directions; several give verdicts: {how}")
+        stated = ",".join(map(str, report_seeds(study.judged_by(settings), settings.variant) or ()))
+        how = stated and f": the same with --seeds {stated}"
+        print(f"  one seed gives directions; verdicts come from {LEAST_SEEDS} on{how}")
     if (comparison := folder / "comparison.txt").exists():
         print(comparison.read_text().rstrip())
     print(f"rows, tables and figures: {folder}")
@@ -235,10 +232,8 @@ def _plan_memory(parsed: argparse.Namespace) -> int:
     if parsed.study or parsed.fit is None or parsed.gpu is None:
         raise SettingsError("plan: expected a study, or --fit MODEL --gpu GB (what the GPU's memory holds) without one")
     shape, size, tera = read_shape(parsed.fit), parsed.size, parsed.tflops
-    found, rests = (
-        fit.table(shape, parsed.gpu, parsed.frames, size, tera),
-        fit.assumptions(shape, parsed.gpu, size, tera),
-    )
+    found = fit.table(shape, parsed.gpu, parsed.frames, size, tera)
+    rests = fit.assumptions(shape, parsed.gpu, size, tera)
     if parsed.json:
         print(_json({"table": found.to_dict("records"), "assumptions": rests}))
     else:
@@ -387,11 +382,7 @@ _OPTIONS = (
     ("plan", "--size", {"metavar": "WxH", "type": _size, "default": "1280x720", "help": "with --fit: pixels"}),
     ("plan", "--tflops", {"type": float, "default": 312, "help": "with --fit: the GPU's peak (312: an A100)"}),
     ("run plan publish", "--scale", {"choices": SCALES, "default": "nano", "help": "(default: nano, two cores)"}),
-    (
-        "run plan publish",
-        "--seeds",
-        {"help": "as 0,1,2; stated: of the report run; one (default: 0) gives directions"},
-    ),
+    ("run plan publish", "--seeds", {"help": "0,1,2 or stated (the report run's); one (default: 0) gives directions"}),
     ("run plan publish", "-p", {**_REPEATED, "metavar": "NAME=VALUE", "help": _SETTING}),
     ("run plan publish", "--from-scratch", _flag("train the shared weights anew as well")),
     ("run", "--retry-failed", _flag("ask items again that failed in an earlier attempt")),

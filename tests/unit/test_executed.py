@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tools.docs.executed import KEPT, MOST_BYTES, kept
+from tools.docs.executed import KEPT, LINK, MOST_BYTES, kept
 from workbook.report import page
 
 ROOT = Path(__file__).parents[2]
@@ -54,3 +54,11 @@ def test_the_paper_against_ours_is_executed_over_what_is_published():
     told = shown(nbformat.read(kept("paper_vs_ours"), as_version=4), "text/markdown")
     for section in (today.summary(), today.findings()):
         assert section in told, "run python -m tools.docs.executed paper_vs_ours"
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_their_links_lead_somewhere_from_where_they_lie(name):
+    book = nbformat.read(kept(name), as_version=4)
+    texts = [cell.source for cell in book.cells if cell.cell_type == "markdown"] + shown(book, "text/markdown")
+    links = {link for text in texts for _, link in LINK.findall(text)}
+    assert links and not [link for link in links if not (kept(name).parent / link).exists()]

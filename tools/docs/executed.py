@@ -2,9 +2,11 @@
 
 Those of the studies are kept by ``python -m oryx publish``, with the rows that they show. 90 shows all that is
 published and has to be executed again when that changes; a test says when. A copy says how many seconds of a processor
-it took; it has no sliders, which move nothing where there is no kernel.
+it took; it has no sliders, which move nothing where there is no kernel, and its links lead on from where it lies.
 """
 
+import os
+import re
 import resource
 import sys
 from pathlib import Path
@@ -26,6 +28,7 @@ KEPT = {
     "paper_vs_ours": ("90_paper_vs_ours.ipynb", page.Settings),
 }
 """Folder below results/ -> the notebook, and what its parameters are."""
+LINK = re.compile(r"(\]\(<?)(?![a-z]+:|[#/])([^)>#]+)")
 
 
 def kept(name: str) -> Path:
@@ -35,6 +38,7 @@ def kept(name: str) -> Path:
 
 def main(names: list[str]) -> int:
     """Execute those of ``names``, or all; returns 0, or the code of the first that failed."""
+    os.chdir(REPOSITORY)
     for name in names or KEPT:
         notebook, kind = KEPT[name]
         settings = kind.from_mapping({"source": "published"} if "source" in kind.model_fields else {})
@@ -44,14 +48,24 @@ def main(names: list[str]) -> int:
         made = nbformat.read(notebook_folder(one, settings) / "notebook.ipynb", as_version=4)
         made.metadata["cpu_seconds"] = round(_processor_seconds() - before)
         made.metadata.pop("widgets", None)
+        made.metadata["linked_from"] = f"results/{name}"
         for cell in made.cells:
-            if "outputs" in cell:
-                cell.outputs = [out for out in cell.outputs if SLIDERS not in out.get("data", {})]
+            if cell.cell_type == "markdown":
+                cell.source = _moved(cell.source, REPOSITORY / "notebooks", name)
+                continue
+            cell.outputs = [out for out in cell.outputs if SLIDERS not in out.get("data", {})]
+            for data in (out.data for out in cell.outputs if "text/markdown" in out.get("data", {})):
+                data["text/markdown"] = _moved(data["text/markdown"], REPOSITORY, name)
         if (size := len(text := nbformat.writes(made) + "\n")) > MOST_BYTES:
             raise RunError(f"{notebook} has {size:,} characters as executed, at most {MOST_BYTES:,} are kept")
         kept(name).parent.mkdir(exist_ok=True)
         print(atomic_write_text(kept(name), text))
     return 0
+
+
+def _moved(text: str, place: Path, name: str) -> str:
+    """Markdown whose links, which start at ``place``, start where the copy of ``name`` lies."""
+    return LINK.sub(lambda link: link[1] + os.path.relpath(place / link[2], kept(name).parent), text)
 
 
 def _processor_seconds() -> float:

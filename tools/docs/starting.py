@@ -15,7 +15,7 @@ from tools.docs.footprint import KEPT, ROOT
 from workbook.cli import STUDIES, find_study
 from workbook.report.tables import as_table
 from workbook.runs.planning import plan_of, total
-from workbook.runs.publish import report_seeds
+from workbook.runs.seeds import report_seeds
 from workbook.studies.base import Study
 
 CORES = 2
@@ -79,7 +79,8 @@ def _plan(name: str, stated: bool = False) -> dict[str, Any]:
 
 
 def _stated(study: Study) -> tuple[int, ...]:
-    return report_seeds(study.hypotheses_file, study.settings().variant)
+    settings = study.settings()
+    return report_seeds(study.judged_by(settings), settings.variant)
 
 
 def _gb(megabytes: float) -> str:

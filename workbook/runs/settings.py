@@ -21,7 +21,6 @@ from oryx.evidence.schema import SCALES
 
 REPOSITORY = Path(workbook.__path__[0]).parent
 LONGEST_NAME = 100
-_SAID = ("scale", "seeds", "source")
 _PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 
 
@@ -158,24 +157,14 @@ class StudySettings(Checked):
     seeds: tuple[int, ...] = setting(
         (0,), "training seeds; one gives a direction only, a verdict needs three", counts=False, least=0
     )
-    split: Literal["dev", "report"] = setting(
-        "report", "held-out items: dev to design, report (seeds 0 to 6, 9 to 11) to decide"
-    )
-    source: Literal["run", "published", "auto"] = setting(
-        "run",
-        "run; published: read the committed rows; auto: those, if they have these settings and seeds",
-        counts=False,
-    )
+    split: Literal["dev", "report"] = setting("report", "held-out: dev to design, report (seeds 0-6, 9-11) to decide")
+    source: Literal["run", "published", "auto"] = setting("run", "run, published, or auto: either one", counts=False)
     from_scratch: bool = setting(False, "train the shared weights anew instead of using the shipped ones")
     precision: Literal["auto", "fp32", "bf16"] = setting(
         "auto", "number format of the models; auto: bf16 on a GPU, fp32 on a CPU", added_later=True
     )
-    jobs: int | None = setting(
-        None, "worker processes; null: one per GPU, without GPUs one per core", counts=False, least=1
-    )
-    limit_minutes: float | None = setting(
-        None, "stop after so long, to go on later; null: no limit", counts=False, least=0
-    )
+    jobs: int | None = setting(None, "worker processes; null: one per GPU, else one per core", counts=False, least=1)
+    limit_minutes: float | None = setting(None, "stop after so long, to resume; null: never", counts=False, least=0)
     retry_failed: bool = setting(False, "ask items again that failed in an earlier attempt", counts=False)
     results: str = setting("results", "results folder", counts=False)
 
@@ -207,7 +196,7 @@ class StudySettings(Checked):
         plain, fields = self.to_dict(), type(self).model_fields
         chosen = {name: plain[name] for name in ("scale", "panel") if name in plain}
         base = type(self).from_mapping(chosen).to_dict() | {name: fields[name].default for name in chosen}
-        return {name: value for name, value in plain.items() if value != base[name] or name in _SAID}
+        return {n: value for n, value in plain.items() if value != base[n] or n in ("scale", "seeds", "source")}
 
     @property
     def variant(self) -> str:

@@ -48,8 +48,8 @@ class Run:
 
     def __repr__(self) -> str:
         seeds = ", ".join(map(str, sorted(self.rows["seed"].unique())))
-        counts = f"{len(self.rows)} rows, seeds {seeds}, {self.failed} failed items, in {self.folder}"
-        return ". ".join(filter(None, (counts, self.comparison.partition("\n")[0])))
+        first = self.comparison.partition("\n")[0]
+        return f"{len(self.rows)} rows, seeds {seeds}, {self.failed} failed items, in {self.folder}. {first}"
 
 
 # What manifests say of a study on videos.

@@ -10,7 +10,7 @@ from oryx.errors import RunError
 from tests.toy import ToyStudy
 from workbook import cli
 from workbook.runs.doctor import examine
-from workbook.runs.publish import report_seeds
+from workbook.runs.seeds import report_seeds
 
 STUDY = "native_vs_fixed_resolution"
 

@@ -14,6 +14,7 @@ from tests.rows import same_rows
 from workbook.cli import print_ending
 from workbook.runs import publish as publishing
 from workbook.runs.publish import publish
+from workbook.runs.seeds import report_seeds
 
 
 def executed(study, settings) -> int:
@@ -219,7 +220,7 @@ def test_a_notebook_that_fails_leaves_the_publication_as_it_was(ready, monkeypat
 def test_a_run_of_one_seed_names_the_seeds_of_the_report_run(ready, tmp_path, monkeypatch, capsys):
     study, settings, _ = ready
     one, path = settings.model_copy(update={"seeds": (0,)}), tmp_path / "h.toml"
-    for stated, said in (("[report.nano]\nseeds = [5, 6, 9]", "with --seeds 5,6,9\n"), ("", "verdicts: from 3 on\n")):
+    for stated, said in (("[report.nano]\nseeds = [5, 6, 9]", "with --seeds 5,6,9\n"), ("", "from 3 on\n")):
         path.write_text(stated)
         monkeypatch.setattr(type(study), "hypotheses_file", path)
         print_ending(study, one)
@@ -242,8 +243,8 @@ def test_the_seeds_of_a_report_run_stand_beside_its_hypotheses(tmp_path, ready):
     added = '[report."nano,panel=arms"]\nseeds = [5]\n[report.small]\nseeds = ["a"]\n\n[[hypothesis]]'
     path.write_text(stated.replace("[[hypothesis]]", added, 1))
     assert load_hypotheses(path) == ready[0].hypotheses(ready[1]), "they are beside the hypotheses, not among them"
-    assert publishing.report_seeds(path, "nano") == publishing.report_seeds(path, "nano,panel=ratios") == (0, 1, 2)
-    assert publishing.report_seeds(path, "nano,panel=arms") == (5,)
-    assert publishing.report_seeds(path, "medium") is None
+    assert report_seeds(path, "nano") == report_seeds(path, "nano,panel=ratios") == (0, 1, 2)
+    assert report_seeds(path, "nano,panel=arms") == (5,)
+    assert report_seeds(path, "medium") is None
     with pytest.raises(SettingsError, match=r"h\.toml: report\.small, field seeds"):
-        publishing.report_seeds(path, "small")
+        report_seeds(path, "small")
