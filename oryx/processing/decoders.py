@@ -5,7 +5,8 @@
 decord 0.6.0
     has no AV1 decoder; in files that were cut without re-encoding (edit lists), in open groups of pictures and in
     streams that do not begin at time 0 (MPEG-TS) it returns wrong frames without an error. Of several streams
-    of pictures it takes the largest. It knows quarter turns in MP4 alone.
+    of pictures it takes the largest. It knows quarter turns in MP4 alone, and in other containers (AVI, Matroska, WMV)
+    it shows damaged frames as if they were whole.
 torchcodec 0.13.0
     agrees with PyAV to the pixel, also in AV1, edit lists, open groups and turned recordings. In AVI with B-frames and
     in MPEG program streams it returns wrong frames without an error; in MPEG-TS with B-frames the last ones fail.

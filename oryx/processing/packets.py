@@ -96,10 +96,10 @@ def examine(path: Path, max_pixels: int) -> Index:
         a, b, c, d = _first_matrix(path)
         if a * d < b * c:
             wrong["decord"] = wrong["torchcodec"] = "it is shown mirrored"
-        elif ((a or d) and (b or c)) or ("mp4" not in kind and (b or a < 0)):
-            wrong["decord"] = f"it is turned by no multiple of 90 degrees, or in another container than MP4 ({kind})"
-    if codec == "mpeg4" or kind in ("asf", "nut"):
-        wrong["decord"] = "it would show damaged frames of such a file as if they were whole"
+        elif (a or d) and (b or c):
+            wrong["decord"] = "it is turned by no multiple of 90 degrees"
+    if "mp4" not in kind:
+        wrong["decord"] = f"it is no MP4 ({kind}), where damaged frames would be shown as if they were whole"
     if aspect != 1:
         wrong["decord"] = wrong["torchcodec"] = "its pixels are not square"
     warning = "" if whole else f"{kind} does not say where a file ends: more may have been recorded than there is"
