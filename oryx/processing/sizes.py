@@ -45,9 +45,7 @@ class Resolution:
     def __post_init__(self):
         check_known([self.kind], KINDS, "resolution kind")
         if (self.kind == "native") != (self.side is None):
-            raise SettingsError(
-                f"resolution {self.kind!r}: side must be {'absent' if self.kind == 'native' else 'given'}"
-            )
+            raise SettingsError(f"resolution {self.kind!r}: side must be {'given' if self.side is None else 'absent'}")
         if self.side is not None and (not isinstance(self.side, int) or not 0 < self.side < 1 << 16):
             raise SettingsError(f"resolution side: expected a positive number of pixels of 16 bits, got {self.side!r}")
 
