@@ -19,7 +19,11 @@ from oryx.evidence.schema import PUBLISHED as ROWS
 from oryx.evidence.verdicts import AGAINST, ALIKE, CLAIMED
 from workbook.report.tables import estimate_text, verdict_table
 
-HYPOTHESES = sorted(Path(workbook.__path__[0], "studies").glob("*/hypotheses.toml"))
+HYPOTHESES = sorted(
+    path
+    for path in Path(workbook.__path__[0], "studies").glob("*/*.toml")
+    if "[[hypothesis]]" in path.read_text("utf-8")
+)
 NOT_TESTED = "not tested"
 
 

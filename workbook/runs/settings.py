@@ -36,6 +36,15 @@ def setting(default: Any, help: str, counts: bool = True, least: float | None = 
 
 def read_presets(module: str) -> dict[str, dict]:
     """The presets in ``presets.toml`` beside a module (its ``__file__``): {scale: {field: value}}."""
+    return {scale: preset for scale, preset in _presets(module).items() if scale != "panels"}
+
+
+def read_panels(module: str) -> dict[str, dict]:
+    """What further panels of arms set away from the presets, from the same file: {panel: {scale: {field: value}}}."""
+    return _presets(module)["panels"]
+
+
+def _presets(module: str) -> dict[str, dict]:
     return tomllib.loads(Path(module).with_name("presets.toml").read_text("utf-8"))
 
 
@@ -44,8 +53,8 @@ class Checked(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     presets: ClassVar[dict[str, dict]] = {}
-    presets_by: ClassVar[tuple[str, ...]] = ("scale",)
-    """The fields that a preset is chosen by."""
+    panels: ClassVar[dict[str, dict]] = {}
+    """Presets by scale, and what panels of arms set away from them: {panel: {scale: {field: value}}}."""
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -54,7 +63,7 @@ class Checked(BaseModel):
         Raises SettingsError, naming the field, for an unknown name (with the nearest match) or a mistyped value.
         """
         check_known(values, cls.model_fields, "parameter")
-        given = {name: value for name in cls.presets_by if isinstance(value := values.get(name), str)}
+        given = {name: value for name in ("scale", "panel") if isinstance(value := values.get(name), str)}
         try:
             return cls(**{**cls.preset(given), **values})
         except ValidationError as error:
@@ -62,8 +71,14 @@ class Checked(BaseModel):
 
     @classmethod
     def preset(cls, values: Mapping[str, str]) -> dict:
-        """What is set away from the defaults where the fields of ``presets_by`` are these."""
-        return cls.presets.get(values.get("scale", "nano"), {})
+        """What is set away from the defaults at this ``scale`` and in this ``panel``.
+
+        Raises SettingsError for a panel that has no such scale.
+        """
+        scale, panel = values.get("scale", "nano"), cls.panels.get(values.get("panel"))
+        if panel is not None and scale not in panel:
+            raise SettingsError(f"panel {values['panel']!r} has scales {', '.join(panel)}; got {scale!r}")
+        return cls.presets.get(scale, {}) | (panel or {}).get(scale, {})
 
     @field_validator("*", mode="before")
     @classmethod
@@ -184,7 +199,7 @@ class StudySettings(Checked):
     def parameters(self) -> dict:
         """What a notebook must be given to end up with these very settings: the fields that differ from its preset."""
         plain, fields = self.to_dict(), type(self).model_fields
-        chosen = {name: plain[name] for name in self.presets_by}
+        chosen = {name: plain[name] for name in ("scale", "panel") if name in plain}
         base = type(self).from_mapping(chosen).to_dict() | {name: fields[name].default for name in chosen}
         return {name: value for name, value in plain.items() if value != base[name] or name in ("scale", "seeds")}
 

@@ -50,7 +50,7 @@ CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
 
 def encoder_file(name: str) -> str:
     """The file name of an encoder's weights."""
-    return "siglip.safetensors" if name == "siglip" else f"continued_{CONTINUED[name]}.safetensors"
+    return "siglip.safetensors" if name == "siglip" else f"continued_{CONTINUED.get(name, name)}.safetensors"
 
 
 def starting_tower(r: Recipe, folder: Path | None = None) -> OryxViT:
@@ -59,13 +59,15 @@ def starting_tower(r: Recipe, folder: Path | None = None) -> OryxViT:
 
 
 def _at(size: str, rng, picture: Image.Image, phase: Phase, r: Recipe) -> Image.Image:
-    """``fixed``: in SigLIP's own square, the shape lost; ``native``: at the picture's own size."""
+    """``fixed``: in SigLIP's own square, the shape lost; ``native``: at the picture's own size; ``mixed``: by lot."""
+    if size == "mixed":
+        size = ("fixed", "native")[int(rng.integers(2))]
     resolution = Resolution("squash", r.side) if size == "fixed" else Resolution("native")
     return resolution.apply(picture, r.patch)
 
 
 def train_encoder(name: str, r: Recipe, options: Options, reader: Path | None = None) -> list[dict]:
-    """Train one of ENCODERS; returns the curve, and goes on from a checkpoint in the folder.
+    """Train one of ENCODERS or ``mixed``; returns the curve, and goes on from a checkpoint in the folder.
 
     The continued ones start from the SigLIP in ``options.start`` (default: shipped), with a language model as interface
     that learns too, from ``reader`` (:func:`warm_reader`); both see the same items in the same order. They are kept in
@@ -76,7 +78,7 @@ def train_encoder(name: str, r: Recipe, options: Options, reader: Path | None = 
     tower = starting_tower(r, options.start)
     model = warm_reader(r, tower.config, options.seed + 1, folder=reader)
     model.vision_tower = tower
-    batches = reader_batches(r, options.seed, partial(_at, CONTINUED[name]))
+    batches = reader_batches(r, options.seed, partial(_at, CONTINUED.get(name, name)))
     plan, saved = TrainPlan(r.reader_steps, r.reader_rate), {encoder_file(name).removesuffix(".safetensors"): tower}
     return Training(name, model, batches, answer_loss, plan, saved, torch.int8, PRETRAIN).carry_out(*options.how)
 

@@ -178,13 +178,14 @@ def joint_recipe(scale: str, **changes: Any) -> JointRecipe:
     return r
 
 
-def encoder_recipe(scale: str, side: int = 48, patch: int = 8) -> Recipe:
+def encoder_recipe(scale: str, side: int = 48, patch: int = 8, panel: str = "default") -> Recipe:
     """The recipe of the encoder study's encoders: the scale's shapes, phases and steps of their own; errors as above.
 
-    ``side`` of SigLIP's square and ``patch`` in pixels: with public weights, those of OryxViT. Scale ``paper`` has the
-    shapes of ``medium`` for its language model; its encoders have those of the weights that they start from.
+    ``panel``: of the encoder study. ``side`` of SigLIP's square and ``patch`` in pixels: with public weights, those of
+    OryxViT. Scale ``paper`` has the shapes of ``medium`` for its language model; its encoders have those of the weights
+    that they start from.
     """
-    own = _table("encoders", scale)
+    own = _table("encoders" if panel == "default" else f"{panel}_encoders", scale)
     r = replace(recipe("medium" if scale in ("small", "paper") else scale, **own), scale=scale)
     phases = tuple(replace(phase, sizes=_scaled(phase.sizes, side, patch)) for phase in r.phases)
     return replace(r, side=side, patch=patch, position_grid=max(r.position_grid, 4 * side // patch), phases=phases)

@@ -160,8 +160,10 @@ class Study(ABC, Generic[S]):
         return self.facts
 
     def judged_by(self, settings: S) -> Path | None:
-        """The file that states what a run is judged by."""
-        return self.hypotheses_file
+        """The file that states what a run is judged by; that of a panel with hypotheses of its own has its name."""
+        file = self.hypotheses_file
+        own = file and file.with_name(f"{getattr(settings, 'panel', '')}.toml")
+        return own if own and own.is_file() else file
 
     def hypotheses(self, settings: S) -> "Sequence[Hypothesis]":
         """What a run is judged by."""

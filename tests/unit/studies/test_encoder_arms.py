@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from transformers.models.siglip2.image_processing_pil_siglip2 import get_image_size_for_max_num_patches
 
 from oryx.errors import MissingResource, SettingsError
 from oryx.layout import Layout, visual_token_count
 from oryx.processing.sizes import Partition
 from workbook.data.items import OBJECT_TASKS, evaluation_items
-from workbook.stages.recipes import MATCHED_PICTURES
+from workbook.stages.encoders import _at
+from workbook.stages.recipes import MATCHED_PICTURES, encoder_recipe
 from workbook.studies.encoders.arms import ARMS, BLIND, ENCODERS, INPUTS, arm_view
+from workbook.studies.encoders.settings import Settings
 from workbook.studies.encoders.study import ENCODER_JOBS, MIXTURE, PROBES, TEXT_TASKS, OryxViTvsSigLIP
 
 PATCH, SIDE = MATCHED_PICTURES.patch, MATCHED_PICTURES.side
@@ -60,12 +63,34 @@ def test_the_arms_train_on_the_tasks_that_they_are_asked():
         ({}, 1, [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:]]]),
         ({"from_scratch": True}, 0, [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:]]]),
         ({"scale": "small"}, 0, [[*ENCODER_JOBS[1:]]]),
+        ({"panel": "reading"}, 0, [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:], "encoder_mixed"]]),
     ],
 )
 def test_seed_0_has_shipped_encoders_and_others_train_theirs(values, seed, first):
     study = OryxViTvsSigLIP()
     assert study.prepare(study.settings(values), seed) == first
     assert study.further_jobs(study.settings(values)) == [PROBES], "no arm waits for the probes"
+
+
+def test_the_panel_reading_asks_all_that_its_hypotheses_compare():
+    study = OryxViTvsSigLIP()
+    reading = study.settings({"panel": "reading"})
+    stated = study.hypotheses(reading)
+    assert len(stated) > 20 and not {entry.id for entry in stated} & {
+        entry.id for entry in study.hypotheses(Settings())
+    }
+    asked = {arm: {task for _, task, _ in study.picture_arm(reading, arm).passes()} for arm in reading.arms}
+    for entry in stated:
+        for arm in entry.arms:
+            assert set(entry.tasks) <= asked[arm] or (entry.tasks == ("patch",) and ARMS[arm][1] in INPUTS[:2])
+    assert study.settings({}).settings_hash == Settings().settings_hash != reading.settings_hash
+
+
+def test_an_encoder_of_mixed_input_sees_half_of_the_pictures_each_way():
+    r, rng = encoder_recipe("nano", panel="reading"), np.random.default_rng(0)
+    picture = Image.new("RGB", (96, 24))
+    sizes = [_at("mixed", rng, picture, r.phases[-1], r).size for _ in range(200)]
+    assert set(sizes) == {(96, 24), (48, 48)} and 70 < sizes.count((48, 48)) < 130
 
 
 def test_what_cannot_run_says_what_it_needs(tmp_path):

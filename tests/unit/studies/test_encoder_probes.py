@@ -24,7 +24,7 @@ from workbook.studies.encoders import robustness as encoder_robustness
 from workbook.studies.encoders.arms import ENCODERS
 from workbook.studies.encoders.features import PENALTIES, feature_maps, fit_ridge, mean_of, pooled
 from workbook.studies.encoders.figures import PANELS
-from workbook.studies.encoders.reading import caption_embeddings, own_head, patch_reading, ranked
+from workbook.studies.encoders.reading import caption_embeddings, own_head, patch_reading, patch_rows, ranked
 from workbook.studies.encoders.robustness import (
     area_grids,
     aspect_grids,
@@ -150,6 +150,8 @@ def test_patches_are_read_if_the_answer_is_in_them_and_not_by_a_blind_encoder(to
     monkeypatch.setattr(encoder_reading, "feature_maps", oracle)
     (seen,) = patch_reading({"oracle": tower}, RECIPE, "dev", 12)
     assert seen["value"] == 1.0 and seen["chance"] < 0.5
+    rows = list(patch_rows(tower, encoder_reading.Resolution(), RECIPE, "dev", 12))
+    assert len({row["item"] for row in rows}) == len(rows) <= 12 and {row["score"] for row in rows} == {1.0}
     blind = lambda tower, pictures: [torch.ones(p.height * p.width // 64, 4) for p in pictures]  # noqa: E731
     monkeypatch.setattr(encoder_reading, "feature_maps", blind)
     (unseen,) = patch_reading({"blind": tower}, RECIPE, "dev", 12)

@@ -128,7 +128,7 @@ def test_the_oracle_may_train_longer_and_clips_shown_twice_cost_as_much():
         ({"arms": ["retreival"]}, SettingsError, "did you mean 'retrieval'"),
         ({"video": "/nowhere.mp4"}, InputError, r"/nowhere\.mp4: expected a video file, there is none"),
         ({"scale": "medium"}, MissingResource, "medium"),
-        ({"scale": "medium", "panel": "paired"}, InputError, "panel 'paired' has scales nano, smoke; got 'medium'"),
+        ({"scale": "medium", "panel": "paired"}, SettingsError, "panel 'paired' has scales nano, smoke; got 'medium'"),
         ({"panel": "pared"}, SettingsError, "did you mean 'paired'"),
     ],
 )

@@ -27,6 +27,18 @@ def test_the_default_run_is_four_arms_at_two_ratios():
     assert all(arm.connector in COMPRESSORS for arm in ARMS.values())
 
 
+def test_the_panel_larger_asks_all_that_its_hypotheses_compare_and_one_ratio_that_nobody_trains_at():
+    larger, study = panel("larger"), PoolingVsDynamicCompression()
+    assert len(study.hypotheses(larger)) == 14 and larger.short_stories + larger.long_stories == 400
+    for entry in study.hypotheses(larger):
+        for arm in entry.arms:
+            asked = {f"{kind}_{cell.ratio}x" for cell in cells(larger, arm) for kind in (*QUESTIONS, "shift")}
+            assert {*entry.tasks, *entry.other_tasks} <= asked and arm in arms_of(larger), entry.id
+    assert {cell.ratio for cell in cells(larger, "dynamic")} == {1, 4, 9, 16}
+    assert sources_of(larger, "dynamic") == {1: [80], 2: [80], 4: [80]}
+    assert {cell.ratio for cell in cells(larger, "dynamic_dwconv")} == {1, 4, 16}
+
+
 def test_panels_cover_every_arm_and_sides_one_to_five():
     assert set(EVERY) | {"on_demand"} == set(ARMS) and tuple(arms_of(panel("arms"))) == EVERY
     assert [region_side(ratio) for ratio in ratios_of(panel("ratios"))] == [1, 2, 3, 4, 5]

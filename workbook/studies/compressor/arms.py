@@ -65,13 +65,21 @@ DEFAULT = ("average", "average_x2", "dynamic", "dynamic_dwconv")
 EVERY = tuple(name for name in ARMS if name != "on_demand")
 
 
+ANY_RATIO = ("average", "average_x2", "dynamic")
+"""Connectors without weights for one ratio alone: they can be asked at one that they never trained at."""
+
+
 @dataclass(frozen=True)
 class Panel:
-    """The arms of a run, the ratios they train on and are asked at, and the side of their pictures in pixels."""
+    """The arms of a run, the ratios they train on and are asked at, and the side of their pictures in pixels.
+
+    ``untrained``: ratios that arms with one of ANY_RATIO are asked at beside theirs.
+    """
 
     arms: tuple[str, ...]
     ratios: tuple[int, ...] = (4, 16)
     side: int = 32
+    untrained: tuple[int, ...] = ()
 
 
 # "ratios" shows larger pictures: on a map of 10 x 10 tokens every side from 1 to 5 leaves another number of them, on
@@ -80,6 +88,7 @@ PANELS = {
     "default": Panel(DEFAULT),
     "arms": Panel(EVERY),
     "ratios": Panel(DEFAULT, (4, 9, 16, 25), side=80),
+    "larger": Panel(DEFAULT, side=80, untrained=(9,)),  # and what its presets name
     "on_demand": Panel(("on_demand",), (4, 9, 16, 25)),
 }
 

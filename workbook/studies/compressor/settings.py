@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from workbook.runs.settings import VideoSettings, setting
+from workbook.runs.settings import VideoSettings, read_panels, setting
 from workbook.studies.compressor.arms import ARMS, PANELS
 from workbook.studies.public.settings import PublicSettings, public_presets
 
@@ -13,7 +13,9 @@ class Settings(VideoSettings, PublicSettings):
     hashed_as: ClassVar[str] = "oryx.studies.pooling_vs_dynamic_compression"
 
     panel: Literal[tuple(PANELS)] = setting(
-        "default", "default: four arms; arms: every arm; ratios: sides 1 to 5; on_demand: ratio x resolution x frames"
+        "default",
+        "default: four arms; arms: every arm; ratios: sides 1 to 5; larger: larger pictures, more videos; "
+        "on_demand: ratio x resolution x frames",
     )
     arms: tuple[Literal[tuple(ARMS)], ...] = setting((), "arms to train and ask; none: the panel's")
     ratios: tuple[int, ...] = setting((), "compression ratios beside 1; none: the panel's", least=1)
@@ -34,4 +36,4 @@ class Settings(VideoSettings, PublicSettings):
         256, "scale paper: the middle side of frames on demand, in pixels", least=64, added_later=True
     )
 
-    presets = public_presets(__file__)
+    presets, panels = public_presets(__file__), read_panels(__file__)

@@ -2,7 +2,8 @@
 
 Three encoders: ``siglip`` as it was pre-trained; ``control``, continued with a language model on squares of SigLIP's
 own size; ``oryxvit``, continued in the same way, for the same steps, on the same pictures at their native size. Telling
-``control`` and ``oryxvit`` apart tells what more training gave from what native resolution gave.
+``control`` and ``oryxvit`` apart tells what more training gave from what native resolution gave. A fourth, ``mixed``,
+is continued on half of the pictures each way.
 
 Inputs: ``fixed``, squeezed into SigLIP's square; ``native``; ``partition`` into tiles of that square;
 ``partition_matched``, tiles of half its side, which cost as many tokens as native; ``budget``, equal area: its shape
@@ -10,21 +11,30 @@ kept, every picture is scaled to one area (:func:`oryx.processing.sizes.picture_
 SigLIP 2 NaFlex's rule); None: no picture at all.
 """
 
+from collections.abc import Collection
+
 from oryx.processing.sizes import Partition, Resolution, picture_forms
 
 BLIND = "blind"
-ENCODERS = ("siglip", "control", "oryxvit")
+ENCODERS, MIXED = ("siglip", "control", "oryxvit"), "mixed"
 INPUTS = ("fixed", "native", "partition")
 ARMS: dict[str, tuple[str, str | None]] = {
     **{f"{encoder}_{view}": (encoder, view) for encoder in ENCODERS for view in INPUTS},
     "oryxvit_partition_matched": ("oryxvit", "partition_matched"),
     "oryxvit_budget": ("oryxvit", "budget"),
+    "mixed_fixed": (MIXED, "fixed"),
+    "mixed_native": (MIXED, "native"),
     BLIND: ("oryxvit", None),
 }
 """Arm -> its encoder and input."""
 
-USUAL = tuple(arm for arm in ARMS if arm != "control_partition")
+USUAL = tuple(arm for arm, (encoder, _) in ARMS.items() if arm != "control_partition" and encoder != MIXED)
 """The arms of a default run."""
+
+
+def encoders_of(arms: Collection[str]) -> list[str]:
+    """The encoders of a run: always the three, and ``mixed`` where an arm has it."""
+    return [*ENCODERS, *({MIXED} & {ARMS[arm][0] for arm in arms})]
 
 
 def arm_view(arm: str, side: int) -> Resolution | Partition | None:

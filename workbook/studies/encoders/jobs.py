@@ -6,6 +6,7 @@ See :mod:`workbook.studies.encoders.study`, which says what is compared.
 from functools import partial
 from pathlib import Path
 
+from oryx.evidence.store import RowWriter
 from oryx.files import atomic_write_json
 from oryx.model.parts import vision_tower
 from oryx.model.vit import OryxViT
@@ -16,8 +17,8 @@ from workbook.stages.models import load_siglip, warm_reader
 from workbook.stages.stage import Options
 from workbook.studies import picture_training
 from workbook.studies.base import Progress, Study
-from workbook.studies.encoders.arms import ARMS, ENCODERS
-from workbook.studies.encoders.reading import patch_reading, retrieval
+from workbook.studies.encoders.arms import ARMS, arm_view, encoders_of
+from workbook.studies.encoders.reading import patch_reading, patch_rows, retrieval
 from workbook.studies.encoders.robustness import attention_distance, robustness
 from workbook.studies.encoders.settings import PART_SCALES, Settings
 from workbook.studies.pictures import PictureArm
@@ -51,7 +52,9 @@ def probe(settings: Settings, seed: int, folder: Path, progress: Progress) -> No
     the probe's own docstring names. The pictures depend on the split and their number alone, not on the seed.
     """
     machine, r = compute(settings.precision), settings.recipe
-    towers = {name: machine.place(load_tower(settings, name, seed, folder.parent)) for name in ENCODERS}
+    towers = {
+        name: machine.place(load_tower(settings, name, seed, folder.parent)) for name in encoders_of(settings.arms)
+    }
     probes = [patch_reading, robustness, attention_distance]
     if not settings.siglip:  # public weights have a tokenizer of their own, which nothing here needs
         captions = machine.place(load_siglip(r, encoder_folder(settings, "siglip", seed, folder.parent)))
@@ -68,10 +71,10 @@ def run_arm(
 ) -> None:
     """Train one arm on its encoder and ask it; resumes from checkpoint and rows in ``folder``.
 
-    Language model and projector are the same for every arm of a seed; rows name all three encoders of the seed.
+    Language model and projector are the same for every arm of a seed; rows name all encoders of the seed.
     """
     hashes = []
-    for name in ENCODERS:  # one at a time: a released tower is gigabytes
+    for name in encoders_of(settings.arms):  # one at a time: a released tower is gigabytes
         loaded = load_tower(settings, name, seed, folder.parent)
         hashes.append(module_sha256(loaded)[:8])
         if name == ARMS[arm][0]:
@@ -80,3 +83,8 @@ def run_arm(
     model.vision_tower = tower
     base = {**base, "weights_hash": "+".join(hashes)}
     picture_training.run_arm(settings, own, model, folder, base, progress)
+    if settings.patch_items and ARMS[arm][1] in ("fixed", "native"):
+        view, of = arm_view(arm, settings.side), (settings.recipe, settings.split, settings.patch_items)
+        with RowWriter(folder / "rows.jsonl") as writer:
+            rows = ({**base, **row} for row in patch_rows(tower, view, *of))
+            writer.write(row for row in rows if not writer.has(row))

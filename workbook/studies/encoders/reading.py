@@ -4,7 +4,7 @@ Every encoder gets the same kind of map, a ridge regression fitted on the traini
 of its own; a nonlinear one would measure itself. Both probes are made at SigLIP's fixed square and at native size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -117,6 +117,40 @@ def _patches(tower: OryxViT, maps: Sequence[DigitMap], resolution: Resolution) -
     return features, label, np.repeat(np.arange(len(maps)), [where.sum() for where in shown])
 
 
+def patch_rows(tower: OryxViT, resolution: Resolution, r: Recipe, split: str, items: int) -> Iterator[dict]:
+    """What a row says of each picture that shows a digit, its score the share of right patches; :func:`patch_reading`.
+
+    ``chance`` is the share of the most frequent digit.
+    """
+    right, label, picture = _read_patches(tower, resolution, _digit_maps(r, split, items), split)
+    shared = {"condition": "patches", "task": "patch", "split": split, "question": "which digit does a patch show?"}
+    shared |= {"truth": "", "answer": "", "error": None, "visual_tokens": 0, "frames": 1}
+    shared |= {"chance": float(np.bincount(label).max() / len(label))}
+    for number in np.unique(picture):
+        name, score = f"{split}/patch/{number}", float(right[picture == number].mean())
+        yield {**shared, "item": name, "cluster": name, "score": score}
+
+
+def _digit_maps(r: Recipe, split: str, items: int) -> dict[str, list[DigitMap]]:
+    """Pictures of ``split``, and four times as many to fit on."""
+    sizes = PictureSizes(side=r.side, patch=r.patch, max_tokens=4 * (r.side // r.patch) ** 2)
+    counts = {"train": 4 * items, split: items}
+    return {
+        part: [draw_digits(generator("digit map", part, i), sizes, part) for i in range(n)]
+        for part, n in counts.items()
+    }
+
+
+def _read_patches(
+    tower: OryxViT, resolution: Resolution, drawn: Mapping[str, Sequence[DigitMap]], split: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every patch that shows a digit: whether it is read rightly, which digit it is, and of which picture."""
+    x, label, _ = _patches(tower, drawn["train"], resolution)
+    read = fit_ridge(x, torch.nn.functional.one_hot(torch.from_numpy(label), DIGITS))
+    x, label, picture = _patches(tower, drawn[split], resolution)
+    return read(x).argmax(1).numpy() == label, label, picture
+
+
 def patch_reading(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: int) -> list[dict]:
     """Which digit a patch shows, from its feature alone: share of right patches in ``items`` held-out pictures.
 
@@ -124,18 +158,10 @@ def patch_reading(towers: Mapping[str, OryxViT], r: Recipe, split: str, items: i
     (areas S²/4 to 4 S²); squeezed into the fixed square, large ones have smaller digits and fewer patches that show
     one. Records: ``x`` fixed or native, ``chance`` the most frequent digit's share, interval clustered by picture.
     """
-    sizes = PictureSizes(side=r.side, patch=r.patch, max_tokens=4 * (r.side // r.patch) ** 2)
-    drawn = {
-        part: [draw_digits(generator("digit map", part, i), sizes, part) for i in range(count)]
-        for part, count in (("train", 4 * items), (split, items))
-    }
-    records = []
+    drawn, records = _digit_maps(r, split, items), []
     for size, resolution in input_sizes(r).items():
         for name, tower in towers.items():
-            x, label, _ = _patches(tower, drawn["train"], resolution)
-            read = fit_ridge(x, torch.nn.functional.one_hot(torch.from_numpy(label), DIGITS))
-            x, label, picture = _patches(tower, drawn[split], resolution)
-            right = read(x).argmax(1).numpy() == label
+            right, label, picture = _read_patches(tower, resolution, drawn, split)
             chance = float(np.bincount(label).max() / len(label))
             records.append({"encoder": name, "x": size, **mean_of(right, picture), "chance": chance})
     return [{"probe": "patch reading", **record} for record in records]

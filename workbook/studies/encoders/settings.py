@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from workbook.runs.settings import setting
+from workbook.runs.settings import read_panels, setting
 from workbook.stages.recipes import Recipe, encoder_recipe
 from workbook.studies.encoders.arms import ARMS, USUAL
 from workbook.studies.pictures import PictureSettings
@@ -28,13 +28,20 @@ class Settings(PictureSettings, PublicSettings):
     look_items: int = setting(200, "pictures of each probe of the encoders", least=8)
     siglip: str = setting("", "public SigLIP or SigLIP 2 weights to start from: a folder or a repository name")
 
-    presets = public_presets(__file__, PART_SCALES)
+    panel: Literal["default", "reading"] = setting(
+        "default",
+        "default; reading: tasks that are learned alone, longer trainings, an encoder of mixed input, patches read",
+        added_later=True,
+    )
+    patch_items: int = setting(0, "held-out pictures whose patches are read linearly, in rows", added_later=True)
+
+    presets, panels = public_presets(__file__, PART_SCALES), read_panels(__file__)
 
     @property
     def recipe(self) -> Recipe:
         """The recipe of the encoders: the scale's, with the run's square and patch."""
-        return encoder_recipe(self.scale, self.side, self.patch)
+        return encoder_recipe(self.scale, self.side, self.patch, self.panel)
 
     def trains_encoders(self, seed: int = 0) -> bool:
         """Whether a seed trains its encoders itself; those of seed 0 ship with the package."""
-        return self.from_scratch or self.scale != "nano" or seed != 0
+        return self.from_scratch or self.scale != "nano" or self.panel != "default" or seed != 0

@@ -28,7 +28,7 @@ from oryx.errors import MissingResource, SettingsError
 from oryx.files import atomic_write_text, sha256_file
 from workbook.data.items import OBJECT_TASKS
 from workbook.studies.base import Progress, Run
-from workbook.studies.encoders.arms import ARMS, ENCODERS, arm_view
+from workbook.studies.encoders.arms import ARMS, ENCODERS, arm_view, encoders_of
 from workbook.studies.encoders.settings import PART_SCALES, Settings
 from workbook.studies.pictures import FACTS, PictureArm
 from workbook.studies.public.settings import Course
@@ -37,6 +37,8 @@ from workbook.studies.public.study import PublicStudy
 TEXT_TASKS = ("number", "word", "page", "chart")
 MIXTURE = {"number": 3.0, "word": 2.0, "page": 2.0, "chart": 2.0, "icon": 1.0, "clipart": 1.0, "photo": 1.0}
 """How often the arms meet each task in training; reading takes longest to learn."""
+LEARNED = {"number": 3.0, "word": 3.0, "page": 2.0, "icon": 2.0}
+"""The same in the panel ``reading``, of the tasks that were learned."""
 ENCODER_JOBS = tuple(f"encoder_{name}" for name in ENCODERS)
 SHIPPED = ("siglip", "continued_fixed", "continued_native")
 PROBES = "probes"
@@ -91,7 +93,8 @@ class OryxViTvsSigLIP(PublicStudy[Settings]):
             return super().prepare(settings, seed)
         if not settings.trains_encoders(seed):
             return []
-        return [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:]]]
+        first, *continued = (f"encoder_{name}" for name in encoders_of(settings.arms))
+        return [[first], continued]
 
     def further_jobs(self, settings: Settings) -> list[str]:
         """The probes of the encoders."""
@@ -108,7 +111,8 @@ class OryxViTvsSigLIP(PublicStudy[Settings]):
 
     def picture_arm(self, settings: Settings, arm: str) -> PictureArm:
         """What an arm is trained on and asked."""
-        return PictureArm(arm_view(arm, settings.side), MIXTURE, settings.recipe.phases[-1].sizes)
+        mixture = MIXTURE if settings.panel == "default" else LEARNED
+        return PictureArm(arm_view(arm, settings.side), mixture, settings.recipe.phases[-1].sizes)
 
     def collect(self, settings: Settings) -> Run:
         """As every study's, and ``probes.csv``: the probes of the encoders, one line a number, all seeds."""
@@ -130,7 +134,7 @@ class OryxViTvsSigLIP(PublicStudy[Settings]):
         return {
             **super().own_figures(run, settings, arms),
             "score_by_aspect": figures.score_by_aspect(run.rows, arms, self.groups(settings), self.arm_order),
-            "probes": figures.probes_figure(pd.read_csv(run.folder / "probes.csv"), ENCODERS),
+            "probes": figures.probes_figure(pd.read_csv(run.folder / "probes.csv"), encoders_of(ARMS)),
             "crossed_scores": figures.crossed_scores(run.rows, self.groups(settings)),
         }
 
@@ -153,7 +157,7 @@ class OryxViTvsSigLIP(PublicStudy[Settings]):
 
         if self.on_parts(settings) and arm != PROBES:
             super().run_job(settings, arm, seed, folder, progress)
-        elif arm in ENCODER_JOBS:
+        elif arm.startswith("encoder_"):
             jobs.train(settings, arm.removeprefix("encoder_"), seed, folder, progress)
         elif arm == PROBES:
             jobs.probe(settings, seed, folder, progress)

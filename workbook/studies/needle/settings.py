@@ -1,14 +1,11 @@
 """Settings of study 4. No torch."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from workbook.runs.settings import VideoSettings, read_presets, setting
+from workbook.runs.settings import VideoSettings, read_panels, read_presets, setting
 from workbook.studies.needle.arms import ARMS, TRAINED
 
-PRESETS = read_presets(__file__)
-PANELS = PRESETS.pop("panels")
-"""Panel -> scale -> what it sets away from the preset of the scale."""
+PANELS = read_panels(__file__)
 
 
 class Settings(VideoSettings):
@@ -61,13 +58,7 @@ class Settings(VideoSettings):
         None, "frames of all videos of a cell beyond the grid; null: trials, however long", True, 1, True
     )
 
-    presets = PRESETS
-    presets_by: ClassVar[tuple[str, ...]] = ("scale", "panel")
-
-    @classmethod
-    def preset(cls, values: Mapping[str, Any]) -> dict:
-        """That of the scale, and of the panel at this scale."""
-        return super().preset(values) | PANELS.get(values.get("panel"), {}).get(values.get("scale", "nano"), {})
+    presets, panels = read_presets(__file__), PANELS
 
     @property
     def trains_shared(self) -> bool:

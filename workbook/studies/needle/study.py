@@ -26,7 +26,7 @@ from oryx.files import atomic_write_text, sha256_file
 from workbook.data.haystacks import CORPORA as HAYSTACKS
 from workbook.studies.base import VIDEO_FACTS, Progress, Run, Study
 from workbook.studies.needle.arms import ARMS, RELEASED, SMALL, at_16x, ratio_arms, whole_grid
-from workbook.studies.needle.settings import PANELS, Settings
+from workbook.studies.needle.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,8 +57,6 @@ class NeedleInAHaystack(Study[Settings]):
         fitting = RELEASED if settings.scale == "paper" else SMALL
         if wrong := [arm for arm in settings.arms if arm not in fitting]:
             raise InputError(f"arms: scale {settings.scale!r} has {', '.join(fitting)}; got {', '.join(wrong)}")
-        if settings.panel != "default" and settings.scale not in (known := PANELS[settings.panel]):
-            raise InputError(f"panel {settings.panel!r} has scales {', '.join(known)}; got {settings.scale!r}")
         if any(depth > 1 for depth in settings.depths):
             raise InputError(f"depths: expected 0 to 1, got {list(settings.depths)}")
         if settings.video:
@@ -78,11 +76,6 @@ class NeedleInAHaystack(Study[Settings]):
                 raise InputError(f"{name}: only released weights (scale 'paper') have a choice, got {given}")
         if settings.frame_side != 32:
             raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
-
-    def judged_by(self, settings: Settings) -> Path:
-        """That of the panel: the file of a panel away from the default has the panel's name."""
-        file = self.hypotheses_file
-        return file if settings.panel == "default" else file.with_name(f"{settings.panel}.toml")
 
     def plan(self, settings: Settings) -> dict:
         """As every study's; of released weights, which nothing trains, what asking takes."""
