@@ -91,9 +91,7 @@ class OryxConfig(PretrainedConfig):
         for part, names in {"vision_config": TOWER, "text_config": ("model_type",)}.items():
             missing += [f"{part}.{name}" for name in names if name not in (config_dict.get(part) or {})]
         if missing:
-            raise CheckpointError(
-                f"configuration: expected the fields {', '.join(STATED)}; missing: {', '.join(missing)}"
-            )
+            raise CheckpointError(f"configuration: expected {', '.join(STATED)}; missing: {', '.join(missing)}")
         return super().from_dict(config_dict, **kwargs)
 
     def __post_init__(self, **kwargs):

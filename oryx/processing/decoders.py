@@ -50,12 +50,9 @@ def check_decoder(name: str) -> None:
     try:
         import_module(DECODERS[name])
     except (ImportError, OSError, RuntimeError) as error:  # torchcodec without FFmpeg's libraries: RuntimeError
-        needs = (
-            'pip install -e ".[torchcodec]", and FFmpeg' if name == "torchcodec" else f"pip install {DECODERS[name]}"
-        )
-        raise MissingResource(
-            f"decoder {name!r} does not work here ({_first_line(error)}); it needs: {needs}"
-        ) from error
+        needs = {"torchcodec": '-e ".[torchcodec]", and FFmpeg'}.get(name, DECODERS[name])
+        said = f"decoder {name!r} does not work here ({_first_line(error)}); it needs: pip install {needs}"
+        raise MissingResource(said) from error
 
 
 def open_reader(path: Path, index: Index, decoder: str, threads: int) -> "WholeFileReader | PyAVReader":
@@ -65,14 +62,12 @@ def open_reader(path: Path, index: Index, decoder: str, threads: int) -> "WholeF
             return DecordReader(path, index, threads)
         except (CannotRead, ImportError, OSError):  # also where it is not installed, or broken
             return PyAVReader(path, index, threads)
+    reader = {"decord": DecordReader, "pyav": PyAVReader, "torchcodec": TorchcodecReader}[decoder]
     try:
-        return {"decord": DecordReader, "pyav": PyAVReader, "torchcodec": TorchcodecReader}[decoder](
-            path, index, threads
-        )
+        return reader(path, index, threads)
     except CannotRead as error:
-        raise InputError(
-            f"{path}: expected a file that decoder {decoder!r} reads rightly, but {error}; use 'auto' or 'pyav'"
-        ) from None
+        said = f"{path}: expected a file that decoder {decoder!r} reads rightly, but {error}; use 'auto' or 'pyav'"
+        raise InputError(said) from None
 
 
 class CannotRead(Exception):
@@ -109,10 +104,8 @@ class WholeFileReader:
         try:
             yield from self.decoded(numbers)
         except Exception as error:
-            raise InputError(
-                f"{self.path}: frames {numbers[0]} to {numbers[-1]} cannot be decoded, the file is damaged "
-                f"({_first_line(error)})"
-            ) from None
+            said = f"frames {numbers[0]} to {numbers[-1]} cannot be decoded, the file is damaged"
+            raise InputError(f"{self.path}: {said} ({_first_line(error)})") from None
 
     def close(self) -> None:
         """Let go of the file."""

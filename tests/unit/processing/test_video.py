@@ -326,11 +326,12 @@ def test_files_that_are_no_whole_video_are_refused_by_name(tmp_path, reader):
 
 
 @pytest.mark.parametrize("decoder", ["auto", "pyav"])
-@pytest.mark.parametrize("suffix", ["ts", "flv", "h264", "mkv", "webm", "avi"])
+@pytest.mark.parametrize("suffix", ["ts", "flv", "h264", "mkv", "webm", "avi", "gif"])
 def test_damage_in_the_middle_is_never_shown(tmp_path, suffix, decoder):
     """Broken packets, frames that FFmpeg has mended by guessing, parts that it has passed over."""
-    codec = {"webm": "libvpx", "avi": "mpeg4"}.get(suffix, "libx264")
-    data = bytearray(write_video(tmp_path / f"v.{suffix}", 48, codec, g="8").read_bytes())
+    codec = {"webm": "libvpx", "avi": "mpeg4", "gif": "gif"}.get(suffix, "libx264")
+    pixels = "rgb8" if suffix == "gif" else "yuv420p"
+    data = bytearray(write_video(tmp_path / f"v.{suffix}", 48, codec, pixels=pixels, g="8").read_bytes())
     place, length = len(data) * 55 // 100, len(data) // 20
     data[place : place + length] = bytes(length)
     (tmp_path / f"v.{suffix}").write_bytes(data)
