@@ -82,7 +82,8 @@ def ask(question: Question) -> Found:
             began = time.perf_counter()
             jumps = reader(truth.path, question.decoder, places)
             sparse = time.perf_counter() - began
-            if wrong := _wrong(jumps, [truth.numbers[i] for i in places], truth, bool(said)):
+            seen = [read(frame, truth.turns, truth.mirrored) for frame in frames]
+            if wrong := _wrong(jumps, [seen[i] for i in places], truth, bool(said)):
                 return Found("wrong", f"in jumps: {wrong}")
     except (OryxError, MemoryError) as error:
         if str(truth.path) not in str(error) and reader is _door:
