@@ -45,6 +45,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def without_places(words: list[str]) -> list[str]:
+    """The words of a command but for the folders of this machine, which change no count."""
+    places = [number for number, word in enumerate(words) if word in ("--folder", "--work")]
+    return [word for number, word in enumerate(words) if not {number, number - 1} & set(places)]
+
+
 def main(words: list[str]) -> int:
     """Carry out the parts asked for; 1 if one of them found a fault."""
     asked = parser().parse_args(words)
@@ -55,7 +61,7 @@ def main(words: list[str]) -> int:
     for name in asked.parts or PARTS:
         commit, dirty = git_state()
         source = {
-            "command": shlex.join(["python", "-m", "tools.abuse", *words]),
+            "command": shlex.join(["python", "-m", "tools.abuse", *without_places(words)]),
             "commit": commit,
             "dirty": dirty,
             "start": now(),
