@@ -1,6 +1,6 @@
 # On a fresh machine with Python 3.11+ (venv), git and make; each command sets up .venv first:
 #   make reproduce   run every study, end with verdicts and the report's path
-#                    one seed (the default) gives directions; SEEDS=0,1,2 gives verdicts and takes three times as long
+#                    one seed (the default) gives directions; SEEDS=stated, the seeds that each study states, verdicts
 #   make test        lint, unit and golden tests, notebooks at smoke through the real runner
 #                    REQUIRE="workflow slurm browser" fails where tests of these tiers cannot run, instead of skipping them
 #   make lab         open JupyterLab at notebook 00
@@ -43,7 +43,7 @@ $(STAMP): pyproject.toml requirements/constraints.txt
 	touch $(STAMP)
 
 reproduce: setup
-	@echo "One seed gives directions; SEEDS=0,1,2 gives verdicts and takes three times as long. Seeds now: $(SEEDS)"
+	@echo "One seed gives directions; SEEDS=stated, the seeds that each study states, gives verdicts. Seeds now: $(SEEDS)"
 	$(BIN)/python -m oryx run $(STUDY) --scale $(SCALE) --seeds $(SEEDS) $(FLAGS)
 
 site: setup

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from oryx.errors import InputError, OryxError, SettingsError, check_known, did_you_mean
 from oryx.evidence.store import failed_rows
-from workbook.runs.seeds import seeds_of
+from workbook.runs.seeds import report_seeds, seeds_of
 from workbook.runs.settings import SCALES, StudySettings
 from workbook.studies.base import Study, study_at
 
@@ -119,8 +119,19 @@ def _values(parsed: argparse.Namespace) -> dict:
     return values
 
 
+def _settings(study: Study, parsed: argparse.Namespace) -> StudySettings:
+    """The settings that the words say; ``--seeds stated`` says those that the hypotheses name for the report run."""
+    values = _values(parsed)
+    if values.get("seeds") == "stated":
+        one = study.settings({**values, "seeds": [0]})
+        if not (seeds := report_seeds(study.judged_by(one), one.variant)):
+            raise SettingsError(f"--seeds stated: {study.id} states no seeds for {one.variant}")
+        values["seeds"] = list(seeds)
+    return study.settings(values)
+
+
 def _run(parsed: argparse.Namespace) -> int:
-    chosen = {name: (study, study.settings(_values(parsed))) for name, study in find_studies(parsed.study).items()}
+    chosen = {name: (study, _settings(study, parsed)) for name, study in find_studies(parsed.study).items()}
     for study, settings in chosen.values():
         if settings.source == "run":
             try:
@@ -179,7 +190,9 @@ def print_ending(study: Study, settings: StudySettings) -> int:
     if not verdicts:
         print(f"  no verdict: no hypothesis is stated for scale {settings.scale}")
     elif len(seeds) < LEAST_SEEDS and settings.scale not in study.released_scales:
-        print(f"  one seed gives directions; verdicts come from {LEAST_SEEDS}: the same with --seeds 0,1,2")
+        stated = ",".join(map(str, report_seeds(study.judged_by(settings), settings.variant) or ()))
+        how = stated and f": the same with --seeds {stated}"
+        print(f"  one seed gives directions; verdicts come from {LEAST_SEEDS} on{how}")
     if (comparison := folder / "comparison.txt").exists():
         print(comparison.read_text().rstrip())
     print(f"rows, tables and figures: {folder}")
@@ -202,7 +215,7 @@ def _plan(parsed: argparse.Namespace) -> int:
         return _plan_memory(parsed)
     from workbook.runs import planning
 
-    chosen = [(study, study.settings(_values(parsed))) for study in find_studies(parsed.study).values()]
+    chosen = [(study, _settings(study, parsed)) for study in find_studies(parsed.study).values()]
     if parsed.show_parameters:
         found = {study.id: planning.parameters(settings) for study, settings in chosen}
         print(_json(found) if parsed.json else planning.parameters_described(found))
@@ -219,10 +232,8 @@ def _plan_memory(parsed: argparse.Namespace) -> int:
     if parsed.study or parsed.fit is None or parsed.gpu is None:
         raise SettingsError("plan: expected a study, or --fit MODEL --gpu GB (what the GPU's memory holds) without one")
     shape, size, tera = read_shape(parsed.fit), parsed.size, parsed.tflops
-    found, rests = (
-        fit.table(shape, parsed.gpu, parsed.frames, size, tera),
-        fit.assumptions(shape, parsed.gpu, size, tera),
-    )
+    found = fit.table(shape, parsed.gpu, parsed.frames, size, tera)
+    rests = fit.assumptions(shape, parsed.gpu, size, tera)
     if parsed.json:
         print(_json({"table": found.to_dict("records"), "assumptions": rests}))
     else:
@@ -304,7 +315,7 @@ def _publish(parsed: argparse.Namespace) -> int:
         if parsed.redraw:
             print(redraw(study, study.settings(_values(parsed), source="published"), parsed.allow_dirty))
         else:
-            print(publish(study, study.settings(_values(parsed)), parsed.allow_dirty))
+            print(publish(study, _settings(study, parsed), parsed.allow_dirty))
     return 0
 
 
@@ -335,7 +346,7 @@ def _flag(text: str) -> dict:
 
 
 _VERBS = {
-    "run": (_run, "run a study, or all of them; goes on where an earlier run stopped"),
+    "run": (_run, "run a study, or all of them; an interrupted run resumes"),
     "plan": (_plan, "say what a run would do and cost, without doing it; --fit: what a model would need"),
     "status": (_status, "say how far the runs in the results folder are"),
     "report": (_report, "write the report over the published results and print its path"),
@@ -353,7 +364,7 @@ examples:
   python -m oryx doctor                                        is everything there?
   python -m oryx plan all                                      what every study would do, and how long it takes
   python -m oryx run needle_in_a_haystack --scale smoke        one study, barely trained: does it run here?
-  python -m oryx run native_vs_fixed_resolution --seeds 0,1,2  verdicts: one seed gives directions only
+  python -m oryx run spatial_correspondence --seeds stated     verdicts: one seed gives directions only
   python -m oryx plan own_data --parameters                    what -p may say, with defaults and meanings
   python -m oryx run own_data -p data=my_table.csv             your own pictures or videos
   python -m oryx VERB --help                                   every option of a verb
@@ -371,7 +382,7 @@ _OPTIONS = (
     ("plan", "--size", {"metavar": "WxH", "type": _size, "default": "1280x720", "help": "with --fit: pixels"}),
     ("plan", "--tflops", {"type": float, "default": 312, "help": "with --fit: the GPU's peak (312: an A100)"}),
     ("run plan publish", "--scale", {"choices": SCALES, "default": "nano", "help": "(default: nano, two cores)"}),
-    ("run plan publish", "--seeds", {"help": "comma-separated, as 0,1,2; one (default: 0) gives directions only"}),
+    ("run plan publish", "--seeds", {"help": "0,1,2 or stated (the report run's); one (default: 0) gives directions"}),
     ("run plan publish", "-p", {**_REPEATED, "metavar": "NAME=VALUE", "help": _SETTING}),
     ("run plan publish", "--from-scratch", _flag("train the shared weights anew as well")),
     ("run", "--retry-failed", _flag("ask items again that failed in an earlier attempt")),

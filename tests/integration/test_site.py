@@ -49,4 +49,4 @@ def test_a_folder_of_something_else_and_a_link_to_nothing_are_refused(tmp_path):
         Site(ROOT, tmp_path / "mine").write()
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years" and MARK
     with pytest.raises(InputError, match=r"README\.md: the link gone\.md leads to no file"):
-        Site(tmp_path, tmp_path / "site")._linked('<a href="gone.md">', Path("README.md"))
+        Site(tmp_path, tmp_path / "site")._linked('<a href="gone.md">', Path("README.md"), Path("README.html"))

@@ -117,8 +117,8 @@ def test_every_level_has_a_help(verb, capsys):
     assert verb or all(name in out for name in cli._VERBS)
 
 
-def test_the_readme_shows_every_verb():
-    shown = {line.split()[3] for line in commands.commands((ROOT / "README.md").read_text("utf-8")) if " oryx " in line}
+def test_the_page_of_the_shell_shows_every_verb():
+    shown = {line.split()[3] for line in commands.commands((DOCS / "shell.md").read_text("utf-8")) if " oryx " in line}
     assert set(cli._VERBS) <= shown
 
 

@@ -4,7 +4,7 @@ A block begins with ``<!-- results:STUDY/VARIANT:NAME -->`` and ends with ``<!--
 ``scores``. Blocks over everything that is published are ``<!-- results:all:NAME -->``; NAME is ``headlines``,
 ``studies``, ``findings``,
 ``contradicted``, ``not_learned``, ``inconclusive``, ``alike``, ``comparisons``, ``changes``, ``disagreements`` or
-``own_tables``.
+``own_tables``; and ``start``, ``scales`` and ``bibtex``, which need no results.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import pandas as pd
 
 from oryx.errors import SettingsError
 from oryx.files import atomic_write_text
+from tools.docs import citation, starting
 from workbook.cli import find_study
 from workbook.report.checks import CONSISTENT
 from workbook.report.page import Page
@@ -104,6 +105,9 @@ BLOCKS = {
     "changes": Page.changes,
     "disagreements": Page.disagreements,
     "own_tables": own_tables,
+    "start": lambda page: starting.start(),
+    "scales": lambda page: starting.scales(),
+    "bibtex": lambda page: citation.bibtex(),
 }
 """Name of a block -> what fills it."""
 

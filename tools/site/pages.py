@@ -57,7 +57,7 @@ class Site:
         mark.write_text(MARK)
         self._put(Path("index.html"), "Oryx workbook", self._markdown(self._start()), Path("README.md"))
         text = report.written(self.root / "results", self.root, writer())
-        self._write(Path("report.html"), self._linked(text, Path("report.html")))
+        self._write(Path("report.html"), self._linked(text, Path("report.html"), Path("report.html")))
         while self.waiting:
             self._page(self.waiting.pop())
         return self.folder / "index.html"
@@ -104,9 +104,9 @@ class Site:
         if path.suffix == ".md":
             self._put(target, path.stem, self._markdown(source.read_text("utf-8")), path)
         elif path.suffix == ".ipynb":
-            shown = self.root / self.executed.get(str(path), path)
-            body, _ = HTMLExporter(template_name="basic").from_filename(str(shown))
-            self._put(target, path.stem, body, path)
+            shown = nbformat.read(self.root / self.executed.get(str(path), path), as_version=4)
+            body, _ = HTMLExporter(template_name="basic").from_notebook_node(shown)
+            self._put(target, path.stem, body, Path(shown.metadata.get("linked_from", path.parent), path.name))
         elif path.suffix in SOURCES:
             lexer = _lexer(get_lexer_for_filename, path.name)
             self._put(
@@ -125,7 +125,7 @@ class Site:
         code = {scheme: HtmlFormatter(style=style).get_style_defs(".highlight") for scheme, style in STYLES.items()}
         style = (TEMPLATES / "report.css").read_text("utf-8")
         page = Template(TEMPLATE.read_text("utf-8")).render(
-            title=title, body=self._linked(body, source) if source else body, up=up, style=style, code=code
+            title=title, body=self._linked(body, source, target) if source else body, up=up, style=style, code=code
         )
         self._write(target, page)
 
@@ -133,8 +133,8 @@ class Site:
         (self.folder / target).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / target).write_text(text + "\n", encoding="utf-8")
 
-    def _linked(self, body: str, source: Path) -> str:
-        """A body with its relative links led to pages of the site; what they name is queued."""
+    def _linked(self, body: str, source: Path, target: Path) -> str:
+        """A body with its links, relative to ``source``, led to pages of the site from ``target``; they are queued."""
 
         def lead(match: re.Match) -> str:
             link = urlsplit(html.unescape(match[2]))
@@ -148,8 +148,8 @@ class Site:
                 if path not in self.seen:
                     self.seen.add(path)
                     self.waiting.append(path)
-            target = quote(os.path.relpath(place(path), source.parent).replace(os.sep, "/"), safe="/,=+")
-            return f'{match[1]}="{target}{"#" + link.fragment if link.fragment else ""}"'
+            led = quote(os.path.relpath(place(path), target.parent).replace(os.sep, "/"), safe="/,=+")
+            return f'{match[1]}="{led}{"#" + link.fragment if link.fragment else ""}"'
 
         return LINK.sub(lead, body)
 

@@ -24,11 +24,6 @@ class Settings(StudySettings):
 
     presets: ClassVar[dict[str, dict]] = {"smoke": {"films": 2}}
 
-    @property
-    def results_folder(self) -> Path:
-        """A relative results folder that is not here is the repository's: the notebook may be run from anywhere."""
-        return path if (path := Path(self.results)).is_dir() else Path(oryx.__path__[0]).parent / path
-
 
 @dataclass(frozen=True)
 class Opened:

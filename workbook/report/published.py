@@ -18,6 +18,7 @@ from oryx.evidence.rows import read_published
 from oryx.evidence.schema import PUBLISHED as ROWS
 from oryx.evidence.verdicts import AGAINST, ALIKE, CLAIMED
 from workbook.report.tables import estimate_text, verdict_table
+from workbook.runs.settings import REPOSITORY
 
 HYPOTHESES = sorted(
     path
@@ -62,12 +63,14 @@ class Published:
 
 
 def published(results: str | Path) -> list[Published]:
-    """Every published run below ``results``, studies by name, the default run of a study first.
+    """Every published run below ``results``, studies by name, the default run of a study first; where a relative folder
+    has none, those of the repository.
 
     Raises RunError naming a folder whose verdicts or manifest cannot be read.
     """
-    found = []
-    for folder in sorted(path.parent for path in Path(results).glob("*/*/verdicts.json")):
+    found, places = [], (sorted(Path(root, results).glob("*/*/verdicts.json")) for root in (".", REPOSITORY))
+    for path in next(filter(None, places), ()):
+        folder = path.parent
         if folder.parent.name == "runs" or folder.name.startswith("."):
             continue
         try:

@@ -29,8 +29,8 @@ def compare(rows: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 def by_chance(comparison: pd.DataFrame) -> str:
     """How many cells lie outside the tolerance, and how many chance alone would put there, in words."""
     apart, expected = int((~comparison["same"]).sum()), OUTSIDE * len(comparison)
-    judged = "no more than chance explains" if apart <= expected else "more than chance explains"
-    return f"{apart} differ, where chance alone would put up to {expected:.0f} ({OUTSIDE:.0%}): {judged}"
+    judged = "as expected" if apart <= expected else "more than expected"
+    return f"cells that differ: {apart}, by chance alone up to {expected:.0f} ({OUTSIDE:.0%}): {judged}"
 
 
 def say(comparison: pd.DataFrame) -> str:

@@ -19,7 +19,7 @@ from oryx import errors
 from oryx.files import atomic_write_text
 from workbook.runs import provenance
 from workbook.runs.seeds import seeds_of
-from workbook.runs.settings import StudySettings
+from workbook.runs.settings import REPOSITORY, StudySettings
 from workbook.runs.shards import held, read_status, write_status
 
 if TYPE_CHECKING:
@@ -32,11 +32,9 @@ NEEDED = ("notebook.ipynb", "table.csv", "curves.csv", "verdicts.json")
 
 def notebook_path(study: "Study") -> Path:
     """The study's notebook in the repository; raises MissingResource, naming the path, if it is not there."""
-    path = Path(__file__).parents[2] / "notebooks" / study.notebook
+    path = REPOSITORY / "notebooks" / study.notebook
     if not path.is_file():
-        raise errors.MissingResource(
-            f"{path} is missing: notebooks come with the repository; use --no-notebook without it"
-        )
+        raise errors.MissingResource(f"{path} is missing: notebooks come with the repository; --no-notebook needs none")
     return path
 
 
@@ -124,9 +122,7 @@ def _as_before(study: "Study", settings: StudySettings, source: Path, folder: Pa
 
 
 def _code(name: str) -> int:
-    kind = getattr(errors, name, None)
-    ours = (errors.RunError, errors.SettingsError, errors.MissingResource, errors.CheckpointError)
-    return kind.exit_code if kind in ours else NOTEBOOK_ERROR
+    return getattr(getattr(errors, name, None), "exit_code", NOTEBOOK_ERROR)
 
 
 def _keep(partial: Path, kept: Path, source: str) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import oryx
 from workbook.runs.jobs import cuda_devices, nvidia_smi
-from workbook.runs.settings import StudySettings
+from workbook.runs.settings import REPOSITORY, StudySettings
 
 if TYPE_CHECKING:
     from workbook.studies.base import Study
@@ -73,7 +73,7 @@ def run_words(study: str, settings: StudySettings, names: Collection[str]) -> li
     """The words after ``python`` that run a study with these settings; of those away from their presets, ``names``."""
     words = ["-m", "oryx", "run", study, "--scale", settings.scale, "--seeds", ",".join(map(str, settings.seeds))]
     for name, value in settings.parameters().items():
-        if name in names and name not in ("scale", "seeds"):
+        if name in names and name not in ("scale", "seeds", "source"):
             words += ["-p", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     return words
 
@@ -121,9 +121,8 @@ def stated_in(path: Path | None) -> dict[str, str | None] | None:
 
 def git_state() -> tuple[str | None, bool | None]:
     """Commit of the code, and whether it has uncommitted changes outside ``results/``; (None, None) outside git."""
-    root = Path(oryx.__path__[0]).parent
     try:
-        run = {"cwd": root, "capture_output": True, "text": True, "check": True}
+        run = {"cwd": REPOSITORY, "capture_output": True, "text": True, "check": True}
         commit = subprocess.run(["git", "rev-parse", "HEAD"], **run).stdout.strip()
         changed = subprocess.run(["git", "status", "--porcelain", "--", ".", ":!results"], **run).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

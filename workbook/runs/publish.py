@@ -8,22 +8,19 @@ import os
 import re
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field, ValidationError
-
-from oryx.errors import RunError, SettingsError, first_fault
-from oryx.evidence.entries import Entry, Listed
+from oryx.errors import RunError, SettingsError
 from oryx.evidence.rows import write_published
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED
 from oryx.files import atomic_write_json
 from workbook.runs.notebooks import execute, notebook_folder
 from workbook.runs.provenance import git_state, now, stated_in
+from workbook.runs.seeds import report_seeds
 from workbook.runs.settings import StudySettings
 
 if TYPE_CHECKING:
@@ -64,7 +61,7 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
         raise RunError(f"{run.failed} of {len(run.rows)} items failed; more than {MOST_FAILED:.0%} is not published")
     if (splits := sorted(run.rows["split"].unique())) != ["report"]:
         raise RunError(f"rows are of split {', '.join(splits)}: only 'report' is published")
-    notebook, target = _executed(study, settings), study.published_folder(settings)
+    notebook, target = _executed(study, settings), Path(settings.results, study.id, settings.variant)
     with _staged(target) as staged:
         size = write_published(run.rows, staged / "rows.parquet").stat().st_size
         if size > MOST_ROW_BYTES:
@@ -100,7 +97,7 @@ def redraw(study: "Study", settings: StudySettings, allow_dirty: bool = False) -
         raise RunError("the tree has uncommitted changes: commit and redraw again, or add --allow-dirty")
     target, run = study.published_folder(settings), study.run(settings)
     if Path(settings.results) not in target.parents:
-        raise SettingsError(f"{study.id} has its rows in {target}, which holds no figures to draw again")
+        raise SettingsError(f"{study.id} has its rows in {target}, not below {settings.results}: nothing to draw again")
     shown = settings.model_copy(update={"seeds": tuple(sorted(run.rows["seed"].unique().tolist()))})
     notebook = _executed(study, shown)
     with _staged(target) as staged:
@@ -123,25 +120,6 @@ def redraw(study: "Study", settings: StudySettings, allow_dirty: bool = False) -
         manifest["judged_by"] = stated_in(study.judged_by(settings))
         atomic_write_json(staged / "manifest.json", manifest)
     return target
-
-
-class _Report(Entry):
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed]
-
-
-def report_seeds(path: Path, variant: str) -> tuple[int, ...] | None:
-    """The seeds that a file of hypotheses names for the report run of a variant, ``nano,panel=arms``, or of its scale.
-
-    None if it names none. Raises SettingsError for an entry that is no list of seeds.
-    """
-    stated = tomllib.loads(path.read_text(encoding="utf-8")).get("report", {})
-    name = variant if variant in stated else variant.partition(",")[0]
-    if name not in stated:
-        return None
-    try:
-        return _Report.model_validate(stated[name]).seeds
-    except ValidationError as error:
-        raise SettingsError(f"{path.name}: report.{name}, field {first_fault(error)}") from None
 
 
 def _check_seeds(study: "Study", settings: StudySettings) -> None:

@@ -1,12 +1,20 @@
-"""Carrying out a run: every seed a shard with its lock, status and manifest; all their jobs share the cores."""
+"""Carrying out a run: every seed a shard with its lock, status and manifest; all their jobs share the cores.
+
+Which seeds the report run of a study has is stated beside its hypotheses.
+"""
 
 import json
 import time
+import tomllib
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from oryx.errors import RunError
+from pydantic import Field, ValidationError
+
+from oryx.errors import RunError, SettingsError, first_fault
+from oryx.evidence.entries import Entry, Listed
 from oryx.files import atomic_write_json
 from workbook.runs import provenance
 from workbook.runs.jobs import Job, run_jobs
@@ -117,3 +125,22 @@ def run_seeds(study: "Study", settings: StudySettings) -> None:
             f"{len(failed)} job(s) failed, first {job.name} with {how}; finished rows are kept, the same command goes "
             f"on. End of {log}:\n{end}"
         )
+
+
+class _Report(Entry):
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed]
+
+
+def report_seeds(path: Path | None, variant: str) -> tuple[int, ...] | None:
+    """The seeds that a file of hypotheses names for the report run of a variant, ``nano,panel=arms``, or of its scale.
+
+    None if there is no file or it names none. Raises SettingsError for an entry that is no list of seeds.
+    """
+    stated = tomllib.loads(path.read_text(encoding="utf-8")).get("report", {}) if path else {}
+    name = variant if variant in stated else variant.partition(",")[0]
+    if name not in stated:
+        return None
+    try:
+        return _Report.model_validate(stated[name]).seeds
+    except ValidationError as error:
+        raise SettingsError(f"{path.name}: report.{name}, field {first_fault(error)}") from None

@@ -15,10 +15,11 @@ from typing import Any, ClassVar, Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-import oryx
+import workbook
 from oryx.errors import SettingsError, check_known, first_fault
 from oryx.evidence.schema import SCALES
 
+REPOSITORY = Path(workbook.__path__[0]).parent
 LONGEST_NAME = 100
 _PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 
@@ -123,10 +124,9 @@ class Checked(BaseModel):
             if name in given or (not name.startswith("_") and name not in ("In", "Out") and type(value) in _PLAIN)
         }
         made = cls.from_mapping(plain)
-        root = Path(oryx.__path__[0]).parent
-        if (root / "notebooks") in (Path.cwd(), *Path.cwd().parents):
+        if (REPOSITORY / "notebooks") in (Path.cwd(), *Path.cwd().parents):
             folders = {"results", "folder"} & cls.model_fields.keys()
-            made = made.model_copy(update={name: str(root / getattr(made, name)) for name in folders})
+            made = made.model_copy(update={name: str(REPOSITORY / getattr(made, name)) for name in folders})
         return made
 
     def to_dict(self) -> dict:
@@ -157,20 +157,14 @@ class StudySettings(Checked):
     seeds: tuple[int, ...] = setting(
         (0,), "training seeds; one gives a direction only, a verdict needs three", counts=False, least=0
     )
-    split: Literal["dev", "report"] = setting(
-        "report", "held-out items: dev to design, report (seeds 0 to 6, 9 to 11) to decide"
-    )
-    source: Literal["run", "published"] = setting("run", "run, or published: read the committed rows", counts=False)
+    split: Literal["dev", "report"] = setting("report", "held-out: dev to design, report (seeds 0-6, 9-11) to decide")
+    source: Literal["run", "published", "auto"] = setting("run", "run, published, or auto: either one", counts=False)
     from_scratch: bool = setting(False, "train the shared weights anew instead of using the shipped ones")
     precision: Literal["auto", "fp32", "bf16"] = setting(
         "auto", "number format of the models; auto: bf16 on a GPU, fp32 on a CPU", added_later=True
     )
-    jobs: int | None = setting(
-        None, "worker processes; null: one per GPU, without GPUs one per core", counts=False, least=1
-    )
-    limit_minutes: float | None = setting(
-        None, "stop after so long, to go on later; null: no limit", counts=False, least=0
-    )
+    jobs: int | None = setting(None, "worker processes; null: one per GPU, else one per core", counts=False, least=1)
+    limit_minutes: float | None = setting(None, "stop after so long, to resume; null: never", counts=False, least=0)
     retry_failed: bool = setting(False, "ask items again that failed in an earlier attempt", counts=False)
     results: str = setting("results", "results folder", counts=False)
 
@@ -197,11 +191,12 @@ class StudySettings(Checked):
         return Path(self.results) / "runs" / "cache"
 
     def parameters(self) -> dict:
-        """What a notebook must be given to end up with these very settings: the fields that differ from its preset."""
+        """What a notebook must be given to end up with these very settings: the fields that differ from its preset, and
+        those for which its own cell has another default."""
         plain, fields = self.to_dict(), type(self).model_fields
         chosen = {name: plain[name] for name in ("scale", "panel") if name in plain}
         base = type(self).from_mapping(chosen).to_dict() | {name: fields[name].default for name in chosen}
-        return {name: value for name, value in plain.items() if value != base[name] or name in ("scale", "seeds")}
+        return {n: value for n, value in plain.items() if value != base[n] or n in ("scale", "seeds", "source")}
 
     @property
     def variant(self) -> str:

@@ -40,9 +40,7 @@ def held(folder: Path, wait: float = 1.0) -> Iterator[Path]:
         raise RunError(f"{folder} is in use by {name}; wait for it or stop it") from None
     except OSError as error:
         lock.release(force=True)
-        raise RunError(
-            f"{folder} cannot be written ({error.strerror or error}); choose another results folder"
-        ) from error
+        raise RunError(f"{folder} cannot be written ({error.strerror or error}); choose another folder") from error
     try:
         yield folder
     finally:

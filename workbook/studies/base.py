@@ -19,7 +19,7 @@ from oryx.files import atomic_write_json, atomic_write_text, read_json
 from workbook.data.corpora import data_hash
 from workbook.runs.jobs import slots
 from workbook.runs.seeds import run_seeds, seeds_of
-from workbook.runs.settings import StudySettings, VideoSettings
+from workbook.runs.settings import REPOSITORY, StudySettings, VideoSettings
 from workbook.stages import shipped
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class Run:
 
     def __repr__(self) -> str:
         seeds = ", ".join(map(str, sorted(self.rows["seed"].unique())))
-        return f"{len(self.rows)} rows, seeds {seeds}, {self.failed} failed items, in {self.folder}"
+        first = self.comparison.partition("\n")[0]
+        return f"{len(self.rows)} rows, seeds {seeds}, {self.failed} failed items, in {self.folder}. {first}"
 
 
 # What manifests say of a study on videos.
@@ -57,6 +58,7 @@ VIDEO_FACTS = {
     "decoder": "auto: decord, PyAV where decord reads wrongly",
     "prompt": "<visual>QUESTION\\n",
 }
+PUBLISHED = 'These are the published rows, read and not computed; source="run" computes them anew.'
 S = TypeVar("S", bound=StudySettings)
 
 
@@ -223,14 +225,23 @@ class Study(ABC, Generic[S]):
     def settings(self, values: Mapping[str, Any] | None = None, **overrides: Any) -> S:
         """Settings from a mapping or a notebook's ``globals()``; strict, see :mod:`workbook.runs.settings`.
 
-        Raises SettingsError also for a scale that this study does not have; it has nano and those of its presets.
+        ``source="auto"`` becomes what it comes to here. Raises SettingsError also for a scale that this study does not
+        have; it has nano and those of its presets.
         """
         values = {**(values or {}), **overrides}
         read = self.settings_class.from_notebook if "__name__" in values else self.settings_class.from_mapping
         made, presets = read(values), self.settings_class.presets
         if made.scale not in (known := [scale for scale in SCALES if scale == "nano" or scale in presets]):
             raise SettingsError(f"scale {made.scale!r}: {self.id} has {', '.join(known)}")
-        return made
+        return made.model_copy(update=self._shown(made)) if made.source == "auto" else made
+
+    def _shown(self, settings: S) -> dict[str, Any]:
+        """What shows the published rows and all their seeds if they have these settings and seeds, else what runs."""
+        path = self.published_folder(settings) / "manifest.json"
+        manifest = read_json(path) if path.is_file() else {"settings_hash": None, "seeds": {}}
+        seeds, same = tuple(map(int, manifest["seeds"])), manifest["settings_hash"] == settings.settings_hash
+        shown = same and set(settings.seeds) <= set(seeds)
+        return {"source": "published", "seeds": seeds} if shown else {"source": "run"}
 
     def run_folder(self, settings: S) -> Path:
         """Where a run of these settings lies; the published folder for ``source="published"``."""
@@ -240,13 +251,18 @@ class Study(ABC, Generic[S]):
 
     def published_folder(self, settings: S) -> Path:
         """``results/<study>/<scale>``; settings away from the preset are named too: ``<scale>,<name>=<value>``."""
-        return Path(settings.results) / self.id / settings.variant
+        return self._published_runs(settings) / settings.variant
+
+    def _published_runs(self, settings: S) -> Path:
+        """The folder of this study's published runs; of a relative one that is not here, the repository's."""
+        own = Path(settings.results, self.id)
+        return own if own.is_dir() else REPOSITORY / own
 
     def published_rows(self, settings: S) -> "list[pd.DataFrame]":
         """The rows of every published run of this study at this scale, the default run first."""
         from oryx.evidence.rows import read_published
 
-        folder = Path(settings.results) / self.id
+        folder = self._published_runs(settings)
         places = [folder / settings.scale, *sorted(folder.glob(f"{settings.scale},*"))]
         return [read_published(file) for place in places if (file := published_rows(place))]
 
@@ -341,10 +357,10 @@ class Study(ABC, Generic[S]):
 
         folder = self.published_folder(settings)
         if (file := published_rows(folder)) is None:
-            raise MissingResource(f"nothing is published in {folder}; use source='run'")
+            raise MissingResource(f"nothing is published in {folder.absolute()}; use source='run'")
         rows = read_published(file)
         verdicts = json.loads((folder / "verdicts.json").read_text())
-        return Run(folder, rows, pd.read_csv(folder / "curves.csv"), verdicts, "These are the published rows.")
+        return Run(folder, rows, pd.read_csv(folder / "curves.csv"), verdicts, PUBLISHED)
 
     def _compare(self, settings: S, rows: "pd.DataFrame") -> str:
         from oryx.evidence.rows import read_published

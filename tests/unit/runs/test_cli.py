@@ -10,6 +10,7 @@ from oryx.errors import RunError
 from tests.toy import ToyStudy
 from workbook import cli
 from workbook.runs.doctor import examine
+from workbook.runs.seeds import report_seeds
 
 STUDY = "native_vs_fixed_resolution"
 
@@ -24,6 +25,7 @@ STUDY = "native_vs_fixed_resolution"
         (["run", STUDY, "--seed", "0"], "unrecognized arguments: --seed 0.*did you mean '--seeds'"),
         (["run", STUDY, "--seeds", "a,b"], r"seeds\[0\]: expected a valid integer.*got 'a'"),
         (["run", STUDY, "--seeds", "0,0"], "each only once"),
+        (["run", "own_data", "--seeds", "stated"], "--seeds stated: own_data states no seeds for nano"),
         (["run", STUDY, "--jobs", "0"], "jobs: expected at least 1, got 0"),
         (["run", STUDY, "-p", "train_step=3"], "did you mean 'train_steps'"),
         (["run", STUDY, "-p", "batch"], "expected NAME=VALUE"),
@@ -66,6 +68,12 @@ def test_plan_says_what_a_run_would_cost(capsys):
     assert out.count("all of them") == 1 and "not counted" not in out
     assert cli.main(["plan", STUDY, "-p", "train_steps=8"]) == 0
     assert "not measured with these settings" in capsys.readouterr().out
+
+
+def test_stated_seeds_are_those_of_the_report_run(capsys):
+    assert cli.main(["plan", "spatial_correspondence", "--seeds", "stated"]) == 0
+    stated = report_seeds(cli.find_study("spatial_correspondence").hypotheses_file, "nano")
+    assert len(stated) > 2 and f"seeds: {list(stated)}\n" in capsys.readouterr().out
 
 
 def test_plan_counts_what_a_gpu_does_apart(capsys):

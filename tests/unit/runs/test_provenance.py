@@ -16,7 +16,7 @@ from workbook.studies.native_resolution.study import Settings
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A git checkout that the package seems to lie in."""
+    """A git checkout that the packages seem to lie in."""
 
     def git(*words):
         identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
@@ -27,7 +27,7 @@ def checkout(tmp_path, monkeypatch):
     git("init")
     git("add", ".")
     git("commit", "-m", "one")
-    monkeypatch.setattr(oryx, "__path__", [str(tmp_path / "oryx")])
+    monkeypatch.setattr(provenance, "REPOSITORY", tmp_path)
     return tmp_path
 
 
@@ -46,7 +46,7 @@ def test_changes_count_as_dirty_outside_the_results(checkout):
 
 
 def test_without_git_commit_and_dirty_are_unknown(tmp_path, monkeypatch):
-    monkeypatch.setattr(oryx, "__path__", [str(tmp_path / "oryx")])
+    monkeypatch.setattr(provenance, "REPOSITORY", tmp_path)
     found = manifest()
     assert found["commit"] is None and found["dirty"] is None
 

@@ -14,6 +14,7 @@ from tests.rows import same_rows
 from workbook.cli import print_ending
 from workbook.runs import publish as publishing
 from workbook.runs.publish import publish
+from workbook.runs.seeds import report_seeds
 
 
 def executed(study, settings) -> int:
@@ -73,7 +74,7 @@ def test_a_published_run_reads_as_it_was_and_keeps_its_history(ready, capsys):
     earlier = json.loads((target / "manifest.json").read_text())["earlier_published_runs"]
     assert [run["published"] for run in earlier] == [manifest["published"]]
     assert earlier[0]["seeds"]["1"]["settings_hash"] == settings.settings_hash
-    assert "cells within tolerance; 0 differ" in study.collect(settings).comparison
+    assert "cells within tolerance; cells that differ: 0" in study.collect(settings).comparison
     assert [p.name for p in target.parent.iterdir()] == ["nano"], "nothing staged stays behind"
 
 
@@ -216,6 +217,16 @@ def test_a_notebook_that_fails_leaves_the_publication_as_it_was(ready, monkeypat
     assert (target / "figures" / "one.png").exists()
 
 
+def test_a_run_of_one_seed_names_the_seeds_of_the_report_run(ready, tmp_path, monkeypatch, capsys):
+    study, settings, _ = ready
+    one, path = settings.model_copy(update={"seeds": (0,)}), tmp_path / "h.toml"
+    for stated, said in (("[report.nano]\nseeds = [5, 6, 9]", "with --seeds 5,6,9\n"), ("", "from 3 on\n")):
+        path.write_text(stated)
+        monkeypatch.setattr(type(study), "hypotheses_file", path)
+        print_ending(study, one)
+        assert said in capsys.readouterr().out
+
+
 def test_released_weights_are_published_with_the_one_seed_that_they_have(ready, monkeypatch):
     study, settings, _ = ready
     monkeypatch.setattr(type(study), "released_scales", ("nano",), raising=False)
@@ -232,8 +243,8 @@ def test_the_seeds_of_a_report_run_stand_beside_its_hypotheses(tmp_path, ready):
     added = '[report."nano,panel=arms"]\nseeds = [5]\n[report.small]\nseeds = ["a"]\n\n[[hypothesis]]'
     path.write_text(stated.replace("[[hypothesis]]", added, 1))
     assert load_hypotheses(path) == ready[0].hypotheses(ready[1]), "they are beside the hypotheses, not among them"
-    assert publishing.report_seeds(path, "nano") == publishing.report_seeds(path, "nano,panel=ratios") == (0, 1, 2)
-    assert publishing.report_seeds(path, "nano,panel=arms") == (5,)
-    assert publishing.report_seeds(path, "medium") is None
+    assert report_seeds(path, "nano") == report_seeds(path, "nano,panel=ratios") == (0, 1, 2)
+    assert report_seeds(path, "nano,panel=arms") == (5,)
+    assert report_seeds(path, "medium") is None
     with pytest.raises(SettingsError, match=r"h\.toml: report\.small, field seeds"):
-        publishing.report_seeds(path, "small")
+        report_seeds(path, "small")

@@ -11,6 +11,7 @@ from oryx.evidence.schema import SCALES
 from tests.rows import same_rows
 from tests.toy import ChangedToyStudy, ToyStudy
 from workbook.cli import STUDIES, find_study
+from workbook.report.published import published
 from workbook.runs.shards import held, read_status
 
 
@@ -126,7 +127,38 @@ def test_an_unwritable_results_folder_is_a_clear_error(tmp_path):
 
 def test_nothing_published_is_said(tmp_path):
     study, settings = toy(tmp_path, source="published")
-    with pytest.raises(MissingResource, match="nothing is published"):
+    with pytest.raises(MissingResource, match=f"nothing is published in {tmp_path}/{study.id}/nano; use"):
+        study.run(settings)
+
+
+def test_auto_is_the_published_rows_of_these_settings_and_seeds_and_else_a_run(tmp_path):
+    study, settings = toy(tmp_path, seeds=[0, 1, 2])
+    folder = tmp_path / study.id / "nano"
+    folder.mkdir(parents=True)
+    manifest = {"settings_hash": settings.settings_hash, "seeds": {"0": {}, "1": {}, "2": {}}}
+
+    def shown(**values):
+        made = study.settings({"results": str(tmp_path), "source": "auto", **values})
+        return made.source, made.seeds
+
+    assert shown() == ("run", (0,)), "nothing is published"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert shown() == shown(seeds=[2, 1]) == ("published", (0, 1, 2)), "with every seed that was published"
+    assert shown(seeds=[3]) == ("run", (3,)) and shown(items=7)[0] == shown(scale="smoke")[0] == "run"
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"settings_hash": "of an earlier preset"}))
+    assert shown() == ("run", (0,)), "other settings of the same name"
+
+
+def test_published_rows_are_the_repositorys_in_a_folder_that_has_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = find_study(next(iter(STUDIES)))
+    settings = study.settings({"source": "auto"})
+    assert settings.source == "published" and len(settings.seeds) > 1 and published("results")
+    run = study.run(settings)
+    assert len(run.rows) and 'source="run" computes them anew' in repr(run)
+    assert study.run_folder(settings.model_copy(update={"source": "run"})).parts[0] == "results", "runs are made here"
+    (tmp_path / "results" / study.id).mkdir(parents=True)
+    with pytest.raises(MissingResource, match=f"nothing is published in {tmp_path}"):
         study.run(settings)
 
 

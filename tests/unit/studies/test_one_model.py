@@ -66,7 +66,7 @@ def test_hypotheses_read_tasks_that_the_model_is_asked_and_give_directions_only(
 
 
 def test_only_the_shipped_seed_can_be_asked_without_training():
-    with pytest.raises(SettingsError, match=r"one training ships, with seed 0, got \[0, 1\]"):
+    with pytest.raises(SettingsError, match=r"one training ships, of seed 0, got \[0, 1\]"):
         OneModel().check(OneModel().settings({"seeds": [0, 1]}))
     OneModel().check(OneModel().settings({"seeds": [0, 1], "from_scratch": True}))
 
@@ -75,4 +75,4 @@ def test_the_command_line_shows_the_shipped_rows(capsys):
     assert cli.main(["run", "one_model", "--no-notebook", "-p", "source=published"]) == 0
     assert "scale nano, seeds 0\n" in capsys.readouterr().out
     assert cli.main(["publish", "one_model", "--redraw", "--allow-dirty"]) == 2
-    assert "holds no figures to draw again" in capsys.readouterr().err
+    assert "not below results: nothing to draw again" in capsys.readouterr().err

@@ -332,7 +332,7 @@ def test_what_such_a_model_is_shown_reaches_its_answer(llava):
 
 
 def test_a_model_that_is_no_oryx_without_auto_or_template_is_refused(made, llava, tmp_path):
-    with pytest.raises(SettingsError, match="auto for a model that is no Oryx"):
+    with pytest.raises(SettingsError, match="auto if it is no Oryx"):
         OwnData().check(made(models=[str(llava)], compressions=["4x"]))
     bare = shutil.copytree(llava, tmp_path / "bare")
     for file in bare.glob("*template*"):

@@ -47,9 +47,7 @@ class OneModel(Study[Settings]):
     def check(self, settings: Settings) -> None:
         """Raises MissingResource, CheckpointError or SettingsError before any work if this run cannot be done."""
         if not settings.trains_shared and settings.seeds != (0,):
-            raise SettingsError(
-                f"seeds: one training ships, with seed 0, got {list(settings.seeds)}; add --from-scratch"
-            )
+            raise SettingsError(f"seeds: one training ships, of seed 0, got {list(settings.seeds)}; add --from-scratch")
         super().check(settings)
         if not settings.trains_shared:
             shipped.check(shipped.WEIGHTS / "nano")

@@ -1,0 +1,87 @@
+"""Tables of the README's first screen: what a minute, five, half an hour or a GPU give; what runs at which scale.
+
+Minutes of a CPU are those of the published runs (what ``plan`` says), hours of a GPU arithmetic (``hours.py``,
+``small.py``), megabytes were measured (``footprint.py``), and so was notebook 00 (``executed.py``).
+"""
+
+import json
+import tomllib
+from math import ceil
+from typing import Any
+
+from oryx.processing.shapes import read_shape
+from tools.docs import hours, small
+from tools.docs.footprint import KEPT, ROOT
+from workbook.cli import STUDIES, find_study
+from workbook.report.tables import as_table
+from workbook.runs.planning import plan_of, total
+from workbook.runs.seeds import report_seeds
+from workbook.studies.base import Study
+
+CORES = 2
+MINUTES, MEMORY = "wall minutes with these workers", "memory of a worker, MB, as published"
+HOURS = "Oryx-7B, hours"
+NOTHING, UNMEASURED = "–", "not measured"
+HEAD = ("you have", "type", "you get", "time", "download", "on disk")
+
+
+def start() -> str:
+    """What to type, what comes of it, and what it costs, from a minute to a GPU."""
+    size, asked = tomllib.loads(KEPT.read_text("utf-8")), hours.table()
+    download = _gb(size["clone_mb"] + size["packages_mb"]), _gb(size["checkout_mb"] + size["unpacked_mb"])
+    weights = _gb(sum(read_shape(hours.MODELS[0]).weights(hours.NUMBERS).values()) / 1e6)
+    played = json.loads((ROOT / "results" / "start_here" / "notebook.ipynb").read_text("utf-8"))
+    read, panels = (f"[as executed](results/{name}/notebook.ipynb)" for name in ("paper_vs_ours", "start_here"))
+    lines = [
+        ["1 minute", "nothing", f"every claim of the paper beside our verdicts and figures: {read}", "", "", ""],
+        ["5 minutes", "`make lab`", f"a small model to play with, your own picture by the released rules: {panels}"],
+        ["30 minutes", "`make reproduce`", "every study with one seed: *directions*, compared with the result below"],
+        ["an evening", "`make reproduce SEEDS=stated`", "every study with the seeds it states: the *verdicts* below"],
+        ["a GPU", "[released weights](#released-weights)", "the paper's tables, seven benchmarks asked of Oryx-7B"],
+    ]  # fmt: skip
+    lines[1] += [f"{ceil(played['metadata']['cpu_seconds'] / 60)} min on one core", *download]
+    for line, stated in ((lines[2], False), (lines[3], True)):
+        line += [f"{total([_plan(name, stated) for name in STUDIES])[MINUTES]:.0f} min on two cores", *download]
+    lines[4] += [f"{asked[HOURS].iloc[0]} h by arithmetic", f"{weights} and the benchmarks", "as much"]
+    return as_table([dict(zip(HEAD, line, strict=True)) for line in lines])
+
+
+def scales() -> str:
+    """What every study takes at every scale, where something says so."""
+    lines, asked, trained = [], hours.table(), small.table().set_index("study")
+    for name in STUDIES:
+        study, one, more = find_study(name), _plan(name), _plan(name, stated=True)
+        number, line = study.notebook[:2], {"study": f"[{study.title}](notebooks/{study.notebook}) `{name}`"}
+        line["`nano`, one seed"] = f"{one[MINUTES]} min, {_gb(one[MEMORY])}"
+        line["`nano`, stated seeds"] = f"{', '.join(map(str, _stated(study)))}: {more[MINUTES]} min"
+        line["`medium`"] = UNMEASURED if "medium" in study.settings_class.presets else NOTHING
+        line["`small`"] = _hours_of(trained.loc[name]) if name in trained.index else NOTHING
+        found = asked.loc[asked["notebook"].str.startswith(number), HOURS]
+        line["`paper`"] = f"{found.iloc[0]} h" if len(found) else _by_arithmetic(study)
+        lines.append(line)
+    return as_table(lines)
+
+
+def _hours_of(line: Any) -> str:
+    return f"{int(line['hours of training']) + int(line['hours of asking'])} h, {line['GPU memory, GB']} GB"
+
+
+def _by_arithmetic(study: Study) -> str:
+    plan = plan_of(study, study.settings({"scale": "paper"}))
+    if "GPU hours, by arithmetic" not in plan:
+        return UNMEASURED
+    return f"{plan['GPU hours, by arithmetic']:.0f} h a seed, {plan['GB, by arithmetic'].split()[0]} GB"
+
+
+def _plan(name: str, stated: bool = False) -> dict[str, Any]:
+    study = find_study(name)
+    return plan_of(study, study.settings({"jobs": CORES} | ({"seeds": _stated(study)} if stated else {})))
+
+
+def _stated(study: Study) -> tuple[int, ...]:
+    settings = study.settings()
+    return report_seeds(study.judged_by(settings), settings.variant)
+
+
+def _gb(megabytes: float) -> str:
+    return f"{megabytes / 1000:.1f} GB"
