@@ -46,8 +46,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def without_places(words: list[str]) -> list[str]:
-    """The words of a command but for the folders of this machine, which change no count."""
-    places = [number for number, word in enumerate(words) if word in ("--folder", "--work")]
+    """The words of a command but for folders and workers of this machine, which change no count."""
+    places = [number for number, word in enumerate(words) if word in ("--folder", "--work", "--workers")]
     return [word for number, word in enumerate(words) if not {number, number - 1} & set(places)]
 
 
