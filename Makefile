@@ -85,6 +85,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.language_model
 	$(BIN)/python -m benchmarks.connectors
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.costs
 
 abuse: setup  # counts of docs/robustness.md, then the page
 	$(BIN)/python -m tools.abuse && $(BIN)/python -m tools.docs

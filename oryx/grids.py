@@ -53,9 +53,7 @@ class SizeRule:
 
     def __post_init__(self):
         if self.stride < 1 or self.base < 0:
-            raise SettingsError(
-                f"SizeRule: expected stride >= 1 and base >= 0, got stride={self.stride}, base={self.base}"
-            )
+            raise SettingsError(f"SizeRule: expected stride >= 1 and base >= 0, got {self.stride} and {self.base}")
         if self.max_side is not None and self.min_side is not None and self.min_side > self.max_side:
             raise SettingsError(f"SizeRule: min_side {self.min_side} is larger than max_side {self.max_side}")
         if self.exact is not None and min(self.exact) < 1:

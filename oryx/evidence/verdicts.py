@@ -51,9 +51,9 @@ def judge(
 
     ``one_model``: every arm is one model that no seed trains again, as released weights are.
 
-    Each verdict has: id, paper, statement, scale, split, kind, family, measure, margin, verdict, estimate, low, high
-    (None unless computed), alpha, n_items, n_clusters, seeds (numbers), starts (how many different weights the arms of
-    the seeds start from), direction_only, gate (text), reason, paper_value. Where several seeds were judged:
+    Each verdict has: id, paper, statement, scale, split, kind, family, measure, margin, level, verdict, estimate, low,
+    high (None unless computed), alpha, n_items, n_clusters, seeds (numbers), starts (how many different weights the
+    arms of the seeds start from), direction_only, gate (text), reason, paper_value. Where several seeds were judged:
     ``smallest_effect`` (what such a run finds in four of five tries), ``seeds_needed`` (None: more seeds alone do not
     decide it), and what these come from: ``design`` and ``needs`` (:class:`oryx.evidence.power.Design`).
     ``by_task``: task -> BY_SEED on this task alone, its alpha divided by the number of tasks, where there are several.
@@ -90,7 +90,7 @@ def _judged(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hyp
         raise SettingsError(f"study {study!r} has no hypotheses")
     chosen = [entry for entry in of_study if entry.scale in (None, "nano" if scale == "smoke" else scale)]
     same = {"scale": scale, "split": rows["split"].iloc[0] if len(rows) else None}
-    described = ("kind", "family", "measure", "margin")
+    described = ("kind", "family", "measure", "margin", "level")
     return [
         {"id": entry.id, "paper": entry.paper, "statement": entry.statement, **same}
         | {name: getattr(entry, name) for name in described}

@@ -41,7 +41,7 @@ def weight_files(folder: Path) -> dict[str, set[str] | None]:
     files: dict[str, set[str] | None] = {}
     for key, name in places.items():
         # a shard is a plain file name: an index must not reach outside its folder
-        if not isinstance(name, str) or Path(name).name != name:
+        if not isinstance(name, str) or Path(name).name != name or len(name) > 99:
             raise CheckpointError(f"{folder / INDEX}: expected file names in this folder, got {name!r}")
         files.setdefault(name, set()).add(key)
     if missing := sorted(name for name in files if not (folder / name).is_file()):

@@ -6,6 +6,7 @@ Numbers: reference file ``oryx/model/multimodal_encoder/oryx_vit.py`` (tower) an
 from transformers import AutoConfig, PretrainedConfig
 
 from oryx.errors import CheckpointError, SettingsError, check_known
+from oryx.grids import check_whole
 from oryx.layout import VISUAL_TOKEN_ID
 
 STATED = ("compressor", "compressor_dim", "vision_config", "text_config")
@@ -90,13 +91,13 @@ class OryxConfig(PretrainedConfig):
         for part, names in {"vision_config": TOWER, "text_config": ("model_type",)}.items():
             missing += [f"{part}.{name}" for name in names if name not in (config_dict.get(part) or {})]
         if missing:
-            raise CheckpointError(
-                f"configuration: expected the fields {', '.join(STATED)}; missing: {', '.join(missing)}"
-            )
+            raise CheckpointError(f"configuration: expected {', '.join(STATED)}; missing: {', '.join(missing)}")
         return super().from_dict(config_dict, **kwargs)
 
     def __post_init__(self, **kwargs):
         check_known([self.tokenizer_padding_side], ("right", "left"), "tokenizer_padding_side")
+        if self.tokenizer_model_max_length is not None:
+            check_whole("tokenizer_model_max_length", self.tokenizer_model_max_length, "a positive number or null")
         if not isinstance(self.vision_config, OryxVisionConfig):
             self.vision_config = OryxVisionConfig(**(self.vision_config or {}))
         if not isinstance(self.text_config, PretrainedConfig):

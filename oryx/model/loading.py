@@ -16,7 +16,7 @@ from transformers import GenerationConfig
 from transformers.utils import logging
 
 from oryx.errors import CheckpointError, MissingResource
-from oryx.files import read_json, sha256_file
+from oryx.files import read_json, reading, sha256_file
 from oryx.hub import from_hub
 from oryx.model.checkpoint_files import (
     SINGLE,
@@ -97,9 +97,9 @@ def load(
         return model.to(device)
     if context is not None:
         extend_context(model, context, rope_scaling)
-    if (folder / "generation_config.json").is_file():
-        read_json(folder / "generation_config.json")  # a clear error if it is corrupt
-        model.generation_config = GenerationConfig.from_pretrained(folder)
+    if (stated := folder / "generation_config.json").is_file():
+        with reading(stated, "json of how to generate", TypeError, AttributeError):
+            model.generation_config = GenerationConfig.from_pretrained(folder)
     if kind == "oryx_llama":
         model.generation_config.eos_token_id = LLAMA_STOP_ID
     model.processor = _processor(folder, model)

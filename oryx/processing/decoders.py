@@ -5,7 +5,8 @@
 decord 0.6.0
     has no AV1 decoder; in files that were cut without re-encoding (edit lists), in open groups of pictures and in
     streams that do not begin at time 0 (MPEG-TS) it returns wrong frames without an error. Of several streams
-    of pictures it takes the largest. It knows quarter turns in MP4 alone.
+    of pictures it takes the largest. It knows quarter turns in MP4 alone, and in other containers (AVI, Matroska, WMV)
+    it shows damaged frames as if they were whole.
 torchcodec 0.13.0
     agrees with PyAV to the pixel, also in AV1, edit lists, open groups and turned recordings. In AVI with B-frames and
     in MPEG program streams it returns wrong frames without an error; in MPEG-TS with B-frames the last ones fail.
@@ -49,12 +50,9 @@ def check_decoder(name: str) -> None:
     try:
         import_module(DECODERS[name])
     except (ImportError, OSError, RuntimeError) as error:  # torchcodec without FFmpeg's libraries: RuntimeError
-        needs = (
-            'pip install -e ".[torchcodec]", and FFmpeg' if name == "torchcodec" else f"pip install {DECODERS[name]}"
-        )
-        raise MissingResource(
-            f"decoder {name!r} does not work here ({_first_line(error)}); it needs: {needs}"
-        ) from error
+        needs = {"torchcodec": '-e ".[torchcodec]", and FFmpeg'}.get(name, DECODERS[name])
+        said = f"decoder {name!r} does not work here ({_first_line(error)}); it needs: pip install {needs}"
+        raise MissingResource(said) from error
 
 
 def open_reader(path: Path, index: Index, decoder: str, threads: int) -> "WholeFileReader | PyAVReader":
@@ -64,14 +62,12 @@ def open_reader(path: Path, index: Index, decoder: str, threads: int) -> "WholeF
             return DecordReader(path, index, threads)
         except (CannotRead, ImportError, OSError):  # also where it is not installed, or broken
             return PyAVReader(path, index, threads)
+    reader = {"decord": DecordReader, "pyav": PyAVReader, "torchcodec": TorchcodecReader}[decoder]
     try:
-        return {"decord": DecordReader, "pyav": PyAVReader, "torchcodec": TorchcodecReader}[decoder](
-            path, index, threads
-        )
+        return reader(path, index, threads)
     except CannotRead as error:
-        raise InputError(
-            f"{path}: expected a file that decoder {decoder!r} reads rightly, but {error}; use 'auto' or 'pyav'"
-        ) from None
+        said = f"{path}: expected a file that decoder {decoder!r} reads rightly, but {error}; use 'auto' or 'pyav'"
+        raise InputError(said) from None
 
 
 class CannotRead(Exception):
@@ -108,10 +104,8 @@ class WholeFileReader:
         try:
             yield from self.decoded(numbers)
         except Exception as error:
-            raise InputError(
-                f"{self.path}: frames {numbers[0]} to {numbers[-1]} cannot be decoded, the file is damaged "
-                f"({_first_line(error)})"
-            ) from None
+            said = f"frames {numbers[0]} to {numbers[-1]} cannot be decoded, the file is damaged"
+            raise InputError(f"{self.path}: {said} ({_first_line(error)})") from None
 
     def close(self) -> None:
         """Let go of the file."""

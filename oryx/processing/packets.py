@@ -96,10 +96,10 @@ def examine(path: Path, max_pixels: int) -> Index:
         a, b, c, d = _first_matrix(path)
         if a * d < b * c:
             wrong["decord"] = wrong["torchcodec"] = "it is shown mirrored"
-        elif ((a or d) and (b or c)) or ("mp4" not in kind and (b or a < 0)):
-            wrong["decord"] = f"it is turned by no multiple of 90 degrees, or in another container than MP4 ({kind})"
-    if codec == "mpeg4" or kind in ("asf", "nut"):
-        wrong["decord"] = "it would show damaged frames of such a file as if they were whole"
+        elif (a or d) and (b or c):
+            wrong["decord"] = "it is turned by no multiple of 90 degrees"
+    if "mp4" not in kind:
+        wrong["decord"] = f"it is no MP4 ({kind}), where damaged frames would be shown as if they were whole"
     if aspect != 1:
         wrong["decord"] = wrong["torchcodec"] = "its pixels are not square"
     warning = "" if whole else f"{kind} does not say where a file ends: more may have been recorded than there is"
@@ -112,8 +112,7 @@ def is_whole(path: Path, kind: str) -> bool | None:
     with open(path, "rb") as file:
         end = file.seek(0, 2)
         if kind == "gif":
-            file.seek(-min(end, 64), 2)
-            return file.read().rstrip(b"\0").endswith(b";")
+            return _is_chain(path.read_bytes())
         for size_of in rules:
             place = 0
             while place < end:
@@ -124,6 +123,24 @@ def is_whole(path: Path, kind: str) -> bool | None:
             if place != end:
                 return False
     return True if rules else None
+
+
+def _is_chain(gif: bytes) -> bool:
+    """Whether blocks of a GIF follow each other up to a mark of its end, with zeros behind it at most."""
+    try:
+        place = 13 + _table(gif[10])
+        while gif[place] in (0x21, 0x2C):  # an extension, a picture: parts of up to 255 bytes, then an empty one
+            place += 2 if gif[place] == 0x21 else 11 + _table(gif[place + 9])
+            while gif[place]:
+                place += gif[place] + 1
+            place += 1
+        return gif[place:].rstrip(b"\0") == b";"
+    except IndexError:
+        return False
+
+
+def _table(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 128 else 0  # bytes of a table of colours
 
 
 def _box(head: bytes) -> int | None:

@@ -289,9 +289,7 @@ def load_tokenizer(folder: str | Path, **kwargs) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(folder, **kwargs)
     except Exception as error:  # of many kinds, and none names the folder
-        raise CheckpointError(
-            f"{folder}: its tokenizer cannot be loaded (a file missing or damaged?): {error}"
-        ) from error
+        raise CheckpointError(f"{folder}: its tokenizer cannot be loaded (is a file damaged?): {error}") from error
 
 
 @torch.no_grad()
@@ -327,7 +325,7 @@ def ask(
             tokens, or more tokens than the budget or the model takes (it would lose the question from the end).
     """
     began = time.perf_counter()
-    if not isinstance(question, str) or not question.strip():
+    if not isinstance(question, str) or not question.strip() or question.encode(errors="ignore").decode() != question:
         raise InputError(f"question: expected text, got {question!r}")
     check_whole("max_new_tokens", max_new_tokens)
     if token_budget is not None:

@@ -45,11 +45,9 @@ class Resolution:
     def __post_init__(self):
         check_known([self.kind], KINDS, "resolution kind")
         if (self.kind == "native") != (self.side is None):
-            raise SettingsError(
-                f"resolution {self.kind!r}: side must be {'absent' if self.kind == 'native' else 'given'}"
-            )
-        if self.side is not None and (not isinstance(self.side, int) or self.side < 1):
-            raise SettingsError(f"resolution side: expected a positive number of pixels, got {self.side!r}")
+            raise SettingsError(f"resolution {self.kind!r}: side must be {'given' if self.side is None else 'absent'}")
+        if self.side is not None and (not isinstance(self.side, int) or not 0 < self.side < 1 << 24):
+            raise SettingsError(f"resolution side: expected a positive number of pixels of 24 bits, got {self.side!r}")
 
     def target(self, size: Size, stride: int) -> Size:
         """The (height, width) of the model's input for a picture of ``size``; multiples of ``stride``, at least one."""

@@ -14,8 +14,10 @@ pytestmark = pytest.mark.integration
 
 
 def answer(item: str) -> str:
-    """For a worker: hang, die or answer."""
-    if item == "hang":
+    """For a worker: wait or compute without end, die or answer."""
+    while item == "hang":
+        pass
+    if item == "wait":
         time.sleep(60)
     if item == "die":
         os._exit(1)
@@ -23,8 +25,9 @@ def answer(item: str) -> str:
 
 
 def test_what_hangs_or_dies_costs_its_own_item_alone():
-    found = dict(carried_out(answer, ["a", "hang", "b", "die", "c"], seconds=1, workers=1, first=30))
-    assert found == {"a": "A", "hang": HUNG, "b": "B", "die": DIED, "c": "C"}
+    items = ["a", "hang", "b", "wait", "c", "die", "d"]
+    found = dict(carried_out(answer, items, seconds=1, workers=1, first=30))
+    assert found == {"a": "A", "hang": HUNG, "b": "B", "wait": HUNG, "c": "C", "die": DIED, "d": "D"}
 
 
 @pytest.mark.parametrize("turns", range(4))

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.abuse import crashes, decoders, fuzz
+from tools.abuse import crashes, decoders, fuzz, load
 from workbook.cli import STUDIES
 from workbook.runs.provenance import git_state, now, versions
 
@@ -25,6 +25,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "decoders": lambda asked: decoders.table(asked.workers, asked.each),
     "fuzz": lambda asked: fuzz.table(asked.workers, asked.inputs),
     "crashes": lambda asked: crashes.table(asked.workers, asked.points, asked.work, asked.studies.split(",")),
+    "load": lambda asked: load.table(asked.workers, asked.rounds, asked.runs, asked.work),
 }
 
 
@@ -36,10 +37,18 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--inputs", type=int, default=10_000, help="fuzz: how many in all (10000)")
     made.add_argument("--points", type=int, default=3, help="crashes: how many for every study (3)")
     made.add_argument("--studies", default=",".join(STUDIES), help="crashes: of which studies (all)")
-    made.add_argument("--work", type=Path, default=WORK, help="crashes: where points are kept to go on (build/abuse)")
+    made.add_argument("--rounds", type=int, default=100, help="load: how often a long video is read (100)")
+    made.add_argument("--runs", type=int, default=200, help="load: how many small runs (200)")
+    made.add_argument("--work", type=Path, default=WORK, help="crashes, load: where points are kept (build/abuse)")
     made.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at a time (as many as cores)")
     made.add_argument("--folder", type=Path, default=RESULTS, help="where the counts go (results/abuse)")
     return made
+
+
+def without_places(words: list[str]) -> list[str]:
+    """The words of a command but for folders and workers of this machine, which change no count."""
+    places = [number for number, word in enumerate(words) if word in ("--folder", "--work", "--workers")]
+    return [word for number, word in enumerate(words) if not {number, number - 1} & set(places)]
 
 
 def main(words: list[str]) -> int:
@@ -52,7 +61,7 @@ def main(words: list[str]) -> int:
     for name in asked.parts or PARTS:
         commit, dirty = git_state()
         source = {
-            "command": shlex.join(["python", "-m", "tools.abuse", *words]),
+            "command": shlex.join(["python", "-m", "tools.abuse", *without_places(words)]),
             "commit": commit,
             "dirty": dirty,
             "start": now(),

@@ -141,8 +141,8 @@ def _once(name: str, subject: Subject, place: Path, chance: random.Random, earli
         for path, data in kept.items():
             if not path.read_bytes().startswith(data[: data.rfind(b"\n") + 1]):
                 return "rows lost", str(path.relative_to(results))
-        if different := _different(subject, results):
-            return "other rows", different
+        if found := different(subject, results):
+            return "other rows", found
     return (UNHARMED if 0 in codes else RESUMED), f"{codes}"
 
 
@@ -167,12 +167,12 @@ def _dishonest(subject: Subject, results: Path, codes: list[int | None]) -> tupl
     whole = states.pop(folder) == "done"
     if 0 in codes and not whole:
         return "state", f"not done, after {codes}"
-    if (whole or "done" in states.values()) and (different := _different(subject, results, verdicts=whole)):
-        return "state", f"done, and {different}"
+    if (whole or "done" in states.values()) and (found := different(subject, results, verdicts=whole)):
+        return "state", f"done, and {found}"
     return None
 
 
-def _different(subject: Subject, results: Path, verdicts: bool = True) -> str:
+def different(subject: Subject, results: Path, verdicts: bool = True) -> str:
     """What differs from the undisturbed run, in one line."""
     there, wanted = (read_rows(subject.files(place)) for place in (results, subject.undisturbed["results"]))
     found = same_rows(there, wanted)

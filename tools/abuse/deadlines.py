@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
 from typing import Any
 
+import psutil
+
 HUNG, DIED = "hung", "died"
 
 
@@ -20,12 +22,23 @@ class Worker:
         self.process = context.Process(target=_answer, args=(function, end, gigabytes), daemon=True)
         self.process.start()
         end.close()
-        self.item, self.began = None, 0.0
+        self.item, self.began, self.spent = None, 0.0, 0.0
 
     def ask(self, item: Any) -> None:
         """Hand it an item."""
-        self.item, self.began = item, time.monotonic()
+        self.item, self.began, self.spent = item, time.monotonic(), self._seconds()
         self.pipe.send(item)
+
+    def hangs(self, seconds: float) -> bool:
+        """Whether its item has taken so many seconds of a core, or waits ten times as long: others may go before."""
+        waited = time.monotonic() - self.began
+        return waited > 10 * seconds or (waited > seconds and self._seconds() - self.spent > seconds)
+
+    def _seconds(self) -> float:
+        try:
+            return sum(psutil.Process(self.process.pid).cpu_times()[:2])
+        except psutil.Error:  # it has died, which the pipe tells
+            return 0.0
 
     def end(self) -> None:
         """Kill it, whatever it does."""
@@ -42,7 +55,7 @@ def carried_out(
     gigabytes: float = 6,
     first: float = 60,
 ) -> Iterator[tuple[Any, Any]]:
-    """(item, ``function(item)``) in the order of ending; HUNG after ``seconds``, DIED where the process did.
+    """(item, ``function(item)``) in the order of ending; HUNG as of :meth:`Worker.hangs`, DIED where the process did.
 
     ``function``: importable, of items that can be pickled; ``gigabytes``: of address space for a process, beyond which
     allocations fail; ``first``: seconds more for the first item of a process, which has libraries to load.
@@ -62,7 +75,7 @@ def carried_out(
                     if worker.pipe.poll():
                         found = worker.pipe.recv()
                         warm.add(worker)
-                    elif time.monotonic() - worker.began > limit:
+                    elif worker.hangs(limit):
                         found = HUNG
                     else:
                         continue

@@ -142,6 +142,7 @@ def try_video(folder: Path, own: Path, chance: random.Random, _: Any) -> str | N
     """A changed file through the door, every frame of it; less may come if a warning says so."""
     from oryx.processing.options import PreprocessOptions
     from oryx.processing.visuals import Video, choose_frames
+    from tools.abuse.decoders import begins
 
     path = _some(folder, chance)
     data, cut = mutate.bytes_of(path.read_bytes(), chance)
@@ -149,7 +150,7 @@ def try_video(folder: Path, own: Path, chance: random.Random, _: Any) -> str | N
     chosen = choose_frames(Video(own / path.name, 200), PreprocessOptions())
     seen = [read(np.asarray(picture)) for picture in chosen.pictures]
     wanted, torn = list(range(1, FRAMES + 1)), sum(number is None for number in seen)
-    if seen == wanted or (chosen.file.warning and seen == wanted[: len(seen)]):
+    if seen == wanted or (chosen.file.warning and begins(seen, wanted)):
         return None
     if not cut and [number or right for number, right in zip(seen, wanted, strict=False)] == wanted:
         return UNCHECKED

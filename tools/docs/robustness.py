@@ -91,6 +91,11 @@ def crashes(found: dict[str, Any]) -> str:
     return text
 
 
+def load(found: dict[str, Any]) -> str:
+    """A line a load."""
+    return as_table(pd.DataFrame([line | {"wrong": line["wrong"] or "nothing"} for line in found["lines"]]))
+
+
 def _plain(text: str) -> str:
     """What a fault said, in one line that ends no code and no cell."""
     return " ".join(text.replace("`", "'").replace("|", "/").split())
@@ -100,6 +105,7 @@ PARTS = {
     "decoders": ("Truth table of decoders", decoders),
     "fuzz": ("Fuzzing", fuzz),
     "crashes": ("Crash matrix", crashes),
+    "load": ("Load", load),
 }
 MOST_NAMED = 5
 """Faults of a kind that the page names."""

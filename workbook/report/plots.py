@@ -1,13 +1,15 @@
-"""Figures of all studies: each function takes rows and returns (figure, the DataFrame behind it). No torch.
+"""Figures of all studies: each function takes rows and returns what it has drawn (:class:`Drawn`). No torch.
 
 Colours are seaborn's for colour-blind readers; an arm keeps its colour and marker in every figure of a study because
-they follow the study's full, ordered list of arms.
+they follow the study's full, ordered list of arms. Arms go by the names of ``names.toml``.
 """
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import product
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product, zip_longest
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -21,34 +23,59 @@ from PIL import Image
 
 from oryx.evidence.stats import score_of
 from oryx.files import atomic_write_bytes, atomic_write_text
-from workbook.report.tables import trained_blind
+from workbook.report import seen
+from workbook.report.published import NOT_TESTED, direction
+from workbook.report.tables import estimate_text, trained_blind
 
 _PALETTE = sns.color_palette("colorblind").as_hex()
-COLOURS = tuple(_PALETTE[place] for place in (0, 1, 2, 3, 4, 9, 7, 5, 8, 6))
-"""The palest last."""
+COLOURS = (*(_PALETTE[place] for place in (0, 1, 2, 3, 4, 9, 5, 6)), "#222222")
+"""Without grey, which is for what is no arm, and yellow, which is too pale on white."""
 MARKERS = "osD^vPX*hp"
 MAP = "cividis"
 """Colours of maps: readable by colour-blind people and in grey."""
-BINS = {"smaller": "smaller\nthan S²", "about": "about S²", "larger": "larger\nthan S²"}
+BINS = {"smaller": "smaller than S²", "about": "about S²", "larger": "larger than S²"}
 """Bin of a picture's size -> its label."""
-GREY, DARK = "#777777", "#444444"
+GREY, DARK, PALE = "#777777", "#444444", "#eeeeee"
 CHANCE = {"ls": "--", "lw": 1, "color": DARK}
 CROSS = {"marker": "x", "ls": "", "ms": 4, "color": GREY}
-STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "svg.hashsalt": "oryx",
-    "legend.frameon": False,
-}
+LINE = {"ls": ":", "lw": 1.2, "color": COLOURS[3]}
+FOR, AGAINST = {"color": COLOURS[2], "marker": "o"}, {"color": COLOURS[3], "marker": "X"}
+OPEN, ALIKE = {"color": GREY, "marker": "o", "mfc": "white"}, {"color": COLOURS[0], "marker": "s"}
+JUDGED = {"supported": FOR, "as claimed": FOR, "contradicted": AGAINST, "against the claim": AGAINST}
+JUDGED |= {"no difference that matters": ALIKE}
+"""Verdict, or what one seed or one model says instead -> its mark; of all others OPEN."""
+STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+STYLE |= {"svg.hashsalt": "oryx", "legend.frameon": False}
 
 styled = mpl.rc_context(STYLE)
 """Decorator of a function that draws: in this style, and no other figure of the process."""
 
 Groups = Mapping[str, Sequence[str]]
 """Name of a group -> its tasks."""
-Drawn = tuple[Figure, pd.DataFrame]
-"""A figure, and the numbers in it."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure, the numbers in it, and what is seen in it; unpacks into the first two. A notebook shows words too."""
+
+    figure: Figure
+    frame: pd.DataFrame
+    seen: str = ""
+
+    def __iter__(self) -> Iterator:
+        return iter((self.figure, self.frame))
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import Markdown, display
+
+        display(self.figure, Markdown(self.seen))
+
+
+def titled(figure: Figure, frame: pd.DataFrame, words: str) -> Drawn:
+    """The figure under the first sentence of what is seen in it."""
+    width = int(11.5 * figure.get_figwidth())
+    figure.suptitle(fill(words.partition(". ")[0].rstrip("."), width), x=0.01, ha="left", fontsize=10, weight="bold")
+    return Drawn(figure, frame, words)
 
 
 def style_of(arm: str, order: Sequence[str]) -> dict[str, str]:
@@ -63,18 +90,30 @@ def panels(rows: int, columns: int, width: float, height: float, **shared: Any) 
     return figure, list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
 
 
+def grid(
+    titles: Sequence[str], columns: int, width: float, height: float, more: tuple[float, float], **shared: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel of ``width`` x ``height`` inches for each title, at most so many ``columns``, and ``more``
+    inches around all; one without titles has an empty place."""
+    columns = max(1, min(columns, len(titles)))
+    down = max(1, -(-len(titles) // columns))
+    figure, axes = panels(down, columns, more[0] + width * columns, more[1] + height * down, **shared)
+    for axis, title in zip_longest(axes, titles):
+        lines = [fill(line, max(12, int(13 * width))) for line in (title or "").split("\n")]
+        axis.set_title("\n".join(lines), loc="left", fontsize=8)
+        axis.set_axis_off() if title is None else None
+    return figure, axes[: len(titles)]
+
+
 @styled
 def strips(shown: Sequence[tuple[str, Sequence]], width: float, height: float, columns: int = 1, **look: Any) -> Figure:
     """A panel of ``height`` inches for each title and its pictures of one height, which stand side by side, if any.
 
     Pictures are arrays of colours, or of numbers, which ``look`` tells how to draw as for ``imshow``.
     """
-    rows = -(-len(shown) // columns)
-    figure, axes = panels(rows, columns, width, height * rows)
-    for axis in axes:
+    figure, axes = grid([title for title, _ in shown], columns, width / columns, height, (0, 0))
+    for axis, (_, pictures) in zip(axes, shown, strict=True):
         axis.set_axis_off()
-    for axis, (title, pictures) in zip(axes, shown, strict=False):
-        axis.set_title(title, loc="left", fontsize=8)
         if len(pictures):
             spaced = np.concatenate([_spaced(np.asarray(picture)) for picture in pictures], 1)
             axis.imshow(spaced, interpolation="none", **look)
@@ -89,30 +128,10 @@ def _spaced(picture: np.ndarray) -> np.ndarray:
 
 
 def legend(figure: Figure, arms: Iterable[str], order: Sequence[str], **others: Mapping) -> None:
-    """Name the arms right of the panels, below them ``others``: name (underscores are spaces) -> style of a line."""
-    handles = [Line2D([], [], label=arm, ls="", **style_of(arm, order)) for arm in arms]
+    """Name the arms right of the panels, below them ``others``: name (underscores are blanks) -> style of a line."""
+    handles = [Line2D([], [], label=seen.name_of(arm), ls="", **style_of(arm, order)) for arm in arms]
     handles += [Line2D([], [], label=name.replace("_", " "), **style) for name, style in others.items()]
-    figure.legend(handles=handles, loc="outside right upper", fontsize=8)
-
-
-def points(
-    axis: Axes, frame: pd.DataFrame, x: str, places: Sequence, order: Sequence[str], hue: str = "arm", ls: str = ""
-) -> None:
-    """Scores with their intervals over the categories ``places`` of ``x``, the arms side by side.
-
-    A dash marks each category's chance, a grey cross the same arm with nothing to see (columns ``chance``, ``blind``).
-    """
-    shown = [arm for arm in order if arm in set(frame[hue])]
-    for number, arm in enumerate(shown):
-        own = frame[frame[hue] == arm].set_index(x).reindex(places)
-        at = np.arange(len(places)) + 0.7 * ((number + 0.5) / len(shown) - 0.5)
-        marks(axis, at, own, "score", ls=ls, **style_of(arm, order))
-        axis.plot(at, own["blind"], **CROSS)
-    for place, value in enumerate(places):
-        chance = frame.loc[frame[x] == value, "chance"].mean()
-        axis.hlines(chance, place - 0.42, place + 0.42, ls="--", lw=1, color=DARK)
-    axis.set_xticks(range(len(places)), places)
-    axis.set(ylim=(-0.03, 1.03), xlim=(-0.5, len(places) - 0.5))
+    figure.legend(handles=handles, loc="outside right center", fontsize=8)
 
 
 def lines(
@@ -129,11 +148,10 @@ def marks(axis: Axes, at: Any, frame: pd.DataFrame, value: str, **style: Any) ->
     axis.errorbar(at, frame[value], bars, lw=1.1, ms=5, **style)
 
 
-def heat_map(axis: Axes, wide: pd.DataFrame, texts: pd.DataFrame | None = None) -> None:
-    """Scores of 0 to 1 as colours with their number (or ``texts``); a missing cell is hatched, never zero."""
-    texts = wide.map("{:.2f}".format) if texts is None else texts
-    axis.patch.set(facecolor="#eeeeee", hatch="////", edgecolor="#bbbbbb")
-    sns.heatmap(wide.astype(float), annot=texts, fmt="", vmin=0, vmax=1, cmap=MAP, cbar=False, ax=axis,
+def heat_map(axis: Axes, wide: pd.DataFrame) -> None:
+    """Scores of 0 to 1 as colours with their number; a missing cell is hatched, never zero."""
+    axis.patch.set(facecolor=PALE, hatch="////", edgecolor="#bbbbbb")
+    sns.heatmap(wide.astype(float), annot=True, fmt=".2f", vmin=0, vmax=1, cmap=MAP, cbar=False, ax=axis,
                 annot_kws={"fontsize": 7.5})  # fmt: skip
     axis.tick_params(length=0, labelrotation=0)
 
@@ -146,17 +164,15 @@ def colour_bar(
     return figure.colorbar(scale, ax=list(axes), label=label, **more)
 
 
-def forest(axis: Axes, frame: pd.DataFrame, y: str, value: str = "estimate", hue: str | None = None) -> None:
-    """``value`` with its interval from ``low`` to ``high``, a line for each ``y``, in the order of the frame."""
-    axis.axvline(0, color="#888888", lw=0.8, zorder=0)
-    frame = frame.astype({name: float for name in (value, "low", "high")}).reset_index(drop=True)
-    groups = frame.groupby(hue, sort=False) if hue else [("", frame)]
-    for number, (name, own) in enumerate(groups):
-        bars = own[["low", "high"]].sub(own[value], axis=0).abs().T
-        style = {"color": COLOURS[number], "marker": MARKERS[number], "ls": "", "lw": 1.2, "ms": 5}
-        axis.errorbar(own[value], own.index, xerr=bars, label=name, **style)
-    axis.set_yticks(range(len(frame)), frame[y])
-    axis.set_ylim(max(1, len(frame)) - 0.5, -0.5)
+def forest(
+    axis: Axes, frame: pd.DataFrame, labels: Iterable[str], styles: Sequence[Mapping], value: str = "score"
+) -> None:
+    """``value`` with its interval from ``low`` to ``high``, a row for each line of the frame, from the top."""
+    rows = frame[[value, "low", "high"]].astype(float).to_numpy()
+    for at, ((middle, low, high), style) in enumerate(zip(rows, styles, strict=True)):
+        axis.errorbar(middle, at, xerr=[[abs(middle - low)], [abs(high - middle)]], lw=1.2, ms=5.5, **style)
+    axis.set_yticks(range(len(rows)), labels, fontsize=8)
+    axis.set_ylim(max(1, len(rows)) - 0.5, -0.5)
 
 
 def group_scores(
@@ -186,115 +202,123 @@ def group_scores(
     return pd.DataFrame(found, columns=columns)
 
 
-def title_of(name: str, frame: pd.DataFrame) -> str:
-    """A panel's title: its name and the largest number of items behind a point."""
-    return f"{name} (n = {frame['n'].max():,.0f})" if len(frame) else name
-
-
-@styled
 def score_by_task(rows: pd.DataFrame, arms: Sequence[str], order: Sequence[str] = ()) -> Drawn:
-    """A panel of tasks: each arm's mean score with its 95 % interval, chance (dash), and two controls.
+    """A panel for each task: each arm's mean score with its 95 % interval, chance, and two controls.
 
-    Cross: the same model without the visual; plus: the best arm that was trained without any.
+    Cross: the same model without the visual; dotted: the best arm that was trained without any. A task that one arm of
+    several was asked stands in the numbers alone.
     """
-    order, unseeing = order or arms, trained_blind(rows)
     frame = group_scores(rows, arms, {task: [task] for task in dict.fromkeys(rows["task"])})
-    tasks, others = list(dict.fromkeys(frame["group"])), {"no_picture": CROSS, "chance": CHANCE}
-    figure, (axis,) = panels(1, 1, 9.5, 3.9)
-    points(axis, frame, "group", tasks, order)
-    if len(unseeing):
-        others["trained_blind"] = {"marker": "P", "ms": 6, "mfc": "white", "mec": "#222222", "ls": ""}
-        axis.plot(range(len(tasks)), unseeing.reindex(tasks), label="trained blind", **others["trained_blind"])
-    axis.set_xticks(range(len(tasks)), [task.replace("_", "\n") for task in tasks])
-    axis.set_ylabel("share of right answers")
-    axis.set_title(title_of("", frame).strip(), loc="right", fontsize=8)
-    legend(figure, [arm for arm in arms if arm in set(frame["arm"])], order, **others)
-    return figure, frame
+    return dot_panels(frame, order or arms, "on task", line=("trained blind", trained_blind(rows)))
 
 
-def score_by_size(rows: pd.DataFrame, arms: Sequence[str], groups: Groups, order: Sequence[str] = ()) -> Drawn:
-    """Score over picture size relative to S², a panel per group of tasks; every task weighs the same."""
-    return score_by_bin(rows, arms, groups, order, "size_bin", BINS)
-
-
-@styled
 def score_by_bin(
     rows: pd.DataFrame,
     arms: Sequence[str],
     groups: Groups,
-    order: Sequence[str],
-    column: str,
-    bins: Mapping[Any, str],
-    title: str = "{} tasks",
+    order: Sequence[str] = (),
+    column: str = "size_bin",
+    bins: Mapping[Any, str] = BINS,
     tasks_in: str = "task",
 ) -> Drawn:
-    """Score over the values of ``column`` (value -> its label), a panel per group of tasks; tasks weigh the same."""
-    order, frame = order or arms, group_scores(rows, arms, groups, column, bins, tasks_in)
+    """Score over the values of ``column`` (value -> its label), by default a picture's size, from left to right.
 
-    def draw(axis: Axes, own: pd.DataFrame) -> None:
-        points(axis, own, column, list(bins), order, ls="-")
-        axis.set_xticks(range(len(bins)), bins.values())
-
-    return _by_group(frame, groups, title, draw, order, chance=CHANCE, nothing_to_see=CROSS), frame
+    A row of panels for each group of tasks, which weigh the same; of one arm a panel for each group.
+    """
+    frame = group_scores(rows, arms, groups, column, bins, tasks_in)
+    if frame["arm"].nunique() < 2:  # its values take the place of arms
+        drawn = dot_panels(frame.assign(arm=frame[column].map(bins)), list(bins.values()), "on group")
+    else:
+        shown = frame.assign(group=frame["group"] + ", " + frame[column].map(bins))
+        drawn = dot_panels(shown, order or arms, "at point", len(bins))
+    return replace(drawn, frame=frame)
 
 
 @styled
+def dot_panels(
+    frame: pd.DataFrame,
+    order: Sequence[str],
+    what: str,
+    columns: int = 4,
+    line: tuple[str, pd.Series] | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Drawn:
+    """A panel for each group (what it is: ``what``, as for :func:`seen.best`) of :func:`group_scores`, an arm a row.
+
+    Pale: no better than chance; cross: the arm with nothing to see. ``line``: what is drawn as one, and its place in
+    each group. ``names``: the arms in their order, with what they are called, if not in that of ``order``.
+    """
+    asked = frame.groupby("group")["arm"].transform("nunique")
+    shown = frame[(asked > 1) | (frame["arm"].nunique() < 2)]
+    (line, levels), names = line or ("", pd.Series()), names or {arm: seen.name_of(arm) for arm in order}
+    arms = [arm for arm in names if arm in set(shown["arm"])]
+    parts = {name: own.set_index("arm").reindex(arms) for name, own in shown.groupby("group", sort=False)}
+    titles = [f"{name} (n\xa0=\xa0{own['n'].max():,.0f})".replace("_", " ") for name, own in parts.items()]
+    size = min(2.6, 9 / columns), 0.5 + 0.19 * len(arms), (3.2, 0.9)
+    figure, axes = grid(titles, columns, *size, sharex=True, sharey=True)
+    for axis, (name, own) in zip(axes, parts.items(), strict=True):
+        forest(axis, own, map(names.get, arms), [style_of(arm, order) for arm in arms])
+        axis.plot(own["blind"], range(len(arms)), **CROSS)
+        axis.axvspan(-1, own["chance"].mean(), color=PALE, zorder=0)
+        axis.axvline(levels.get(name, np.nan), label=line, **LINE)
+        axis.set_xlim(-0.03, min(1.03, 0.05 + shown[["score", "high", "chance"]].max(axis=None)))
+    others = {line: LINE} if len(levels) else {}
+    legend(figure, [], order, no_better_than_chance={"color": PALE, "lw": 8}, sees_nothing=CROSS, **others)
+    figure.supxlabel("share of right answers", fontsize=9)
+    return titled(figure, frame, seen.best(shown, "group", what))
+
+
 def score_against_tokens(rows: pd.DataFrame, arms: Sequence[str], groups: Groups, order: Sequence[str] = ()) -> Drawn:
-    """Score over visual tokens (log 2) with intervals, a panel per group of tasks, and the step frontier."""
-    order, frame = order or arms, group_scores(rows, arms, groups)
-
-    def draw(axis: Axes, own: pd.DataFrame) -> None:
-        own = own.sort_values("visual_tokens")
-        axis.step(own["visual_tokens"], own["score"].cummax(), where="post", color="#bbbbbb", lw=1, zorder=0)
-        lines(axis, own, "visual_tokens", order, ls="")
-        axis.set_xscale("log", base=2)
-        axis.xaxis.set_major_formatter("{x:g}")
-        axis.set(xlabel="visual tokens an item (mean)", ylim=(-0.03, 1.03))
-
-    return _by_group(frame, groups, "{} tasks", draw, order), frame
-
-
-def _by_group(
-    frame: pd.DataFrame, groups: Groups, title: str, draw: Callable, order: Sequence[str], **others: Mapping
-) -> Figure:
-    """A panel for each group of tasks, its title saying how many items there are, and the legend."""
-    figure, axes = panels(1, len(groups), 4.3 * len(groups) + 1.4, 3.7, sharey=True)
-    for axis, group in zip(axes, groups, strict=True):
-        own = frame[frame["group"] == group]
-        draw(axis, own)
-        axis.set_title(title_of(title.format(group), own), loc="left", fontsize=9)
-    axes[0].set_ylabel("share of right answers")
-    legend(figure, [arm for arm in order if arm in set(frame["arm"])], order, **others)
-    return figure
+    """Score with intervals, a panel per group of tasks, an arm a row, from the fewest visual tokens to the most."""
+    frame = group_scores(rows, arms, groups)
+    means = frame.groupby("arm")["visual_tokens"].mean().sort_values(kind="stable")
+    names = {arm: f"{seen.name_of(arm)}, {count:,.0f} tokens" for arm, count in means.items()}
+    drawn = dot_panels(frame, order or arms, "on group", names=names)
+    return titled(drawn.figure, frame, seen.cheapest(frame))
 
 
 @styled
 def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> Drawn:
-    """Training loss over steps, a line per arm and seed."""
+    """A panel an arm: training loss over steps, the mean over seeds with a band from the lowest to the highest; pale:
+    the means of the other arms; dotted: where the learning rate is highest."""
     arms = [arm for arm in order or dict.fromkeys(curves["arm"]) if arm in set(curves["arm"])]
-    palette = {arm: style_of(arm, order or arms)["color"] for arm in arms}
-    figure, (axis,) = panels(1, 1, 7.5, 3.4)
-    if arms:
-        style = {"hue": "arm", "palette": palette, "units": "seed", "estimator": None, "lw": 1}
-        sns.lineplot(curves, x="step", y="loss", ax=axis, **style)
-        sns.move_legend(axis, "upper left", bbox_to_anchor=(1, 1), title="", fontsize=8)
-    axis.set(xlabel="step", ylabel="training loss", ylim=(0, None))
-    return figure, curves
+    wide = curves.groupby(["step", "arm"])["loss"].agg(["mean", "min", "max"]).unstack()
+    figure, axes = grid([*map(seen.name_of, arms)], 5, 2.1, 1.8, (1, 0.9), sharex=True, sharey=True)
+    for axis, arm in zip(axes, arms, strict=True):
+        colour = style_of(arm, order or arms)["color"]
+        axis.plot(wide["mean"], color="#cccccc", lw=0.7)
+        axis.fill_between(wide.index, wide["min", arm], wide["max", arm], color=colour, alpha=0.25, lw=0)
+        axis.plot(wide["mean", arm], color=colour, lw=1.5)
+        if "rate" in curves:
+            axis.axvline(curves.loc[curves["rate"].idxmax(), "step"], **LINE)
+        axis.set_yscale("log", subs=(2, 3, 5))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("{x:g}")
+    figure.supxlabel("step (dotted: the learning rate is highest)", fontsize=9)
+    figure.supylabel("training loss", fontsize=9)
+    return titled(figure, curves, seen.trained(curves))
 
 
 @styled
-def difference_forest(verdicts: Sequence[Mapping], margin: float = 0.05) -> Drawn:
-    """Estimate and corrected interval of every hypothesis, with the band of differences that do not matter."""
-    frame = pd.DataFrame(verdicts).drop(columns="by_seed", errors="ignore")
-    figure, (axis,) = panels(1, 1, 8.5, 0.8 + 0.3 * len(frame))
-    axis.axvspan(-margin, margin, color="#eeeeee", zorder=0)
-    if not verdicts:
-        axis.set_xlabel("no hypothesis is stated for this scale")
-        return figure, frame
-    forest(axis, frame, "id")
-    axis.secondary_yaxis("right").set_yticks(range(len(frame)), frame["verdict"])
-    axis.set_xlabel("estimate with its corrected interval (grey: within the margin)")
-    return figure, frame
+def difference_forest(verdicts: Sequence[Mapping]) -> Drawn:
+    """Estimate and corrected interval of every hypothesis that was tested, in words, beside its verdict.
+
+    A difference stands over the band of those that do not matter, and beside the line that decides; a level beside the
+    level that is claimed.
+    """
+    tested = [v for v in verdicts if v["verdict"] != NOT_TESTED]
+    styles = [JUDGED.get(direction(v), OPEN) for v in tested]
+    figure, (axis,) = panels(1, 1, 11, 1 + 0.45 * len(tested))
+    own = pd.DataFrame(tested, columns=["estimate", "low", "high"])
+    forest(axis, own, [fill(v["statement"], 62) for v in tested], styles, "estimate")
+    for at, v in enumerate(tested):
+        line = {"level": v.get("level"), "retention": -v["margin"]}.get(v["kind"], 0)
+        axis.vlines(np.nan if line is None else line, at - 0.45, at + 0.45, color=DARK, lw=1, label="line")
+        axis.barh(at, 0 if v["kind"] == "level" else 2 * v["margin"], 0.9, -v["margin"], color=PALE, zorder=0)
+    texts = [f"{v['verdict']}\n{estimate_text(v)}" for v in tested]
+    axis.secondary_yaxis("right").set_yticks(range(len(tested)), texts, fontsize=8)
+    axis.set_xlabel("difference, or level (line: what decides; grey: differences that do not matter)", fontsize=8)
+    return titled(figure, pd.DataFrame(verdicts).drop(columns="by_seed", errors="ignore"), seen.judged(verdicts))
 
 
 @styled

@@ -57,6 +57,12 @@ class Published:
         """Hypothesis -> seed -> its verdict on the rows of that seed alone; early runs did not keep these."""
         return {v["id"]: {seed: v | own for seed, own in v.get("by_seed", {}).items()} for v in self.verdicts}
 
+    @property
+    def seen(self) -> dict[str, str]:
+        """Figure -> what is seen in it; early runs did not keep it."""
+        path = self.folder / "figures" / "seen.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
     def verdict(self, name: str) -> dict | None:
         """The verdict on a hypothesis, None if this run does not test it."""
         return next((v for v in self.verdicts if v["id"] == name and v["verdict"] != NOT_TESTED), None)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from oryx.evidence.hypotheses import Hypothesis
+    from workbook.report.plots import Drawn
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
@@ -321,14 +322,18 @@ class Study(ABC, Generic[S]):
         return run
 
     def draw(self, run: Run, settings: S) -> None:
-        """Write every figure of the study into the run's ``figures`` folder as png, svg and csv."""
+        """Write every figure of the study into the run's ``figures`` folder as png, svg and csv, and ``seen.json``,
+        what is seen in each."""
         from workbook.report.plots import save_figure
 
-        for name, (figure, frame) in self.figures(run, settings).items():
-            save_figure(figure, frame, run.folder / "figures", name)
+        drawn, folder = self.figures(run, settings), run.folder / "figures"
+        for name, one in drawn.items():
+            save_figure(*one, folder, name)
+        if drawn:
+            atomic_write_json(folder / "seen.json", {name: one.seen for name, one in drawn.items()})
 
-    def figures(self, run: Run, settings: S) -> dict[str, tuple]:
-        """Name -> (matplotlib Figure, the DataFrame behind it): the study's own, verdicts and training curves."""
+    def figures(self, run: Run, settings: S) -> "dict[str, Drawn]":
+        """Name -> what is drawn: the study's own figures, verdicts and training curves."""
         from workbook.report import plots
 
         arms = [arm for arm in self.arm_order or self.arms(settings) if arm in set(run.rows["arm"])]
@@ -337,18 +342,17 @@ class Study(ABC, Generic[S]):
             found["training_curves"] = plots.training_curves(run.curves, self.arm_order)
         return found
 
-    def own_figures(self, run: Run, settings: S, arms: list[str]) -> dict[str, tuple]:
+    def own_figures(self, run: Run, settings: S, arms: list[str]) -> "dict[str, Drawn]":
         """The figures of the rows, of ``arms`` in order; by default scores by task, tokens and, of pictures, size."""
         from workbook.report import plots
 
         order, groups = self.arm_order or arms, self.groups(settings) or {"all": tuple(dict.fromkeys(run.rows["task"]))}
-        found = {
+        sized = "size_bin" in run.rows
+        return {
             "score_by_task": plots.score_by_task(run.rows, arms, order),
             "score_against_tokens": plots.score_against_tokens(run.rows, arms, groups, order),
+            **({"score_by_size": plots.score_by_bin(run.rows, arms, groups, order)} if sized else {}),
         }
-        if "size_bin" in run.rows:
-            found["score_by_size"] = plots.score_by_size(run.rows, arms, groups, order)
-        return found
 
     def _published(self, settings: S) -> Run:
         import pandas as pd

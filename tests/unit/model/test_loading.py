@@ -208,7 +208,7 @@ def break_own_config(folder):
 
 def break_generation_config(folder):
     (folder / "generation_config.json").write_text("{")
-    return "generation_config.json: not readable as json"
+    return "not readable as json of how to generate"
 
 
 BREAKS = [value for name, value in sorted(globals().items()) if name.startswith("break_")]
@@ -405,3 +405,21 @@ def test_an_encoder_is_no_model_that_can_be_asked(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "oryx_vit"}')
     with pytest.raises(CheckpointError, match="model_type: expected one of"):
         checkpoint_hash(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "file, content, message",
+    [
+        (
+            "generation_config.json",
+            {"num_beams": [1], "max_new_tokens": [3]},
+            "not readable as json of how to generate",
+        ),
+        (INDEX, {"weight_map": {"a": "x" * 5000}}, "expected file names in this folder"),
+    ],
+)
+def test_odd_values_in_files_beside_the_weights_are_refused(tmp_path, file, content, message):
+    save_tiny_released(tmp_path)
+    (tmp_path / file).write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=message):
+        oryx.load(tmp_path)

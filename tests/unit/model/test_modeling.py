@@ -220,3 +220,10 @@ def test_a_mark_without_a_visual_is_refused():
 def test_asking_needs_a_processor():
     with pytest.raises(MissingResource, match="no processor"):
         tiny_model().ask(None, "What is this?")
+
+
+@pytest.mark.parametrize("limit", [0, -5, "x", 1.5, True])
+def test_a_limit_that_is_no_length_is_refused(limit):
+    with pytest.raises(InputError, match="tokenizer_model_max_length: expected a positive number or null, got"):
+        tiny_model(tokenizer_model_max_length=limit)
+    assert tiny_model(tokenizer_model_max_length=None).config.tokenizer_model_max_length is None

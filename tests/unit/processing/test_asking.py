@@ -144,6 +144,7 @@ def test_views_are_laid_out_like_frames(model):
     [
         ([picture()], "?", {}, "wrap it in Images"),
         (picture(), " ", {}, "question: expected text"),
+        (picture(), "\ud800", {}, "question: expected text"),
         (picture(), "?", {"compression": 5}, "square of a whole side"),
         (picture(), "?", {"compression": True}, "compression"),
         (picture(), "?", {"compression": 4, "token_budget": 50}, "token_budget: expected .* got compression 4"),

@@ -47,3 +47,9 @@ def test_padding_keeps_the_shape_and_is_grey():
 def test_bad_settings_are_refused(kind, side):
     with pytest.raises(SettingsError):
         Resolution(kind, side)
+
+
+@pytest.mark.parametrize("side", [0, -3, 1.5, "64", 1 << 24, 10**30])
+def test_a_side_that_no_picture_can_have_is_refused(side):
+    with pytest.raises(SettingsError, match="resolution side: expected a positive number of pixels of 24 bits"):
+        Resolution("area", side)

@@ -46,11 +46,11 @@ def rows():
 
 
 def test_more_arms_than_colours_are_drawn(rows):
-    """Past the last colour an arm has a line style of its own, which points without a line must not take."""
+    """Past the last colour an arm has another marker."""
     order = [*(f"other_{i}" for i in range(len(plots.COLOURS))), *ARMS]
     for figure, frame in (
         plots.score_by_task(rows, ARMS, order),
-        plots.score_by_size(rows, ARMS, GROUPS, order),
+        plots.score_by_bin(rows, ARMS, GROUPS, order),
         plots.score_against_tokens(rows, ARMS, GROUPS, order),
     ):
         assert figure.axes and set(frame["arm"]) >= set(ARMS)
@@ -63,7 +63,7 @@ def test_every_figure_carries_its_numbers(rows, tmp_path):
     )
     made = {
         "score_by_task": plots.score_by_task(rows, ARMS),
-        "score_by_size": plots.score_by_size(rows, ARMS, GROUPS),
+        "score_by_size": plots.score_by_bin(rows, ARMS, GROUPS),
         "tokens": plots.score_against_tokens(rows, ARMS, GROUPS),
         "curves": plots.training_curves(curves),
         "verdicts": plots.difference_forest(verdicts),
@@ -74,7 +74,7 @@ def test_every_figure_carries_its_numbers(rows, tmp_path):
         assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
         assert b"<svg" in (tmp_path / f"{name}.svg").read_bytes()
         assert len(pd.read_csv(tmp_path / f"{name}.csv")) == len(frame)
-    by_size = made["score_by_size"][1]
+    by_size = made["score_by_size"].frame
     cell = by_size.query("group == 'text' and arm == 'native' and size_bin == 'about'").iloc[0]
     part = rows.query(
         "arm == 'native' and condition == 'visual' and size_bin == 'about' and task in ['number', 'word']"
@@ -84,9 +84,55 @@ def test_every_figure_carries_its_numbers(rows, tmp_path):
 
 def test_a_run_without_hypotheses_of_its_scale_is_shown_as_that(tmp_path):
     figure, frame = plots.difference_forest([])
-    assert frame.empty and figure.axes[0].get_xlabel() == "no hypothesis is stated for this scale"
+    assert frame.empty and figure.get_suptitle() == "No hypothesis is stated for this scale"
     plots.save_figure(figure, frame, tmp_path, "verdicts")
     assert tables.verdict_table([]).empty and "verdict" in tables.verdict_table([])
+
+
+def verdict(verdict, **more):
+    found = {"verdict": verdict, "kind": "difference", "measure": "score", "margin": 0.05, "statement": verdict}
+    return found | {"level": None, "estimate": 0.3, "low": 0.2, "high": 0.4, "id": "H", "by_seed": {}} | more
+
+
+def test_a_level_stands_against_its_own_line_without_a_sign():
+    judged = [
+        verdict("supported"),
+        verdict("inconclusive", kind="retention", estimate=-0.1),
+        verdict("contradicted", kind="level", level=0.9, estimate=0.64, low=0.5, high=0.7),
+        verdict("not learned", estimate=None, low=None, high=None),
+        verdict("not tested", estimate=None, low=None, high=None),
+    ]
+    figure, frame = plots.difference_forest(judged)
+    (axis,) = figure.axes
+    assert len(frame) == 5 and len(axis.get_yticks()) == 4, "what is not tested is not drawn"
+    lines = [one.get_segments()[0][0][0] for one in axis.collections if one.get_label() == "line"]
+    assert lines == [0, -0.05, 0.9, 0]
+    texts = [label.get_text() for label in axis.child_axes[0].get_yticklabels()]
+    assert texts[2:] == ["contradicted\n0.640 [0.500, 0.700]", "not learned\n"]
+    assert figure.get_suptitle().startswith("Of 4 hypotheses: 1 supported, 1 inconclusive")
+
+
+def test_a_task_of_one_arm_among_several_stands_in_the_numbers_alone(rows):
+    figure, frame = plots.score_by_task(rows, ARMS)
+    shown = [axis.get_title(loc="left") for axis in figure.axes if axis.axison]
+    assert shown == [f"{task} (n\xa0=\xa018)" for task in ("number", "word", "photo")] and "number_legible" in set(
+        frame["group"]
+    )
+    alone, _ = plots.score_by_task(rows[rows["arm"] == "native"], ["native"])
+    assert len([axis for axis in alone.axes if axis.axison]) == 3
+
+
+def test_curves_are_means_over_seeds_with_a_band(rows):
+    curves = pd.DataFrame(
+        [{"arm": a, "seed": s, "step": t, "loss": 1.0 + s, "rate": -t} for a in ARMS for s in (0, 1) for t in (1, 2)]
+    )
+    drawn = plots.training_curves(curves)
+    shown = [axis for axis in drawn.figure.axes if axis.axison]
+    assert [axis.get_title(loc="left") for axis in shown] == ["native size", "area S²", "area 1 legible"]
+    assert all(set(line.get_ydata()) == {1.5} for axis in shown for line in axis.lines if line.get_linestyle() == "-")
+    assert shown[0].get_yscale() == "log" and drawn.seen.endswith("mean over 2 seeds.")
+    empty = plots.training_curves(curves[:0])
+    assert empty.seen == "Nothing was trained."
 
 
 def test_the_same_rows_give_the_same_files(rows, tmp_path):
@@ -128,7 +174,7 @@ def test_an_arm_trained_blind_is_shown_beside_every_score(rows):
     assert set(tables.score_table(rows, ARMS, "native")["trained blind"]) == {""}
     figure, _ = plots.score_by_task(pd.concat([rows, blind]), ARMS, (*ARMS, "blind"))
     (line,) = [line for line in figure.axes[0].lines if line.get_label() == "trained blind"]
-    assert next(iter(line.get_ydata())) == 0.25
+    assert next(iter(line.get_xdata())) == 0.25
 
 
 def test_the_match_table_sets_a_foreign_resolution_beside_ones_own(rows):

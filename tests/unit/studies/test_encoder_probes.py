@@ -23,7 +23,7 @@ from workbook.studies.encoders import reading as encoder_reading
 from workbook.studies.encoders import robustness as encoder_robustness
 from workbook.studies.encoders.arms import ENCODERS
 from workbook.studies.encoders.features import PENALTIES, feature_maps, fit_ridge, mean_of, pooled
-from workbook.studies.encoders.figures import PANELS
+from workbook.studies.encoders.figures import CHANGES, READINGS
 from workbook.studies.encoders.reading import caption_embeddings, own_head, patch_reading, patch_rows, ranked
 from workbook.studies.encoders.robustness import (
     area_grids,
@@ -236,7 +236,7 @@ def test_all_probes_in_json_and_the_same_for_the_same_tower(siglip, tower, tmp_p
     settings, seen = OryxViTvsSigLIP().settings(look_items=12, split="dev"), []
     jobs.probe(settings, 3, tmp_path / "probes", lambda *done: seen.append(done))
     records = json.loads((tmp_path / "probes" / "probes.json").read_text())
-    assert {r["probe"] for r in records} == {*PANELS, *PROBES}
+    assert {r["probe"] for r in records} == {*READINGS, *CHANGES, *PROBES}
     assert seen == [("probe", i, 4) for i in range(1, 5)]
     for record in records:
         assert (record["seed"], record["split"]) == (3, "dev")

@@ -37,7 +37,7 @@ def test_differences_are_taken_on_equal_items(tmp_path):
     assert line["one model"] == pytest.approx(1 / 3) and line[comparison.SPECIALIST] == pytest.approx(2 / 3)
     assert line["difference"] == pytest.approx(-1 / 3) and line["low"] < line["difference"] < line["high"]
     assert figures.words(found).endswith("All others hold zero.")
-    assert len(figures.comparison_figure(found).axes) >= 1
+    assert len(figures.comparison_figure(found).figure.axes) >= 1
 
 
 def test_unpublished_studies_are_passed_over(tmp_path):

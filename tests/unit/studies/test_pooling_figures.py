@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from workbook.report.plots import group_scores
+from workbook.report.seen import frontier
 from workbook.studies.compressor import figures, tables
 
 ORDER = ("average", "dynamic", "average_only_4x", "on_demand")
@@ -48,7 +49,7 @@ def test_group_scores_weigh_questions_equally_and_carry_the_controls(rows):
 def test_figures_draw_every_arm(rows):
     arms = ORDER[:3]
     for figure, frame in (
-        figures.score_by_ratio(rows, arms),
+        figures.score_by_ratio(rows, arms, {"fine": ("sign",), "coarse": ("move",)}),
         figures.score_by_kind(rows, arms),
         figures.shift_figure(rows, arms),
     ):
@@ -108,7 +109,7 @@ def test_cells_are_compared_on_the_same_films(demanded):
 
 def test_the_frontier_holds_what_no_cheaper_cell_reaches(demanded):
     frame = tables.cell_scores(tables.on_demand_rows(demanded))
-    best = tables.frontier(frame, "visual_tokens")
+    best = frontier(frame, "visual_tokens")
     assert best["visual_tokens"].tolist() == [14, 170, 506, 1754] and best["score"].is_monotonic_increasing
     figure, drawn = figures.on_demand_figure(demanded)
     assert len(figure.axes) == 3 and len(drawn) == len(CELLS)
@@ -133,7 +134,7 @@ def test_the_regret_of_compressing_least(demanded):
 def test_a_run_without_the_panel_gives_empty_tables(rows):
     rows = rows.assign(input_side=32, frames=8, held_kb=1.0)
     assert tables.recommendation(rows).empty and tables.ratio_regret(rows).empty
-    assert figures.on_demand_figure(rows)[1].empty
+    assert figures.on_demand_figure(rows).frame.empty
 
 
 def test_a_run_without_the_panel_shows_published_rows(rows, demanded):

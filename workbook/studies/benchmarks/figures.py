@@ -1,28 +1,24 @@
 """Figures of benchmarks: ours beside the published numbers, and which letters were chosen. No torch."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from workbook.report import plots
 from workbook.studies.benchmarks.tables import scores
 
 PROTOCOLS = ("paper", "official")
-PUBLISHED = {"marker": "D", "ls": "", "ms": 7, "mfc": "none", "mec": "#222222"}
 COLUMNS = 3
 LETTERS = ("right", "visual", "no_visual")
 
 
-@plots.styled
 def beside_published(rows: pd.DataFrame, model: str) -> plots.Drawn:
     """Every benchmark: our score by each protocol with its interval, the published number, chance and no visual."""
     frame = scores(rows, model)
-    names = list(dict.fromkeys(frame["benchmark"]))
-    figure, (axis,) = plots.panels(1, 1, 8.5, 3.6)
-    plots.points(axis, frame, "benchmark", names, PROTOCOLS, hue="protocol")
-    axis.plot(names, frame.drop_duplicates("benchmark")["level"].astype(float), **PUBLISHED)
-    axis.set_ylabel("score")
-    others = {"published": PUBLISHED, "no_visual": plots.CROSS, "chance": plots.CHANCE}
-    plots.legend(figure, [arm for arm in PROTOCOLS if arm in set(frame["protocol"])], PROTOCOLS, **others)
-    return figure, frame
+    published = frame.drop_duplicates("benchmark").set_index("benchmark")["level"].astype(float)
+    shown = frame.assign(group=frame["benchmark"], arm=frame["protocol"])
+    drawn = plots.dot_panels(shown, PROTOCOLS, "on benchmark", line=("published", published))
+    return replace(drawn, frame=frame)
 
 
 @plots.styled
@@ -35,15 +31,11 @@ def letters(rows: pd.DataFrame) -> plots.Drawn:
             shares[f"{name}, {arm}", what] = values.replace("", "none").value_counts(normalize=True)
     frame = pd.DataFrame(shares).fillna(0.0).sort_index()
     titles = list(dict.fromkeys(title for title, _ in shares))
-    rows_of, columns = -(-max(1, len(titles)) // COLUMNS), min(COLUMNS, max(1, len(titles)))
-    figure, axes = plots.panels(rows_of, columns, 2.2 + 2.9 * columns, 2.7 * rows_of, sharey=True)
-    for axis in axes[len(titles) :]:
-        axis.set_axis_off()
-    for axis, title in zip(axes, titles, strict=False):
-        frame[title].plot.bar(
-            ax=axis, color=[plots.GREY, *plots.COLOURS[:2]], width=0.8, legend=False, rot=0, title=title
-        )
-    axes[0].set_ylabel("share of answers")
+    figure, axes = plots.grid(titles, COLUMNS, 2.9, 2.7, (2.2, 0.4), sharey=True)
+    for axis, title in zip(axes, titles, strict=True):
+        frame[title].plot.bar(ax=axis, color=[plots.GREY, *plots.COLOURS[:2]], width=0.8, legend=False, rot=0)
+    figure.supylabel("share of answers", fontsize=9)
     if titles:
-        figure.legend([name.replace("_", " ") for name in LETTERS], loc="outside right upper")
-    return figure, frame.rename_axis("letter").reset_index()
+        figure.legend([name.replace("_", " ") for name in LETTERS], loc="outside right center")
+    words = "How often each letter is right, and is chosen with the visual and without."
+    return plots.titled(figure, frame.rename_axis("letter").reset_index(), words)

@@ -4,99 +4,98 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
+from oryx.evidence.stats import score_of
 from oryx.grids import uniform_indices
 from oryx.processing.video import read_frames
 from workbook.data import corpora
-from workbook.data.stories import COARSE, FINE, SIZE
-from workbook.report import plots
+from workbook.data.stories import SIZE
+from workbook.report import plots, seen
 from workbook.studies.compressor.arms import ARMS, CLIP_FRAMES, PATCH, STORY
 from workbook.studies.compressor.cells import story
 from workbook.studies.compressor.settings import Settings
-from workbook.studies.compressor.tables import COSTS, cell_scores, frontier, kinds_of, on_demand_rows, shifts
+from workbook.studies.compressor.tables import CELL, COSTS, cell_scores, kinds_of, on_demand_rows, shifts
 
 MEASURES = {
-    "shift_cka": ("CKA with the tokens at 1x", 1.0),
-    "shift_mean": ("distance of the means\n(standard deviations)", 0.0),
-    "shift_variance": ("variance over that at 1x", 1.0),
-    "shift_rank_share": ("effective rank over that at 1x", 1.0),
+    "shift_cka": ("similarity to the tokens at 1x\n(linear centred kernel alignment)", 1),
+    "shift_variance": ("variance over that at 1x", 1),
+    "shift_rank_share": ("effective rank over that at 1x", 1),
+    "shift_mean": ("distance of the means\n(standard deviations)", 0),
 }
 """Field of a shift row -> what it is called, and its value if nothing shifts."""
-GROUPS = {"fine": FINE, "coarse": COARSE}
 SHOWN = 8
 """Frames of a video in a row."""
 LEAST_WEIGHT = 2**-6
 """Weights below this one look the same."""
 
 
-def score_by_ratio(rows: pd.DataFrame, arms: Sequence[str], groups: plots.Groups = GROUPS) -> plots.Drawn:
-    """Score over compression ratio, a panel per group of questions; dashes mark chance, crosses the blind control."""
-    labels = {ratio: f"{ratio}x" for ratio in sorted(rows["ratio"].unique())}
-    titles = {
-        name if tuple(kinds) == (name,) else f"{name} questions: {', '.join(kinds)}": kinds
-        for name, kinds in groups.items()
-    }
-    return plots.score_by_bin(rows, arms, titles, tuple(ARMS), "ratio", labels, "{}", "kind")
+def score_by_ratio(rows: pd.DataFrame, arms: Sequence[str], groups: plots.Groups) -> plots.Drawn:
+    """Score over compression ratio, a row of panels per group of questions, with the mean tokens of a video."""
+    tokens = rows[rows["condition"] == "visual"].groupby("ratio")["visual_tokens"].mean()
+    labels = {ratio: f"{ratio}x ({count:,.0f} tokens)" for ratio, count in tokens.items()}
+    return plots.score_by_bin(rows, arms, groups, tuple(ARMS), "ratio", labels, "kind")
 
 
-@plots.styled
 def score_by_kind(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
-    """A panel per ratio: each arm's score on each question with its 95 % interval; dashes mark chance."""
-    ratios = sorted(rows["ratio"].unique())
-    frame = plots.group_scores(rows, arms, {kind: (kind,) for kind in kinds_of(rows)}, "ratio", ratios, "kind")
-    figure, axes = plots.panels(len(ratios), 1, 10, 2.5 * len(ratios), sharex=True)
-    for axis, (ratio, own) in zip(axes, frame.groupby("ratio"), strict=True):
-        plots.points(axis, own, "group", list(frame["group"].unique()), tuple(ARMS))
-        axis.set_title(plots.title_of(f"{ratio}x", own), loc="left", fontsize=10)
-        axis.set_ylabel("right answers")
-    plots.legend(figure, frame["arm"].unique(), tuple(ARMS), chance=plots.CHANCE, no_video=plots.CROSS)
-    return figure, frame
+    """Score on each question, a row of panels per ratio."""
+    ratios = {f"{ratio}x": (ratio,) for ratio in sorted(rows["ratio"].unique())}
+    return plots.score_by_bin(rows, arms, ratios, tuple(ARMS), "kind", {kind: kind for kind in kinds_of(rows)}, "ratio")
 
 
 @plots.styled
 def shift_figure(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
-    """A panel per measure: each arm at its start (crosses) and trained (dots), a colour for each ratio."""
-    frame = shifts(rows, arms).sort_values(["ratio", "when"])
-    drawn = frame.assign(ratio=frame["ratio"].map("{}x".format), arm=pd.Categorical(frame["arm"], arms))
-    drawn["arm"] = drawn["arm"].cat.remove_unused_categories()
-    figure, axes = plots.panels(1, len(MEASURES), 11, 1.3 + 0.3 * drawn["arm"].nunique(), sharey=True)
+    """A panel per measure: each arm and ratio before training and after; what keeps features nearest to the
+    uncompressed ones is on top."""
+    frame = shifts(rows, arms)
+    wide = frame.pivot(index=["arm", "ratio"], columns="when", values=list(MEASURES))
+    wide = wide.sort_values(("shift_cka", "trained"), ascending=False, kind="stable")
+    names = [f"{seen.name_of(arm)}, {ratio}x" for arm, ratio in wide.index]
+    ratios = sorted(frame["ratio"].unique())
+    styles = [plots.style_of(ratio, ratios) | {"marker": "o"} for _, ratio in wide.index]
+    figure, axes = plots.panels(1, len(MEASURES), 12.5, 1.4 + 0.2 * len(wide), sharey=True)
     for axis, (name, (label, still)) in zip(axes, MEASURES.items(), strict=True):
-        axis.axvline(still, color="#888888", lw=0.8)
-        sns.scatterplot(
-            drawn, x=name, y="arm", hue="ratio", style="when", markers={"start": "X", "trained": "o"}, s=40,
-            palette=list(plots.COLOURS[: drawn["ratio"].nunique()]), legend=name == "shift_cka", ax=axis,
-        )  # fmt: skip
-        axis.set(xlabel=label, ylabel="")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    axes[0].get_legend().remove()
-    return figure, frame
+        own = wide[name].assign(low=wide[name].min(axis=1), high=wide[name].max(axis=1))
+        plots.forest(axis, own, names, styles, "trained")
+        axis.plot(own["start"], range(len(own)), **plots.CROSS)
+        axis.axvline(still, color=plots.DARK, lw=1)
+        axis.set(xlabel=f"{label}\n(nothing shifts: {still})", xlim=(0, None if not still else 1.05))
+    plots.legend(figure, [], (), before_training=plots.CROSS, trained={"marker": "o", "ls": "", "color": plots.GREY})
+    likeness = frame[frame["when"] == "trained"].assign(low=np.nan, high=np.nan, chance=np.nan)
+    words = seen.best(
+        likeness.rename(columns={"shift_cka": "score"}), "ratio", "at ratio", "nearest to the tokens at 1x"
+    )
+    return plots.titled(figure, frame, words)
 
 
 @plots.styled
 def on_demand_figure(rows: pd.DataFrame) -> plots.Drawn:
-    """Score against tokens, seconds and memory; colour: ratio, marker: size of the pictures; the step frontier."""
-    frame = cell_scores(on_demand_rows(rows))
+    """Score against tokens, seconds and memory: every cell pale, with name and interval those that no cell of fewer
+    tokens reaches; grey: the step frontier of each cost."""
+    rows = on_demand_rows(rows)
+    frame = cell_scores(rows)
     if frame.empty:
-        return Figure(figsize=(1, 0.1)), frame
-    drawn = frame.assign(
-        compression=frame["ratio"].map("{:g}x".format), picture=frame["input_side"].map("{:g} px".format)
-    )
-    style = {"hue": "compression", "style": "picture", "size": "frames", "sizes": (18, 90), "alpha": 0.8}
-    style["palette"] = list(plots.COLOURS[: drawn["compression"].nunique()])
-    figure, axes = plots.panels(1, len(COSTS), 11, 3.9, sharey=True)
+        return plots.Drawn(Figure(figsize=(1, 0.1)), frame)
+    best = seen.frontier(frame, "visual_tokens").reset_index(drop=True)
+    cells = dict(list(rows.assign(task=rows["kind"]).groupby(CELL)))
+    found = pd.DataFrame([score_of(cells[cell]) for cell in best[CELL].itertuples(index=False, name=None)])
+    best = best.join(found[["low", "high"]])
+    names = ["{:g}x, {:g} px, {:g} frames".format(*cell) for cell in best[CELL].itertuples(index=False)]
+    figure, axes = plots.panels(1, len(COSTS), 12, 4.4, sharey=True)
     for axis, (cost, label) in zip(axes, COSTS.items(), strict=True):
-        best = frontier(frame, cost)
-        axis.step(best[cost], best["score"], where="post", color="#888888", lw=1.2, label="step frontier")
-        sns.scatterplot(drawn, x=cost, y="score", legend="full", ax=axis, **style)
+        steps = seen.frontier(frame, cost)
+        axis.step(steps[cost], steps["score"], where="post", color=plots.GREY, lw=1)
+        axis.plot(frame[cost], frame["score"], "o", ms=4, color="#cccccc")
+        plots.marks(axis, best[cost], best, "score", ls="", marker="o", color=plots.COLOURS[0])
         axis.set_xscale("log", base=2)
-        axis.set(xlabel=label, ylabel="share of right answers")
+        axis.set(xlabel=label, ylim=(0, None))
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}" if value < 10 else f"{value:.0f}")
-        handles = axis.get_legend_handles_labels()
-        axis.get_legend().remove()
-    figure.legend(*handles, loc="outside right upper", fontsize=8)
-    return figure, frame
+    for name, at, score in zip(names, best["visual_tokens"], best["score"], strict=True):
+        place = {"xytext": (-5, 1), "textcoords": "offset points", "ha": "right", "fontsize": 7}
+        axes[0].annotate(name, (at, score), **place)
+    axes[0].set(ylabel="share of right answers", xlim=(frame["visual_tokens"].min() / 16, None))
+    words = seen.cheapest(best.assign(group="on demand", arm=names))
+    return plots.titled(figure, frame, words)
 
 
 def equal_tokens(rows: pd.DataFrame) -> plots.Drawn:
@@ -105,13 +104,11 @@ def equal_tokens(rows: pd.DataFrame) -> plots.Drawn:
     Every cell has as many frames as cost about the same visual tokens, which the frame holds.
     """
     own = rows[rows["arm"] == "on_demand"]
-    if own.empty:
-        return Figure(figsize=(1, 0.1)), own
     ratios = [f"{ratio}x" for ratio in sorted(own["ratio"].unique())]
     sides = {side: f"{side:g} px" for side in sorted(own["input_side"].unique())}
     groups = {name: (name,) for name in dict.fromkeys(own["kind"])}
     shown = own.assign(arm=own["ratio"].map("{:g}x".format))
-    return plots.score_by_bin(shown, ratios, groups, ratios, "input_side", sides, "{}", "kind")
+    return plots.score_by_bin(shown, ratios, groups, ratios, "input_side", sides, "kind")
 
 
 def gallery(settings: Settings) -> Figure:
@@ -149,10 +146,13 @@ def attention_figure(settings: Settings, maps: pd.DataFrame) -> plots.Drawn:
             tokens = [grid.dropna(axis=1).to_numpy() for _, grid in grids.groupby("frame")]
             shown.append((f"{ratio}x", [one.repeat(PATCH, 0).repeat(PATCH, 1) for one in tokens]))
     figure = plots.strips(shown, 8, 1, cmap=plots.MAP, vmin=-limit, vmax=limit)
-    bar = plots.colour_bar(figure, figure.axes, "weight over the uniform one", (-limit, limit), shrink=0.5)
-    ticks = [-limit, 0, limit]
-    bar.set_ticks(ticks, labels=[f"{2**tick:.2f}" for tick in ticks])
-    return figure, maps
+    label = "weight that the dynamic compressor gives a token,\nover that of plain pooling"
+    bar = plots.colour_bar(figure, figure.axes, label, (-limit, limit), shrink=0.5)
+    ticks = np.arange(-int(limit // 2), int(limit // 2) + 1) * 2
+    bar.set_ticks(ticks, labels=[f"{2**tick:g}" if tick >= 0 else f"1/{2**-tick:g}" for tick in ticks])
+    less = (2 ** weights.stack() < 0.5).groupby("ratio").mean()
+    words = " ".join(f"At {ratio}x {share:.0%} of tokens get less than half of that." for ratio, share in less.items())
+    return plots.titled(figure, maps, f"Weight of every token over what plain pooling gives it. {words}")
 
 
 def twice_at_1x() -> pd.DataFrame:

@@ -127,7 +127,7 @@ class PoolingVsDynamicCompression(PublicStudy[Settings]):
             ratios = {"score_by_ratio": figures.score_by_ratio(run.rows, arms, self.groups(settings))}
             return {"equal_tokens": figures.equal_tokens(run.rows)} if arms == ["on_demand"] else ratios
         found = {
-            "score_by_ratio": figures.score_by_ratio(run.rows, arms),
+            "score_by_ratio": figures.score_by_ratio(run.rows, arms, self.groups(settings)),
             "score_by_task": figures.score_by_kind(run.rows, arms),
             "shift": figures.shift_figure(run.rows, arms),
         }

@@ -94,12 +94,6 @@ def cell_scores(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([score, part.groupby(CELL)[list(COSTS)].mean()], axis=1).reset_index()
 
 
-def frontier(frame: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """The cells that no cheaper cell matches, cheapest first."""
-    ordered = frame.sort_values([cost, "score"], ascending=[True, False])
-    return ordered[ordered["score"] > ordered["score"].cummax().shift(fill_value=-1)]
-
-
 def recommendation(rows: pd.DataFrame) -> pd.DataFrame:
     """For this question and this budget of tokens: which ratio, picture size and frames?
 

@@ -134,7 +134,8 @@ class OryxViTvsSigLIP(PublicStudy[Settings]):
         return {
             **super().own_figures(run, settings, arms),
             "score_by_aspect": figures.score_by_aspect(run.rows, arms, self.groups(settings), self.arm_order),
-            "probes": figures.probes_figure(pd.read_csv(run.folder / "probes.csv"), encoders_of(ARMS)),
+            "probes": figures.probes_figure(probes := pd.read_csv(run.folder / "probes.csv"), encoders_of(ARMS)),
+            "changes": figures.probes_figure(probes, encoders_of(ARMS), figures.CHANGES),
             "crossed_scores": figures.crossed_scores(run.rows, self.groups(settings)),
         }
 

@@ -1,19 +1,19 @@
 """Figures of the needle study. Each comes with the DataFrame behind it. No torch."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from PIL.ImageOps import expand
 
 from oryx.processing.video import read_frames
 from workbook.data.needles import VARIANTS, make_trial
-from workbook.report import plots
+from workbook.report import plots, seen
 from workbook.studies.needle.arms import ARMS
 from workbook.studies.needle.settings import Settings
 from workbook.studies.needle.tables import shares
@@ -22,8 +22,6 @@ ORDER = tuple(ARMS)
 
 TRAINED = {"color": plots.COLOURS[3], "lw": 2}
 """The line at the longest clip that an arm was trained on."""
-RING = {"marker": "o", "ls": "", "ms": 10, "mfc": "none", "mec": "#888888", "mew": 0.8}
-NO_VIDEO = {"no_video_(best_arm)": plots.CROSS, "chance": plots.CHANCE}
 
 SHOWN, SIZE = 12, (32, 32)
 """Frames of a gallery's video; height and width of the frames that the small readers see."""
@@ -37,75 +35,66 @@ def heat_map(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
     numbers = rows[rows["variant"] == "number"]
     frame, by_length = (shares(numbers, by) for by in (("arm", "length", "depth"), ("arm", "length")))
     lengths, depths = sorted(frame["length"].unique()), sorted(frame["depth"].unique())
-    figure, axes = plots.panels(len(arms), 2, 10, 0.4 + 2.1 * len(arms), width_ratios=(3, 2))
+    figure, axes = plots.panels(len(arms), 2, 11, 0.8 + 2.1 * len(arms), width_ratios=(3, 2), sharex="col")
     for left, right, arm in zip(axes[::2], axes[1::2], arms, strict=True):
         mine, own = (part[part["arm"] == arm] for part in (frame, by_length))
         wide = mine.pivot(index="depth", columns="length", values="score").reindex(index=depths, columns=lengths)
         plots.heat_map(left, wide.rename(index="{:.0%}".format, columns="{:,}".format))
         trained = numbers.loc[numbers["arm"] == arm, "longest_trained"].max()
         left.axvline(np.searchsorted(lengths, trained, side="right"), **TRAINED)
-        text = f"{arm} (trained to the line: {trained:,} frames; {_trials(mine)} a cell)"
+        text = (
+            f"{seen.name_of(arm)} (trained to the line: {trained:,} frames; up to {mine['items'].max()} trials a cell)"
+        )
         left.set_title(text, loc="left", fontsize=9)
         left.set(xlabel="", ylabel="depth")
         plots.lines(right, own, "length", ORDER)
-        _lengths(right, own)
+        right.plot(own.groupby("length")["no_video"].max(), **plots.CROSS)
+        right.axhline(own["chance"].mean(), **plots.CHANCE)
         right.axvline(trained, **TRAINED)
+        right.set_xscale("log", base=2)
+        right.set_xticks(lengths, [f"{n:,}" for n in lengths], rotation=45)
+        right.set(ylabel="right answers", ylim=(-0.03, 1.03))
+        right.minorticks_off()
     axes[-2].set_xlabel("frames (hatched: not asked)")
     axes[-1].set_xlabel("frames")
     plots.colour_bar(figure, axes[::2], "share of right answers", shrink=0.8, location="left")
-    plots.legend(figure, [], ORDER, **NO_VIDEO)
-    return figure, frame
+    plots.legend(figure, [], ORDER, no_video=plots.CROSS, chance=plots.CHANCE)
+    shown = by_length[by_length["arm"].isin(list(arms))]
+    return plots.titled(
+        figure, frame, seen.best(shown.assign(place=shown["length"].map("{:,} frames".format)), "place", "at length")
+    )
 
 
-@plots.styled
 def score_by_length(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
-    """All arms in one panel: score over frames; a ring marks the lengths within an arm's training."""
+    """A panel for every length, an arm a row."""
     frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "length"))
-    inside = frame[frame["length"] <= frame["longest_trained"]]
-    figure, (axis,) = plots.panels(1, 1, 8.5, 4)
-    plots.lines(axis, frame, "length", ORDER)
-    axis.plot(inside["length"], inside["score"], **RING)
-    _lengths(axis, frame)
-    axis.set(xlabel="frames", ylabel="share of right answers")
-    others = {"within_the_training_lengths": RING, **NO_VIDEO}
-    plots.legend(figure, [arm for arm in arms if arm in set(frame["arm"])], ORDER, **others)
-    return figure, frame
+    return _dots(frame.sort_values("length", kind="stable"), "length", "arm", ORDER, "at length")
 
 
-@plots.styled
 def score_by_context(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
-    """The trade of tokens per frame: score, and seconds per video, against the tokens that a video takes."""
+    """The trade of tokens per frame: score by length, each arm with the tokens and the time that a frame takes."""
     frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "side", "length"))
-    named = frame.assign(arm=[f"{line.arm} ({line.side**2}x)" for line in frame.itertuples()])
-    names = dict(zip(frame["arm"], named["arm"], strict=True))
-    order = [names.get(arm, arm) for arm in ORDER]
-    figure, (left, right) = plots.panels(1, 2, 9.5, 3.6)
-    plots.lines(left, named, "visual_tokens", order)
-    plots.lines(right, named.drop(columns=["low", "high"]), "visual_tokens", order, y="seconds")
-    for line in named.itertuples():
-        place = {"xytext": (4, 5), "textcoords": "offset points", "fontsize": 6.5}
-        left.annotate(f"{line.length:,}", (line.visual_tokens, line.score), **place)
-    left.set(xscale="log", xlabel="video tokens (numbers: frames)", ylim=(-0.03, 1.03))
-    left.set_ylabel("share of right answers")
-    right.set(xscale="log", yscale="log", xlabel="video tokens", ylabel="seconds a video (encoding not counted)")
-    plots.legend(figure, [names[arm] for arm in arms if arm in names], order)
-    return figure, frame
+    frame = frame.sort_values("length", kind="stable")
+    each = frame[["visual_tokens", "seconds"]].mul([1, 1000]).div(frame["length"], axis=0).groupby(frame["arm"]).mean()
+    words = "{}, {:.1f} tokens and {:.2f} ms a frame"
+    names = {arm: words.format(seen.name_of(arm), *each.loc[arm]) for arm in arms if arm in each.index}
+    return _dots(frame, "length", "arm", ORDER, "at length", names)
 
 
-@plots.styled
 def score_by_variant(rows: pd.DataFrame, arm: str) -> plots.Drawn:
-    """Every kind of needle on one arm, with chance (dash) and the blind control (cross)."""
+    """A panel for every kind of needle on one arm, a length a row, with chance and the blind control."""
     frame = shares(rows[rows["arm"] == arm], ("variant", "length"))
-    frame = frame[frame["length"].isin(frame.loc[frame["variant"] != "number", "length"])]
-    variants = [variant for variant in dict.fromkeys(rows["variant"]) if variant in set(frame["variant"])]
-    lengths = [f"{length:,} frames" for length in sorted(frame["length"].unique())]
-    drawn = frame.rename(columns={"no_video": "blind"}).assign(length=frame["length"].map("{:,} frames".format))
-    figure, (axis,) = plots.panels(1, 1, 8.5, 3.4)
-    plots.points(axis, drawn, "variant", variants, lengths, hue="length")
-    axis.set_ylabel("share of right answers")
-    axis.set_title(f"{arm}, {_trials(frame)} a point", loc="left", fontsize=9)
-    plots.legend(figure, lengths, lengths, no_video=plots.CROSS, chance=plots.CHANCE)
-    return figure, frame
+    frame = frame[frame["length"].isin(frame.loc[frame["variant"] != "number", "length"])].sort_values("length")
+    return _dots(frame, "variant", "length", sorted(frame["length"].unique()), "on variant")
+
+
+def _dots(
+    frame: pd.DataFrame, panel: str, row: str, order: Sequence, what: str, names: Mapping | None = None
+) -> plots.Drawn:
+    counted = frame.assign(length=frame["length"].map("{:,} frames".format))
+    rows = [f"{n:,} frames" for n in order] if row == "length" else order
+    shown = counted.rename(columns={panel: "group", row: "arm", "no_video": "blind", "items": "n"})
+    return replace(plots.dot_panels(shown, rows, what, names=names), frame=frame)
 
 
 def gallery(settings: Settings) -> Figure:
@@ -118,19 +107,3 @@ def gallery(settings: Settings) -> Figure:
             edged = [expand(Image.fromarray(one), BORDER, edges.get(i, "white")) for i, one in enumerate(frames)]
             shown.append((f"{trial.needle.variant}: “{trial.needle.question}” → “{trial.needle.answer}”", edged))
     return plots.strips(shown, 10, 1.1)
-
-
-def _trials(frame: pd.DataFrame) -> str:
-    least, most = frame["items"].min(), frame["items"].max()
-    return f"{most} trials" if least == most else f"{least} to {most} trials"
-
-
-def _lengths(axis: Axes, frame: pd.DataFrame) -> None:
-    """A logarithmic axis of video lengths, with chance and the best arm's score without a video."""
-    lengths = sorted(frame["length"].unique())
-    axis.plot([lengths[0], lengths[-1]], [frame["chance"].mean()] * 2, **plots.CHANCE)
-    axis.plot(lengths, frame.groupby("length")["no_video"].max(), **plots.CROSS)
-    axis.set_xscale("log", base=2)
-    axis.set_xticks(lengths, [f"{n:,}" for n in lengths], rotation=45)
-    axis.minorticks_off()
-    axis.set_ylim(-0.03, 1.03)

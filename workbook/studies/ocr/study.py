@@ -80,7 +80,7 @@ class OcrResolution(Study[Settings]):
         """Scores by task and by size; there are no tokens."""
         from workbook.report import plots
 
-        by_size = plots.score_by_size(run.rows, arms, self.groups(settings), ARMS)
+        by_size = plots.score_by_bin(run.rows, arms, self.groups(settings), ARMS)
         return {"score_by_task": plots.score_by_task(run.rows, arms, ARMS), "score_by_size": by_size}
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:

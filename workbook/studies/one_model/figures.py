@@ -1,9 +1,9 @@
 """Tables and figures of the one model, with their text alternatives. No torch."""
 
+import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from workbook.report import plots
+from workbook.report import plots, seen
 from workbook.report.tables import with_intervals
 from workbook.studies.one_model.comparison import scores
 
@@ -21,19 +21,17 @@ def score_table() -> pd.DataFrame:
 
 def words(frame: pd.DataFrame) -> str:
     """What :func:`comparison_figure` shows, as its text alternative."""
-    worse, better = frame[frame["high"] < 0]["task"].tolist(), frame[frame["low"] > 0]["task"].tolist()
-    return (
-        f"Differences of the one model to models for one purpose on {len(frame)} tasks. Interval below zero: "
-        f"{', '.join(worse) or 'none'}. Interval above zero: {', '.join(better) or 'none'}. All others hold zero."
-    )
+    tasks = frame["task"].str.replace("_", " ")
+    worse, better = (list(tasks[side]) for side in (frame["high"] < 0, frame["low"] > 0))
+    return seen.told("compared", total=len(frame), worse=worse, better=better)
 
 
 @plots.styled
-def comparison_figure(frame: pd.DataFrame) -> Figure:
+def comparison_figure(frame: pd.DataFrame) -> plots.Drawn:
     """Difference of the one model to the model for one purpose, a line per task, with its interval over items."""
-    figure, (axis,) = plots.panels(1, 1, 8.5, 0.9 + 0.24 * max(1, len(frame)))
-    if len(frame):
-        plots.forest(axis, frame, "task", "difference", "study")
-        figure.legend(loc="outside upper left", ncols=2, fontsize=8)
+    styles = np.select([frame["low"] > 0, frame["high"] < 0], [plots.FOR, plots.AGAINST], plots.OPEN)
+    figure, (axis,) = plots.panels(1, 1, 8.5, 1.2 + 0.2 * max(1, len(frame)))
+    axis.axvline(0, color=plots.DARK, lw=1)
+    plots.forest(axis, frame, frame["task"].str.replace("_", " "), styles, "difference")
     axis.set_xlabel("one model minus the model for one purpose (interval over items; one training seed)")
-    return figure
+    return plots.titled(figure, frame, words(frame))

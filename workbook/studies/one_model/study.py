@@ -65,8 +65,7 @@ class OneModel(Study[Settings]):
         """The difference to the single-purpose models, task by task."""
         from workbook.studies.one_model.figures import comparison_figure
 
-        found = comparison.comparison(run.rows, settings.results)
-        return {"comparison": (comparison_figure(found), found)}
+        return {"comparison": comparison_figure(comparison.comparison(run.rows, settings.results))}
 
     def run_job(self, settings: Settings, arm: str, seed: int, folder: Path, progress: Progress) -> None:
         """Train the model, or ask it; an interrupted run resumes from ``folder``."""
