@@ -41,8 +41,8 @@ class PreprocessOptions:
         for name in ("frames", "short_video_frames", "max_pixels"):
             check_whole(name, getattr(self, name))
         for name in RULES:
-            if not isinstance(rule := getattr(self, name), SizeRule | None):
-                raise SettingsError(f"{name}: expected a size rule or None, got {rule!r}")
+            if not isinstance(rule := getattr(self, name), SizeRule if name == "high" else SizeRule | None):
+                raise SettingsError(f"{name}: expected a size rule{' or None' * (name != 'high')}, got {rule!r}")
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "PreprocessOptions":

@@ -398,8 +398,8 @@ def try_record(folder: Path, own: Path, chance: random.Random, _: Any) -> str | 
     data = mutate.json_of(data, chance) if chance.random() < 0.7 else mutate.bytes_of(data, chance)[0]
     (own / "data.json").write_bytes(data)
     for record in read_records(own / "data.json", folder):
-        if not record.turns or not all(isinstance(turn, dict) for turn in record.turns):
-            return f"a record of {record.turns!r:.80}"
+        if not record.conversation or not all(isinstance(turn, dict) for turn in record.conversation):
+            return f"a record of {record.conversation!r:.80}"
     return None
 
 

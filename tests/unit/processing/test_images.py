@@ -225,7 +225,7 @@ def test_options_round_trip_and_refuse_nonsense():
 
 @pytest.mark.parametrize("name", ["low", "high", "video", "video_long"])
 def test_a_rule_that_is_none_is_refused(name):
-    with pytest.raises(SettingsError, match=f"{name}: expected a size rule or None, got True"):
+    with pytest.raises(SettingsError, match=f"{name}: expected a size rule.*, got True"):
         PreprocessOptions.from_dict({name: True})
 
 
@@ -234,3 +234,9 @@ def test_low_view_comes_from_the_finished_high_view():
     low, high = image_views(picture, PreprocessOptions())
     assert low.size == (352, 352), "rounding of the high view's area decides, as in the reference"
     assert np.array_equal(np.asarray(low), np.asarray(resize(high, PreprocessOptions().low)))
+
+
+def test_the_rule_of_a_picture_itself_cannot_be_switched_off():
+    with pytest.raises(SettingsError, match="high: expected a size rule, got None"):
+        PreprocessOptions(high=None)
+    assert PreprocessOptions(low=None).low is None
