@@ -77,7 +77,7 @@ def test_on_demand_every_cell_costs_about_the_same_tokens(settings_of, tmp_path)
     assert rows["error"].isna().all() and len(rows) == 9 * 2 * 2 and rows["item"].nunique() == 18
     figure, frame = equal_tokens(rows)
     assert set(frame["arm"]) == {"1x", "4x", "16x"} and set(frame["input_side"]) == {128, 256, 512} and figure.axes
-    assert equal_tokens(rows[:0])[1].empty
+    assert equal_tokens(rows[:0]).frame.empty
 
 
 def test_what_the_model_cannot_take_is_refused_with_the_frames_that_fit(settings_of, copies, tmp_path):

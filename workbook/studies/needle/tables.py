@@ -106,7 +106,7 @@ def training_length_table(runs: Sequence[pd.DataFrame], arms: Sequence[str]) -> 
 
 
 def other_question_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Does it still speak sense? Answers to a question about the same video that retrieval training lacks.
+    """Answers to a question about the same video that retrieval training lacks.
 
     ``sensible``: the answer is the name of a colour, right or not.
     """
