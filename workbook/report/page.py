@@ -95,7 +95,7 @@ class Page:
         from workbook.report.plots import difference_forest
 
         run = next((run for run in self.runs if run.study == study and "," not in run.variant), None)
-        return difference_forest(run.verdicts)[0] if run else f"Nothing is published for {study}."
+        return difference_forest(run.verdicts) if run else f"Nothing is published for {study}."
 
     def questions(self) -> str:
         """What reviewers and users asked, with the answers."""
@@ -107,9 +107,7 @@ class Page:
 
     def headlines(self) -> str:
         """The findings that have a sentence for the first screen, with their numbers."""
-        told = [
-            finding["headline"] for finding in findings(self.runs) if finding["headline"] and not finding["changed"]
-        ]
+        told = [found["headline"] for found in findings(self.runs) if found["headline"] and not found["changed"]]
         return "\n".join(f"- {sentence}" for sentence in told)
 
     def comparisons(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from PIL.ImageOps import expand
@@ -51,24 +52,33 @@ def heat_map(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
         right.plot(own.groupby("length")["no_video"].max(), **plots.CROSS)
         right.axhline(own["chance"].mean(), **plots.CHANCE)
         right.axvline(trained, **TRAINED)
-        right.set_xscale("log", base=2)
-        right.set_xticks(lengths, [f"{n:,}" for n in lengths], rotation=45)
-        right.set(ylabel="right answers", ylim=(-0.03, 1.03))
-        right.minorticks_off()
+        _over_lengths(right, lengths, "right answers")
     axes[-2].set_xlabel("frames (hatched: not asked)")
-    axes[-1].set_xlabel("frames")
     plots.colour_bar(figure, axes[::2], "share of right answers", shrink=0.8, location="left")
     plots.legend(figure, [], ORDER, no_video=plots.CROSS, chance=plots.CHANCE)
-    shown = by_length[by_length["arm"].isin(list(arms))]
-    return plots.titled(
-        figure, frame, seen.best(shown.assign(place=shown["length"].map("{:,} frames".format)), "place", "at length")
-    )
+    return plots.titled(figure, frame, _best(by_length[by_length["arm"].isin(list(arms))]))
 
 
+@plots.styled
 def score_by_length(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
-    """A panel for every length, an arm a row."""
+    """Score over frames, an arm a line."""
     frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "length"))
-    return _dots(frame.sort_values("length", kind="stable"), "length", "arm", ORDER, "at length")
+    figure, (axis,) = plots.panels(1, 1, 9.5, 4.2)
+    plots.lines(axis, frame, "length", ORDER)
+    _over_lengths(axis, sorted(frame["length"].unique()), "share of right answers")
+    plots.legend(figure, [arm for arm in arms if arm in set(frame["arm"])], ORDER)
+    return plots.titled(figure, frame, _best(frame))
+
+
+def _over_lengths(axis: Axes, lengths: Sequence[int], measured: str) -> None:
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(lengths, [f"{n:,}" for n in lengths], rotation=45)
+    axis.set(xlabel="frames", ylabel=measured, ylim=(-0.03, 1.03))
+    axis.minorticks_off()
+
+
+def _best(frame: pd.DataFrame) -> str:
+    return seen.best(frame.assign(place=frame["length"].map("{:,} frames".format)), "place", "at length")
 
 
 def score_by_context(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
