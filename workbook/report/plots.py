@@ -45,7 +45,7 @@ JUDGED = {"supported": FOR, "as claimed": FOR, "contradicted": AGAINST, "against
 JUDGED |= {"no difference that matters": ALIKE}
 """Verdict, or what one seed or one model says instead -> its mark; of all others OPEN."""
 STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-STYLE |= {"svg.hashsalt": "oryx", "legend.frameon": False}
+STYLE |= {"svg.hashsalt": "oryx", "svg.fonttype": "none", "legend.frameon": False}
 
 styled = mpl.rc_context(STYLE)
 """Decorator of a function that draws: in this style, and no other figure of the process."""
