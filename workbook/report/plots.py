@@ -156,9 +156,7 @@ def heat_map(axis: Axes, wide: pd.DataFrame) -> None:
     axis.tick_params(length=0, labelrotation=0)
 
 
-def colour_bar(
-    figure: Figure, axes: Sequence[Axes], label: str, limits: tuple[float, float] = (0, 1), **more: Any
-) -> Any:
+def colour_bar(figure: Figure, axes: Sequence[Axes], label: str, limits: Sequence = (0, 1), **more: Any) -> Any:
     """One bar of the map's colours for all ``axes``."""
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(*limits), MAP)
     return figure.colorbar(scale, ax=list(axes), label=label, **more)
@@ -328,8 +326,10 @@ def save_figure(figure: Figure, frame: pd.DataFrame, folder: Path, name: str) ->
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, dpi=130, metadata=metadata, facecolor="white")
         figure.set_layout_engine("none")  # it is laid out: half of the time of drawing need not be spent again
-        if kind == "png":  # nothing shows through: without transparency a file is an eighth smaller
+        if kind == "png":  # nothing shows through, and but for pictures and maps of colours 256 of them are enough
+            pictures = figure.findobj(mpl.image.AxesImage) + figure.findobj(mpl.collections.QuadMesh)
             drawn, buffer = Image.open(buffer).convert("RGB"), io.BytesIO()
+            drawn = drawn if pictures else drawn.quantize(256, dither=Image.Dither.NONE)
             drawn.save(buffer, "png", optimize=True)
         atomic_write_bytes(folder / f"{name}.{kind}", buffer.getvalue())
     atomic_write_text(folder / f"{name}.csv", frame.to_csv(index=False))
