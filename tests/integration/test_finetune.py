@@ -59,7 +59,9 @@ def test_the_page(tmp_path):
         words = [sys.executable, *shlex.split(line)[1:]]
         subprocess.run(words, cwd=tmp_path, env=environment(), check=True, capture_output=True)
     given = re.findall(
-        r"^\| `([^|]*)` \|", PAGE.read_text().partition("in `tuned/`")[2].partition("A run")[0], re.MULTILINE
+        r"^\| `([^|]*)` \|",
+        PAGE.read_text().partition("in `tuned/`")[2].partition("Given the same command")[0],
+        re.MULTILINE,
     )
     files = [file for cell in given for file in cell.split("`, `")]
     assert len(files) == 9 and all((tmp_path / "tuned" / file).exists() for file in files)

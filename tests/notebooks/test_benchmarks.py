@@ -28,7 +28,9 @@ def executed(values: dict, scale: str, results: Path):
     folder = study.run_folder(settings)
     outputs = [o for c in nbformat.read(folder / "notebook.ipynb", 4).cells for o in c.get("outputs", [])]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
-    return folder, "".join(str(output.get("data", {}).get("text/html", "")) for output in outputs)
+    return folder, "".join(
+        str(output.get("data", {}).get(kind, "")) for output in outputs for kind in ("text/html", "text/markdown")
+    )
 
 
 def test_the_notebook_runs_as_it_is(tmp_path):

@@ -32,7 +32,9 @@ def test_the_template_runs_as_it_is(tmp_path):
     executed = nbformat.read(folder / "notebook.ipynb", 4)
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
-    shown = "".join(str(output.get("data", {}).get("text/html", "")) for output in outputs)
+    shown = "".join(
+        str(output.get("data", {}).get(kind, "")) for output in outputs for kind in ("text/html", "text/markdown")
+    )
     assert "no picture" in shown and "own.4x.above_chance" in shown and "direction only" in shown
 
 

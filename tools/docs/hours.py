@@ -16,7 +16,6 @@ from oryx.processing.shapes import Shape, read_shape
 from workbook.cli import find_study
 from workbook.data.protocols import protocol
 from workbook.report.tables import as_table
-from workbook.studies.compressor.released import cells
 from workbook.studies.needle.arms import ARMS, RELEASED
 from workbook.studies.needle.cells import arm_cells
 
@@ -73,6 +72,8 @@ def study_1() -> Iterator[Load]:
 
 def study_3() -> Iterator[Load]:
     """Every cell of every arm of the default panel."""
+    from workbook.studies.compressor.released import cells  # here, not above: it loads torch
+
     study = find_study("pooling_vs_dynamic_compression")
     settings = study.settings({"scale": "paper"})
     for arm in study.arms(settings):
