@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageSequence
 
 from oryx.errors import InputError
 
@@ -17,7 +18,9 @@ try:
 except ImportError:  # pictures are read without it
     av = None
 
-NO_VIDEO_FORMATS = ("tty",)  # FFmpeg plays text files as ANSI art
+REFUSED = {"tty": "a text file", "nut": "a NUT file, where nobody can tell damage; Matroska holds the same streams"}
+"""What FFmpeg opens as videos, by its name for the format -> what it is; it plays text files as ANSI art."""
+END_OF_JPEG = b"\xff\xd9"
 UNRELIABLE = ("vp8", "rpza")  # frames that are never shown have packets; every frame is called a keyframe
 STREAMS = ("mpegts", "mpeg")  # made to be broadcast: there is no table of frames to seek by
 
@@ -79,9 +82,7 @@ def examine(path: Path, max_pixels: int) -> Index:
     ordered = sorted(shown) if all(pts is not None for pts, _ in shown) else []
     reliable = ordered and not guessed and all(a[0] < b[0] for a, b in pairwise(ordered))
     times = tuple(pts for pts, _ in ordered) if reliable else None
-    wrong = {}
-    if kind in STREAMS:
-        wrong["torchcodec"] = f"it is a stream made to be broadcast ({kind})"
+    wrong = {"torchcodec": f"it is a stream made to be broadcast ({kind})"} if kind in STREAMS else {}
     if "av1" in codec:
         wrong["decord"] = "it is AV1"
     elif times is None:
@@ -112,7 +113,9 @@ def is_whole(path: Path, kind: str) -> bool | None:
     with open(path, "rb") as file:
         end = file.seek(0, 2)
         if kind == "gif":
-            return _is_chain(path.read_bytes())
+            return _fills_its_pictures(path)
+        if kind in ("mjpeg", "jpeg_pipe") and not path.read_bytes().rstrip(b"\0").endswith(END_OF_JPEG):
+            return False  # cut within a picture; cut between two, nobody knows
         for size_of in rules:
             place = 0
             while place < end:
@@ -125,22 +128,17 @@ def is_whole(path: Path, kind: str) -> bool | None:
     return True if rules else None
 
 
-def _is_chain(gif: bytes) -> bool:
-    """Whether blocks of a GIF follow each other up to a mark of its end, with zeros behind it at most."""
-    try:
-        place = 13 + _table(gif[10])
-        while gif[place] in (0x21, 0x2C):  # an extension, a picture: parts of up to 255 bytes, then an empty one
-            place += 2 if gif[place] == 0x21 else 11 + _table(gif[place + 9])
-            while gif[place]:
-                place += gif[place] + 1
-            place += 1
-        return gif[place:].rstrip(b"\0") == b";"
-    except IndexError:
+def _fills_its_pictures(gif: Path) -> bool:
+    """Whether a GIF has its end mark, and data for every pixel: FFmpeg shows what is missing as it was before."""
+    if not gif.read_bytes().rstrip(b"\0").endswith(b";"):
         return False
-
-
-def _table(flags: int) -> int:
-    return 3 << (flags & 7) + 1 if flags & 128 else 0  # bytes of a table of colours
+    try:
+        with Image.open(gif) as opened_gif:
+            for picture in ImageSequence.Iterator(opened_gif):
+                picture.load()
+    except Exception:  # of several types of Pillow's own
+        return False
+    return True
 
 
 def _box(head: bytes) -> int | None:
@@ -188,9 +186,9 @@ def opened(path: Path) -> Any:
         container = av.open(str(path))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{path}: expected a video file; it is damaged or something else ({error})") from None
-    if container.format.name in NO_VIDEO_FORMATS:
+    if (name := container.format.name) in REFUSED:
         container.close()
-        raise InputError(f"{path}: expected a video file, got a text file")
+        raise InputError(f"{path}: expected a video file, got {REFUSED[name]}")
     return container
 
 

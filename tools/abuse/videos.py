@@ -90,7 +90,7 @@ def codecs() -> Iterator[tuple[str, Make]]:
             yield f"{codec} in {suffix}", lambda folder, c=codec, s=suffix, w=what: write(folder / f"v.{s}", c, **w)
     for codec, (size, suffix) in FIXED.items():
         rate = 25 if codec == "dvvideo" else 30
-        ratio = Fraction(16, 15) if codec == "dvvideo" else Fraction(12, 11)
+        ratio = {"dvvideo": Fraction(16, 15), "h263": Fraction(12, 11)}.get(codec, Fraction(1))  # H.261 states none
         yield (
             f"{codec} in {suffix}",
             lambda f, c=codec, z=size, s=suffix, r=rate, q=ratio: write(f / f"v.{s}", c, size=z, rate=r, ratio=q),
@@ -226,7 +226,8 @@ def shapes() -> Iterator[tuple[str, Make]]:
     for ratio in (Fraction(4, 3), Fraction(1, 2), Fraction(16, 11), Fraction(64, 45), Fraction(2)):
         for suffix in ("mp4", "mkv"):
             yield f"pixels of {ratio} in {suffix}", lambda f, r=ratio, s=suffix: write(f / f"v.{s}", ratio=r)
-    yield "pixels of 16/15, MPEG-2", lambda f: write(f / "v.mpg", "mpeg2video", rate=25, ratio=Fraction(16, 15))
+    shape = {"size": (96, 120), "ratio": Fraction(16, 15)}  # 4:3 in all: MPEG-2 states no other shapes than a few
+    yield "pixels of 16/15, MPEG-2", lambda f: write(f / "v.mpg", "mpeg2video", rate=25, **shape)
     yield "pixels of 4/3, turned", lambda f: _turned_wide(f)
     for size in ((18, 34), (96, 66), (130, 50), (38, 200), (16, 16), (1024, 64)):
         yield f"{size[1]} x {size[0]} pixels", lambda f, z=size: write(f / "v.mp4", size=z, frames=12)

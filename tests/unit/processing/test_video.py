@@ -1,5 +1,6 @@
 """Video files made here: right frames from both readers, clear errors for the others."""
 
+import io
 import sys
 from contextlib import closing
 from fractions import Fraction
@@ -9,6 +10,7 @@ from unittest.mock import Mock
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from oryx.errors import InputError, MissingResource, SettingsError
 from oryx.processing import decoders
@@ -398,6 +400,34 @@ def test_a_cut_video_is_refused_or_read_with_a_warning(tmp_path, suffix):
             assert probe(path).warning and suffix not in STATE_THEIR_END
         except InputError as error:
             assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("hole", [bytes(400), b"", bytes(range(1, 200))])
+def test_a_gif_with_a_hole_in_a_picture_is_refused(tmp_path, hole):
+    """Its chain of blocks may go on behind the hole; FFmpeg shows what is missing as it was before."""
+    path = write_in(tmp_path, "gif")
+    data, middle = path.read_bytes(), path.stat().st_size // 2
+    path.write_bytes(data[:middle] + hole + data[middle + 400 :])
+    with pytest.raises(InputError, match=r"v\.gif: expected a whole video"):
+        probe(path)
+
+
+def test_a_container_that_tells_no_damage_is_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match="got a NUT file"):
+        probe(write_video(tmp_path / "v.nut"))
+
+
+def test_motion_jpeg_is_refused_where_its_last_picture_is_torn(tmp_path):
+    pictures, path = [], tmp_path / "v.mjpeg"
+    for i in range(12):
+        noise = np.random.default_rng(i).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(buffer := io.BytesIO(), "jpeg")
+        pictures.append(buffer.getvalue())
+    path.write_bytes(b"".join(pictures[:6]))
+    assert probe(path).frames == 6 and "does not say where a file ends" in probe(path).warning
+    path.write_bytes(b"".join(pictures)[:-100])
+    with pytest.raises(InputError, match=r"v\.mjpeg: expected a whole video"):
+        probe(path)
 
 
 def test_a_matroska_whose_end_was_not_known_when_it_began_is_read_with_a_warning(tmp_path):
