@@ -1,4 +1,4 @@
-"""A small share of the abuse whose counts stand in docs/robustness.md; the whole is ``make abuse``."""
+"""A small share of the abuse whose counts stand in docs/robustness.md; the whole is ``python -m tools.abuse``."""
 
 import os
 import time

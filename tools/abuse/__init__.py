@@ -1,1 +1,1 @@
-"""Abuse on purpose: claims of robustness as counts that anyone can make again, by ``make abuse``."""
+"""Abuse on purpose: claims of robustness as counts that anyone can make again."""

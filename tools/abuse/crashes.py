@@ -117,7 +117,8 @@ def _once(name: str, subject: Subject, place: Path, chance: random.Random, earli
                 shutil.copytree(seed, subject.folder(results) / seed.name)
         first, last = whole["seen"][kind.part]
         moment = chance.random() * (last - first) * earlier
-        words = subject.command(results)
+        # the notebook comes after the workers: where one of them is struck it only takes time
+        words = [*subject.command(results), *(["--no-notebook"] if kind.part == "worker" else [])]
         run = Watched(kind.start([*words, *kind.words(first + moment)]), place)
         runs = [run]
         if kind.strike or name == TWO:
