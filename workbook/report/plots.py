@@ -66,9 +66,9 @@ class Drawn:
         return iter((self.figure, self.frame))
 
     def _ipython_display_(self) -> None:
-        from IPython.display import Markdown, display
+        from IPython import display
 
-        display(self.figure, Markdown(self.seen))
+        display.display(display.Image(png(self.figure, 100)), display.Markdown(self.seen))
 
 
 def titled(figure: Figure, frame: pd.DataFrame, words: str) -> Drawn:
@@ -320,16 +320,20 @@ def difference_forest(verdicts: Sequence[Mapping]) -> Drawn:
 
 
 @styled
+def png(figure: Figure, dpi: int) -> bytes:
+    """The figure as png: nothing shows through, and but for pictures and maps of colours 256 of them are enough."""
+    figure.savefig(buffer := io.BytesIO(), dpi=dpi, metadata={"Software": None}, facecolor="white")
+    pictures = figure.findobj(mpl.image.AxesImage) + figure.findobj(mpl.collections.QuadMesh)
+    drawn = Image.open(buffer).convert("RGB")
+    drawn = drawn if pictures else drawn.quantize(256, dither=Image.Dither.NONE)
+    drawn.save(buffer := io.BytesIO(), "png", optimize=True)
+    return buffer.getvalue()
+
+
 def save_figure(figure: Figure, frame: pd.DataFrame, folder: Path, name: str) -> None:
     """Write ``name``.png, .svg and .csv into ``folder``, each in one piece and the same for the same data."""
-    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=130, metadata=metadata, facecolor="white")
-        figure.set_layout_engine("none")  # it is laid out: half of the time of drawing need not be spent again
-        if kind == "png":  # nothing shows through, and but for pictures and maps of colours 256 of them are enough
-            pictures = figure.findobj(mpl.image.AxesImage) + figure.findobj(mpl.collections.QuadMesh)
-            drawn, buffer = Image.open(buffer).convert("RGB"), io.BytesIO()
-            drawn = drawn if pictures else drawn.quantize(256, dither=Image.Dither.NONE)
-            drawn.save(buffer, "png", optimize=True)
-        atomic_write_bytes(folder / f"{name}.{kind}", buffer.getvalue())
+    atomic_write_bytes(folder / f"{name}.png", png(figure, 130))
+    figure.set_layout_engine("none")  # it is laid out: half of the time of drawing need not be spent again
+    figure.savefig(buffer := io.BytesIO(), format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
+    atomic_write_bytes(folder / f"{name}.svg", buffer.getvalue())
     atomic_write_text(folder / f"{name}.csv", frame.to_csv(index=False))
