@@ -1,5 +1,6 @@
-"""The needle grid killed in the middle: rows are kept, and the next run ends with those of an undisturbed one."""
+"""The needle grid killed, or with items that failed: the next run ends with the rows of an undisturbed one."""
 
+import json
 import os
 import shutil
 import signal
@@ -35,14 +36,25 @@ def rows_file(results):
     return folder / "seed-0" / "arms" / "retrieval" / "rows.jsonl"
 
 
-def test_a_killed_grid_goes_on_to_the_same_rows(tmp_path):
+def finish(results, *flags) -> None:
+    run = start(results, *flags)
+    out, _ = run.communicate(timeout=900)
+    assert run.returncode == 0, out[-2000:]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """(results folder, file of rows, its rows) of a whole run."""
+    results = tmp_path_factory.mktemp("results")
+    finish(results)
+    return results, rows_file(results), read_rows([rows_file(results)])
+
+
+def test_a_killed_grid_goes_on_to_the_same_rows(undisturbed):
     """The arm alone is done again and killed: files and reader are those of the undisturbed run."""
-    done, path = start(tmp_path), rows_file(tmp_path)
-    out, _ = done.communicate(timeout=900)
-    assert done.returncode == 0, out[-2000:]
-    expected = read_rows([path])
+    results, path, expected = undisturbed
     shutil.rmtree(path.parent)
-    run, end = start(tmp_path), time.monotonic() + 900
+    run, end = start(results), time.monotonic() + 900
     while not (path.exists() and path.read_bytes().count(b"\n") >= 20):
         assert run.poll() is None and time.monotonic() < end, "ended before it could be killed"
         time.sleep(0.01)
@@ -52,11 +64,22 @@ def test_a_killed_grid_goes_on_to_the_same_rows(tmp_path):
     run.communicate()
     kept = path.read_bytes()
     assert 20 <= kept.count(b"\n") < len(expected), "the kill must come in the middle"
-    again = start(tmp_path)
-    out, _ = again.communicate(timeout=900)
-    assert again.returncode == 0, out[-2000:]
+    finish(results)
     assert path.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1]), "finished rows are not asked again"
     assert same_rows(read_rows([path]), expected) == []
+
+
+def test_needles_that_failed_are_asked_again_on_request(undisturbed):
+    results, path, expected = undisturbed
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows[:3]:
+        row |= {"answer": None, "score": None, "logprob": None, "error": "RuntimeError: as if"}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    finish(results)
+    assert read_rows([path])["error"].notna().sum() == 3, "the same command leaves them alone"
+    finish(results, "--retry-failed")
+    assert same_rows(read_rows([path]), expected) == []
+    assert len((path.parent / "failed.jsonl").read_text().splitlines()) == 3
 
 
 def test_a_kill_while_files_are_written_leaves_no_process_behind(tmp_path):
