@@ -21,8 +21,8 @@ except ImportError:  # pictures are read without it
 REFUSED = {"tty": "a text file", "nut": "a NUT file, where nobody can tell damage; Matroska holds the same streams"}
 """What FFmpeg opens as videos, by its name for the format -> what it is; it plays text files as ANSI art."""
 END_OF_JPEG = b"\xff\xd9"
-UNRELIABLE = ("vp8", "rpza")  # frames that are never shown have packets; every frame is called a keyframe
-STREAMS = ("mpegts", "mpeg")  # made to be broadcast: there is no table of frames to seek by
+UNRELIABLE = ("vp8", "rpza", "h261")  # frames that are never shown have packets; every frame is called a keyframe
+UNSURE = ("mpegts", "mpeg", "avi", "asf")  # no table of frames to seek by, or damage that is not told
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def examine(path: Path, max_pixels: int) -> Index:
     ordered = sorted(shown) if all(pts is not None for pts, _ in shown) else []
     reliable = ordered and not guessed and all(a[0] < b[0] for a, b in pairwise(ordered))
     times = tuple(pts for pts, _ in ordered) if reliable else None
-    wrong = {"torchcodec": f"it is a stream made to be broadcast ({kind})"} if kind in STREAMS else {}
+    wrong = {"torchcodec": f"it shows wrong frames of such files ({kind}) unasked"} if kind in UNSURE else {}
     if "av1" in codec:
         wrong["decord"] = "it is AV1"
     elif times is None:
