@@ -24,8 +24,8 @@ measure                   ``score`` (exact match, unless given) or ``logprob``: 
 where                     row filters, field = value or list of values; ``condition = "visual"`` unless it says else
 margin                    0.05 unless given: the size of a difference that matters, in units of the measure
 cluster                   the field that holds the unit of the intervals, ``cluster`` unless given
-gate                      arms, tasks, where, above_chance (0.1): did they learn at all? Each arm must exceed chance by
-                          that much on each of the tasks, by the mean over seeds
+gate                      arms, tasks, where (beside the hypothesis's own), above_chance (0.1): did they learn at all?
+                          Each arm must exceed chance by that much on each task, by the mean over seeds
 hard_for                  an arm: in the first half of the seeds it answered the items asked wrongly more often than
                           not; the other half of the seeds is judged on those items alone
 paper_value               the paper's number, "not found" unless given

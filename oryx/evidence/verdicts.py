@@ -27,7 +27,7 @@ from itertools import pairwise
 import pandas as pd
 
 from oryx.errors import InputError, RunError, SettingsError
-from oryx.evidence.hypotheses import Gate, Hypothesis
+from oryx.evidence.hypotheses import Hypothesis
 from oryx.evidence.power import Design
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED, Estimate, contrast, mean_score
 
@@ -115,7 +115,7 @@ def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> dict:
     result |= {"direction_only": 0 < len(seeds) < LEAST_SEEDS, "gate": "not reached", "reason": ""}
     try:
         used, seeds = _used(rows, entry, seeds)
-        passed, result["gate"] = _gate(rows, entry.gate, seeds)
+        passed, result["gate"] = _gate(rows, entry, seeds)
         if not passed:
             return result | {"verdict": "not learned", "reason": f"gate {result['gate']}"}
         found, side, reason = _tested(used, entry, alpha)
@@ -250,11 +250,11 @@ def _check_complete(rows: pd.DataFrame, arms: Sequence[str], tasks: Sequence[str
             raise InputError(f"{share:.1%} of the answers of arm {arm} failed or are missing, at most 1 % may")
 
 
-def _gate(rows: pd.DataFrame, gate: Gate | None, seeds: Sequence[int]) -> tuple[bool, str]:
+def _gate(rows: pd.DataFrame, entry: Hypothesis, seeds: Sequence[int]) -> tuple[bool, str]:
     """Whether every arm of the gate is above chance by more than asked on every task of it, and that in words."""
-    if gate is None:
+    if (gate := entry.gate) is None:
         return True, "none"
-    used = _filtered(_addressed(rows, gate.arms), gate.where)
+    used = _filtered(_addressed(rows, gate.arms), entry.where | gate.where)
     used = used[used["seed"].isin(seeds)]
     _check_complete(used, gate.arms, gate.tasks, seeds)
     weak = _not_learned(used, gate.arms, gate.tasks, gate.above_chance)

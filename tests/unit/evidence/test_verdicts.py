@@ -158,6 +158,17 @@ def test_gate_and_comparison_use_their_own_filters():
     assert (lacking["verdict"], lacking["reason"]) == ("not tested", "rows have no field 'aspect'")
 
 
+def test_a_gate_asks_under_the_conditions_of_its_hypothesis():
+    """An arm that was asked everything is compared where the other was asked too, also by the gate."""
+    shares = {("a", "text"): 0.8, ("b", "text"): 0.3}
+    both = rows_of(shares, depth=0.5)
+    more = [{**r, "item": f"more-{r['item']}"} for r in rows_of({("a", "text"): 0.8}, depth=0.25)]
+    gate = Gate(arms=("a", "b"), tasks=("text",))
+    assert one(both + more, hypothesis(gate=gate))["verdict"] == "not tested"
+    where = {"condition": "visual", "depth": 0.5}
+    assert one(both + more, hypothesis(gate=gate, where=where))["verdict"] == "supported"
+
+
 def test_alike_is_a_verdict_where_both_have_learned_and_none_where_both_lie_on_the_floor():
     seeing = one(rows_of({("a", "text"): 0.6, ("b", "text"): 0.6}, items=1000), hypothesis())
     assert seeing["verdict"] == "no difference that matters" and -0.05 < seeing["low"] < 0 < seeing["high"] < 0.05
