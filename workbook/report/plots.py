@@ -319,7 +319,6 @@ def difference_forest(verdicts: Sequence[Mapping]) -> Drawn:
     return titled(figure, pd.DataFrame(verdicts).drop(columns="by_seed", errors="ignore"), seen.judged(verdicts))
 
 
-@styled
 def png(figure: Figure, dpi: int) -> bytes:
     """The figure as png: nothing shows through, and but for pictures and maps of colours 256 of them are enough."""
     figure.savefig(buffer := io.BytesIO(), dpi=dpi, metadata={"Software": None}, facecolor="white")
@@ -330,6 +329,7 @@ def png(figure: Figure, dpi: int) -> bytes:
     return buffer.getvalue()
 
 
+@styled
 def save_figure(figure: Figure, frame: pd.DataFrame, folder: Path, name: str) -> None:
     """Write ``name``.png, .svg and .csv into ``folder``, each in one piece and the same for the same data."""
     atomic_write_bytes(folder / f"{name}.png", png(figure, 130))

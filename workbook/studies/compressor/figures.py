@@ -119,7 +119,7 @@ def gallery(settings: Settings) -> Figure:
         text = ", ".join(f"{kind}: {answer}" for kind, answer in made.facts.items())
         frames = read_frames(made.path, uniform_indices(made.frames, SHOWN))
         shown.append((f"{made.frames} frames. {text}", frames))
-    return plots.strips(shown, 10, 1.5)
+    return plots.strips(shown, 7, 1.15)
 
 
 def film_frames(settings: Settings, name: str) -> np.ndarray:
@@ -145,7 +145,7 @@ def attention_figure(settings: Settings, maps: pd.DataFrame) -> plots.Drawn:
         for ratio, grids in own.groupby("ratio"):
             tokens = [grid.dropna(axis=1).to_numpy() for _, grid in grids.groupby("frame")]
             shown.append((f"{ratio}x", [one.repeat(PATCH, 0).repeat(PATCH, 1) for one in tokens]))
-    figure = plots.strips(shown, 8, 1, cmap=plots.MAP, vmin=-limit, vmax=limit)
+    figure = plots.strips(shown, 7.5, 1, cmap=plots.MAP, vmin=-limit, vmax=limit)
     label = "weight that the dynamic compressor gives a token,\nover that of plain pooling"
     bar = plots.colour_bar(figure, figure.axes, label, (-limit, limit), shrink=0.5)
     ticks = np.arange(-int(limit // 2), int(limit // 2) + 1) * 2
