@@ -94,7 +94,7 @@ def caching(folder: Path, frames: int, trials: int) -> dict:
     """
     model = build_reader(video_recipe("nano").shapes).eval()
     files = HaystackFiles(folder / "haystacks", "dev", 10, frames, SIZE)
-    drawn = [make_trial("dev", "number", frames, (i % 5) / 4, i // 5, SIZE) for i in range(trials)]
+    drawn = [make_trial("dev", "number", frames, (i % 5) / 4, i // 5, SIZE, 10) for i in range(trials)]
     for number in {trial.haystack for trial in drawn}:
         files.path(number)
     complete = [trial.file(folder / "complete").path for trial in drawn]

@@ -76,7 +76,7 @@ def test_released_weights_are_asked_the_grid_and_complete_files_agree_with_ask(c
     rows = read_rows([tmp_path / "arm" / "rows.jsonl"])
     assert rows["error"].isna().all() and (rows["arm"] == "released").all() and (rows["longest_trained"] == 0).all()
     assert set(rows["condition"]) == {"visual", "no_visual", "other_question", "complete_file"}
-    assert set(rows["variant"]) == {"number", "picture", "change", "several", "near", "far"}
+    assert set(rows["variant"]) == {"number", "picture", "change", "near", "far"}
     model = oryx.load(checkpoint)
     for row in rows[rows["condition"] == "complete_file"].itertuples():
         trial = make_trial("report", "number", row.length, row.depth, 0, (64, 64), 2)

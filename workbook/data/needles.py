@@ -29,15 +29,15 @@ COLOURS = {"red": (215, 40, 40), "green": (40, 160, 60), "blue": (50, 80, 220), 
 NUMBERS = 90
 """Two-digit numbers, 10 to 99."""
 
-VARIANTS = ("number", "picture", "change", "several", "near", "far")
+VARIANTS = ("number", "picture", "change", "near", "far")
 """``number``: one card. ``picture``: a named icon. ``change``: a card whose frame changes colour later in the video.
-``several``: three cards, one is asked. ``near``, ``far``: one card and three distractors, beside it or elsewhere."""
+``near``, ``far``: one card and three distractors, beside it or elsewhere."""
 
-OTHER_CARDS = {"several": 2, "near": 3, "far": 3}
+DISTRACTORS = {"near": 3, "far": 3}
 
 NAMES = tuple(COLOURS)
-MIXTURE = {"number": 0.5, "picture": 0.2, "change": 0.3}
-"""Variant -> share of training clips: a caption of one frame among many, or the difference of two (paper)."""
+MIXTURE = {"number": 0.5, "change": 0.3}
+"""Variant -> weight among training clips: a caption of one frame among many, or the difference of two (paper)."""
 
 READER_MIXTURE = {**MIXTURE, "colour": 0.2}
 """As the reader of frames learns; the colour of the one card there is: a question that retrieval training lacks."""
@@ -61,8 +61,8 @@ class Lettering:
 
 
 SMALL, LARGE = Lettering(), Lettering((0.6, 0.75))
-"""Of all cards of the default panel; of the held-out cards of the panel ``paired``, which ask for finding alone: at 32
-pixels the numbers of the first are as hard to read as to find."""
+"""Of cards to train on unless a recipe has others; of held-out cards, which ask for finding: at 32 pixels small numbers
+are as hard to read as to find."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def draw_needle(
         pairs = len(COLOURS) * (len(COLOURS) - 1)
         return Needle(variant, "change", f"{colours[0]} {colours[1]}", frames, (), 1 / pairs, name)
     cards = [card(rng, number, colour, split, size, letters) for number, colour in zip(numbers, colours, strict=True)]
-    others = tuple(cards[1 : 1 + OTHER_CARDS.get(variant, 0)])
+    others = tuple(cards[1 : 1 + DISTRACTORS.get(variant, 0)])
     # who finds the cards but not the colour is right once in 1 + others; without the video once in 90
     return Needle(variant, colours[0], str(numbers[0]), (cards[0],), others, 1 / NUMBERS, name)
 
@@ -188,13 +188,12 @@ def make_trial(
     depth: float,
     index: int,
     size: tuple[int, int],
-    haystacks: int = 10,
-    paired: bool = False,
+    haystacks: int = 40,
 ) -> Trial:
     """Trial ``index`` of a cell (``frames``, ``depth``): a function of its arguments alone.
 
-    ``paired``: needle, haystack and the needle's depth are the same in videos of all lengths and, but for distractors
-    and the second frame of a change, in all variants; cards have LARGE numbers.
+    Trials are paired: needle, haystack and the needle's depth are the same in videos of all lengths and, but for
+    distractors and the second frame of a change, in all variants of cards, whose numbers are LARGE.
 
     The needle lies at ``depth`` (0 first, 1 last frame). The frame after a change lies anywhere behind the first, so
     its depth is at most that of the last frame but one; distractors lie beside the needle or at least an eighth of the
@@ -205,10 +204,10 @@ def make_trial(
     if not 0 <= depth <= 1 or frames < 8:
         raise InputError(f"a trial needs a depth from 0 to 1 and at least 8 frames; got depth {depth}, {frames} frames")
     name = f"{split}/{variant}/{frames}/{depth:g}/{index}"
-    where = ("paired", f"{depth:g}") if paired else (variant, frames, f"{depth:g}")
+    where = ("paired", f"{depth:g}")
     cluster = "/".join(map(str, (split, *where, index)))
     rng = generator("needle", cluster)
-    needle = draw_needle(rng, variant, split, size, cluster, LARGE if paired else SMALL)
+    needle = draw_needle(rng, variant, split, size, cluster, LARGE)
     place = round(depth * (frames - 1))
     if variant == "change":
         first = min(place, frames - 2)

@@ -84,9 +84,9 @@ class Seed:
 
 
 def seeds_of(study: "Study", settings: StudySettings) -> list[Seed]:
-    """The seeds of a run with their jobs; nothing is started or written."""
-    inputs = study.hashes(settings)
-    return [Seed(study, settings, seed, inputs) for seed in settings.seeds]
+    """The seeds of a run with their jobs, each as if it were the only one; nothing is started or written."""
+    each = [settings.model_copy(update={"seeds": (seed,)}) for seed in settings.seeds]
+    return [Seed(study, own, own.seeds[0], study.hashes(own)) for own in each]
 
 
 def run_seeds(study: "Study", settings: StudySettings) -> None:

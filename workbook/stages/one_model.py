@@ -36,7 +36,7 @@ from oryx.train.inputs import PictureInputs, encoded, kept, questions_batch
 from oryx.train.loop import StepBatches, TrainPlan, answer_loss
 from oryx.train.stages import STAGES, Training
 from workbook.data.items import choose, generator, training_item
-from workbook.data.needles import NAMES, READER_MIXTURE, Clip, draw_clip
+from workbook.data.needles import NAMES, Clip, draw_clip
 from workbook.data.needles import make_dataset as make_clip_frames
 from workbook.data.pictures import PictureSizes
 from workbook.data.stories import QUESTIONS as STORIES
@@ -50,6 +50,8 @@ from workbook.stages.stage import Options, write_manifest
 from workbook.stages.videos import Sample, StoryPlan, clip_targets, draw_step, frame_inputs, question_inputs
 
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "clips")
+CLIPS = {"number": 0.5, "picture": 0.2, "change": 0.3, "colour": 0.2}
+"""Variant -> weight among clips with needles."""
 PATCH = 8
 MOST_SIDE = 96
 """Pictures are read up to an area of this squared (the released models: 1536²)."""
@@ -210,7 +212,7 @@ class TaskMixture:
         low, high = np.log(2), np.log(min(longest, max(2, tokens // frame_cost)) + 1)
         length = int(np.exp(rng.uniform(low, high)))
         count = int(min(64, max(1, tokens // (length * frame_cost + CLIP_TEXT))))
-        return [draw_clip(rng, self.clip_frames, length, READER_MIXTURE) for _ in range(count)]
+        return [draw_clip(rng, self.clip_frames, length, CLIPS) for _ in range(count)]
 
 
 def encoded_frames(

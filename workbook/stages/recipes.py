@@ -15,7 +15,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from oryx.errors import SettingsError
-from workbook.data.needles import READER_MIXTURE, SMALL, Lettering
+from workbook.data.needles import SMALL, Lettering
 from workbook.data.pictures import PictureSizes
 from workbook.data.stories import DatasetSizes
 
@@ -82,7 +82,7 @@ class VideoRecipe:
     shares: tuple[float, ...]
     rate: float
     dataset: dict[str, int]
-    pictures: float = READER_MIXTURE["picture"]
+    pictures: float = 0.0
     letters: Lettering = SMALL
 
 
@@ -158,11 +158,6 @@ def video_recipe(scale: str, **changes: Any) -> VideoRecipe:
     """The recipe of a scale's reader of frames, with fields changed; errors as :func:`recipe`."""
     table = _changed(_table("video_reader", scale), changes)
     return VideoRecipe(scale=scale, **table | {"shapes": recipe(scale, **table["shapes"])})
-
-
-def paired_reader(scale: str, **changes: Any) -> VideoRecipe:
-    """The recipe of a reader of frames for the needle study's panel ``paired``; errors as :func:`recipe`."""
-    return video_recipe(scale, **_changed(_table("paired_reader", scale), changes))
 
 
 def forms_recipe(scale: str, **changes: Any) -> FormsRecipe:

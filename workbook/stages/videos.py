@@ -12,7 +12,7 @@ log-uniformly (our choice: the paper does not say how it drew lengths).
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, count
 from typing import Any
@@ -201,14 +201,13 @@ class RetrievalPlan:
     """Clip lengths and how much to train.
 
     ``longest``: most frames in a clip, of at least SHORTEST. ``tokens``: most video tokens in a step; ``most_clips``:
-    most clips in a step. ``mixture``: of variants, by weight. ``twice``: every clip is half as long and shown twice.
+    most clips in a step. ``twice``: every clip is half as long and shown twice.
     """
 
     longest: int
     tokens: int
     most_clips: int
     plan: TrainPlan
-    mixture: Mapping[str, float] = field(default_factory=MIXTURE.copy)
     twice: bool = False
 
 
@@ -252,7 +251,7 @@ def train_retrieval(
     def draw(step: int) -> list[Clip]:
         rng, (clips, length) = generator("retrieval", seed, step), step_shape(plan, seed, step, tokens.grid)
         drawn_length = max(SHORTEST, length // 2) if plan.twice else length
-        drawn = [draw_clip(rng, dataset, drawn_length, plan.mixture) for _ in range(clips)]
+        drawn = [draw_clip(rng, dataset, drawn_length, MIXTURE) for _ in range(clips)]
         return [replace(clip, frames=clip.frames * 2) for clip in drawn] if plan.twice else drawn
 
     def collate(clips: Sequence[Clip]) -> dict[str, Tensor]:

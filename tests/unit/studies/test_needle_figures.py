@@ -82,18 +82,16 @@ def test_the_effective_length_is_where_too_much_of_the_easy_score_is_lost():
     assert alone["effective length, frames"] == 400 and alone["surely"] == ""
 
 
-def test_training_lengths_of_several_runs_stand_side_by_side_and_count_once(rows):
-    longer = pd.concat([rows, pd.DataFrame([row("retrieval", 3200, 0.0, i, "visual", 0.0) for i in range(4)])])
-    other = rows[rows["arm"] == "retrieval"].assign(longest_trained=100, score=1.0)
-    table = tables.training_length_table([rows, longer.assign(score=0.0), other], ORDER)
-    table = table.set_index(["arm", "trained to, frames"])
-    assert table.index.tolist() == [("short_tokens", 16), ("retrieval", 100), ("retrieval", 400)]
-    assert table.loc[("retrieval", 400), "400 frames"].startswith("0.50 ["), "the first run that asked it"
-    assert table.loc[("retrieval", 400), "3,200 frames"].startswith("0.00 [")
-    assert table.loc[("retrieval", 100), "400 frames"].startswith("1.00 [")
+def test_training_lengths_stand_side_by_side(rows):
+    other = rows[rows["arm"] == "retrieval"].assign(arm="retrieval_to_100", longest_trained=100, score=1.0)
+    table = tables.training_length_table(pd.concat([rows, other]), [*ORDER, "retrieval_to_100"]).set_index(
+        ["arm", "trained to, frames"]
+    )
+    assert table.index.tolist() == [("short_tokens", 16), ("retrieval_to_100", 100), ("retrieval", 400)]
+    assert table.loc[("retrieval", 400), "400 frames"].startswith("0.50 [")
+    assert table.loc[("retrieval_to_100", 100), "400 frames"].startswith("1.00 [")
     assert table.loc[("short_tokens", 16), "400 frames"] == ""
-    assert table.loc[("retrieval", 100), "1,600 frames are"] == "16 times that"
-    assert "none" in tables.training_length_table([], ORDER).iloc[0, 0]
+    assert table.loc[("retrieval_to_100", 100), "1,600 frames are"] == "16 times that"
 
 
 def test_the_audit_pairs_spliced_and_complete_videos(rows):

@@ -111,7 +111,7 @@ def test_the_nearest_frame_is_the_card_of_the_colour_asked_for(tmp_path, model):
     files = HaystackFiles(tmp_path / "haystacks", "dev", 2, 24, SIZE)
     videos, nearest = TrialVideos(files, frame_cache(tmp_path, model, 1, SIZE, "w", compute("fp32"))), []
     for index in range(10):
-        trial = make_trial("dev", "far", 24, index / 9, index, SIZE, 2, paired=True)
+        trial = make_trial("dev", "far", 24, index / 9, index, SIZE, 2)
         shown = videos.tokens(trial)
         found = NearestFrame(dataset, tokens)(trial, shown)
         assert len(found) == 1 and found.grid == shown.grid

@@ -51,8 +51,6 @@ ARMS = {
     "short_full_1e4": Arm("short_tokens", "full_1e4"),
     "oracle": Arm(oracle=True),
     "retrieval_4x": Arm(side=2),
-    "retrieval_1x": Arm(side=1),
-    "reader": Arm("none", "full_1e4"),
     "released": Arm("released", "own"),
     "released_4x": Arm("released", "own", side=2),
     "retrieval_to_100": Arm(longest=100),
@@ -62,14 +60,12 @@ ARMS = {
 RELEASED = tuple(name for name, arm in ARMS.items() if arm.data == "released")
 SMALL = tuple(name for name in ARMS if name not in RELEASED)
 """Arms of the scales that train."""
-TRAINED = tuple(name for name, arm in ARMS.items() if name in SMALL and not (arm.longest or arm.twice or arm.nearest))
-"""Those of the default panel."""
 WHOLE = (*HEADLINE, *RELEASED, "nearest_frame")
 """Arms that are asked every length at every depth."""
-OTHER_QUESTION_ARMS = (*HEADLINE, "reader", *RELEASED)
+OTHER_QUESTION_ARMS = (*HEADLINE, *RELEASED)
 """Arms that are also asked another question about the same videos."""
 
-MOST_FRAMES = {4: None, 2: 800, 1: 200}
+MOST_FRAMES = {4: None, 2: 800}
 """Region side -> longest video an arm of that side is asked about (what two cores can do)."""
 
 

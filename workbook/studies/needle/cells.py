@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
-from workbook.data.needles import VARIANTS
 from workbook.studies.needle.arms import ARMS, EASY, HEADLINE, RELEASED, WHOLE
 from workbook.studies.needle.settings import Settings
+
+FURTHER_VARIANTS = ("picture", "change", "near", "far")
+"""What the main arm is asked beside ``number``."""
+SMALL_VARIANTS = FURTHER_VARIANTS[1:]
+"""The same without pictures, which the small readers do not learn to name."""
 
 
 @dataclass(frozen=True)
@@ -43,30 +48,19 @@ def arm_cells(settings: Settings, arm: str) -> list[Cell]:
     asked += [("number", n, d) for n in (own if whole else few(own)) for d in (settings.depths if whole else three)]
     if arm in (HEADLINE[0], RELEASED[0]):
         asked += [("number", n, d) for n in settings.beyond for d in three]
-        asked += [(v, n, d) for v in further_variants(settings) for n in few(own) for d in three]
+        further = FURTHER_VARIANTS if arm in RELEASED else SMALL_VARIANTS
+        asked += [(v, n, d) for v in further for n in few(own) for d in three]
     return [Cell(*where, _trials(settings, where[1])) for where in dict.fromkeys(asked)]
 
 
-def further_variants(settings: Settings) -> list[str]:
-    """The variants that the main arm is asked beside ``number``.
-
-    Not of paired needles: pictures, which their reader has not met, and ``several``, which says no more than ``far``.
-    """
-    return [v for v in VARIANTS if v != "number" and not (v in ("picture", "several") and settings.panel == "paired")]
-
-
 def _trials(settings: Settings, frames: int) -> int:
-    if settings.beyond_frames is None or frames not in settings.beyond:
-        return settings.trials
-    return max(1, min(settings.trials, settings.beyond_frames // frames))
+    most = settings.beyond_frames // frames if frames in settings.beyond else settings.trials
+    return max(1, min(settings.trials, most))
 
 
 def audit_cells(settings: Settings, arm: str) -> list[Cell]:
-    """The cells of which some trials are asked again as complete files: three lengths by three depths, main arm.
-
-    Writing a file takes longer than all else, so lengths above 400 are left out of the default panel, which asks more.
-    """
+    """The cells of which some trials are asked again as complete files: three lengths by three depths, main arm."""
     if arm not in (HEADLINE[0], RELEASED[0]) or settings.video or not settings.audit:
         return []
-    lengths = few(sorted(n for n in settings.lengths if n <= 400 or settings.panel == "paired"))
-    return [Cell("number", n, d, settings.audit) for n in lengths for d in few(settings.depths)]
+    where = product(few(sorted(settings.lengths)), few(settings.depths))
+    return [Cell("number", frames, depth, settings.audit) for frames, depth in where]

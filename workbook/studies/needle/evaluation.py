@@ -46,7 +46,7 @@ class Evaluation:
     def __post_init__(self):
         arm, state = self.base["arm"], process()
         self.asked, self.audited = arm_cells(self.settings, arm), audit_cells(self.settings, arm)
-        self.share, self.paired = (state.process_index, state.num_processes), self.settings.panel == "paired"
+        self.share = (state.process_index, state.num_processes)
 
     def ask(self, folder: Path, machine: Compute, progress: Progress) -> None:
         """Ask everything that has no row in ``folder`` yet.
@@ -72,7 +72,7 @@ class Evaluation:
 
     def _trials(self, cell: Cell) -> list[Trial]:
         where, files = (self.settings.split, cell.variant, cell.frames, cell.depth), self.videos.files
-        trials = [make_trial(*where, i, files.size, files.count, self.paired) for i in range(cell.trials)]
+        trials = [make_trial(*where, i, files.size, files.count) for i in range(cell.trials)]
         number, count = self.share
         by_haystack = files.count >= count  # so that each haystack is encoded by one process
         return [t for i, t in enumerate(trials) if (t.haystack if by_haystack else i) % count == number]
@@ -116,7 +116,7 @@ class Evaluation:
             "item": trial.id,
             "split": trial.split,
             "task": cell.task,
-            "cluster": trial.needle.cluster if self.paired else f"{trial.split}-haystack-{trial.haystack}",
+            "cluster": trial.needle.cluster,
             "question": question,
             "truth": truth,
             "chance": chance,

@@ -13,9 +13,10 @@ from PIL import Image
 from PIL.ImageOps import expand
 
 from oryx.processing.video import read_frames
-from workbook.data.needles import VARIANTS, make_trial
+from workbook.data.needles import make_trial
 from workbook.report import plots, seen
 from workbook.studies.needle.arms import ARMS
+from workbook.studies.needle.cells import arm_cells
 from workbook.studies.needle.settings import Settings
 from workbook.studies.needle.tables import shares
 
@@ -28,6 +29,15 @@ SHOWN, SIZE = 12, (32, 32)
 """Frames of a gallery's video; height and width of the frames that the small readers see."""
 BORDER = 2
 """Pixels of a frame's coloured edge."""
+CLOSE_TO_1 = 0.9
+"""What the claim is read as; hypotheses state it too."""
+KINDS = {
+    "number": "one card",
+    "near": "three other cards beside it",
+    "far": "three other cards elsewhere",
+    "change": "two frames compared",
+    "picture": "a picture to name",
+}
 
 
 @plots.styled
@@ -51,11 +61,13 @@ def heat_map(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
         plots.lines(right, own, "length", ORDER)
         right.plot(own.groupby("length")["no_video"].max(), **plots.CROSS)
         right.axhline(own["chance"].mean(), **plots.CHANCE)
+        right.axhline(CLOSE_TO_1, **plots.LINE)
         right.axvline(trained, **TRAINED)
         _over_lengths(right, lengths, "right answers")
     axes[-2].set_xlabel("frames (hatched: not asked)")
     plots.colour_bar(figure, axes[::2], "share of right answers", shrink=0.8, location="left")
-    plots.legend(figure, [], ORDER, no_video=plots.CROSS, chance=plots.CHANCE)
+    lines = {f"{CLOSE_TO_1}, as claimed": plots.LINE, "chance": plots.CHANCE}
+    plots.legend(figure, [], ORDER, no_video=plots.CROSS, **lines)
     return plots.titled(figure, frame, _best(by_length[by_length["arm"].isin(list(arms))]))
 
 
@@ -94,8 +106,10 @@ def score_by_context(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
 def score_by_variant(rows: pd.DataFrame, arm: str) -> plots.Drawn:
     """A panel for every kind of needle on one arm, a length a row, with chance and the blind control."""
     frame = shares(rows[rows["arm"] == arm], ("variant", "length"))
-    frame = frame[frame["length"].isin(frame.loc[frame["variant"] != "number", "length"])].sort_values("length")
-    return _dots(frame, "variant", "length", sorted(frame["length"].unique()), "on variant")
+    frame = frame[frame["length"].isin(frame.loc[frame["variant"] != "number", "length"])]
+    frame = frame.assign(kind=frame["variant"].map(KINDS))
+    ordered = pd.concat(frame[frame["variant"] == variant] for variant in KINDS)
+    return _dots(ordered, "kind", "length", sorted(frame["length"].unique()), "on kind")
 
 
 def _dots(
@@ -108,10 +122,11 @@ def _dots(
 
 
 def gallery(settings: Settings) -> Figure:
-    """A row per variant: frames of a complete file, decoded; needle frames marked orange, distractors blue."""
-    shown = []
+    """A row per variant that the first arm is asked: frames of a complete file, decoded; needle frames marked orange,
+    distractors blue."""
+    shown, variants = [], dict.fromkeys(cell.variant for cell in arm_cells(settings, settings.arms[0]))
     with tempfile.TemporaryDirectory() as folder:
-        for trial in [make_trial(settings.split, variant, SHOWN, 0.5, 0, SIZE) for variant in VARIANTS]:
+        for trial in [make_trial(settings.split, variant, SHOWN, 0.5, 0, SIZE) for variant in variants]:
             frames = read_frames(trial.file(Path(folder)).path, range(SHOWN))
             edges = dict.fromkeys(trial.others, plots.COLOURS[0]) | dict.fromkeys(trial.needles, plots.COLOURS[1])
             edged = [expand(Image.fromarray(one), BORDER, edges.get(i, "white")) for i, one in enumerate(frames)]

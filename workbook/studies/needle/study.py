@@ -1,8 +1,7 @@
 """Study 4: does the model find one frame among 1,600, whatever its depth, and is it the training data that decides?
 
-    python -m oryx run needle_in_a_haystack                              # nano: 2 cores, about 9 minutes per seed
+    python -m oryx run needle_in_a_haystack                   # nano: what a seed takes, python -m oryx plan tells
     python -m oryx run needle_in_a_haystack -p video=my_video.mp4        # needles hidden in a video of one's own
-    python -m oryx run needle_in_a_haystack -p panel=paired     # each seed its own reader, equal needles at all lengths
     python -m oryx run needle_in_a_haystack --scale medium --from-scratch          # one GPU, hours not measured
     python -m oryx run needle_in_a_haystack --scale paper -p checkpoint=FOLDER -p processes=4    # a GPU each
 
@@ -13,8 +12,10 @@ Paper claim (H4a, H4b): trained with long-context retrieval data, Oryx finds a n
 1,600 frames, where other models fail long before. Haystack, needles, grid and values are not public ("not found");
 ours are real MP4 files (``workbook/data/haystacks.py``, ``workbook/data/needles.py``), fixed before any report run.
 
-At nano all arms start from one shipped reader of frames. The encoder and compressor stay as they are; projector and
-language model train on cached frame tokens. Arms differ in training clips, positional scheme and tokens per frame.
+Every seed has its own reader of frames (that of seed 0 ships), which all its arms start from; encoder and compressor
+stay as they are. Projector and language model train on cached frame tokens. Arms differ in training clips, positional
+scheme and tokens per frame. All are asked for the same needles at every length, so that what a length costs is a
+difference between answers about one needle, and needles are what the intervals count.
 """
 
 from collections import Counter
@@ -41,7 +42,7 @@ class NeedleInAHaystack(Study[Settings]):
     title = "Needle in a haystack"
     notebook = "04_needle_in_a_haystack.ipynb"
     settings_class = Settings
-    hypotheses_file = Path(__file__).with_name("hypotheses.toml")
+    hypotheses_file = Path(__file__).with_name("paired.toml")
     arm_order = tuple(ARMS)
     baseline = "retrieval"
     weight_files, weights_job, corpora = ("video_reader",), READER_JOB, (*HAYSTACKS, "icons")
@@ -76,6 +77,10 @@ class NeedleInAHaystack(Study[Settings]):
                 raise InputError(f"{name}: only released weights (scale 'paper') have a choice, got {given}")
         if settings.frame_side != 32:
             raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
+
+    def judged_by(self, settings: Settings) -> Path:
+        """What is tested of released weights stands in a file of its own."""
+        return self.hypotheses_file.with_name("released.toml") if settings.scale == "paper" else self.hypotheses_file
 
     def plan(self, settings: Settings) -> dict:
         """As every study's; of released weights, which nothing trains, what asking takes."""

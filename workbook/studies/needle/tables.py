@@ -88,16 +88,9 @@ def _reached(reached: Mapping[int, bool]) -> int:
     return max((n for n in reached if all(ok for m, ok in reached.items() if m <= n)), default=EASY)
 
 
-def training_length_table(runs: Sequence[pd.DataFrame], arms: Sequence[str]) -> pd.DataFrame:
-    """Arms by the longest clip they were trained on, over several runs: score with Wilson's 95 % interval by length.
-
-    An arm that several runs trained alike counts once; of its lengths each comes from the first run that asked it.
-    """
-    asked = [rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))] for rows in runs]
-    found = [shares(rows, ("arm", "length")) for rows in asked if len(rows)]
-    if not found:
-        return pd.DataFrame([{"published runs": "none at this scale"}])
-    frame = pd.concat(found).drop_duplicates(["arm", "longest_trained", "length"])
+def training_length_table(rows: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Arms by the longest clip they were trained on: score with Wilson's 95 % interval by length."""
+    frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "length"))
     frame = frame.assign(text=with_intervals(frame), times=frame["longest_trained"].map(_times))
     frame = frame.rename(columns={"longest_trained": "trained to, frames", "times": "1,600 frames are"})
     index = ["trained to, frames", "arm", "1,600 frames are"]

@@ -3,7 +3,6 @@
 See :mod:`workbook.studies.needle.study`, which says what is compared.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +12,8 @@ from oryx.grids import Grid, video_token_count
 from oryx.model.positions import set_positions
 from oryx.train.device import compute
 from oryx.train.loop import TrainPlan
-from workbook.data.needles import MIXTURE, FrameDataset, make_dataset
-from workbook.stages.recipes import VideoRecipe, paired_reader, video_recipe
+from workbook.data.needles import FrameDataset, make_dataset
+from workbook.stages.recipes import VideoRecipe, video_recipe
 from workbook.stages.shipped import WEIGHTS
 from workbook.stages.stage import Options
 from workbook.stages.video_reader import load_video_reader, train_video_reader
@@ -27,14 +26,9 @@ from workbook.studies.needle.settings import Settings
 from workbook.studies.needle.videos import NearestFrame, NeedleCodes, TrialVideos, haystacks_of, twice
 
 
-def reader_recipe(settings: Settings) -> VideoRecipe:
-    """That of the reader of frames that the arms of a run start from."""
-    return (paired_reader if settings.panel == "paired" else video_recipe)(settings.recipe_scale)
-
-
 def prepare(settings: Settings, seed: int) -> None:
     """Write the haystacks and the dataset of training frames."""
-    recipe = reader_recipe(settings)
+    recipe = video_recipe(settings.recipe_scale)
     haystacks = haystacks_of(settings, recipe.size).drawings()
     write_in_parallel([partial(_dataset, settings, recipe, seed), *haystacks])
 
@@ -42,10 +36,10 @@ def prepare(settings: Settings, seed: int) -> None:
 def train_reader(settings: Settings, seed: int, folder: Path, progress: Progress) -> None:
     """Train the reader of frames that all arms start from; its frames must lie in the cache.
 
-    A reader of each seed's own starts from the shipped SigLIP, unless everything is to be trained from scratch.
+    It starts from the shipped SigLIP, unless everything is to be trained from scratch.
     """
-    recipe = reader_recipe(settings)
-    start = WEIGHTS / "nano" if settings.panel == "paired" and not settings.from_scratch else None
+    recipe = video_recipe(settings.recipe_scale)
+    start = None if settings.from_scratch else WEIGHTS / "nano"
     options = Options(recipe.scale, seed, folder, start, compute(settings.precision), partial(progress, "train"))
     train_video_reader(recipe, options, _dataset(settings, recipe, seed))
 
@@ -54,7 +48,7 @@ def run_arm(
     settings: Settings, arm: str, seed: int, folder: Path, shared: Path, base: dict, progress: Progress
 ) -> None:
     """Train one arm from the reader in ``shared`` and ask it; an interrupted run resumes from ``folder``."""
-    recipe, spec, machine = reader_recipe(settings), ARMS[arm], compute(settings.precision)
+    recipe, spec, machine = video_recipe(settings.recipe_scale), ARMS[arm], compute(settings.precision)
     model = machine.place(load_video_reader(recipe, shared))
     set_positions(model, spec.positions)
     frames = _dataset(settings, recipe, seed)
@@ -64,7 +58,7 @@ def run_arm(
     codes = NeedleCodes(tokens) if spec.oracle else None
     curve, longest = [], recipe.longest
     if spec.data != "none":
-        plan = retrieval_plan(settings, arm, seed, tokens.grid, MIXTURE | {"picture": recipe.pictures})
+        plan = retrieval_plan(settings, arm, seed, tokens.grid)
         shown, longest = codes.into_dataset(frames, tokens) if codes else tokens, plan.longest
         options = Options(settings.scale, seed, folder, None, machine, partial(progress, "train"))
         curve = train_retrieval(model, frames, shown, plan, options)
@@ -74,16 +68,13 @@ def run_arm(
     Evaluation(settings, model, videos, base, tokens.grid, longest).ask(folder, machine, progress)
 
 
-def retrieval_plan(
-    settings: Settings, arm: str, seed: int, grid: Grid, mixture: Mapping[str, float] = MIXTURE
-) -> RetrievalPlan:
+def retrieval_plan(settings: Settings, arm: str, seed: int, grid: Grid) -> RetrievalPlan:
     """The training of an arm on frames of ``grid``; see :class:`workbook.studies.needle.arms.Arm`."""
     a_frame = video_token_count(2, grid) - video_token_count(1, grid)
     longest = (ARMS[arm].longest or settings.longest) * TOKENS_AT_16X // a_frame
-    steps = settings.oracle_steps if ARMS[arm].oracle and settings.oracle_steps else settings.train_steps
+    steps = settings.oracle_steps if ARMS[arm].oracle else settings.train_steps
     schedule = TrainPlan(steps, settings.learning_rate, warmup=50)
-    how = {"mixture": mixture, "twice": ARMS[arm].twice}
-    plan = RetrievalPlan(max(2, longest), settings.train_tokens, settings.most_clips, schedule, **how)
+    plan = RetrievalPlan(max(2, longest), settings.train_tokens, settings.most_clips, schedule, ARMS[arm].twice)
     if ARMS[arm].data == "retrieval":
         return plan
     short = replace(plan, longest=min(SHORT, longest))

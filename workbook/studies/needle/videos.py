@@ -123,7 +123,7 @@ class TrialVideos:
 
     def _file(self, path: Path, indices: Sequence[int]) -> FrameTokens:
         if not self.files.own:  # a shorter haystack is the beginning of the file
-            indices = range(min(self.files.frames, MOST_FRAMES[self.cache.encoder.side] or self.files.frames))
+            indices = range(min(self.files.frames, MOST_FRAMES.get(self.cache.encoder.side) or self.files.frames))
         if (path, len(indices)) not in self.kept:
             self.kept[path, len(indices)] = self.cache.encode(path, indices)
         return self.kept[path, len(indices)]

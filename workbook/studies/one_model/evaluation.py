@@ -142,8 +142,7 @@ class Evaluation:
             trials = [make_trial(split, "number", frames, depth, i, CLIP_SIZE) for depth, i in where]
             for trial in sorted(trials, key=lambda trial: trial.needle.question):
                 about = {"group": f"needle in {frames} frames", "kind": "needle", "chance": 1 / NUMBERS}
-                cluster = f"{split}-haystack-{trial.haystack}"
-                about |= {"item": trial.id, "task": f"needle_{frames}", "cluster": cluster}
+                about |= {"item": trial.id, "task": f"needle_{frames}", "cluster": trial.needle.cluster}
                 encode = cache(partial(self._trial_tokens, trial))
                 yield VideoQuestion(encode, frames, CLIP_SIZE[0], trial.needle.question, trial.needle.answer, about)
 
