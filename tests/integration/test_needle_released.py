@@ -250,12 +250,12 @@ def test_the_plan_of_a_released_run_speaks_of_asking_and_not_of_training(tmp_pat
     lines = dict(line.strip().split(": ", 1) for line in said.splitlines()[1:])
     assert lines["context"].endswith("longest video has 1,600 frames") and lines["jobs"] == "2, of which 0 are done"
     videos, tokens = (int(word.replace(",", "")) for word in re.findall(r"[\d,]+\d", lines["videos read"]))
-    cells = 3 * 20 + 6 * 5 * 20 + 5 * 3 * 3 * 20  # easy, numbers, five other kinds at three lengths and depths
-    assert videos == cells + 27 and lines["questions"] == f"{3 * (3 + 30) * 20 + 2 * 45 * 20 + 27:,}"
+    cells = 3 * 20 + 6 * 5 * 20 + 4 * 3 * 3 * 20  # easy, numbers, four other kinds at three lengths and depths
+    assert videos == cells + 27 and lines["questions"] == f"{3 * (3 + 30) * 20 + 2 * 36 * 20 + 27:,}"
     weights = 28 * (2 * 3584**2 + 2 * 3584 * 512 + 3 * 3584 * 18944)
     assert 1 < float(lines["forward operations"].split()[0]) / (2 * weights * tokens) < 1.5, "attention comes on top"
     assert lines["drawing before the arms"].startswith("16,000 frames, ")
-    assert lines["drawing while an arm asks"].startswith("5,850 frames of complete files, ")
+    assert lines["drawing while an arm asks"].startswith("16,650 frames of complete files, ")
     assert 15 < float(lines["memory of a GPU"].split()[0]) < 40
     assert cli.main(arguments) == 0 and "cannot start: scale 'paper' needs released" in capsys.readouterr().out
 

@@ -109,14 +109,14 @@ class Evaluation:
 
     def _row(self, cell: Cell, trial: Trial, condition: str) -> dict:
         question, truth, chance = self._question(trial, condition)
-        seen = condition != "no_visual"
+        seen, own = condition != "no_visual", self.videos.files.own
         return {
             **self.base,
             "condition": condition,
             "item": trial.id,
             "split": trial.split,
             "task": cell.task,
-            "cluster": trial.needle.cluster,
+            "cluster": f"{trial.split}-haystack-{trial.haystack}" if own else trial.needle.cluster,
             "question": question,
             "truth": truth,
             "chance": chance,
@@ -130,7 +130,7 @@ class Evaluation:
             "haystack": trial.haystack,
             "needle_places": list(trial.needles),
             "other_places": list(trial.others),
-            "inserted": "after sampling" if self.videos.files.own else "before sampling",
+            "inserted": "after sampling" if own else "before sampling",
             "side": self.videos.cache.encoder.side,
             "longest_trained": self.longest,
         }
