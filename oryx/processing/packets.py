@@ -82,7 +82,7 @@ def examine(path: Path, max_pixels: int) -> Index:
     ordered = sorted(shown) if all(pts is not None for pts, _ in shown) else []
     reliable = ordered and not guessed and all(a[0] < b[0] for a, b in pairwise(ordered))
     times = tuple(pts for pts, _ in ordered) if reliable else None
-    wrong = {"torchcodec": f"it shows wrong frames of such files ({kind}) unasked"} if kind in UNSURE else {}
+    wrong = {"torchcodec": f"it shows wrong frames of such files ({kind}) silently"} if kind in UNSURE else {}
     if "av1" in codec:
         wrong["decord"] = "it is AV1"
     elif times is None:
@@ -133,8 +133,8 @@ def _fills_its_pictures(gif: Path) -> bool:
     if not gif.read_bytes().rstrip(b"\0").endswith(b";"):
         return False
     try:
-        with Image.open(gif) as opened_gif:
-            for picture in ImageSequence.Iterator(opened_gif):
+        with Image.open(gif) as pictures:
+            for picture in ImageSequence.Iterator(pictures):
                 picture.load()
     except Exception:  # of several types of Pillow's own
         return False

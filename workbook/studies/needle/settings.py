@@ -30,7 +30,7 @@ class Settings(VideoSettings):
     train_steps: int = setting(500, "training steps of the retrieval arms", least=1)
     oracle_steps: int = setting(1500, "training steps of the oracle", least=1)
     train_tokens: int = setting(1920, "most video tokens in a training step", least=1)
-    longest: int = setting(400, "frames in the longest training clip at 16x; at 4x and 1x as many tokens", least=17)
+    longest: int = setting(400, "frames in the longest training clip at 16x; at 4x as many tokens", least=17)
     most_clips: int = setting(48, "most clips in a training step", least=1)
     learning_rate: float = setting(1e-3, "peak learning rate")
     frame_side: int = setting(32, "side of the square haystack frames in pixels; the nano reader's is 32", least=32)

@@ -5,8 +5,9 @@
     python -m oryx run needle_in_a_haystack --scale medium --from-scratch          # one GPU, hours not measured
     python -m oryx run needle_in_a_haystack --scale paper -p checkpoint=FOLDER -p processes=4    # a GPU each
 
-Expected at nano: the arm with retrieval data keeps what it scores on short videos up to 1,600 frames and loses it
-beyond; arms trained on short clips lose it within a few hundred; with perfect features most needles are found.
+Expected at nano, before the run: the arm with retrieval data keeps what it scores on short videos up to 1,600 frames;
+arms trained on short clips lose it within a few hundred; with perfect features most needles are found. What came out
+stands in docs/findings.md.
 
 Paper claim (H4a, H4b): trained with long-context retrieval data, Oryx finds a needle at every depth in videos of up to
 1,600 frames, where other models fail long before. Haystack, needles, grid and values are not public ("not found");

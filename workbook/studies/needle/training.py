@@ -85,7 +85,7 @@ def retrieval_plan(settings: Settings, arm: str, seed: int, grid: Grid) -> Retri
 
 
 TOKENS_AT_16X = 3
-"""Video tokens of a frame at 16x: itself, its newline, its separator. At 4x and 1x clips have as many tokens."""
+"""Video tokens of a frame at 16x: itself, its newline, its separator. At 4x clips have as many tokens."""
 
 SHORT = 16
 """Frames in the longest clip of the arms without retrieval data."""
