@@ -1,18 +1,18 @@
 """Who decodes a video file: decord, PyAV or torchcodec, each by the same few words.
 
-``auto`` is decord where it can be trusted, else PyAV. Measured on files made for it (``tests/unit/processing``):
+``auto`` is PyAV, which reads every file and says which frames are damaged. decord and torchcodec are faster where all
+frames are wanted, and show the same pixels. Measured on files made for it (``tests/unit/processing``):
 
 decord 0.6.0
-    has no AV1 decoder; in files that were cut without re-encoding (edit lists), in open groups of pictures and in
+    shows damaged frames as if they were whole, also in MP4 where nothing but the pixels is damaged; has no AV1 decoder; in files that were cut without re-encoding (edit lists), in open groups of pictures and in
     streams that do not begin at time 0 (MPEG-TS) it returns wrong frames without an error. Of several streams
-    of pictures it takes the largest. It knows quarter turns in MP4 alone, and in other containers (AVI, Matroska, WMV)
-    it shows damaged frames as if they were whole.
+    of pictures it takes the largest. It knows quarter turns in MP4 alone.
 torchcodec 0.13.0
     agrees with PyAV to the pixel, also in AV1, edit lists, open groups and turned recordings. In AVI with B-frames and
     in MPEG program streams it returns wrong frames without an error; in MPEG-TS with B-frames the last ones fail.
     It does not mirror.
 
-A decoder is not given files that it is known to get wrong: ``auto`` goes to PyAV, a decoder asked for by name refuses.
+A decoder asked for by name refuses files that it is known to get wrong.
 """
 
 from bisect import bisect_right
@@ -57,12 +57,7 @@ def check_decoder(name: str) -> None:
 
 def open_reader(path: Path, index: Index, decoder: str, threads: int) -> "WholeFileReader | PyAVReader":
     """The reader of a file; a decoder asked for by name reads it or InputError says why it does not."""
-    if decoder == "auto":
-        try:
-            return DecordReader(path, index, threads)
-        except (CannotRead, ImportError, OSError):  # also where it is not installed, or broken
-            return PyAVReader(path, index, threads)
-    reader = {"decord": DecordReader, "pyav": PyAVReader, "torchcodec": TorchcodecReader}[decoder]
+    reader = {"decord": DecordReader, "torchcodec": TorchcodecReader}.get(decoder, PyAVReader)
     try:
         return reader(path, index, threads)
     except CannotRead as error:
@@ -89,8 +84,6 @@ class WholeFileReader:
         try:
             self.reader = self.opened(path, index, threads)
             shape = self.reader[0].shape
-        except ImportError:
-            raise
         except Exception as error:  # of several types of their own
             raise CannotRead(_first_line(error)) from error
         if shape[2] != 3:  # decord, widths under 64 pixels that are no multiple of 32: the padding counts as channels
@@ -146,6 +139,9 @@ class PyAVReader:
     def __init__(self, path: Path, index: Index, threads: int = 1):
         self.path, self.times, self.keys, self.container = path, index.times, index.keys, None
         self.threads, self.aspect = threads, index.aspect
+        self.to_rgb = (
+            av.video.reformatter.VideoReformatter()
+        )  # one for all frames: a new one each costs more than decoding
         self._restart()
         self.total = self._count() if self.times is None else len(self.times)
         self.info = VideoInfo(self.total, self._shown(self._frame(0)).shape[:2], "pyav", index.warning)
@@ -165,6 +161,8 @@ class PyAVReader:
             self.close()
         self.container = opened(self.path)
         self.stream = picture_stream(self.container, self.path)
+        if self.times is None:  # nothing else tells of damage in these; all of it is decoded once, to count
+            self.stream.codec_context.options = {"err_detect": "explode"}
         self.stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
         self.stream.thread_count = self.threads
         self.decoder, self.next = self.container.decode(self.stream), 0
@@ -217,7 +215,8 @@ class PyAVReader:
     def _shown(self, frame: Any) -> np.ndarray:
         """As RGB with square pixels, turned and mirrored as the display matrix says, to the nearest quarter turn."""
         wide = None if self.aspect == 1 else max(1, round(frame.width * self.aspect))
-        picture, (a, b, c, d) = frame.to_ndarray(format="rgb24", width=wide), display_matrix(frame)
+        picture = self.to_rgb.reformat(frame, format="rgb24", width=wide).to_ndarray()
+        a, b, c, d = display_matrix(frame)
         if abs(b) + abs(c) > abs(a) + abs(d):
             picture, a, d = picture.swapaxes(0, 1), c, b
         return np.ascontiguousarray(picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

@@ -159,9 +159,20 @@ def _loaded(picture: Image.Image) -> Image.Image:
         data = picture.fp.read().rstrip(b"\xff")  # of half a mark
         # nothing else is missing where what follows changes no pixel
         ended, other = (Image.open(io.BytesIO(data + more + b"\xff\xd9")) for more in (b"", b"\x55" * 64))
-        if ended.tobytes() != other.tobytes():
+        if ended.tobytes() != other.tobytes() or ("progressive" in picture.info and not _all_scans(data, picture)):
             raise
         return ended
+
+
+def _all_scans(data: bytes, picture: Image.Image) -> bool:
+    """Whether a progressive JPEG has scans for every coefficient to its last bit; one cut between two scans has not."""
+    sent = set()
+    for scan in data.split(b"\xff\xda")[1:]:
+        parts = scan[3 : 3 + 2 * scan[2] : 2]
+        first, last, bits = scan[3 + 2 * len(parts) : 6 + 2 * len(parts)]
+        if not bits & 15:
+            sent |= {(part, number) for part in parts for number in range(first, last + 1)}
+    return len(sent) == 64 * len(picture.getbands())
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -25,8 +25,8 @@ from tools.abuse.marks import draw, read
 REPOSITORY = Path(__file__).parents[2]
 PUBLISHED = REPOSITORY / "results" / "native_vs_fixed_resolution" / "nano"
 FRAMES = 12
-UNCHECKED = "pixels differ, and no check of the format covers them"
-"""What an attempt returns of a file that was accepted with other pixels, because no reader can tell."""
+UNCHECKED = "what is shown differs, and no check of the format covers it"
+"""What an attempt returns of a file that was accepted and shows something else, because no reader can tell."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def try_video(folder: Path, own: Path, chance: random.Random, _: Any) -> str | N
     """A changed file through the door, every frame of it; less may come if a warning says so."""
     from oryx.processing.options import PreprocessOptions
     from oryx.processing.visuals import Video, choose_frames
-    from tools.abuse.decoders import begins
+    from tools.abuse.decoders import begins, strictly_decoded
 
     path = _some(folder, chance)
     data, cut = mutate.bytes_of(path.read_bytes(), chance)
@@ -152,7 +152,7 @@ def try_video(folder: Path, own: Path, chance: random.Random, _: Any) -> str | N
     wanted, torn = list(range(1, FRAMES + 1)), sum(number is None for number in seen)
     if seen == wanted or (chosen.file.warning and begins(seen, wanted)):
         return None
-    if not cut and [number or right for number, right in zip(seen, wanted, strict=False)] == wanted:
+    if not cut and strictly_decoded(own / path.name):
         return UNCHECKED
     what = "cut" if cut else "changed"
     return f"{path.name}, {what}: {len(seen)} of {FRAMES} frames" + (f", {torn} torn" if torn else "")

@@ -29,7 +29,7 @@ def decoders(found: dict[str, Any]) -> str:
     times |= {name: f"{ms['dense']:g}, {ms['sparse']:g}" for name, ms in found["milliseconds"].items()}
     text = as_table(pd.DataFrame([*rows, total, times]).fillna(""))
     for fault in found["faults"]:
-        if fault["decoder"] == "auto":
+        if fault["decoder"] == "pyav":
             text += f"\n- {fault['outcome']}: {fault['file']} ({fault['kind']}): {fault['why']}"
     for name, what in (("not_written", "Not written here"), ("not_installed", "Not installed here")):
         if found[name]:

@@ -220,7 +220,7 @@ class VideoSettings(StudySettings):
     """What the settings have of a study that decodes video files of one's own."""
 
     decoder: Literal["auto", "decord", "pyav", "torchcodec"] = setting(
-        "auto", "who decodes video files; auto: decord, PyAV where decord is known to be wrong", added_later=True
+        "auto", "who decodes video files; auto: PyAV, which tells of damaged frames", added_later=True
     )
     decoder_threads: int = setting(1, "threads that decode a video file", counts=False, least=1)
 

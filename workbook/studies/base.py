@@ -56,7 +56,7 @@ class Run:
 # What manifests say of a study on videos.
 VIDEO_FACTS = {
     "attention": "sdpa; the variable-length kernel on a GPU, where samples are packed",
-    "decoder": "auto: decord, PyAV where decord reads wrongly",
+    "decoder": "auto: PyAV",
     "prompt": "<visual>QUESTION\\n",
 }
 PUBLISHED = 'These are the published rows, read and not computed; source="run" computes them anew.'

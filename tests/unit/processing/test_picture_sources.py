@@ -75,8 +75,9 @@ def test_a_jpeg_that_lacks_its_end_mark_alone_is_whole(options, tmp_path):
     with Image.open(tmp_path / "a.jpg") as lazy:
         for source in (whole[:-2], whole[:-2] + b"\xff", tmp_path / "a.jpg", io.BytesIO(whole[:-2]), lazy):
             assert np.array_equal(np.asarray(open_image(source)), expected)
-    for missing in (20, 200, len(whole) // 2):
-        with pytest.raises(InputError, match="damaged, truncated or closed"):
+    scans = [len(whole) - i for i in range(len(whole)) if whole[i : i + 2] == b"\xff\xda"]
+    for missing in (20, 200, len(whole) // 2, *scans):
+        with pytest.raises(InputError, match="damaged, truncated or closed|something else"):
             open_image(whole[:-missing])
 
 

@@ -5,7 +5,6 @@ import sys
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -13,7 +12,6 @@ import pytest
 from PIL import Image
 
 from oryx.errors import InputError, MissingResource, SettingsError
-from oryx.processing import decoders
 from oryx.processing.decoders import PyAVReader, VideoInfo, check_decoder
 from oryx.processing.packets import examine
 from oryx.processing.video import VideoFile, iter_frames, probe, read_frames
@@ -105,14 +103,6 @@ def test_the_frames_asked_for_come_in_that_order(tmp_path, reader, suffix):
     assert frames.shape == (5, 64, 96, 3) and levels(frames) == [0, 7, 7, 11, 3]
 
 
-@needs_decord
-def test_decord_is_the_default_and_pyav_stands_in(tmp_path, monkeypatch):
-    path = write_video(tmp_path / "v.mp4")
-    assert probe(path).decoder == "decord"
-    monkeypatch.setattr(decoders, "DecordReader", Mock(side_effect=ImportError))
-    assert probe(path).decoder == "pyav"
-
-
 @reads
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_the_decoders_agree_to_the_pixel_whatever_their_threads(tmp_path, codec, reader):
@@ -167,7 +157,7 @@ HARD = {
 
 
 @pytest.mark.parametrize("kind", HARD)
-def test_pyav_takes_over_where_decord_would_be_wrong(tmp_path, kind):
+def test_pyav_reads_what_decord_would_get_wrong(tmp_path, kind):
     path, first = HARD[kind](tmp_path), 3 if kind == "edit list" else 0
     info = probe(path)
     assert (info.decoder, info.frames) == ("pyav", 24)
@@ -266,20 +256,6 @@ def test_a_turned_recording_is_shown_upright(tmp_path, reader, kind):
         assert reader in ("decord", "torchcodec") and kind not in ("mp4, 90", "mp4, -90"), error
         return
     assert shown[0].shape == seen(lying).shape and np.abs(shown - seen(lying)).mean() < 3
-
-
-@pytest.mark.parametrize("fail", [None, OSError])
-def test_without_a_working_decord_pyav_is_used(tmp_path, monkeypatch, fail):
-    class Broken:
-        def find_spec(self, name, path=None, target=None):
-            if name == "decord":
-                raise (fail or ModuleNotFoundError)("no decord here")
-
-    path = write_video(tmp_path / "v.mp4")
-    for name in [name for name in sys.modules if name.split(".")[0] == "decord"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
-    assert probe(path).decoder == "pyav"
 
 
 def test_frames_that_change_size_come_at_the_first_size(tmp_path):

@@ -89,7 +89,7 @@ class OwnData(Study[Settings]):
     facts: ClassVar[dict] = {
         "dtype": "bfloat16 on a GPU, float32 elsewhere",
         "attention": "auto (packed encoder)",
-        "decoder": "decord, PyAV where decord is known to be wrong",
+        "decoder": "PyAV",
         "prompts": "the model's own form around each question; every question of the table is in the rows",
     }
 
