@@ -1,12 +1,12 @@
 """Who decodes a video file: decord, PyAV or torchcodec, each by the same few words.
 
-``auto`` is PyAV, which reads every file and says which frames are damaged. decord and torchcodec are faster where all
-frames are wanted, and show the same pixels. Measured on files made for it (``tests/unit/processing``):
+``auto`` is PyAV, which reads every file and says which frames are damaged. Where the others can be trusted they show the
+same pixels. Measured on files made for it (``tests/unit/processing``):
 
 decord 0.6.0
-    shows damaged frames as if they were whole, also in MP4 where nothing but the pixels is damaged; has no AV1 decoder; in files that were cut without re-encoding (edit lists), in open groups of pictures and in
-    streams that do not begin at time 0 (MPEG-TS) it returns wrong frames without an error. Of several streams
-    of pictures it takes the largest. It knows quarter turns in MP4 alone.
+    shows damaged frames as if they were whole; has no AV1 decoder; in files that were cut without re-encoding (edit
+    lists), in open groups of pictures and in streams that do not begin at time 0 (MPEG-TS) it returns wrong frames
+    without an error. Of several streams of pictures it takes the largest. It knows quarter turns in MP4 alone.
 torchcodec 0.13.0
     agrees with PyAV to the pixel, also in AV1, edit lists, open groups and turned recordings. In AVI with B-frames and
     in MPEG program streams it returns wrong frames without an error; in MPEG-TS with B-frames the last ones fail.

@@ -77,7 +77,7 @@ def test_a_jpeg_that_lacks_its_end_mark_alone_is_whole(options, tmp_path):
             assert np.array_equal(np.asarray(open_image(source)), expected)
     scans = [len(whole) - i for i in range(len(whole)) if whole[i : i + 2] == b"\xff\xda"]
     for missing in (20, 200, len(whole) // 2, *scans):
-        with pytest.raises(InputError, match="damaged, truncated or closed|something else"):
+        with pytest.raises(InputError, match=r"damaged, truncated or closed|something else"):
             open_image(whole[:-missing])
 
 
