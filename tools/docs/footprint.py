@@ -1,13 +1,16 @@
-"""``python -m tools.docs.footprint [PIP OPTIONS]``: what a clone and ``make setup`` fetch and keep, measured.
+"""``python -m tools.docs.footprint [PIP OPTIONS]``: what a clone and ``make setup`` fetch, keep and take, measured.
 
 The packages of the pins are downloaded into a folder that is removed again; on the disk counts what they unpack to. The
-clone is of the last commit alone. The figures of README.md are these: ``docs/footprint.toml``.
+clone is of the last commit alone, and ``make setup`` is timed in it. The figures of README.md are these:
+``docs/footprint.toml``.
 """
 
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from zipfile import ZipFile
@@ -32,11 +35,14 @@ def packages(folder: Path, options: list[str]) -> dict[str, str | int]:
     }
 
 
-def clone(folder: Path) -> dict[str, int]:
-    """Megabytes of a clone of the last commit: what git fetches, and what lies on the disk."""
+def clone(folder: Path, options: list[str]) -> dict[str, int]:
+    """Megabytes of a clone of the last commit: what git fetches, and what lies on the disk; seconds of its setup."""
     words = ["git", "clone", "--quiet", "--depth", "1", ROOT.as_uri(), str(folder)]
     subprocess.run(words, check=True)
-    return {"clone_mb": _mb(_size(folder / ".git")), "checkout_mb": _mb(_size(folder))}
+    found = {"clone_mb": _mb(_size(folder / ".git")), "checkout_mb": _mb(_size(folder))}
+    began = time.monotonic()
+    subprocess.run(["make", "--silent", "setup", f"PIP_OPTIONS={shlex.join(options)}"], cwd=folder, check=True)
+    return found | {"setup_seconds": round(time.monotonic() - began)}
 
 
 def _size(path: Path) -> int:
@@ -52,7 +58,7 @@ def main(options: list[str]) -> None:
     """Measure and write."""
     with tempfile.TemporaryDirectory() as packed, tempfile.TemporaryDirectory() as cloned:
         found = {"measured": f"{datetime.now(UTC):%Y-%m-%d}", "python": ".".join(map(str, sys.version_info[:2]))}
-        found |= {"extras": EXTRAS} | packages(Path(packed), options) | clone(Path(cloned, "clone"))
+        found |= {"extras": EXTRAS} | packages(Path(packed), options) | clone(Path(cloned, "clone"), options)
     lines = [f"{name} = {value}" if isinstance(value, int) else f'{name} = "{value}"' for name, value in found.items()]
     KEPT.write_text("\n".join(["# Written by python -m tools.docs.footprint; megabytes of 10⁶ bytes.", *lines, ""]))
 
