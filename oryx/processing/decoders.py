@@ -1,7 +1,7 @@
 """Who decodes a video file: decord, PyAV or torchcodec, each by the same few words.
 
-``auto`` is PyAV, which reads every file and says which frames are damaged. Where the others can be trusted they show the
-same pixels. Measured on files made for it (``tests/unit/processing``):
+``auto`` is PyAV, which reads every file and says which frames are damaged. Where the others can be trusted they show
+the same pixels. Measured on files made for it (``tests/unit/processing``):
 
 decord 0.6.0
     shows damaged frames as if they were whole; has no AV1 decoder; in files that were cut without re-encoding (edit
