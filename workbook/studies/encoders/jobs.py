@@ -83,8 +83,9 @@ def run_arm(
     model.vision_tower = tower
     base = {**base, "weights_hash": "+".join(hashes)}
     picture_training.run_arm(settings, own, model, folder, base, progress)
-    if settings.patch_items and ARMS[arm][1] in ("fixed", "native"):
+    if settings.patch_items and (size := ARMS[arm][1]) in ("fixed", "native"):
+        # a condition each: pictures without a patch that shows a digit, when squeezed, are missing there alone
         view, of = arm_view(arm, settings.side), (settings.recipe, settings.split, settings.patch_items)
         with RowWriter(folder / "rows.jsonl") as writer:
-            rows = ({**base, **row} for row in patch_rows(tower, view, *of))
+            rows = ({**base, **row, "condition": f"patches_{size}"} for row in patch_rows(tower, view, *of))
             writer.write(row for row in rows if not writer.has(row))

@@ -123,7 +123,7 @@ def patch_rows(tower: OryxViT, resolution: Resolution, r: Recipe, split: str, it
     ``chance`` is the share of the most frequent digit.
     """
     right, label, picture = _read_patches(tower, resolution, _digit_maps(r, split, items), split)
-    shared = {"condition": "patches", "task": "patch", "split": split, "question": "which digit does a patch show?"}
+    shared = {"task": "patch", "split": split, "question": "which digit does a patch show?"}
     shared |= {"truth": "", "answer": "", "error": None, "visual_tokens": 0, "frames": 1}
     shared |= {"chance": float(np.bincount(label).max() / len(label))}
     for number in np.unique(picture):
