@@ -65,6 +65,18 @@ def test_jobs_of_a_level_wait_for_the_levels_below_and_are_left_out_when_these_f
     assert began.stat().st_mtime >= ended.stat().st_mtime
 
 
+def test_seeds_end_one_after_the_other(tmp_path):
+    settings = ToyStudy().settings({"items": 1, "seconds": 0.01}).to_dict()
+    jobs = [
+        Job("tests.toy:ToyStudy", settings, arm, seed, tmp_path / f"{arm}-{seed}", torch=False, level=level)
+        for seed in (0, 1)
+        for level, arm in enumerate(("first", "second"))
+    ]
+    assert run_jobs(jobs, workers=1) == []
+    ended = [(job.folder / "done").stat().st_mtime for job in jobs]
+    assert ended == sorted(ended)
+
+
 def test_a_time_limit_ends_the_workers(tmp_path):
     (job,) = jobs_in(tmp_path, arms=("native",), seconds=5)
     with pytest.raises(TimeoutError):
