@@ -27,7 +27,7 @@ import numpy as np
 from oryx.errors import InputError, MissingResource, check_known
 from oryx.processing.packets import Index, av, display_matrix, opened, picture_stream
 
-DECODERS = {"auto": "", "decord": "decord", "pyav": "av", "torchcodec": "torchcodec.decoders"}
+DECODERS = {"auto": "av", "decord": "decord", "pyav": "av", "torchcodec": "torchcodec.decoders"}
 """Name -> the module that it needs."""
 
 
@@ -45,8 +45,6 @@ class VideoInfo:
 def check_decoder(name: str) -> None:
     """Raises SettingsError for a name that is none of DECODERS, MissingResource if its package does not work here."""
     check_known([name], DECODERS, "decoder")
-    if name == "auto":
-        return
     try:
         import_module(DECODERS[name])
     except (ImportError, OSError, RuntimeError) as error:  # torchcodec without FFmpeg's libraries: RuntimeError
@@ -161,8 +159,8 @@ class PyAVReader:
             self.close()
         self.container = opened(self.path)
         self.stream = picture_stream(self.container, self.path)
-        if self.times is None:  # nothing else tells of damage in these; all of it is decoded once, to count
-            self.stream.codec_context.options = {"err_detect": "explode"}
+        # where packets say no times, decoding alone tells of damage
+        self.stream.codec_context.options = {} if self.times else {"err_detect": "explode"}
         self.stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
         self.stream.thread_count = self.threads
         self.decoder, self.next = self.container.decode(self.stream), 0

@@ -54,8 +54,7 @@ def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> I
         with _refusing(name):
             return _decoded(source, name, max_pixels)
     if isinstance(source, Tensor):
-        source = source.detach().cpu()
-        source = (source.float() if source.is_floating_point() else source).numpy()
+        source = (source.float() if source.is_floating_point() else source).detach().cpu().numpy()
     if hasattr(source, "__array__"):
         return _from_array(np.asarray(source), max_pixels)
     if hasattr(source, "read"):
@@ -168,10 +167,9 @@ def _all_scans(data: bytes, picture: Image.Image) -> bool:
     """Whether a progressive JPEG has scans for every coefficient to its last bit; one cut between two scans has not."""
     sent = set()
     for scan in data.split(b"\xff\xda")[1:]:
-        parts = scan[3 : 3 + 2 * scan[2] : 2]
-        first, last, bits = scan[3 + 2 * len(parts) : 6 + 2 * len(parts)]
-        if not bits & 15:
-            sent |= {(part, number) for part in parts for number in range(first, last + 1)}
+        end = 3 + 2 * scan[2]  # of its list of components, each with its tables
+        first, last, bits = scan[end : end + 3]
+        sent |= {(part, number) for part in scan[3:end:2] for number in range(first, last + 1) if not bits & 15}
     return len(sent) == 64 * len(picture.getbands())
 
 
