@@ -27,7 +27,7 @@ import numpy as np
 from oryx.errors import InputError, MissingResource, check_known
 from oryx.processing.packets import Index, av, display_matrix, opened, picture_stream
 
-DECODERS = {"auto": "av", "decord": "decord", "pyav": "av", "torchcodec": "torchcodec.decoders"}
+DECODERS = {"auto": "", "decord": "decord", "pyav": "av", "torchcodec": "torchcodec.decoders"}
 """Name -> the module that it needs."""
 
 
@@ -45,6 +45,8 @@ class VideoInfo:
 def check_decoder(name: str) -> None:
     """Raises SettingsError for a name that is none of DECODERS, MissingResource if its package does not work here."""
     check_known([name], DECODERS, "decoder")
+    if name == "auto":
+        return
     try:
         import_module(DECODERS[name])
     except (ImportError, OSError, RuntimeError) as error:  # torchcodec without FFmpeg's libraries: RuntimeError

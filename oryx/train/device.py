@@ -67,9 +67,8 @@ def compute(precision: str = "auto") -> Compute:
     """
     check_known([precision], PRECISIONS, "precision")
     device = process().device
-    if precision == "auto":
-        precision = "bf16" if device.type == "cuda" else "fp32"
-    return Compute(device, precision)
+    automatic = "bf16" if device.type == "cuda" else "fp32"
+    return Compute(device, automatic if precision == "auto" else precision)
 
 
 def load_whole(

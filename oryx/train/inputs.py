@@ -94,8 +94,7 @@ def encoded(tower: OryxViT, pictures: Sequence[tuple[Tensor, Grid]], compute: Co
     """The features (h·w, C) of pictures given as (patches, grid), encoded together on the device, on the CPU."""
     packed = torch.cat([patches for patches, _ in pictures]).to(compute.device)
     with compute.autocast():
-        maps = tower(packed, [grid for _, grid in pictures]).maps()
-    return [one.float().cpu() for one in maps]
+        return [one.float().cpu() for one in tower(packed, [grid for _, grid in pictures]).maps()]
 
 
 def kept(features: Tensor) -> Tensor:
