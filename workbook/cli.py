@@ -358,7 +358,7 @@ _VERBS = {
 }
 """Verb -> what does it, and what it does."""
 EXAMPLES = f"""studies: {", ".join(STUDIES)}
-templates: {", ".join(TEMPLATES)}
+outside all: {", ".join(TEMPLATES)}
 
 examples:
   python -m oryx doctor                                        is everything there?

@@ -44,7 +44,9 @@ def start() -> str:
     for line, names, stated in ((lines[2], [FIRST], True), (lines[3], STUDIES, False), (lines[4], STUDIES, True)):
         line += [f"{total([_plan(name, stated) for name in names])[MINUTES]:.0f} min on two cores", *download]
     lines[5] += [f"{asked[HOURS].iloc[0]} h by arithmetic", f"{weights} and the benchmarks", "as much"]
-    setup = f"The first command sets up `.venv`: {ceil(size['setup_seconds'] / 60)} min more, packages being near."
+    setup = (
+        f"The first command also sets up `.venv`: {ceil(size['setup_seconds'] / 60)} min more with a fast connection."
+    )
     return as_table([dict(zip(HEAD, line, strict=True)) for line in lines]) + f"\n\n{setup}"
 
 

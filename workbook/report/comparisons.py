@@ -23,16 +23,18 @@ from workbook.report.tables import interval_text
 
 COMPARISONS = Path(__file__).with_name("comparisons.toml")
 INSIDE = "within the margin"
-FIELDS = ("arm", "condition", "task", "item", "seed", "cluster", "score", "error")
+FIELDS = ("arm", "condition", "task", "item", "seed", "cluster", "depth", "score", "error")
 
 
 class Term(Entry):
-    """``weight`` times the mean score of an arm of a run, asked under a condition, on tasks (the comparison's own)."""
+    """``weight`` times the mean score of an arm of a run, asked under a condition, on tasks (the comparison's own), of
+    study 4 at some depths (all)."""
 
     run: Text
     arm: Text
     weight: Annotated[float, Field(allow_inf_nan=False)]
     condition: Text = "visual"
+    depths: Annotated[tuple[float, ...], Listed] = ()
     tasks: Annotated[tuple[Text, ...], Listed] = ()
 
 
@@ -65,6 +67,7 @@ def compared(entry: Comparison, runs: Sequence[Published]) -> dict | None:
     for number, term in enumerate(entry.terms):
         rows, name = _rows(there[term.run].folder), f"{number}: {term.arm}"
         own = rows[(rows["arm"] == term.arm) & (rows["condition"] == term.condition)]
+        own = own[own["depth"].isin(term.depths)] if term.depths else own
         if own.empty:
             return None
         parts.append(own.assign(arm=name, condition="visual"))

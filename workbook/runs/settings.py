@@ -157,7 +157,9 @@ class StudySettings(Checked):
     seeds: tuple[int, ...] = setting(
         (0,), "training seeds; one gives a direction only, a verdict needs three", counts=False, least=0
     )
-    split: Literal["dev", "report"] = setting("report", "held-out: dev to design, report (seeds 0-6, 9-11) to decide")
+    split: Literal["dev", "report"] = setting(
+        "report", "held-out: dev to design (seeds from 100), report to decide (the seeds stated before the run)"
+    )
     source: Literal["run", "published", "auto"] = setting("run", "run, published, or auto: either one", counts=False)
     from_scratch: bool = setting(False, "train the shared weights anew instead of using the shipped ones")
     precision: Literal["auto", "fp32", "bf16"] = setting(

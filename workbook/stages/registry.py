@@ -41,9 +41,9 @@ def main(arguments: list[str] | None = None) -> None:
         epilog=f"With options of their own (NAME --help): {', '.join(VERBS)}.",
     )
     parser.add_argument("part", choices=[ALL, *PARTS, *VERBS])
-    parser.add_argument("--scale", default="nano")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--scale", default="nano", help="of the recipe: smoke, nano, medium, quarter or quadruple")
+    parser.add_argument("--seed", type=int, default=0, help="of the training")
+    parser.add_argument("--folder", type=Path, required=True, help="where parts are written; the same one resumes")
     parser.add_argument("--start", type=Path, help="folder of the parts to start from; default: those that ship")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; sums depend on it in the last bits")
     parser.add_argument("--precision", default="auto", help="auto (bf16 on a GPU), fp32 or bf16")

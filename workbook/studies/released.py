@@ -29,11 +29,16 @@ class ReleasedSettings(StudySettings):
     """What a study's run at scale ``paper`` depends on, whatever its arms."""
 
     checkpoint: str = setting("", "scale paper: released weights, a folder or a repository name", added_later=True)
-    data: str = setting("", "scale paper: folder of the benchmarks' local copies", added_later=True)
-    benchmarks: tuple[str, ...] = setting((), "scale paper: public benchmarks", added_later=True)
-    protocol: str = setting("paper", "scale paper: how benchmarks are asked, paper or official", added_later=True)
+    data: str = setting("", "scales small and paper: folder of the benchmarks' local copies", added_later=True)
+    benchmarks: tuple[str, ...] = setting((), "scales small and paper: public benchmarks", added_later=True)
+    protocol: str = setting(
+        "paper", "scales small and paper: how benchmarks are asked, paper or official", added_later=True
+    )
     items: int | None = setting(
-        None, "scale paper: ask the first so many items of each benchmark; null: all", least=1, added_later=True
+        None,
+        "scales small and paper: ask the first so many items of each benchmark; null: all",
+        least=1,
+        added_later=True,
     )
 
 

@@ -30,7 +30,8 @@ class Settings(PictureSettings, PublicSettings):
 
     panel: Literal["default", "reading"] = setting(
         "default",
-        "default; reading: tasks that are learned alone, longer trainings, an encoder of mixed input, patches read",
+        "default; reading: only the tasks that were learned, longer trainings, an encoder trained on both inputs, digits "
+        "read from single patches",
         added_later=True,
     )
     patch_items: int = setting(0, "held-out pictures whose patches are read linearly, in rows", added_later=True)

@@ -16,7 +16,7 @@ class Settings(VideoSettings):
     beyond: tuple[int, ...] = setting(
         (3200, 6400, 14400), "longer videos, for the main arm only: where does it break?", least=8
     )
-    beyond_frames: int = setting(16000, "frames of all videos of a cell beyond the grid, about", least=1)
+    beyond_frames: int = setting(16000, "frames of all videos of a cell beyond the grid, about; at least one", least=1)
     depths: tuple[float, ...] = setting(
         (0.0, 0.25, 0.5, 0.75, 1.0), "place of the needle: 0 first, 1 last frame", least=0
     )

@@ -28,7 +28,7 @@ class PublicSettings(ReleasedSettings):
     """What a study's run at scale ``small`` depends on, whatever its arms."""
 
     siglip: str = setting("", "scale small: public SigLIP or SigLIP 2, or an OryxViT of ours", added_later=True)
-    language_model: str = setting("", "scale small: public language model", added_later=True)
+    language_model: str = setting("", "scale small, and study 2 at paper: public language model", added_later=True)
     pretrain: tuple[str, ...] = setting((), "scale small: records that make OryxViT; none: as it is", added_later=True)
     align: tuple[str, ...] = setting((), "scale small: records for the projector alone", added_later=True)
     sft: tuple[str, ...] = setting((), "scale small: records with pictures", added_later=True)
