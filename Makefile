@@ -6,7 +6,7 @@
 #   make lab         open JupyterLab at notebook 00
 #   make site        report, executed notebooks and docs as web pages in site/
 #   make browser     test notebook 00 in headless Chromium
-#   make bench       every benchmark of docs/benchmarks.md; make abuse: a part of docs/robustness.md again
+#   make bench       the benchmarks of docs/benchmarks.md, into build/benchmarks; make abuse: a part of docs/robustness.md again
 # Without a GPU, keep pip from fetching the CUDA build of torch:
 #   make reproduce PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
 
@@ -79,13 +79,7 @@ browser:
 	$(BIN)/python -m pytest tests/browser --require browser
 
 bench: setup
-	$(BIN)/python -m benchmarks.packed_encoder
-	$(BIN)/python -m benchmarks.native_encoding
-	$(BIN)/python -m benchmarks.long_videos
-	$(BIN)/python -m benchmarks.language_model
-	$(BIN)/python -m benchmarks.connectors
-	$(BIN)/python -m benchmarks.memory
-	$(BIN)/python -m benchmarks.costs
+	$(BIN)/python -m benchmarks --out build/benchmarks
 
 abuse: setup  # in a quarter of an hour on two cores; the counts of docs/robustness.md are of more points and inputs
 	$(BIN)/python -m tools.abuse --inputs 2000 --points 1 --rounds 20 --runs 40 --folder build/abuse/part

@@ -1,1 +1,1 @@
-"""Benchmarks: run by hand (``make bench``), reported in ``docs/benchmarks.md``, never timed inside a test."""
+"""Benchmarks: run by hand (``python -m benchmarks``), reported in ``docs/benchmarks.md``, never timed inside a test."""

@@ -12,14 +12,15 @@ import multiprocessing
 import os
 import platform
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from benchmarks.measure import MEBIBYTE, _clocks, give_tensors_own_pages, reset_peak, resident
+from benchmarks.measure import MEBIBYTE, give_tensors_own_pages, in_turns, reset_peak, resident, timed
 from benchmarks.results import deliver
 from oryx.grids import Grid
 from oryx.model.compressor import DynamicCompressor
@@ -36,24 +37,21 @@ MOST_SHARE = 0.1
 CONNECTORS = {"pooling": AveragePooling, "attention": DynamicCompressor}
 
 
-def seconds_of(call: Callable[[], object], rounds: int) -> float:
-    """Median user CPU seconds of a call, after one that is not counted; short calls are repeated within a round."""
-    call()
-    repeats = 1
-    while True:
-        began = _clocks()["user"]
-        for _ in range(repeats):
+def seconds_of(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median user CPU seconds of each call; they take turns, and short ones are repeated within a round."""
+
+    def repeated(call: Callable[[], object], times: int) -> None:
+        for _ in range(times):
             call()
-        if (spent := _clocks()["user"] - began) > 0.05:
-            break
-        repeats *= 4
-    samples = [spent / repeats]
-    for _ in range(rounds - 1):
-        began = _clocks()["user"]
-        for _ in range(repeats):
-            call()
-        samples.append((_clocks()["user"] - began) / repeats)
-    return statistics.median(samples)
+
+    repeats = {}
+    for name, call in calls.items():
+        call()
+        repeats[name] = 1
+        while timed(partial(repeated, call, repeats[name]))["user"] < 0.05:
+            repeats[name] *= 4
+    ways = {name: partial(timed, partial(repeated, call, repeats[name])) for name, call in calls.items()}
+    return {name: statistics.median(one["user"]) / repeats[name] for name, one in in_turns(ways, rounds).items()}
 
 
 def run(name: str, config: OryxConfig, features: Tensor, grid: Grid, side: int, backward: bool) -> Callable[[], object]:
@@ -94,12 +92,12 @@ def against_pooling(config: OryxConfig, frames: int, grid: Grid, rounds: int) ->
     context.set_forkserver_preload(["benchmarks.measure", "oryx.model.connectors"])
     for side in SIDES:
         for backward in (False, True):
-            for name in CONNECTORS:
-                call = run(name, config, features.clone(), grid, side, backward)
+            calls = {name: run(name, config, features.clone(), grid, side, backward) for name in CONNECTORS}
+            for name, seconds in seconds_of(calls, rounds).items():
                 with ProcessPoolExecutor(1, mp_context=context) as pool:
                     peak = pool.submit(peak_memory, name, config, frames, grid, side, backward).result()
                 line = {"ratio": side**2, "pass": "forward+backward" if backward else "forward", "connector": name}
-                found.append({**line, "seconds": seconds_of(call, rounds), "peak_mib": peak})
+                found.append({**line, "seconds": seconds, "peak_mib": peak})
     return found
 
 
@@ -109,12 +107,14 @@ def beside_the_encoder(config: OryxConfig, grid: Grid, rounds: int) -> list[dict
     vision = config.vision_config
     encoder = OryxViT(vision).eval()
     patches = torch.randn(grid[0] * grid[1], vision.num_channels * vision.patch_size**2)
-    encoding = seconds_of(lambda: encoder(patches, [grid]), min(3, rounds))
-    features, found = torch.randn(1, grid[0] * grid[1], vision.hidden_size), []
-    for side in SIDES:
-        spent = seconds_of(run("attention", config, features, grid, side, False), rounds)
-        found.append({"ratio": side**2, "encoder": encoding, "compressor": spent, "share": spent / encoding})
-    return found
+    features = torch.randn(1, grid[0] * grid[1], vision.hidden_size)
+    calls = {side: run("attention", config, features, grid, side, False) for side in SIDES}
+    seconds = seconds_of({"encoder": lambda: encoder(patches, [grid]), **calls}, rounds)
+    encoding = seconds["encoder"]
+    return [
+        {"ratio": side**2, "encoder": encoding, "compressor": seconds[side], "share": seconds[side] / encoding}
+        for side in SIDES
+    ]
 
 
 def tables(found: dict) -> str:

@@ -1,6 +1,6 @@
 """What hours of video cost, by a model of operations, bytes and tokens that is held against measured times first.
 
-    python -m benchmarks.costs [--shapes 20M,120M,400M] [--rounds 3] [--docs docs/benchmarks.md]
+    python -m benchmarks.costs [--shapes 20M,120M,400M] [--rounds 5] [--docs docs/benchmarks.md]
 
 A question takes the operations of encoding and reading (:func:`oryx.processing.fit.operations`) at the rate of matrix
 products, and for every further word of the answer the language model's weights once at the rate of memory. Both rates
@@ -11,7 +11,6 @@ sheet's (``gpus.toml``), operations at the share that :mod:`oryx.processing.fit`
 import argparse
 import os
 import platform
-import resource
 import statistics
 import tomllib
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.measure import in_fresh_process
+from benchmarks.measure import in_fresh_process, in_turns, timed
 from benchmarks.memory import PROMPT, SHAPES, Case, asking
 from benchmarks.results import deliver
 from oryx.errors import check_known
@@ -46,21 +45,9 @@ def question(shape: Shape, shown: fit.Shown, rate: float, memory: float, numbers
     return sum(fit.operations(shape, shown)) / rate + again / memory
 
 
-def cpu_seconds(work: Callable[[], Any], rounds: int) -> float:
-    """The median of the CPU time of this process; a round before them is not counted."""
-    work()
-    spent = []
-    for _ in range(rounds):
-        began = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-        work()
-        spent.append(resource.getrusage(resource.RUSAGE_SELF).ru_utime - began)
-    return statistics.median(spent)
-
-
-@torch.inference_mode()
-def rates(rounds: int) -> tuple[float, float]:
-    """Operations a second of a matrix product, and bytes a second of weights that one row is multiplied with."""
-    torch.set_num_threads(1)
+def products() -> dict[str, tuple[int, Callable[[], Any]]]:
+    """What gives the machine's rates: ``rate``, matrix products and their operations, and ``memory``, weights that one
+    row is multiplied with and their bytes."""
     rows, width, hidden, times = 1024, 1024, 4096, 8
     weights = [torch.randn(hidden, width) for _ in range(16)]  # together larger than any cache
     many, one = torch.randn(rows, width), torch.randn(1, width)
@@ -69,21 +56,33 @@ def rates(rounds: int) -> tuple[float, float]:
         for weight in weights[:count]:
             torch.nn.functional.linear(x, weight)
 
-    rate = 2 * rows * width * hidden * times / cpu_seconds(partial(multiply, many, times), rounds)
-    size = len(weights) * width * hidden * 4
-    return rate, size * times / cpu_seconds(lambda: [multiply(one, len(weights)) for _ in range(times)], rounds)
+    def weigh() -> None:
+        for _ in range(times):
+            multiply(one, len(weights))
+
+    size = 4 * width * hidden * len(weights)
+    return {
+        "rate": (2 * rows * width * hidden * times, partial(multiply, many, times)),
+        "memory": (size * times, weigh),
+    }
 
 
 @torch.inference_mode()
 def measured(name: str, rounds: int) -> dict[str, Any]:
-    """CPU seconds of one question to a model with random weights, and what is said of it; for a fresh process."""
+    """CPU seconds of one question to a model with random weights, and what is said of it; for a fresh process.
+
+    The question takes turns with the products that give the rates: all are medians of user time.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = OryxForConditionalGeneration(SHAPES[name]).eval()
-    rate, memory = rates(rounds)
+    works = products()
+    calls = {"question": asking(model, CASE)} | {name: work for name, (_, work) in works.items()}
+    spent = in_turns({name: partial(timed, call) for name, call in calls.items()}, rounds)
+    seconds = {name: statistics.median(clocks["user"]) for name, clocks in spent.items()}
+    rate, memory = (amount / seconds[name] for name, (amount, _) in works.items())
     shape = Shape.of(model.config.to_dict(), name)
-    said = question(shape, CASE.shown, rate, memory, "fp32", WORDS)
-    took = cpu_seconds(asking(model, CASE), rounds)
+    said, took = question(shape, CASE.shown, rate, memory, "fp32", WORDS), seconds["question"]
     found = {"shape": name, "tokens": CASE.shown.tokens + PROMPT, "rate": rate, "memory": memory}
     return found | {"operations": sum(fit.operations(shape, CASE.shown)), "said": said, "took": took}
 
@@ -153,7 +152,7 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     """Command line: measure and print."""
     parser = argparse.ArgumentParser(description="What hours of video cost, by operations, bytes and tokens.")
     parser.add_argument("--shapes", default=",".join(SHAPES))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prices", default="", help="dollars an hour, as 'H100=2.5,L4=0.7'")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--docs", type=Path, help="a file whose block between the costs marks is renewed")

@@ -1,7 +1,8 @@
-"""The two encoders that are compared: OryxViT over packed patches, Siglip2's over a zero-padded batch.
+"""The encoders that are compared: OryxViT over packed patches, Siglip2's over a zero-padded batch, OryxViT on one
+picture after the other, and Qwen2-VL's tower over packed patches.
 
-Both get the same weights and compute one function, so their outputs can be checked against each other before anything
-is timed. Where the two architectures differ, this is what was made equal:
+The first three have the same weights and compute one function, so their outputs can be checked against each other
+before anything is timed. Where the architectures of the first two differ, this is what was made equal:
 
 - GELU: Siglip2's configuration asks for the exact one ("gelu"), which OryxViT always computes.
 - Positions: the tables are the same and no larger than the smallest side of any picture
@@ -9,6 +10,9 @@ is timed. Where the two architectures differ, this is what was made equal:
 - Final norm and pooling head: OryxViT has neither. Siglip2's head is off and its final norm is an identity, so its
   last hidden state is the one before that norm, and Siglip2 does not pay for the norm.
 - Patches: both read the same flattened patches (channels first).
+
+Qwen2-VL's tower is another function (rotary positions, weights of its own), so only its time is compared. Its sizes,
+GELU and patches are made equal, and its merger, which OryxViT has no part for, is an identity.
 """
 
 from dataclasses import dataclass
@@ -16,6 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from transformers import Siglip2VisionConfig, Siglip2VisionModel
+from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
+from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel, VisionMlp
 
 from benchmarks.mixes import Mix
 from oryx.model.config import OryxVisionConfig
@@ -74,6 +80,27 @@ def new_siglip2(mix: Mix) -> Siglip2VisionModel:
     torch.manual_seed(SEED)
     model = Siglip2VisionModel(siglip2_config(oryx_config(mix)))
     model.post_layernorm = nn.Identity()
+    return model.eval()
+
+
+def new_qwen2_vl(mix: Mix) -> Qwen2VisionTransformerPretrainedModel:
+    """A random vision tower of Qwen2-VL of the mix's shape, for single pictures, its merger taken out."""
+    torch.manual_seed(SEED)
+    config = Qwen2VLVisionConfig(
+        depth=mix.layers,
+        embed_dim=mix.width,
+        num_heads=mix.heads,
+        hidden_act="gelu",
+        in_channels=CHANNELS,
+        patch_size=PATCH,
+        spatial_merge_size=1,
+        temporal_patch_size=1,
+    )
+    config._attn_implementation = "sdpa"
+    model = Qwen2VisionTransformerPretrainedModel(config)
+    model.merger = nn.Identity()
+    for block in model.blocks:
+        block.mlp = VisionMlp(mix.width, mix.mlp, config.hidden_act)  # the configuration takes whole multiples alone
     return model.eval()
 
 
@@ -151,6 +178,17 @@ class Packed:
         return to_siglip2_names({name: p.grad for name, p in self.model.named_parameters()})
 
 
+class Loop(Packed):
+    """OryxViT on one picture after the other."""
+
+    def run(self) -> Tensor:
+        """Features in packed order, (N, C)."""
+        pictures = self.patches.split([rows * columns for rows, columns in self.grids])
+        return torch.cat(
+            [self.model(patches, [grid]).tokens for patches, grid in zip(pictures, self.grids, strict=True)]
+        )
+
+
 class Padded:
     """Siglip2's vision model on the batch padded with zeros to its largest picture (NaFlex), with masks."""
 
@@ -180,10 +218,34 @@ class Padded:
         return {name: p.grad for name, p in self.model.named_parameters()}
 
 
+class Qwen2VL:
+    """Qwen2-VL's vision tower on the packed batch."""
+
+    def __init__(self, model: Qwen2VisionTransformerPretrainedModel, mix: Mix, batch: Batch):
+        self.model = model
+        self.grids = torch.tensor([(1, rows, columns) for rows, columns in mix.grids])
+        self.patches, self.gradient = batch.patches, batch.gradient
+
+    def run(self) -> Tensor:
+        """Features in packed order, (N, C)."""
+        return self.model(self.patches, self.grids).last_hidden_state
+
+
+Encoder = Packed | Padded | Qwen2VL
+
+
 def pair(mix: Mix) -> tuple[Padded, Packed]:
     """Both encoders with the same weights on the same batch."""
     vit, batch = new_oryx(mix), Batch.of(mix)
     return Padded(siglip2_from_oryx(vit, mix), mix, batch), Packed(vit, mix, batch)
+
+
+def peers(mix: Mix) -> dict[str, Encoder]:
+    """The packed encoder and those that it is compared with, on the same batch."""
+    padded, packed = pair(mix)
+    batch = Batch(packed.patches, packed.gradient)
+    loop, qwen2_vl = Loop(packed.model, mix, batch), Qwen2VL(new_qwen2_vl(mix), mix, batch)
+    return {"padded": padded, "packed": packed, "loop": loop, "qwen2-vl": qwen2_vl}
 
 
 def alone(name: str, mix: Mix) -> Padded | Packed:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.language_model [--rounds 7] [--json FILE] [--docs FILE]
 
-Both ways read the same samples with the same weights (``oryx/model/attention.py``). Ratios are of medians of CPU time
+Both ways read the same samples with the same weights (``oryx/model/attention.py``). Ratios are medians of CPU time
 within one run, in which the two take turns. ``--docs docs/benchmarks.md`` renews the table there.
 """
 
@@ -10,13 +10,14 @@ import argparse
 import os
 import platform
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
+from benchmarks.measure import in_turns, paired_ratio, timed
 from benchmarks.results import deliver
 from oryx.grids import image_token_count, patch_grid, video_token_count
 from oryx.layout import IGNORED_LABEL
@@ -70,16 +71,10 @@ def training(model: OryxForConditionalGeneration, lengths: Sequence[int]) -> dic
 
 
 def compare(ways: dict[str, Callable[[], object]], rounds: int) -> dict:
-    """CPU seconds of each way, in turns after one round that is not counted, and the ratio of their medians."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds + 1):
-        for name, way in ways.items():
-            began = time.process_time()
-            way()
-            if number:
-                seconds[name].append(time.process_time() - began)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    return {"seconds": seconds, "ratio": medians["padded"] / medians["packed"]}
+    """CPU seconds of each way in turns, and the median ratio of a round."""
+    spent = in_turns({name: partial(timed, way) for name, way in ways.items()}, rounds)
+    seconds = {name: clocks["cpu"] for name, clocks in spent.items()}
+    return {"seconds": seconds, "ratio": paired_ratio(seconds["padded"], seconds["packed"])}
 
 
 def measure(rounds: int, training_of: Mapping[str, Sequence[int]] = TRAINING) -> list[dict]:

@@ -1,9 +1,9 @@
 """Long videos: decoding against the bare decoder, one question, memory by length, and what encoding once saves.
 
-    python -m benchmarks.long_videos [--frames 1600] [--rounds 5] [--trials 100] [--decoding] [--docs FILE]
+    python -m benchmarks.long_videos [--frames 1600] [--rounds 5] [--trials 20] [--decoding] [--docs FILE]
 
-Ratios are of wall times within one run, in which the sides take turns. ``--docs docs/benchmarks.md`` renews the tables
-there, with ``--decoding`` that of the decoders alone.
+Ratios are medians of wall times within one run, in which the sides take turns. ``--docs docs/benchmarks.md`` renews the
+tables there, with ``--decoding`` that of the decoders alone.
 """
 
 import argparse
@@ -21,7 +21,16 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.measure import MEBIBYTE, give_tensors_own_pages, in_fresh_process, reset_peak, resident
+from benchmarks.measure import (
+    MEBIBYTE,
+    give_tensors_own_pages,
+    in_fresh_process,
+    in_turns,
+    paired_ratio,
+    reset_peak,
+    resident,
+    timed,
+)
 from benchmarks.results import deliver
 from oryx.errors import MissingResource
 from oryx.eval.features import FrameEncoder
@@ -42,6 +51,11 @@ SIZE = (32, 32)
 LARGE = (256, 256)
 CHUNK = 64
 SPARSE = 16
+QUESTIONS = 10
+"""A haystack's, where encoding it once is compared with encoding anew."""
+LEAST_SAVED = 2.0
+"""How many times as fast encoding once is asked to be. It encodes a tenth of the frames but opens a file for every
+needle; with less than twice the speed tokens would not be worth keeping."""
 
 
 def bare_decode(path: Path, indices: Sequence[int]) -> None:
@@ -87,28 +101,32 @@ def decoding(folder: Path, frames: int, size: tuple[int, int], rounds: int, take
     return {"size": size, "frames": frames, "taken": taken, "seconds": seconds, "ratios": ratios}
 
 
-def caching(folder: Path, frames: int, trials: int) -> dict:
+def caching(folder: Path, frames: int, trials: int, rounds: int) -> dict:
     """Seconds to encode ``trials`` complete files anew, and to encode their haystacks once and splice the needles.
 
-    Both begin with an empty cache and files that are written already; needles draw from ten haystacks.
+    Both find their files written: the round that is not counted writes the needles'. The cache is empty in every round.
     """
-    model = build_reader(video_recipe("nano").shapes).eval()
-    files = HaystackFiles(folder / "haystacks", "dev", 10, frames, SIZE)
-    drawn = [make_trial("dev", "number", frames, (i % 5) / 4, i // 5, SIZE, 10) for i in range(trials)]
-    for number in {trial.haystack for trial in drawn}:
+    model, count = build_reader(video_recipe("nano").shapes).eval(), max(1, trials // QUESTIONS)
+    files = HaystackFiles(folder / "haystacks", "dev", count, frames, SIZE)
+    drawn = [make_trial("dev", "number", frames, (i % 5) / 4, i // 5, SIZE, count) for i in range(trials)]
+    for number in range(count):
         files.path(number)
     complete = [trial.file(folder / "complete").path for trial in drawn]
     encoder = FrameEncoder(model, partial(at_size, size=SIZE), 4, compute("fp32"))
-    began = time.perf_counter()
-    for path in complete:
-        encoder.encode(path)
-    anew = time.perf_counter() - began
-    videos = TrialVideos(files, frame_cache(folder, model, 4, SIZE, "benchmark", compute("fp32")))
-    began = time.perf_counter()
-    for trial in drawn:
-        videos.tokens(trial)
-    once = time.perf_counter() - began
-    return {"frames": frames, "trials": trials, "anew": anew, "once": once, "ratio": anew / once}
+
+    def anew() -> None:
+        for path in complete:
+            encoder.encode(path)
+
+    def once() -> None:
+        with tempfile.TemporaryDirectory(dir=folder) as empty:
+            videos = TrialVideos(files, frame_cache(Path(empty), model, 4, SIZE, "benchmark", compute("fp32")))
+            for trial in drawn:
+                videos.tokens(trial)
+
+    seconds = in_turns({"anew": partial(timed, anew), "once": partial(timed, once)}, rounds)
+    ratio = paired_ratio(seconds["anew"]["wall"], seconds["once"]["wall"])
+    return {"frames": frames, "trials": trials, "haystacks": count, "seconds": seconds, "ratio": ratio}
 
 
 def asking(folder: Path, frames: int, rounds: int) -> dict:
@@ -192,6 +210,7 @@ def tables(found: dict) -> str:
     """The other results as Markdown, with what they were measured with."""
     asked, saved = found["asking"], found["caching"]
     wall, cpu = (statistics.median(asked[name]) for name in ("wall", "cpu"))
+    anew, once = (saved["seconds"][name]["wall"] for name in ("anew", "once"))
     lines = [
         f"{machine()}.",
         "",
@@ -199,10 +218,11 @@ def tables(found: dict) -> str:
         "| --- | --- | --- | --- | --- | --- |",
         f"| 16x, {SIZE[1]}x{SIZE[0]} | {asked['frames']:,} | {asked['tokens']:,} | {wall:.2f} | {cpu:.2f} | < 1 |",
         "",
-        "| encoding | videos | frames each | anew, s | haystacks once, needles spliced, s | ratio |",
-        "| --- | --- | --- | --- | --- | --- |",
-        f"| 16x, {SIZE[1]}x{SIZE[0]} | {saved['trials']} | {saved['frames']:,} | {saved['anew']:.1f} "
-        f"| {saved['once']:.1f} | {saved['ratio']:.1f} |",
+        "| encoding | videos | frames each | rounds | anew, s | haystacks once, needles spliced, s | ratio | target |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| 16x, {SIZE[1]}x{SIZE[0]} | {saved['trials']} | {saved['frames']:,} | {len(anew)} "
+        f"| {statistics.median(anew):.1f} | {statistics.median(once):.1f} | {saved['ratio']:.1f} "
+        f"| >= {LEAST_SAVED:g} |",
         "",
         f"| encoding {LARGE[1]}x{LARGE[0]} at 16x, {found['memory']['chunk']} frames at a time "
         "| peak above the model, MiB | its tokens, MiB | all its pixels, MiB |",
@@ -220,7 +240,7 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--frames", type=int, default=1600)
     parser.add_argument("--sparse-of", type=int, default=3000, help=f"frames of the video of which {SPARSE} are read")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--trials", type=int, default=100, help="videos in the comparison of encoding once and anew")
+    parser.add_argument("--trials", type=int, default=20, help="videos in the comparison of encoding once and anew")
     parser.add_argument("--cached-frames", type=int, default=400, help="frames of those videos")
     parser.add_argument("--decoding", action="store_true", help="the decoders alone")
     parser.add_argument("--json", type=Path)
@@ -236,7 +256,7 @@ def main(arguments: list[str] | None = None) -> dict:
         found = {"decoding": [*decoded, decoding(folder, parsed.sparse_of, LARGE, parsed.rounds, SPARSE)]}
         if not parsed.decoding:
             found["asking"] = asking(folder / "asked", parsed.frames, parsed.rounds)
-            found["caching"] = caching(folder, parsed.cached_frames, parsed.trials)
+            found["caching"] = caching(folder, parsed.cached_frames, parsed.trials, parsed.rounds)
             found["memory"] = memory(folder, lengths)
     deliver(found, decoding_table(found["decoding"]), parsed.json, parsed.docs, "decoding")
     if not parsed.decoding:

@@ -1,4 +1,4 @@
-"""Time, memory and agreement of the two encoders."""
+"""Time of anything in turns; time, memory and agreement of the encoders."""
 
 import ctypes
 import gc
@@ -6,15 +6,16 @@ import multiprocessing
 import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.encoders import Packed, Padded, alone, pair
+from benchmarks.encoders import Encoder, Packed, Padded, alone, peers
 from benchmarks.mixes import Mix
 
 PASSES = ("forward", "forward+backward")
@@ -23,7 +24,7 @@ OWN_PAGES_FROM = 2**16  # bytes
 _M_MMAP_THRESHOLD = -3  # from glibc's malloc.h
 
 
-def run_pass(encoder: Padded | Packed, kind: str):
+def run_pass(encoder: Encoder, kind: str):
     """One forward pass without gradients, or one forward and backward pass that leaves gradients in the weights."""
     if kind == "forward":
         with torch.no_grad():
@@ -48,10 +49,10 @@ class Agreement:
     gradients: float
 
 
-def agreement(padded: Padded, packed: Packed) -> Agreement:
+def agreement(other: Padded | Packed, packed: Packed) -> Agreement:
     """Run both once, forward and backward, and compare. Leaves no gradients behind."""
     features, gradients = [], []
-    for encoder in (padded, packed):
+    for encoder in (other, packed):
         out = encoder.run()
         out.backward(encoder.gradient)
         features.append(encoder.real(out.detach()))
@@ -69,35 +70,53 @@ def agreement(padded: Padded, packed: Packed) -> Agreement:
     )
 
 
-def times(
-    encoders: Mapping[str, Padded | Packed], repeats: int, wait: Callable[[], None] = lambda: None
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Median seconds, ``[pass][encoder][clock]``; the encoders take turns within every repeat.
-
-    ``wait``: returns when the device has done what it was given.
+def timed(call: Callable[[], object], wait: Callable[[], None] = lambda: None) -> dict[str, float]:
+    """Seconds that a call takes, by clock. ``wait``: returns when the device has done what it was given.
 
     Clocks: "user" is the time all threads of this process spent computing, "cpu" adds what the system spent for it
     (mostly handing out fresh memory pages, which varies with the state of the machine's memory), "wall" is the time
     that passed and the only one that other programs on the machine change much.
     """
-    samples = {kind: {name: [] for name in encoders} for kind in PASSES}
-    for _ in range(repeats):
-        for kind in PASSES:
-            for name, encoder in encoders.items():
-                encoder.model.zero_grad()
-                gc.collect()
-                wait()
-                start = _clocks()
-                run_pass(encoder, kind)
-                wait()
-                end = _clocks()
-                samples[kind][name].append({clock: end[clock] - start[clock] for clock in start})
+    start = _clocks()
+    call()
+    wait()
+    end = _clocks()
+    return {clock: end[clock] - start[clock] for clock in start}
+
+
+def in_turns(ways: Mapping[str, Callable[[], dict[str, float]]], rounds: int) -> dict[str, dict[str, list[float]]]:
+    """The seconds of every round, ``[way][clock]``; the ways take turns, and neither always comes first.
+
+    A round before them is not counted: it loads what is loaded on first use.
+    """
+    samples: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in list(ways.items())[:: 1 if number % 2 else -1]:
+            spent = way()
+            if number:
+                samples[name].append(spent)
+    return {name: {clock: [one[clock] for one in taken] for clock in taken[0]} for name, taken in samples.items()}
+
+
+def paired_ratio(first: Sequence[float], second: Sequence[float]) -> float:
+    """The median over the rounds of ``first`` / ``second``."""
+    return statistics.median(one / other for one, other in zip(first, second, strict=True))
+
+
+def times(
+    encoders: Mapping[str, Encoder], repeats: int, wait: Callable[[], None] = lambda: None
+) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """The seconds of every repeat, ``[pass][encoder][clock]``; ``wait`` and clocks as of :func:`timed`."""
+
+    def once(encoder: Encoder, kind: str) -> dict[str, float]:
+        encoder.model.zero_grad()
+        gc.collect()
+        wait()
+        return timed(partial(run_pass, encoder, kind), wait)
+
     return {
-        kind: {
-            name: {clock: statistics.median(row[clock] for row in rows) for clock in rows[0]}
-            for name, rows in by_encoder.items()
-        }
-        for kind, by_encoder in samples.items()
+        kind: in_turns({name: partial(once, encoder, kind) for name, encoder in encoders.items()}, repeats)
+        for kind in PASSES
     }
 
 
@@ -183,11 +202,12 @@ def peak_memory_in_fresh_process(name: str, mix: Mix, threads: int) -> dict[str,
 
 
 def measure(mix: Mix, repeats: int, threads: int, memory=peak_memory_in_fresh_process) -> dict:
-    """Everything about one mix: ``agreement``, ``seconds`` and ``memory_mib[encoder][pass]`` (None: unknown)."""
+    """Everything about one mix: ``agreement[encoder]`` with the packed one, ``seconds`` as of :func:`times`, and
+    ``memory_mib[encoder][pass]`` (None: unknown)."""
     memory_mib = {name: memory(name, mix, threads) for name in ("padded", "packed")}
-    padded, packed = pair(mix)
+    encoders = peers(mix)
     return {
-        "agreement": agreement(padded, packed),
-        "seconds": times({"padded": padded, "packed": packed}, repeats),
+        "agreement": {name: asdict(agreement(encoders[name], encoders["packed"])) for name in ("padded", "loop")},
+        "seconds": times(encoders, repeats),
         "memory_mib": memory_mib,
     }

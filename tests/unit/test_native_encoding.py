@@ -105,7 +105,7 @@ def test_the_command_renews_its_block(tmp_path, monkeypatch, capsys):
     text = docs.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| packed | own | 9 | forward |" in text and "unknown" in text and "share of peak" not in text
-    assert len(json.loads(file.read_text())[0]["rows"]) == len(bench.WAYS) * len(PASSES)
+    assert len(json.loads(file.read_text())["found"][0]["rows"]) == len(bench.WAYS) * len(PASSES)
 
 
 def test_on_a_gpu_the_share_of_peak_is_told(monkeypatch):

@@ -60,7 +60,7 @@ def describe_run(study: "Study", settings: StudySettings, seed: int, inputs: dic
         "dirty": dirty,
         "python": platform.python_version(),
         "packages": versions(),
-        "hardware": _hardware(),
+        "hardware": hardware(),
         "precision": precision(settings.precision),
         **inputs,
         "hypotheses": stated_in(study.judged_by(settings)),
@@ -130,7 +130,8 @@ def git_state() -> tuple[str | None, bool | None]:
     return commit, bool(changed)
 
 
-def _hardware() -> dict:
+def hardware() -> dict:
+    """The machine: its kind, cores, memory in GB and processor; with a GPU its name and driver."""
     cpu = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", cpu.read_text()) if cpu.exists() else None
     return {
