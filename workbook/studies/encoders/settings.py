@@ -30,8 +30,7 @@ class Settings(PictureSettings, PublicSettings):
 
     panel: Literal["default", "reading"] = setting(
         "default",
-        "default; reading: only the tasks that were learned, longer trainings, an encoder trained on both inputs, digits "
-        "read from single patches",
+        "default; reading: only tasks that were learned, longer trainings, an encoder of both inputs, digits read",
         added_later=True,
     )
     patch_items: int = setting(0, "held-out pictures whose patches are read linearly, in rows", added_later=True)
