@@ -215,7 +215,7 @@ class PyAVReader:
     def _shown(self, frame: Any) -> np.ndarray:
         """As RGB with square pixels, turned and mirrored as the display matrix says, to the nearest quarter turn."""
         wide = None if self.aspect == 1 else max(1, round(frame.width * self.aspect))
-        picture = self.to_rgb.reformat(frame, format="rgb24", width=wide).to_ndarray()
+        picture = self.to_rgb.reformat(frame, format="rgb24", width=wide, threads=self.threads).to_ndarray()
         a, b, c, d = display_matrix(frame)
         if abs(b) + abs(c) > abs(a) + abs(d):
             picture, a, d = picture.swapaxes(0, 1), c, b
