@@ -11,6 +11,7 @@ a 352 x 352 low view, not 384 x 384.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from numbers import Integral
 from typing import Any
 
@@ -157,10 +158,7 @@ def token_count(grids: Iterable[Grid]) -> int:
 
 def cumulative_lengths(lengths: Iterable[int]) -> list[int]:
     """Segment boundaries ``[0, n1, n1 + n2, ...]`` of a packed sequence."""
-    bounds = [0]
-    for length in lengths:
-        bounds.append(bounds[-1] + int(length))
-    return bounds
+    return list(accumulate(map(int, lengths), initial=0))
 
 
 def compressed_grid(grid: Grid, side: int) -> Grid:

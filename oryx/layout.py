@@ -40,14 +40,13 @@ class Visual:
     side: int
 
     def __post_init__(self):
+        visual = f"visual with layout {self.layout.name}"
         expected = {Layout.ONE_VIEW: "1 map", Layout.TWO_VIEW: "2 maps", Layout.VIDEO: "1 or more maps"}
         fits = {Layout.ONE_VIEW: self.maps == 1, Layout.TWO_VIEW: self.maps == 2, Layout.VIDEO: self.maps >= 1}
         if not fits.get(self.layout, self.maps >= 0):
-            raise InputError(
-                f"visual with layout {self.layout.name}: expected {expected[self.layout]}, got {self.maps}"
-            )
+            raise InputError(f"{visual}: expected {expected[self.layout]}, got {self.maps}")
         if self.side < 1:
-            raise InputError(f"visual with layout {self.layout.name}: expected a region side >= 1, got {self.side}")
+            raise InputError(f"{visual}: expected a region side >= 1, got {self.side}")
 
 
 def read_spec(spec: Sequence[Sequence[int]]) -> list[Visual]:

@@ -8,7 +8,7 @@ haystack's.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,8 +112,9 @@ class FrameCache:
     def encode(self, path: str | Path, indices: Sequence[int] | None = None) -> FrameTokens:
         """As :meth:`FrameEncoder.encode`, from disk if it was done before."""
         found = self._path(path, indices)
-        if (earlier := _read(found)) is not None:
-            return earlier
+        with suppress(FileNotFoundError, SafetensorError):
+            earlier = load_file(found)
+            return FrameTokens(earlier["tokens"], tuple(earlier["grid"].tolist()))
         made = self.encoder.encode(path, indices)
         atomic_write_bytes(found, save({"tokens": made.tokens, "grid": torch.tensor(made.grid)}))
         return made
@@ -124,22 +125,8 @@ class FrameCache:
         return FrameTokens(torch.cat([part.tokens for part in parts]), parts[0].grid)
 
     def _path(self, path: str | Path, indices: Sequence[int] | None) -> Path:
-        frames = None if indices is None else list(indices)
-        key = [
-            sha256_file(check_file(path, "video")),
-            frames,
-            self.encoder.side,
-            self.encoder.number_formats,
-            self.identity,
-            *([] if self.encoder.decoder == "auto" else [self.encoder.decoder]),
-        ]
+        encoder, frames = self.encoder, None if indices is None else list(indices)
+        key = [sha256_file(check_file(path, "video")), frames, encoder.side, encoder.number_formats, self.identity]
+        key += [encoder.decoder] * (encoder.decoder != "auto")
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return self.folder / digest[:2] / f"{digest}.safetensors"
-
-
-def _read(path: Path) -> FrameTokens | None:
-    try:
-        found = load_file(path)
-    except (FileNotFoundError, SafetensorError):
-        return None
-    return FrameTokens(found["tokens"], tuple(found["grid"].tolist()))

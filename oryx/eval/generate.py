@@ -16,14 +16,7 @@ import torch.nn.functional as F
 from accelerate.utils import send_to_device
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import (
-    DynamicCache,
-    LogitsProcessorList,
-    PreTrainedModel,
-    RepetitionPenaltyLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-)
+from transformers import DynamicCache, PreTrainedModel, generation
 
 from oryx.errors import InputError
 from oryx.eval.features import FrameTokens
@@ -164,14 +157,14 @@ def chooser(temperature: float = 0.0, top_k: int = 0, repetition_penalty: float 
 
     The penalty counts new tokens only, as in the public code, where prompts enter as embeddings.
     """
-    change = LogitsProcessorList()
+    change = generation.LogitsProcessorList()
     if repetition_penalty != 1:
-        change.append(RepetitionPenaltyLogitsProcessor(repetition_penalty))
+        change.append(generation.RepetitionPenaltyLogitsProcessor(repetition_penalty))
     if not temperature:
         return lambda new, logits: change(new, logits).argmax(-1)
-    change.append(TemperatureLogitsWarper(temperature))
+    change.append(generation.TemperatureLogitsWarper(temperature))
     if top_k:
-        change.append(TopKLogitsWarper(top_k))
+        change.append(generation.TopKLogitsWarper(top_k))
     state = {}
 
     def draw(new: Tensor, logits: Tensor) -> Tensor:

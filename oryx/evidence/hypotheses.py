@@ -56,14 +56,9 @@ KINDS = {
 VISUAL = {"condition": "visual"}
 
 
-def _visual_unless_it_says_else(value: object) -> object:
-    return VISUAL | value if isinstance(value, dict) else value
-
-
 Value = str | int | float | bool
-Filter = Annotated[
-    dict[str, Value | Annotated[list[Value], Field(min_length=1)]], BeforeValidator(_visual_unless_it_says_else)
-]
+VISUAL_UNLESS_SAID = BeforeValidator(lambda value: VISUAL | value if isinstance(value, dict) else value)
+Filter = Annotated[dict[str, Value | Annotated[list[Value], Field(min_length=1)]], VISUAL_UNLESS_SAID]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -112,9 +107,8 @@ class Hypothesis(Entry):
         if kind == "contrast" and (len(self.weights) != len(self.arms) or not any(self.weights)):
             raise ValueError(f"weights: expected one for each of the arms, not all zero, got {list(self.weights)}")
         if self.measure == "logprob" and (kind == "level" or "margin" not in self.model_fields_set):
-            raise ValueError(
-                f"measure: logprob needs a margin of its own and is no {'level' if kind == 'level' else 'score'}"
-            )
+            other = "level" if kind == "level" else "score"
+            raise ValueError(f"measure: logprob needs a margin of its own and is no {other}")
         if shared := set(self.tasks) & set(self.other_tasks):
             raise ValueError(f"other_tasks: {sorted(shared)} are in tasks too")
         if (named := self.id.rpartition(".")[2]) in SCALES and named != self.scale:

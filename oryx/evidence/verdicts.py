@@ -101,10 +101,8 @@ def _judged(rows: pd.DataFrame, study: str, scale: str, hypotheses: Sequence[Hyp
 
 
 def _check_same(rows: pd.DataFrame, name: str, where: str) -> None:
-    if (count := rows[name].nunique()) > 1:
-        raise RunError(
-            f"rows of {count} different {name}{where} ({sorted(rows[name].unique())}): judge one run at a time"
-        )
+    if len(found := sorted(rows[name].unique())) > 1:
+        raise RunError(f"rows of {len(found)} different {name}{where} ({found}): judge one run at a time")
 
 
 def _verdict(rows: pd.DataFrame, entry: Hypothesis, alpha: float) -> dict:

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from oryx.errors import CheckpointError
 from oryx.files import read_json, reading
 
+Tensors = Mapping[str, Tensor]
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 SCALE = ".scale"
@@ -100,13 +101,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def check_tensors(
-    tensors: Mapping[str, Tensor],
-    expected: Mapping[str, Tensor],
-    source: str,
-    optional: Collection[str] = (),
-    names=str,
-) -> None:
+def check_tensors(tensors: Tensors, expected: Tensors, source: str, optional: Collection[str] = (), names=str) -> None:
     """Raises CheckpointError unless ``tensors`` have the names and shapes of ``expected``.
 
     Args:
@@ -130,9 +125,7 @@ def check_tensors(
             )
 
 
-def build(
-    make: Callable[[Any], PreTrainedModel], config: Any, tensors: Mapping[str, Tensor], source: str, names=str
-) -> Any:
+def build(make: Callable[[Any], PreTrainedModel], config: Any, tensors: Tensors, source: str, names=str) -> Any:
     """The model of a configuration with ``tensors`` as its weights, in eval mode; see :func:`fill`."""
     with init_empty_weights(include_buffers=False):
         model = make(config)
@@ -140,7 +133,7 @@ def build(
     return model.eval()
 
 
-def fill(model: nn.Module, tensors: Mapping[str, Tensor], source: str, names=str) -> None:
+def fill(model: nn.Module, tensors: Tensors, source: str, names=str) -> None:
     """Make ``tensors`` the weights of ``model``, all of them and nothing else; errors as :func:`check_tensors`."""
     text, tied = getattr(model, "language_model", None), set()
     if text is not None and text.config.tie_word_embeddings:

@@ -178,10 +178,8 @@ class Projector(nn.Module):
 
     def __init__(self, config: OryxConfig):
         super().__init__()
-        width = config.text_config.hidden_size
-        self.proj = nn.Sequential(
-            nn.Linear(config.vision_config.hidden_size, width), nn.GELU(), nn.Linear(width, width)
-        )
+        channels, width = config.vision_config.hidden_size, config.text_config.hidden_size
+        self.proj = nn.Sequential(nn.Linear(channels, width), nn.GELU(), nn.Linear(width, width))
         for name in ("image_newline", "image_begin", "image_end", "image_sep"):
             setattr(self, name, nn.Parameter(torch.zeros(width)))
 

@@ -18,25 +18,11 @@ from transformers.utils import logging
 from oryx.errors import CheckpointError, MissingResource
 from oryx.files import read_json, reading, sha256_file
 from oryx.hub import from_hub
-from oryx.model.checkpoint_files import (
-    SINGLE,
-    build,
-    from_8_bits,
-    read_pickle,
-    read_safetensors,
-    read_weights,
-    weight_files,
-)
+from oryx.model import checkpoint_files as stored
+from oryx.model import reference
 from oryx.model.config import OryxConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.positions import extend_context
-from oryx.model.reference import (
-    LLAMA_STOP_ID,
-    TEXT_CONFIGS,
-    TOWER_PREFIX,
-    from_reference,
-    tower_from_reference,
-)
 from oryx.model.vit import OryxViT
 from oryx.processing.fit import GIGA, memory, picture
 from oryx.processing.processor import OryxProcessor, load_tokenizer
@@ -85,9 +71,9 @@ def load(
         return (model if context is None else extend_context(model, context, rope_scaling)).to(device)
     tower = folder if folder.is_file() else folder / TOWER_FILE
     if tower.is_file() and not (folder / "config.json").is_file():
-        tensors = read_safetensors(tower) if tower.suffix == ".safetensors" else read_pickle(tower)
-        return tower_from_reference(cast(tensors, dtype), str(tower), **(vision_config or {})).to(device)
-    config, kind = _config(folder, [*OWN, *TEXT_CONFIGS])
+        tensors = stored.read_safetensors(tower) if tower.suffix == ".safetensors" else stored.read_pickle(tower)
+        return reference.tower_from_reference(cast(tensors, dtype), str(tower), **(vision_config or {})).to(device)
+    config, kind = _config(folder, [*OWN, *reference.TEXT_CONFIGS])
     check_free(folder, dtype, [device])
     if kind in OWN:
         model = _load_own(folder, OWN[kind], config, dtype)
@@ -101,7 +87,7 @@ def load(
         with reading(stated, "json of how to generate", TypeError, AttributeError):
             model.generation_config = GenerationConfig.from_pretrained(folder)
     if kind == "oryx_llama":
-        model.generation_config.eos_token_id = LLAMA_STOP_ID
+        model.generation_config.eos_token_id = reference.LLAMA_STOP_ID
     model.processor = _processor(folder, model)
     return model.to(device)
 
@@ -141,14 +127,14 @@ def load_shipped(folder: Path, dtype: torch.dtype | None = None) -> OryxForCondi
         CheckpointError: a file that is missing, damaged or not the one that the manifest names.
     """
     manifest, encoder = read_json(folder / MANIFEST), folder.parent
-    tensors = from_8_bits(_whole(folder / SINGLE, manifest.get("sha256")))
+    tensors = stored.from_8_bits(_whole(folder / stored.SINGLE, manifest.get("sha256")))
     tower = manifest.get("encoder")
     if not isinstance(tower, dict) or Path(str(tower.get("file"))).name != tower.get("file"):
         raise CheckpointError(f"{folder / MANIFEST}: expected encoder: {{file, sha256}}, got {tower!r}")
     for name, tensor in _whole(encoder / tower["file"], tower.get("sha256")).items():
         tensors[f"vision_tower.{name}"] = tensor
     config = OryxConfig.from_dict(read_json(folder / "config.json"))
-    model = build(OryxForConditionalGeneration, config, cast(tensors, dtype or torch.float32), str(folder))
+    model = stored.build(OryxForConditionalGeneration, config, cast(tensors, dtype or torch.float32), str(folder))
     model.processor = OryxProcessor.from_pretrained(folder, byte_tokenizer())
     return model
 
@@ -183,8 +169,8 @@ def checkpoint_hash(checkpoint: str | Path) -> str:
     folder = resolve(checkpoint)
     if folder.is_file():
         raise CheckpointError(f"{checkpoint}: expected the folder of a whole model, got a single file")
-    _config(folder, [OryxConfig.model_type, *TEXT_CONFIGS])
-    weight_files(folder)
+    _config(folder, [OryxConfig.model_type, *reference.TEXT_CONFIGS])
+    stored.weight_files(folder)
     if not _beside_tower(folder) and not _has_tokenizer(folder):
         raise CheckpointError(f"{folder}: expected a tokenizer beside the weights ({', '.join(TOKENIZER_FILES)})")
     return files_hash(folder)
@@ -235,17 +221,17 @@ def _load_own(folder: Path, model_class: type, config: dict, dtype: torch.dtype 
     except (TypeError, ValueError, StrictDataclassError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
     # from_pretrained would fill missing tensors with random numbers and only warn
-    return build(model_class, config, cast(read_weights(folder), dtype), str(folder))
+    return stored.build(model_class, config, cast(stored.read_weights(folder), dtype), str(folder))
 
 
 def _load_authors(
     folder: Path, config: dict, dtype: torch.dtype | None, vision_config: dict | None
 ) -> OryxForConditionalGeneration:
-    tensors = read_weights(folder)
-    if not any(name.startswith(TOWER_PREFIX) for name in tensors):
-        tower = read_pickle(_tower_file(folder, config))
-        tensors |= {TOWER_PREFIX + name.removeprefix(TOWER_PREFIX): value for name, value in tower.items()}
-    return from_reference(config, cast(tensors, dtype), vision_config=vision_config, source=str(folder))
+    tensors = stored.read_weights(folder)
+    if not any(name.startswith(prefix := reference.TOWER_PREFIX) for name in tensors):
+        tower = stored.read_pickle(_tower_file(folder, config))
+        tensors |= {prefix + name.removeprefix(prefix): value for name, value in tower.items()}
+    return reference.from_reference(config, cast(tensors, dtype), vision_config=vision_config, source=str(folder))
 
 
 def _tower_file(folder: Path, config: dict) -> Path:
@@ -275,7 +261,7 @@ def _processor(folder: Path, model: OryxForConditionalGeneration):
 
 
 def _whole(path: Path, sha256: str | None) -> dict[str, Tensor]:
-    tensors = read_safetensors(path)
+    tensors = stored.read_safetensors(path)
     if (found := sha256_file(path)) != sha256:
         raise CheckpointError(f"{path}: expected sha256 {sha256}, got {found} (truncated or changed?)")
     return tensors

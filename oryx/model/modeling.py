@@ -305,16 +305,13 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         too_long = limit is not None and past_key_values is None and input_ids.shape[1] > limit
         return too_long or bool((input_ids == self.config.visual_token_id).any())
 
-    def prepare_inputs_for_generation(
-        self, input_ids, inputs_embeds=None, is_first_iteration=False, use_cache=None, **kwargs
-    ):
-        if inputs_embeds is not None and not is_first_iteration and use_cache is False:
+    def prepare_inputs_for_generation(self, input_ids, inputs_embeds=None, is_first_iteration=False, **kwargs):
+        if inputs_embeds is not None and not is_first_iteration and kwargs.get("use_cache") is False:
             # without a cache every step reads the whole sequence again: the prompt's embeddings and the new tokens
             inputs_embeds = torch.cat([inputs_embeds, self.get_input_embeddings()(input_ids)], dim=1)
             is_first_iteration = True
-        return super().prepare_inputs_for_generation(
-            input_ids, inputs_embeds=inputs_embeds, is_first_iteration=is_first_iteration, use_cache=use_cache, **kwargs
-        )
+        kwargs |= {"inputs_embeds": inputs_embeds, "is_first_iteration": is_first_iteration}
+        return super().prepare_inputs_for_generation(input_ids, **kwargs)
 
     @torch.no_grad()
     def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs):

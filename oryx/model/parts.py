@@ -11,15 +11,9 @@ from accelerate import init_empty_weights
 from accelerate.utils import set_seed
 from safetensors import SafetensorError
 from tokenizers import AddedToken
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    PretrainedConfig,
-    PreTrainedTokenizerBase,
-    SiglipVisionConfig,
-    SiglipVisionModel,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.models.siglip import SiglipVisionConfig, SiglipVisionModel
 
 from oryx.errors import CheckpointError, MissingResource, SettingsError
 from oryx.files import read_json

@@ -14,7 +14,7 @@ from transformers import LlamaConfig, PretrainedConfig, Qwen2Config
 from transformers.utils import logging
 
 from oryx.errors import CheckpointError
-from oryx.model.checkpoint_files import build
+from oryx.model.checkpoint_files import Tensors, build
 from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.model.vit import OryxViT
@@ -46,11 +46,7 @@ NEEDED_FIELDS = (*NEEDED, "num_key_value_heads", "rms_norm_eps", "rope_theta")
 
 
 def from_reference(
-    config: Mapping,
-    state_dict: Mapping[str, Tensor],
-    *,
-    vision_config: Mapping | None = None,
-    source: str = "state_dict",
+    config: Mapping, state_dict: Tensors, *, vision_config: Mapping | None = None, source: str = "state_dict"
 ) -> OryxForConditionalGeneration:
     """Build the model that the authors' ``config.json`` and tensors describe.
 
@@ -83,7 +79,7 @@ def from_reference(
     return model
 
 
-def tower_from_reference(state_dict: Mapping[str, Tensor], source: str = "state_dict", **config_fields) -> OryxViT:
+def tower_from_reference(state_dict: Tensors, source: str = "state_dict", **config_fields) -> OryxViT:
     """The vision tower alone, from the contents of ``oryx_vit.pth`` or the tower's part of a full checkpoint.
 
     Args:
@@ -97,7 +93,7 @@ def tower_from_reference(state_dict: Mapping[str, Tensor], source: str = "state_
     return build(OryxViT, tower_config(tower, config_fields, source), tower, source)
 
 
-def tower_config(tower: Mapping[str, Tensor], stated: Mapping, source: str) -> OryxVisionConfig:
+def tower_config(tower: Tensors, stated: Mapping, source: str) -> OryxVisionConfig:
     """The tower's configuration: sizes from its tensors, the rest as stated. Raises CheckpointError on a conflict."""
     fields = dict(stated)
     patch = _need(tower, "patch_embed.proj.weight", 4, source)
@@ -127,9 +123,7 @@ def tower_config(tower: Mapping[str, Tensor], stated: Mapping, source: str) -> O
     return OryxVisionConfig(**{**fields, **found})
 
 
-def reference_config(
-    config: Mapping, own: Mapping[str, Tensor], vision_config: OryxVisionConfig, source: str
-) -> OryxConfig:
+def reference_config(config: Mapping, own: Tensors, vision_config: OryxVisionConfig, source: str) -> OryxConfig:
     """Our configuration from the authors' fields.
 
     The language model's class is chosen by ``model_type`` (the public loader goes by the path's name and would build
@@ -182,18 +176,18 @@ def authors_name(name: str) -> str:
     return name.removeprefix("language_model.")
 
 
-def _tower_part(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _tower_part(state_dict: Tensors) -> dict[str, Tensor]:
     return {name[len(TOWER_PREFIX) :]: value for name, value in state_dict.items() if name.startswith(TOWER_PREFIX)}
 
 
-def _tower_tensors(tower: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+def _tower_tensors(tower: Tensors, source: str) -> dict[str, Tensor]:
     ignored = sorted(name for name in tower if name.startswith(HEAD_KEYS))
     if ignored:
         logger.warning(f"{source}: ignored, OryxViT has no final norm and no pooling head: {', '.join(ignored)}")
     return {name: value for name, value in tower.items() if name not in ignored}
 
 
-def _need(tower: Mapping[str, Tensor], name: str, dimensions: int, source: str) -> torch.Size:
+def _need(tower: Tensors, name: str, dimensions: int, source: str) -> torch.Size:
     if name not in tower or tower[name].ndim != dimensions:
         got = f"shape {tuple(tower[name].shape)}" if name in tower else "nothing"
         raise CheckpointError(f"{source}: {name!r}: expected a tensor of {dimensions} dimensions, got {got}")

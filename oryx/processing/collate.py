@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import BatchFeature
 
@@ -46,9 +45,7 @@ def collate(items: Sequence[Mapping[str, Any]], pad_id: int, side: str = "right"
         for name in VISUAL_INPUTS:
             if item.get(name) is not None:
                 visual.setdefault(name, []).append(torch.as_tensor(item[name]))
-    batch: dict[str, Tensor] = {
-        name: pad_sequence([row[name] for row in rows], True, padding[name], side) for name in rows[0]
-    }
+    batch = {name: pad_sequence([row[name] for row in rows], True, padding[name], side) for name in rows[0]}
     return BatchFeature(batch | {name: torch.cat(values) for name, values in visual.items()})
 
 

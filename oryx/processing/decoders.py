@@ -139,9 +139,8 @@ class PyAVReader:
     def __init__(self, path: Path, index: Index, threads: int = 1):
         self.path, self.times, self.keys, self.container = path, index.times, index.keys, None
         self.threads, self.aspect = threads, index.aspect
-        self.to_rgb = (
-            av.video.reformatter.VideoReformatter()
-        )  # one for all frames: a new one each costs more than decoding
+        # one for all frames: a new one each costs more than decoding
+        self.to_rgb = av.video.reformatter.VideoReformatter()
         self._restart()
         self.total = self._count() if self.times is None else len(self.times)
         self.info = VideoInfo(self.total, self._shown(self._frame(0)).shape[:2], "pyav", index.warning)

@@ -23,6 +23,7 @@ these two; a further word of the answer holds less than the prompt. :func:`oryx.
 maps in one call; :class:`oryx.eval.features.FrameEncoder` does it in chunks, and keeps the compressed tokens.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import pandas as pd
@@ -167,13 +168,11 @@ def most_frames(
     shape: Shape, room: float, size: Size, ratio: int, numbers: str = "bf16", chunk: int | None = None
 ) -> int:
     """The longest video of frames of ``size`` that ``room`` bytes hold, whatever the context; at most :data:`MOST`."""
-    low, high = 0, MOST
-    while low < high:  # memory only grows with the length
-        middle = (low + high + 1) // 2
-        shown = video(middle, size, ratio, shape.tower["patch_size"])
-        fits = memory(shape, shown, numbers, chunk).needed <= room
-        low, high = (middle, high) if fits else (low, middle - 1)
-    return low
+
+    def needed(frames: int) -> float:  # it only grows with the length
+        return memory(shape, video(frames, size, ratio, shape.tower["patch_size"]), numbers, chunk).needed
+
+    return bisect_right(range(1, MOST + 1), room, key=needed)
 
 
 def table(shape: Shape, room: float, frames: int, size: Size, tera: float = OPERATIONS) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -143,7 +143,10 @@ def _decoded(picture: Image.Image, name: str, max_pixels: int) -> Image.Image:
         raise InputError(f"{name}: expected at least 1 x 1 pixels, got {width} x {height}")
     if width * height > max_pixels:
         raise InputError(f"{name}: {width} x {height} pixels; expected at most {max_pixels} pixels in all")
-    return _to_rgb(_upright(_loaded(picture)), name)
+    picture = _loaded(picture)
+    with suppress(Exception):  # unreadable EXIF data say nothing about the pixels
+        picture = ImageOps.exif_transpose(picture)
+    return _to_rgb(picture, name)
 
 
 def _loaded(picture: Image.Image) -> Image.Image:
@@ -171,13 +174,6 @@ def _all_scans(data: bytes, picture: Image.Image) -> bool:
         first, last, bits = scan[end : end + 3]
         sent |= {(part, number) for part in scan[3:end:2] for number in range(first, last + 1) if not bits & 15}
     return len(sent) == 64 * len(picture.getbands())
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # unreadable EXIF data say nothing about the pixels
-        return picture
 
 
 def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
@@ -311,6 +307,18 @@ class Prepared:
         """What the projector emits for it, newlines and separators included, where patches have this side."""
         grids = [compressed_grid(patch_grid(size, patch), self.side) for size in self.sizes]
         return visual_token_count(self.layout, grids)
+
+
+def described(prepared: Sequence[Prepared], patch: int) -> dict[str, Any]:
+    """What the model is shown in all; ``decoder`` and ``warning`` are None where there is none."""
+    film = next((one.file for one in prepared if one.file), None)
+    return {
+        "visual_tokens": sum(one.visual_tokens(patch) for one in prepared),
+        "frames": sum(one.frames for one in prepared),
+        "sizes": tuple(size for one in prepared for size in one.sizes),
+        "decoder": film and film.decoder,
+        "warning": (film and film.warning) or None,
+    }
 
 
 def visual_inputs(prepared: Sequence[Prepared], patch: int) -> dict[str, Tensor]:

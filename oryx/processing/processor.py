@@ -17,7 +17,7 @@ from oryx.layout import SIDES, VISUAL_TOKEN_ID
 from oryx.processing import chat
 from oryx.processing.batching import MARKS, VIDEO_MARK, in_order, per_text
 from oryx.processing.collate import collate
-from oryx.processing.images import OryxImageProcessor, Prepared, visual_inputs
+from oryx.processing.images import OryxImageProcessor, Prepared, described, visual_inputs
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.sizes import Partition, Resolution
 from oryx.processing.visuals import Images, OryxVideoProcessor, Video, Views, as_videos, is_video
@@ -345,18 +345,10 @@ def ask(
         return_dict_in_generate=True,
         output_logits=True,
     )
-    film = next((one.file for one in prepared if one.file), None)
     likelihood = model.compute_transition_scores(out.sequences, out.logits, normalize_logits=True).sum()
-    return Answer(
-        text=processor.decode(out.sequences[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip(),
-        probability=float(likelihood.exp()),
-        visual_tokens=sum(one.visual_tokens(processor.patch) for one in prepared),
-        seconds=time.perf_counter() - began,
-        frames=sum(one.frames for one in prepared),
-        sizes=tuple(size for one in prepared for size in one.sizes),
-        decoder=film and film.decoder,
-        warning=(film and film.warning) or None,
-    )
+    text = processor.decode(out.sequences[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+    told = {"probability": float(likelihood.exp()), "seconds": time.perf_counter() - began}
+    return Answer(text, **told, **described(prepared, processor.patch))
 
 
 def fitting(

@@ -18,10 +18,10 @@ GREY = (127, 127, 127)
 """Colour of padding; the reference pads with 127 too (reference file ``mm_utils.py``)."""
 
 
-def centred(picture: Image.Image, size: Size) -> Image.Image:
-    """The picture (RGB) in the middle of a grey canvas of ``size`` (height, width)."""
+def centred(picture: Image.Image, size: Size, colour: tuple[int, int, int] = GREY) -> Image.Image:
+    """The picture (RGB) in the middle of a canvas of ``size`` (height, width)."""
     height, width = size
-    canvas = Image.new("RGB", (width, height), GREY)
+    canvas = Image.new("RGB", (width, height), colour)
     canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
     return canvas
 

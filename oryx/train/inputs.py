@@ -6,6 +6,7 @@ visual, the question and a newline; the answer and the end token follow and are 
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from itertools import takewhile
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -46,12 +47,7 @@ def answer_targets(answer: str) -> int:
 
 def decode(ids: Sequence[int]) -> str:
     """The text before the end token; bytes that are no UTF-8 are shown as replacement characters."""
-    kept = []
-    for token in ids:
-        if token >= END:
-            break
-        kept.append(int(token))
-    return bytes(kept).decode("utf-8", errors="replace")
+    return bytes(takewhile(lambda token: token < END, map(int, ids))).decode("utf-8", errors="replace")
 
 
 def text_batch(questions: Sequence[str], answers: Sequence[str] | None, visual: bool = True) -> dict[str, Tensor]:
@@ -103,11 +99,6 @@ def kept(features: Tensor) -> Tensor:
     if not half.isfinite().all():
         raise InputError(f"features reach {features.abs().max():g}, more than half precision can keep")
     return half
-
-
-def layout_of(view: Resolution | Partition | None) -> Layout:
-    """How the maps of a picture are laid out: of a partition two, the thumbnail and the tiles put together."""
-    return Layout.TWO_VIEW if isinstance(view, Partition) else Layout.ONE_VIEW
 
 
 class Cut(NamedTuple):
@@ -174,7 +165,8 @@ class PictureInputs:
     ):
         self.items, self.view, self.patch, self.side = items, view, patch, 1
         self.compute = compute or device.compute()
-        self.layout = layout_of(view)
+        # of a partition two maps: the thumbnail, and the tiles put together
+        self.layout = Layout.TWO_VIEW if isinstance(view, Partition) else Layout.ONE_VIEW
         self.name = "pixel_patches" if encoder is None else "vision_features"
         self.maps: list[tuple[Grid, ...]] = []
         self.parts: list[Tensor] = []

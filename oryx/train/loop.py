@@ -30,8 +30,13 @@ from oryx.train.checkpoints import load_checkpoint, save_checkpoint
 from oryx.train.device import Compute, process
 from oryx.train.launch import accelerator_for, layer_names
 
+Watch = Callable[[dict], None]
 Loss = Callable[[nn.Module, dict], Tensor]
 """(model, batch of this process) -> scalar loss; the mean over processes is the loss of the whole batch."""
+
+
+def silent(*_: object) -> None:
+    """Nothing is shown."""
 
 
 @dataclass(eq=False)
@@ -73,9 +78,8 @@ class StepBatches(Dataset):
             raise SettingsError(f"batch of step {step}: expected at least one sample {each}, got {len(samples)}")
         total = len(samples) if self.targets is None else sum(map(self.targets, samples))
         share, items = samples[self.rank :: self.processes], torch.tensor(total / self.processes)
-        made = [
-            {**self.collate(share[piece :: self.pieces]), "num_items_in_batch": items} for piece in range(self.pieces)
-        ]
+        cut = [share[piece :: self.pieces] for piece in range(self.pieces)]
+        made = [{**self.collate(own), "num_items_in_batch": items} for own in cut]
         return made if self.pieces > 1 else made[0]
 
 
@@ -136,9 +140,9 @@ def train(
     loss: Loss,
     plan: TrainPlan,
     checkpoint: Path | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = silent,
     compute: Compute | None = None,
-    watch: Callable[[dict], None] = lambda point: None,
+    watch: Watch = silent,
 ) -> list[dict]:
     """Train ``model`` in place and return its curve, one {step, loss, rate} per ``log_every`` steps (mean loss).
 

@@ -7,7 +7,7 @@ article and the maintainers' answers say, but for their rates, which are not fou
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,14 @@ from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.processing.sizes import Partition, Resolution
 from oryx.train.checkpoints import save_model, save_weights
 from oryx.train.device import Compute, process
-from oryx.train.loop import Loss, StepBatches, TrainPlan, answer_loss, train
+from oryx.train.inputs import Progress
+from oryx.train.loop import Loss, StepBatches, TrainPlan, Watch, answer_loss, silent, train
 from oryx.train.record_batches import RecordBatches
 from oryx.train.records import Record
 
-Progress = Callable[[int, int], None]
 PARTS = ("vision_tower", "compressor", "projector", "language_model")
 POINTS = 100
 """Of the curve, in a long training."""
-
-
-def silent(done: int, total: int) -> None:
-    """No progress is shown."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +76,7 @@ class Training:
     stage: Stage | None = None
 
     def carry_out(
-        self,
-        folder: Path,
-        progress: Progress = silent,
-        compute: Compute | None = None,
-        watch: Callable[[dict], None] = lambda point: None,
+        self, folder: Path, progress: Progress = silent, compute: Compute | None = None, watch: Watch = silent
     ) -> list[dict]:
         """Train in place and write the parts into the folder; goes on from its checkpoint there. Returns the curve.
 
@@ -168,7 +160,7 @@ def train_on_records(
     machine: Compute,
     progress: Progress = silent,
     view: Resolution | Partition | None = None,
-    watch: Callable[[dict], None] = lambda point: None,
+    watch: Watch = silent,
 ) -> list[dict]:
     """Train a stage on records and write ``folder/model`` for :func:`oryx.load`; a run that was stopped goes on.
 

@@ -29,8 +29,9 @@ from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from workbook.data import corpora
 from workbook.data.items import generator
-from workbook.data.rooms import COLOURS, HELD_OUT, SEVERAL, SIDE, SPLITS, VIEWS, Room, is_held_out, room_of
+from workbook.data.rooms import COLOURS, SEVERAL, SIDE, VIEWS, Room, room_of
 
+from .held_out import HELD_OUT, SPLITS, is_held_out
 from .store import pack, write_corpus, write_sums
 
 ASSETS = corpora.assets_folder()

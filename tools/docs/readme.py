@@ -20,6 +20,7 @@ from oryx.files import atomic_write_text
 from tools.docs import citation, starting
 from workbook.cli import find_study
 from workbook.report.checks import CONSISTENT
+from workbook.report.claims import findings
 from workbook.report.page import Page
 from workbook.report.paper import PARTS
 from workbook.report.published import NOT_TESTED, all_verdicts, published
@@ -91,10 +92,16 @@ def own_tables(page: Page) -> str:
     return as_table(pd.DataFrame(lines, columns=["statement", "paper", "verdict", "found"]))
 
 
+def headlines(page: Page) -> str:
+    """The findings that have a sentence for the first screen, with their numbers."""
+    told = [found["headline"] for found in findings(page.runs) if found["headline"] and not found["changed"]]
+    return "\n".join(f"- {sentence}" for sentence in told)
+
+
 BLOCKS = {
     "verdicts": verdicts,
     "scores": scores,
-    "headlines": Page.headlines,
+    "headlines": headlines,
     "studies": studies,
     "findings": Page.findings,
     "contradicted": partial(verdicts, only="contradicted"),

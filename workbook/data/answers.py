@@ -50,34 +50,15 @@ def option_letter(answer: str, options: Sequence[str]) -> str:
     return ""
 
 
-def _by_letter(answer: str, truths: Sequence[str], options: Sequence[str]) -> bool:
-    return option_letter(answer, options) in truths
-
-
-def _by_reading(answer: str, truths: Sequence[str], options: Sequence[str]) -> bool:
-    given = _folded(answer)
-    return any(_folded(truth) in given for truth in truths)
-
-
-def _by_formula(answer: str, truths: Sequence[str], options: Sequence[str]) -> bool:
-    given = "".join(answer.split())
-    return any("".join(truth.split()) in given for truth in truths)
-
-
-def _verbatim(answer: str, truths: Sequence[str], options: Sequence[str]) -> bool:
-    return answer in truths
-
-
-def _exactly(answer: str, truths: Sequence[str], options: Sequence[str]) -> bool:
-    return any(score(answer, truth, "exact") for truth in truths)
-
-
 RULES: dict[str, Callable[[str, Sequence[str], Sequence[str]], bool]] = {
-    "letter": _by_letter,
-    "reading": _by_reading,  # OCRBench: some truth stands in the answer, case aside
-    "formula": _by_formula,  # OCRBench's HME100k: the same without blanks, case kept
-    "verbatim": _verbatim,  # ScanQA (ATR-DBI/ScanQA, scripts/score.py): one of its answers, letter by letter
-    "exact": _exactly,
+    "letter": lambda answer, truths, options: option_letter(answer, options) in truths,
+    # OCRBench: some truth stands in the answer, case aside
+    "reading": lambda answer, truths, _: any(_folded(truth) in _folded(answer) for truth in truths),
+    # OCRBench's HME100k: the same without blanks, case kept
+    "formula": lambda answer, truths, _: any("".join(truth.split()) in "".join(answer.split()) for truth in truths),
+    # ScanQA (ATR-DBI/ScanQA, scripts/score.py): one of its answers, letter by letter
+    "verbatim": lambda answer, truths, _: answer in truths,
+    "exact": lambda answer, truths, _: any(score(answer, truth, "exact") for truth in truths),
 }
 """Name of a rule -> whether (answer, truths, options) is right."""
 

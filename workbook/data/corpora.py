@@ -117,14 +117,11 @@ class Corpus:
     def __init__(self, name: str):
         self.name = name
         self.items = tuple(Item(**entry) for entry in _index(name))
+        self._by_id = {item.id: item for item in self.items}
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile:
         return zipfile.ZipFile(io.BytesIO(read(f"{self.name}.zip")))
-
-    @cached_property
-    def _by_id(self) -> dict[str, Item]:
-        return {item.id: item for item in self.items}
 
     def item(self, identifier: str) -> Item:
         """The item of that id; raises KeyError, naming it, if there is none."""

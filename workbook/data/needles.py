@@ -316,9 +316,8 @@ def draw_clip(
     else:
         cards = 1 if variant == "colour" else 1 + int(rng.integers(min(MOST_OTHERS, length - 1) + 1))
         pages, colours = rng.integers(len(dataset.numbers), size=cards), rng.permutation(len(NAMES))[:cards]
-        frames[rng.choice(length, cards, replace=False)] = [
-            dataset.card(int(page), int(colour)) for page, colour in zip(pages, colours, strict=True)
-        ]
+        shown = [dataset.card(int(page), int(colour)) for page, colour in zip(pages, colours, strict=True)]
+        frames[rng.choice(length, cards, replace=False)] = shown
         name, number = NAMES[colours[0]], str(dataset.numbers[pages[0]])
         question, answer = ("colour", name) if variant == "colour" else (name, number)
     return Clip(tuple(frames.tolist()), ((question, answer),))

@@ -27,16 +27,10 @@ from workbook.data.items import generator
 SIDE, VIEWS = 64, 4
 """Side of a view in pixels; views of a room, in an order going round it."""
 
-SPLITS = {"train": 600, "dev": 100, "report": 160}
-"""Split -> rooms."""
-
-KINDS = ("table", "chair", "sofa", "lamp", "shelf", "bed", "plant", "box", "ball")
 SEVERAL = ("chair", "box", "ball", "lamp", "plant", "table")
 """Kinds of which a room may have several; of the others one at most."""
 
 COLOURS = ("red", "green", "blue", "yellow", "black")
-HELD_OUT = ("room", "combination", "room", "pose")
-"""What of a held-out room is new, in turn: the room alone, kind and colour of objects, or the height of the cameras."""
 
 LEAST = 20
 """Pixels from which on a view shows an object well."""
@@ -70,11 +64,6 @@ OF_VIEWS = {1: ("see", "kind", "side", "depth"), 2: ("again", "same"), VIEWS: ("
 
 MOST = {"same": 2, "count": 2}
 """Family -> most questions of one answer about one held-out room; of the others one."""
-
-
-def is_held_out(kind: str, colour: str) -> bool:
-    """Whether a combination of kind and colour is kept from training: one colour of every kind."""
-    return (KINDS.index(kind) + COLOURS.index(colour)) % len(COLOURS) == 0
 
 
 @dataclass(frozen=True)

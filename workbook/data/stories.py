@@ -317,9 +317,8 @@ def draw_single(rng: np.random.Generator, dataset: VideoDataset, kind: str) -> C
     details, length, asked = (COLOURS, 1, ("sign", "colour")) if kind == "sign" else (MOVES, PATH, ("what", "move"))
     segment = Segment(kind, length, list(details)[int(rng.integers(len(details)))])
     frames, facts = dataset.frames(rng, segment)
-    return Clip(
-        tuple(frames), tuple(zip((QUESTIONS[a] for a in asked), (*facts.values(), segment.detail), strict=True))
-    )
+    turns = zip((QUESTIONS[a] for a in asked), (*facts.values(), segment.detail), strict=True)
+    return Clip(tuple(frames), tuple(turns))
 
 
 def dataset_parts(sizes: DatasetSizes) -> dict[str, tuple[int, Segment]]:

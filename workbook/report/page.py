@@ -105,11 +105,6 @@ class Page:
         """Negative and surprising findings, each with what it rests on."""
         return render("findings.md.j2", findings=findings(self.runs))
 
-    def headlines(self) -> str:
-        """The findings that have a sentence for the first screen, with their numbers."""
-        told = [found["headline"] for found in findings(self.runs) if found["headline"] and not found["changed"]]
-        return "\n".join(f"- {sentence}" for sentence in told)
-
     def comparisons(self) -> str:
         """What was compared after the runs: leads for hypotheses, no verdicts."""
         return as_table(comparison_table(self.runs))

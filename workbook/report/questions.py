@@ -67,8 +67,9 @@ def speeds(benchmarks: str) -> dict[str, Any]:
         wanted = (table for table in tables(_block(block, benchmarks)) if set(names) <= set(table))
         return next(wanted, pd.DataFrame(columns=names))
 
-    packed = first_with("mix", "speed ratio").merge(first_with("mix", "padding ratio"), on="mix")
-    equal, ratios = packed["padding ratio"].astype(float) == 1, packed["speed ratio"].astype(float)
+    packed = first_with("mix", "peer / packed").merge(first_with("mix", "padding ratio"), on="mix")
+    packed = packed[packed["peer"] == "padded"] if len(packed) else packed
+    equal, ratios = packed["padding ratio"].astype(float) == 1, packed["peer / packed"].astype(float)
     squares = first_with("against", "pictures/s", block="native-encoding")
     shares = first_with("share", block="connectors")
     native = _block("native-encoding", benchmarks)

@@ -66,9 +66,8 @@ def trained(curves: pd.DataFrame) -> str:
     last = curves.sort_values("step").groupby(["arm", "seed"])["loss"].last().groupby("arm").mean()
     last = last.rename(name_of).sort_values(kind="stable")
     rises = (mean / mean.shift()).min(axis=1, skipna=False).dropna()
-    return told(
-        "trained", last=last.to_dict(), steps=sorted(set(ends)), rises=rises.to_dict(), seeds=curves["seed"].nunique()
-    )
+    numbers = {"last": last.to_dict(), "steps": sorted(set(ends)), "rises": rises.to_dict()}
+    return told("trained", **numbers, seeds=curves["seed"].nunique())
 
 
 def judged(verdicts: Sequence[Mapping]) -> str:

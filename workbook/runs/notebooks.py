@@ -92,7 +92,7 @@ def execute(study: "Study", settings: StudySettings) -> int:
             state, message = "failed", f"{type(error).__name__}: {error}"
             raise
         except PapermillExecutionError as error:
-            state, code = "failed", _code(error.ename)
+            state, code = "failed", getattr(getattr(errors, error.ename, None), "exit_code", NOTEBOOK_ERROR)
             message = f"cell {error.cell_index}: {error.ename}: {error.evalue}"
             print(f"{source.name}, {message}", file=sys.stderr)
         except DeadKernelError as error:
@@ -119,10 +119,6 @@ def _as_before(study: "Study", settings: StudySettings, source: Path, folder: Pa
     shown = [source, Path(inspect.getfile(type(study))), *code, *marks, *published]
     # a copy from the future, by a clock that was set back, says nothing about what changes until then
     return max(path.stat().st_mtime for path in shown) <= files[0].stat().st_mtime <= time.time()
-
-
-def _code(name: str) -> int:
-    return getattr(getattr(errors, name, None), "exit_code", NOTEBOOK_ERROR)
 
 
 def _keep(partial: Path, kept: Path, source: str) -> None:

@@ -4,11 +4,23 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from oryx.errors import OryxError, SettingsError
 from oryx.files import atomic_write_json, read_json
-from workbook.runs.settings import Checked
+from workbook.runs.settings import Checked, setting
+
+
+class TrainingSettings(Checked):
+    """What every training on records of one's own depends on; each field is an option of the command line."""
+
+    media: str = setting("", "folder of the records' files; default: that of the records", counts=False)
+    folder: str = setting("", "where everything is written; a run that was stopped goes on there", counts=False)
+    epochs: float = setting(1.0, "how often every record is trained on", least=0)
+    gradient_checkpointing: bool = setting(False, "less memory, more time", counts=False)
+    precision: Literal["auto", "fp32", "bf16"] = setting("auto", "number format; auto: bf16 on a GPU, fp32 on a CPU")
+    frames: int | None = setting(None, "frames of a video; null: as many as the model's options say", least=1)
+    decoder: str = setting("auto", "who decodes videos: auto, decord, pyav or torchcodec")
 
 
 def command_line(
@@ -27,7 +39,7 @@ def command_line(
     return 0
 
 
-def claim(folder: Path, counted: Mapping[str, Any], what: str, write: bool = True) -> None:
+def claim(folder: Path, counted: Mapping[str, Any], what: str) -> None:
     """Keep in a folder what its run depends on (``settings.json``); SettingsError if it holds another one's.
 
     ``what``: the run, for the message.
@@ -37,5 +49,4 @@ def claim(folder: Path, counted: Mapping[str, Any], what: str, write: bool = Tru
     for name, value in counted.items():
         if earlier.get(name) != value:
             raise SettingsError(f"folder: {folder} holds a {what} of {name} {earlier.get(name)!r}, not {value!r}")
-    if write:
-        atomic_write_json(kept, dict(counted))
+    atomic_write_json(kept, dict(counted))

@@ -57,18 +57,10 @@ def build_siglip(r: Recipe) -> SiglipModel:
 def build_reader(r: Recipe, vision: OryxVisionConfig | None = None) -> OryxForConditionalGeneration:
     """The whole model in the recipe's shape with random weights; by default OryxViT has the shape of its SigLIP."""
     vision = vision or vit_config_from_siglip(build_siglip(r).config.vision_config, r.position_grid)
-    text = Qwen2Config(
-        vocab_size=VOCABULARY,
-        **r.text,
-        num_key_value_heads=r.text["num_attention_heads"],
-        max_position_embeddings=4096,
-        initializer_range=INITIAL_SPREAD,
-        tie_word_embeddings=True,
-        **TOKENS,
-    )
-    return OryxForConditionalGeneration(
-        OryxConfig(vision_config=vision, text_config=text, compressor_dim=r.compressor_dim)
-    )
+    text = {**r.text, **TOKENS, "vocab_size": VOCABULARY, "max_position_embeddings": 4096, "tie_word_embeddings": True}
+    text |= {"num_key_value_heads": r.text["num_attention_heads"], "initializer_range": INITIAL_SPREAD}
+    config = OryxConfig(vision_config=vision, text_config=Qwen2Config(**text), compressor_dim=r.compressor_dim)
+    return OryxForConditionalGeneration(config)
 
 
 def without_tower(model: OryxForConditionalGeneration) -> nn.ModuleDict:

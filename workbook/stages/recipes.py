@@ -189,7 +189,3 @@ def encoder_recipe(scale: str, side: int = 48, patch: int = 8, panel: str = "def
 def _scaled(sizes: PictureSizes, side: int, patch: int) -> PictureSizes:
     most = max(sizes.max_tokens, math.ceil(sizes.area_range[1] * (side / patch) ** 2))
     return replace(sizes, side=side, patch=patch, min_side=max(sizes.min_side, patch), max_tokens=most)
-
-
-MATCHED_PICTURES = encoder_recipe("nano").phases[-1].sizes
-"""Pictures that cost as many tokens at their own size, on average, as squeezed into a square of S²."""

@@ -106,10 +106,7 @@ def draw_reader_batch(
 
 def caption_ids(captions: Sequence[bytes]) -> Tensor:
     """Token ids (n, CAPTION_LENGTH) of captions of at most that many bytes, padded as SigLIP's text tower is taught."""
-    ids = torch.full((len(captions), CAPTION_LENGTH), END)
-    for i, caption in enumerate(captions):
-        ids[i, : len(caption)] = torch.tensor(list(caption))
-    return ids
+    return torch.tensor([[*caption, *[END] * (CAPTION_LENGTH - len(caption))] for caption in captions])
 
 
 def square_pixels(pictures: Sequence[Image.Image | np.ndarray]) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 
 from oryx.files import atomic_write_json, sha256_file
 from oryx.train.device import Compute, process
-from oryx.train.stages import Progress, Stage, silent
+from oryx.train.loop import silent
+from oryx.train.stages import Progress, Stage
 from workbook.data import corpora
 from workbook.stages.shipped import WEIGHTS
 

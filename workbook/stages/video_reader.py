@@ -26,13 +26,12 @@ from workbook.data.items import draw_object, generator
 from workbook.data.needles import COLOURS, NUMBERS, READER_MIXTURE, Clip, FrameDataset, card, draw_clip, make_dataset
 from workbook.stages.models import build_reader, load_siglip, loaded
 from workbook.stages.recipes import VideoRecipe, video_recipe
-from workbook.stages.shared import train_siglip
+from workbook.stages.shared import CORPORA, train_siglip
 from workbook.stages.shipped import WEIGHTS
 from workbook.stages.stage import Options, write_manifest
 from workbook.stages.videos import Sample, clip_targets, question_inputs
 
 NAME = "video_reader"
-CORPORA = ("fonts", "words", "icons", "clipart", "photos")
 SIDES = (1, 2, 4)
 
 

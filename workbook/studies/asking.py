@@ -14,6 +14,7 @@ from typing import Any
 
 from oryx.eval.generate import ChatPrompt, Prompted, chooser, read_prompts
 from oryx.layout import VISUAL_TOKEN_ID
+from oryx.processing.images import described
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.processor import OryxProcessor, fitting
 from oryx.processing.sizes import Resolution
@@ -142,15 +143,8 @@ class Asker:
         for name in ("input_ids", "attention_mask"):  # what comes before the question is read once
             inputs[name] = inputs[name][:, :start]
         read = read_prompts(self.model, inputs)
-        film = next((one.file for one in prepared if one.file), None)
-        seen = {
-            "visual_tokens": sum(one.visual_tokens(processor.patch) for one in prepared),
-            "frames": sum(one.frames for one in prepared),
-            "sizes": [list(size) for one in prepared for size in one.sizes],
-            "decoder": film and film.decoder,
-            "warning": (film and film.warning) or None,
-            "sampling": film and getattr(shown[0], "sampling", None),
-        }
+        seen = described(prepared, processor.patch)
+        seen["sampling"] = getattr(shown[0], "sampling", None) if seen["decoder"] else None
         for question in questions:
             with read.after(processor.prompt_ids(question.text, len(prepared))[start:]) as asked:
                 found.append(self._answer(asked, question, processor, way) | seen)

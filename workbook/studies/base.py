@@ -14,6 +14,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from oryx.errors import MissingResource, RunError, SettingsError
+from oryx.evidence.hypotheses import Hypothesis, load_hypotheses
 from oryx.evidence.schema import SCALES, published_rows
 from oryx.files import atomic_write_json, atomic_write_text, read_json
 from workbook.data.corpora import data_hash
@@ -25,7 +26,6 @@ from workbook.stages import shipped
 if TYPE_CHECKING:
     import pandas as pd
 
-    from oryx.evidence.hypotheses import Hypothesis
     from workbook.report.plots import Drawn
 
 Progress = Callable[[str, int, int], None]
@@ -168,10 +168,8 @@ class Study(ABC, Generic[S]):
         own = file and file.with_name(f"{getattr(settings, 'panel', '')}.toml")
         return own if own and own.is_file() else file
 
-    def hypotheses(self, settings: S) -> "Sequence[Hypothesis]":
+    def hypotheses(self, settings: S) -> Sequence[Hypothesis]:
         """What a run is judged by."""
-        from oryx.evidence.hypotheses import load_hypotheses
-
         if (file := self.judged_by(settings)) is None:
             raise SettingsError(f"study {self.id!r} names no file of hypotheses (hypotheses_file)")
         return load_hypotheses(file)

@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -70,12 +71,15 @@ def evaluate(
         progress(done)
 
 
-def picture_batches(inputs: PictureInputs, base: dict, visual: bool, size: int = ASK_BATCH) -> Iterator[Batch]:
+def picture_batches(
+    model: OryxForConditionalGeneration, inputs: PictureInputs, base: dict, visual: bool, size: int = ASK_BATCH
+) -> Iterator[Batch]:
     """All items of ``inputs``, like lengths side by side, which need little padding; ``base``: what all rows share."""
     order = sorted(range(len(inputs.items)), key=lambda i: (inputs.length(i), i))
     for start in range(0, len(order), size):
         chosen = order[start : start + size]
-        yield Batch([_row(inputs, i, base, visual) for i in chosen], chosen)
+        answers = partial(picture_answers, model, inputs, chosen, visual)
+        yield Batch([_row(inputs, i, base, visual) for i in chosen], answers)
 
 
 def _row(inputs: PictureInputs, index: int, base: dict, visual: bool) -> dict:
@@ -88,19 +92,6 @@ def _row(inputs: PictureInputs, index: int, base: dict, visual: bool) -> dict:
         "frames": int(seen),
         "sizes": inputs.sizes(index) if seen else [],
     }
-
-
-def ask_pictures(
-    model: OryxForConditionalGeneration,
-    inputs: PictureInputs,
-    base: dict,
-    visual: bool,
-    writer: RowWriter,
-    size: int = ASK_BATCH,
-) -> None:
-    """Write a row for every item of ``inputs`` that has none: the greedy answer and the log-likelihood of the truth."""
-    batches = picture_batches(inputs, base, visual, size)
-    evaluate(batches, lambda indices: picture_answers(model, inputs, indices, visual), writer)
 
 
 def picture_answers(

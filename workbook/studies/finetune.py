@@ -28,8 +28,8 @@ from workbook.data.answers import score
 from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.report import plots
-from workbook.runs.options import claim, command_line
-from workbook.runs.settings import Checked, setting
+from workbook.runs.options import TrainingSettings, claim, command_line
+from workbook.runs.settings import setting
 from workbook.studies.adapters import add_adapters, save_adapters
 from workbook.studies.asking import Asker, Way, worded
 
@@ -39,25 +39,18 @@ EXAMPLE, PICTURES = "example", 600
 PARITY = ("even", "odd")
 
 
-class Settings(Checked):
+class Settings(TrainingSettings):
     """What a fine-tuning depends on; each field is an option of the command line."""
 
     model: str = setting("nano", "nano, a folder or a repository, as oryx.load takes it")
     data: str = setting("", "records in the format of LLaVA's data.json; 'example': some are drawn")
-    media: str = setting("", "folder of the records' files; default: that of the records", counts=False)
-    folder: str = setting("", "where everything is written; a run that was stopped goes on there", counts=False)
     held_out: float = setting(0.1, "share of the files whose records are scored and not trained on", least=0)
     seed: int = setting(0, "of the split, the adapters and the order of records", least=0)
-    epochs: float = setting(1.0, "how often every record is trained on", least=0)
     batch: int = setting(8, "records in a step", least=1)
     accumulate: int = setting(1, "pieces in which a step's batch is computed: less memory, the same step", least=1)
     learning_rate: float = setting(2e-4, "peak, after a warm-up of a tenth of the steps", least=0)
     rank: int = setting(16, "of the adapters", least=1)
     projector: bool = setting(False, "train the projector whole beside the adapters")
-    gradient_checkpointing: bool = setting(False, "less memory, more time", counts=False)
-    precision: Literal["auto", "fp32", "bf16"] = setting("auto", "number format; auto: bf16 on a GPU, fp32 on a CPU")
-    frames: int | None = setting(None, "frames of a video; null: as many as the model's options say", least=1)
-    decoder: str = setting("auto", "who decodes videos: auto, decord, pyav or torchcodec")
     score: Literal["exact", "contains"] = setting("exact", "right if the answer is the expected one, or contains it")
     max_new_tokens: int = setting(32, "longest answer", least=1)
     checkpoint_seconds: float = setting(60, "between two checkpoints", counts=False, least=0)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 import torch
@@ -21,14 +20,14 @@ from oryx.train.datasets import Records, checked, read_data
 from oryx.train.device import compute, process
 from oryx.train.stages import STAGES, Stage, StagePlan, batches_of, train_on_records
 from workbook.report import plots
-from workbook.runs.options import claim, command_line
-from workbook.runs.settings import Checked, setting
+from workbook.runs.options import TrainingSettings, claim, command_line
+from workbook.runs.settings import setting
 
 SAME = ("steps", "batch", "accumulate", "seed", "limit", "gradient_checkpointing", "workers", "trackers")
 """Fields of the plan that settings have under the same name."""
 
 
-class Settings(Checked):
+class Settings(TrainingSettings):
     """What a stage depends on; each field is an option of the command line."""
 
     model: str = setting("", "the model of an earlier stage: a folder or a repository, as oryx.load takes it")
@@ -38,21 +37,14 @@ class Settings(Checked):
     position_grid: int = setting(128, "with siglip: side of the position table in patches", least=1)
     compressor: str = setting("dynamic", "with siglip: the connector's compressor")
     data: tuple[str, ...] = setting((), "files, folders or repositories of records, with commas")
-    media: str = setting("", "folder of the records' files; default: that of the records", counts=False)
     records: int | None = setting(None, "at most so many records, drawn from all", least=1)
     skip_faulty: bool = setting(False, "leave out records that cannot be used; they are listed in faulty.jsonl")
-    folder: str = setting("", "where everything is written; a run that was stopped goes on there", counts=False)
     seed: int = setting(0, "of what is random in the connector, and of the order of records", least=0)
-    epochs: float = setting(1.0, "how often every record is trained on", least=0)
     steps: int | None = setting(None, "in place of epochs", least=1)
     batch: int = setting(16, "records in a step, of all processes together", least=1)
     accumulate: int = setting(1, "pieces in which a process computes its share: less memory, the same step", least=1)
     learning_rate: float | None = setting(None, "peak; null: the stage's own", least=0)
     limit: int | None = setting(None, "most tokens of a record; null: as many as the model takes", least=1)
-    frames: int | None = setting(None, "frames of a video; null: as many as the model's options say", least=1)
-    decoder: str = setting("auto", "who decodes videos: auto, decord, pyav or torchcodec")
-    precision: Literal["auto", "fp32", "bf16"] = setting("auto", "number format; auto: bf16 on a GPU, fp32 on a CPU")
-    gradient_checkpointing: bool = setting(False, "less memory, more time", counts=False)
     workers: int | None = setting(
         None, "processes that open records ahead; null: 4 beside a GPU, else none", counts=False, least=0
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tools.assets.held_out import HELD_OUT, KINDS, SPLITS, is_held_out
 from workbook.data import corpora
 from workbook.data.items import generator
 from workbook.data.rooms import (
@@ -15,21 +16,17 @@ from workbook.data.rooms import (
     DEEPER,
     DIGITS,
     DISC,
-    HELD_OUT,
     INKS,
-    KINDS,
     LEAST,
     MOST,
     MOST_MARKS,
     OF_VIEWS,
     SIDE,
-    SPLITS,
     VIEWS,
     Room,
     Seen,
     draw_questions,
     held_out_questions,
-    is_held_out,
     rooms,
 )
 

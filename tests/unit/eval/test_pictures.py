@@ -1,6 +1,7 @@
 """Pictures to tensors, the prompt, and rows of answers, on a tiny model."""
 
 from itertools import pairwise
+from operator import call
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from workbook.data.items import evaluation_items
 from workbook.data.pictures import PictureSizes
 from workbook.stages.models import build_reader, build_siglip, sincos_table
 from workbook.stages.recipes import recipe
-from workbook.studies.evaluate import Batch, ask_pictures, evaluate
+from workbook.studies.evaluate import Batch, evaluate, picture_batches
 
 SIZES = PictureSizes()
 NARROW = {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 64}
@@ -100,7 +101,7 @@ def test_sorted_items_have_equal_lengths_side_by_side_where_something_attends(re
 
 def test_rows_say_what_was_asked_answered_and_seen(reader, items):
     rows, inputs = Rows(), PictureInputs(items, Resolution("squash", 48), 8, reader)
-    ask_pictures(reader, inputs, {"arm": "squash"}, True, rows, size=2)
+    evaluate(picture_batches(reader, inputs, {"arm": "squash"}, True, size=2), call, rows)
     assert {row["item"] for row in rows} == {item.id for item in items}
     for row in rows:
         assert row["error"] is None and row["score"] in (0.0, 1.0) and row["logprob"] < 0
@@ -110,8 +111,8 @@ def test_rows_say_what_was_asked_answered_and_seen(reader, items):
 def test_answers_do_not_depend_on_the_batch(reader, items):
     inputs = PictureInputs(items, Resolution("native"), 8, reader)
     alone, together = Rows(), Rows()
-    ask_pictures(reader, inputs, {}, True, alone, size=1)
-    ask_pictures(reader, inputs, {}, True, together, size=5)
+    evaluate(picture_batches(reader, inputs, {}, True, size=1), call, alone)
+    evaluate(picture_batches(reader, inputs, {}, True, size=5), call, together)
     key = {row["item"]: row for row in together}
     for row in alone:
         assert row["answer"] == key[row["item"]]["answer"]
@@ -120,16 +121,16 @@ def test_answers_do_not_depend_on_the_batch(reader, items):
 
 def test_missing_rows_come_from_the_batches_of_an_undisturbed_run(reader, items):
     inputs, whole = PictureInputs(items, Resolution("native"), 8, reader), Rows()
-    ask_pictures(reader, inputs, {}, True, whole, size=2)
+    evaluate(picture_batches(reader, inputs, {}, True, size=2), call, whole)
     rest = Rows(row["item"] for row in whole[:3])
-    ask_pictures(reader, inputs, {}, True, rest, size=2)
+    evaluate(picture_batches(reader, inputs, {}, True, size=2), call, rest)
     assert [(row["item"], row["logprob"]) for row in rest] == [(row["item"], row["logprob"]) for row in whole[3:]]
 
 
 def test_a_failing_batch_becomes_rows_with_an_error_and_no_score(reader, items):
     rows, inputs = Rows(), PictureInputs(items, Resolution("native"), 8, reader)
     inputs.parts[0] = inputs.parts[0][:, :-1]
-    ask_pictures(reader, inputs, {}, True, rows)
+    evaluate(picture_batches(reader, inputs, {}, True), call, rows)
     assert rows[0]["score"] is None and rows[0]["answer"] is None and "Error" in rows[0]["error"]
 
 
@@ -145,7 +146,7 @@ def test_a_lost_device_ends_the_evaluation_and_leaves_its_items_to_be_asked_agai
 
 def test_without_pictures_nothing_is_seen(reader, items):
     rows = Rows()
-    ask_pictures(reader, PictureInputs(items, None, 8, reader), {}, False, rows)
+    evaluate(picture_batches(reader, PictureInputs(items, None, 8, reader), {}, False), call, rows)
     assert all(row["visual_tokens"] == 0 and row["sizes"] == [] and row["error"] is None for row in rows)
 
 

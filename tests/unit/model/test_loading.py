@@ -356,7 +356,7 @@ def test_a_model_too_large_for_the_gpu_is_refused_before_its_weights_are_read(tm
     """The device's memory is a stand-in; what is said of a real one, no test here can see."""
     write_released(tmp_path, tiny_model("qwen2"))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 24_000_000_000))
-    monkeypatch.setattr(loading, "read_weights", lambda folder: pytest.fail("weights were read"))
+    monkeypatch.setattr(loading.stored, "read_weights", lambda folder: pytest.fail("weights were read"))
     with pytest.raises(MissingResource, match=r"of the device's 24\.0 GB 0\.0 are free.*plan --fit .* --gpu 24"):
         oryx.load(tmp_path, device="cuda")
     with pytest.raises(MissingResource, match=r"of the device's 48\.0 GB"):

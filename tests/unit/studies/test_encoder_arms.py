@@ -10,17 +10,18 @@ from oryx.layout import Layout, visual_token_count
 from oryx.processing.sizes import Partition
 from workbook.data.items import OBJECT_TASKS, evaluation_items
 from workbook.stages.encoders import _at
-from workbook.stages.recipes import MATCHED_PICTURES, encoder_recipe
+from workbook.stages.recipes import encoder_recipe
 from workbook.studies.encoders.arms import ARMS, BLIND, ENCODERS, INPUTS, arm_view
 from workbook.studies.encoders.settings import Settings
 from workbook.studies.encoders.study import ENCODER_JOBS, MIXTURE, PROBES, TEXT_TASKS, OryxViTvsSigLIP
 
-PATCH, SIDE = MATCHED_PICTURES.patch, MATCHED_PICTURES.side
+PICTURES = encoder_recipe("nano").phases[-1].sizes
+PATCH, SIDE = PICTURES.patch, PICTURES.side
 
 
 @pytest.fixture(scope="module")
 def items():
-    return [i for task in (*TEXT_TASKS, *OBJECT_TASKS) for i in evaluation_items(task, "dev", 60, MATCHED_PICTURES)]
+    return [i for task in (*TEXT_TASKS, *OBJECT_TASKS) for i in evaluation_items(task, "dev", 60, PICTURES)]
 
 
 def tokens(arm, items):

@@ -11,9 +11,10 @@ from collections import defaultdict
 from itertools import product
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from oryx.errors import SettingsError
+from oryx.evidence.hypotheses import Hypothesis
 from oryx.evidence.schema import SCALES
 from workbook.data.benchmark_example import write_example
 from workbook.data.benchmarks import BENCHMARKS, row_task
@@ -21,9 +22,6 @@ from workbook.data.protocols import Protocol, protocol
 from workbook.studies.base import Progress, Run
 from workbook.studies.benchmarks.settings import EXAMPLE, Settings
 from workbook.studies.released import Items, ReleasedStudy, ask, items_of
-
-if TYPE_CHECKING:
-    from oryx.evidence.hypotheses import Hypothesis
 
 
 class Benchmarks(ReleasedStudy[Settings]):
@@ -77,9 +75,8 @@ class Benchmarks(ReleasedStudy[Settings]):
         changes = {"frames": settings.frames} if settings.frames else {}
         return [protocol(arm).changed(**changes) for arm in self.arms(settings)]
 
-    def hypotheses(self, settings: Settings) -> "list[Hypothesis]":
+    def hypotheses(self, settings: Settings) -> list[Hypothesis]:
         """Of every benchmark and protocol: above the published number or, where there is none, above chance."""
-        from oryx.evidence.hypotheses import Hypothesis
         from workbook.studies.benchmarks.tables import NOT_FOUND, published
 
         made, copies = [], self.copies(settings)

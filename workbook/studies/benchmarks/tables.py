@@ -63,9 +63,8 @@ def results_table(rows: pd.DataFrame, model: str, parts: bool = False) -> pd.Dat
     """:func:`scores` for people to read; ``all turns``: MMBench's circular score, right in every turn of a question."""
     found = scores(rows, model, parts).round(3).rename(columns={"blind": "no visual"})
     averages = ["over questions"] if parts else ["over questions", "over tasks", "all turns"]
-    return found[
-        ["benchmark", "protocol", *(["kind"] * parts), *averages, PUBLISHED, "inside", "no visual", "chance", "n"]
-    ]
+    kind = ["kind"] if parts else []
+    return found[["benchmark", "protocol", *kind, *averages, PUBLISHED, "inside", "no visual", "chance", "n"]]
 
 
 def captions_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -90,9 +89,8 @@ def paper_table(rows: pd.DataFrame, model: str, captions: pd.DataFrame) -> pd.Da
         metrics.setdefault((one.benchmark, one.metric), []).append(f"{one.protocol}: {text}")
     own: dict[str, list[str]] = {}
     for one in scores(rows, model).itertuples():
-        own.setdefault(one.benchmark, []).append(
-            f"{one.protocol}: {interval_text(one.score, one.low, one.high, '.3f')}"
-        )
+        text = interval_text(one.score, one.low, one.high, ".3f")
+        own.setdefault(one.benchmark, []).append(f"{one.protocol}: {text}")
     main = [row for row in numbers() if row["study"].startswith("main-") and row["model"].startswith("Oryx")]
     lines = []
     for row in [row for row in main if row["model"] == model] or main:

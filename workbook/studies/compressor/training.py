@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 
 from oryx.evidence.store import RowWriter
-from oryx.files import atomic_write_json, sha256_file
+from oryx.files import atomic_write_json
 from oryx.model.modeling import OryxForConditionalGeneration
 from oryx.train.checkpoints import load_weights, save_weights
 from oryx.train.device import compute
 from workbook.stages.models import load_shared
 from workbook.stages.shared import run as train_shared
+from workbook.stages.shipped import weights_hash
 from workbook.stages.stage import Options
 from workbook.stages.videos import StoryPlan, train_stories, with_connector
 from workbook.studies.base import Progress
@@ -26,7 +27,7 @@ from workbook.studies.compressor.probes import probes
 from workbook.studies.compressor.settings import Settings
 from workbook.studies.frames import evaluate_arm
 
-START = "start.safetensors"
+START, TOWER = "start.safetensors", ("oryxvit",)
 
 
 def prepare(settings: Settings, seed: int, folder: Path, encoder: Path, progress: Progress) -> None:
@@ -40,7 +41,7 @@ def prepare(settings: Settings, seed: int, folder: Path, encoder: Path, progress
         train_shared(Options(scale, seed, encoder, compute=machine, progress=shown))
     write_files(settings, seed)
     model = machine.place(load_shared(settings.recipe_scale, encoder))
-    features = Features(settings, model, _tower_hash(encoder), machine, blind=False)
+    features = Features(settings, model, weights_hash(encoder, TOWER), machine, blind=False)
     features.prepare(seed, lambda done, total: progress("encode", done, total))
     side, dataset = picture_side(settings), dataset_of(settings, seed)
     plan = StoryPlan(settings.start_steps, (1,), settings.tokens, settings.learning_rate)
@@ -58,7 +59,7 @@ def run_arm(
     """Train one arm from the start in ``shared`` and ask it; an interrupted run resumes from ``folder``."""
     spec, machine = ARMS[arm], compute(settings.precision)
     model = machine.place(load_shared(settings.recipe_scale, encoder))
-    features = Features(settings, model, _tower_hash(encoder), machine, spec.blind)
+    features = Features(settings, model, weights_hash(encoder, TOWER), machine, spec.blind)
     with_connector(model, "average_x2", seed)
     load_weights(shared / START, model)
     with_connector(model, spec.connector, seed, spec.factor)
@@ -85,7 +86,3 @@ def connector_parameters(settings: Settings, arm: str, model: OryxForConditional
     unused = {2, 3, 4, 5} - {region_side(ratio) for ratio in ratios_of(settings, arm)}
     named = model.compressor.named_parameters()
     return sum(p.numel() for name, p in named if not any(part == str(k) for part in name.split(".") for k in unused))
-
-
-def _tower_hash(encoder: Path) -> str:
-    return sha256_file(encoder / "oryxvit.safetensors")[:16]

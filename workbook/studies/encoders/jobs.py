@@ -52,9 +52,8 @@ def probe(settings: Settings, seed: int, folder: Path, progress: Progress) -> No
     the probe's own docstring names. The pictures depend on the split and their number alone, not on the seed.
     """
     machine, r = compute(settings.precision), settings.recipe
-    towers = {
-        name: machine.place(load_tower(settings, name, seed, folder.parent)) for name in encoders_of(settings.arms)
-    }
+    names, arms = encoders_of(settings.arms), folder.parent
+    towers = {name: machine.place(load_tower(settings, name, seed, arms)) for name in names}
     probes = [patch_reading, robustness, attention_distance]
     if not settings.siglip:  # public weights have a tokenizer of their own, which nothing here needs
         captions = machine.place(load_siglip(r, encoder_folder(settings, "siglip", seed, folder.parent)))

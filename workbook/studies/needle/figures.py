@@ -53,10 +53,8 @@ def heat_map(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
         plots.heat_map(left, wide.rename(index="{:.0%}".format, columns="{:,}".format))
         trained = numbers.loc[numbers["arm"] == arm, "longest_trained"].max()
         left.axvline(np.searchsorted(lengths, trained, side="right"), **TRAINED)
-        text = (
-            f"{seen.name_of(arm)} (trained to the line: {trained:,} frames; up to {mine['items'].max()} trials a cell)"
-        )
-        left.set_title(text, loc="left", fontsize=9)
+        about = f"trained to the line: {trained:,} frames; up to {mine['items'].max()} trials a cell"
+        left.set_title(f"{seen.name_of(arm)} ({about})", loc="left", fontsize=9)
         left.set(xlabel="", ylabel="depth")
         plots.lines(right, own, "length", ORDER)
         right.plot(own.groupby("length")["no_video"].max(), **plots.CROSS)

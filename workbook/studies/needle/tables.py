@@ -21,9 +21,7 @@ def shares(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     by, answered = list(by), rows[rows["error"].isna()]
     seen, blind = (answered[answered["condition"] == condition] for condition in ("visual", "no_visual"))
     trials = seen.groupby([*by, "item"], sort=False)["score"].mean()
-    found = (
-        trials.groupby(by, sort=False).agg(["mean", "sum", "size"]).rename(columns={"mean": "score", "size": "items"})
-    )
+    found = trials.groupby(by, sort=False).agg(score="mean", sum="sum", items="size")
     bounds = [wilson(float(right), n) for right, n in zip(found.pop("sum"), found["items"], strict=True)]
     found[["low", "high"]] = np.reshape(bounds, (-1, 2))
     means = ("chance", "seconds", "visual_tokens")

@@ -5,6 +5,7 @@ Files and features lie in one cache folder that all arms, seeds and runs share; 
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -79,21 +80,18 @@ def haystacks_of(settings: Settings, size: tuple[int, int]) -> HaystackFiles:
     return HaystackFiles(folder, settings.split, count, frames, size, settings.video)
 
 
+@dataclass(eq=False)
 class TrialVideos:
     """Turns trials into frame tokens, each haystack encoded once.
 
     ``codes``: needles as perfect codes instead of encoded files (the oracle arm). ``view``: what is shown of a video.
     """
 
-    def __init__(
-        self,
-        files: HaystackFiles,
-        cache: FrameCache,
-        codes: "NeedleCodes | None" = None,
-        view: Callable[[Trial, FrameTokens], FrameTokens] = lambda trial, video: video,
-    ):
-        self.files, self.cache, self.codes, self.view = files, cache, codes, view
-        self.kept: dict[tuple[Path, int], FrameTokens] = {}
+    files: HaystackFiles
+    cache: FrameCache
+    codes: "NeedleCodes | None" = None
+    view: Callable[[Trial, FrameTokens], FrameTokens] = lambda trial, video: video
+    kept: dict[tuple[Path, int], FrameTokens] = field(default_factory=dict, init=False)
 
     @cached_property
     def film(self) -> VideoInfo:

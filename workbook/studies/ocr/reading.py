@@ -20,7 +20,7 @@ from PIL import Image
 
 from oryx.errors import MissingResource
 from oryx.files import sha256_file
-from oryx.processing.sizes import GREY
+from oryx.processing.sizes import GREY, centred
 from workbook.data.items import Item
 
 PACKAGE, EXTRA = "rapidocr_onnxruntime", 'pip install -e ".[ocr]"'
@@ -42,9 +42,7 @@ def weights_hash() -> str:
 def on_canvas(picture: Image.Image) -> Image.Image:
     """The picture (RGB) in the middle of a white canvas, pixel for pixel."""
     width, height = (-(-(side + 2 * MARGIN) // STRIDE) * STRIDE for side in picture.size)
-    canvas = Image.new("RGB", (width, height), WHITE)
-    canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
-    return canvas
+    return centred(picture, (height, width), WHITE)
 
 
 class Reader:

@@ -28,7 +28,7 @@ from workbook.data.pictures import PictureSizes
 from workbook.data.stories import KINDS, LENGTHS, QUESTIONS, VIEWS, chance, make_scene, make_story
 from workbook.data.text_tasks import TEXT_TASKS
 from workbook.stages.one_model import CLIP_SIZE, PATCH, encoded_frames, encoded_pictures
-from workbook.studies.evaluate import Batch, picture_answers, picture_batches
+from workbook.studies.evaluate import Batch, picture_batches
 from workbook.studies.frames import chunks, compressed
 from workbook.studies.one_model.settings import Settings
 
@@ -99,9 +99,7 @@ class Evaluation:
                 own.items = [replace(item, id=f"{item.id}/{ratio}x", task=f"{task}_{ratio}x") for item in items]
                 for condition in self._conditions("pictures", task):
                     base = {**self.base, "condition": condition, "group": "pictures", "ratio": ratio, "kind": task}
-                    for batch in picture_batches(own, base, condition == "visual"):
-                        answers = partial(picture_answers, self.model, own, batch.payload, condition == "visual")
-                        yield replace(batch, payload=answers)
+                    yield from picture_batches(self.model, own, base, condition == "visual")
 
     def stories(self) -> Iterator[VideoQuestion]:
         """Every question of study 3 about its videos."""
@@ -126,11 +124,7 @@ class Evaluation:
         for kind in KINDS:
             for scene, encode in zip(made, tokens, strict=True):
                 if truth := scene.facts.get(kind):
-                    about = {
-                        "group": f"{VIEWS} views of a scene",
-                        "kind": kind,
-                        "chance": chance(kind, self.settings.split),
-                    }
+                    about = {"group": f"{VIEWS} views of a scene", "kind": kind, "chance": chance(kind, split)}
                     about |= {"item": f"{scene.id}/{kind}", "task": f"scene_{kind}", "cluster": scene.id}
                     yield VideoQuestion(encode, VIEWS, SCENE_SIDE, QUESTIONS[kind], truth, about)
 

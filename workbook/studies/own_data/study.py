@@ -17,16 +17,14 @@ import re
 from itertools import product
 from math import isqrt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from oryx.errors import SettingsError
+from oryx.evidence.hypotheses import Hypothesis, load_hypotheses
 from oryx.files import read_json
 from workbook.data.own_data import OwnItem, data_hash, read_table, write_example
 from workbook.studies.base import Progress, Study
 from workbook.studies.own_data.settings import EXAMPLE, Settings
-
-if TYPE_CHECKING:
-    from oryx.evidence.hypotheses import Hypothesis
 
 SEED = "{seed}"
 OWN = "own data"
@@ -134,10 +132,8 @@ class OwnData(Study[Settings]):
         one = weights[0] if len(weights) == 1 else hashlib.sha256(" ".join(weights).encode()).hexdigest()[:16]
         return {"weights_hash": one, "data_hash": data_hash(self.table(settings), self.items(settings))}
 
-    def hypotheses(self, settings: Settings) -> "list[Hypothesis]":
+    def hypotheses(self, settings: Settings) -> list[Hypothesis]:
         """Those of the file; without one: the first arm is above chance, and above every other arm."""
-        from oryx.evidence.hypotheses import Hypothesis, load_hypotheses
-
         if settings.hypotheses:
             return load_hypotheses(settings.hypotheses)
         tasks: dict[str, list[float]] = {}
