@@ -81,7 +81,7 @@ browser:
 bench: setup
 	$(BIN)/python -m benchmarks --out build/benchmarks
 
-abuse: setup  # in a quarter of an hour on two cores; the counts of docs/robustness.md are of more points and inputs
+abuse: setup  # the counts of docs/robustness.md are of more points and inputs
 	$(BIN)/python -m tools.abuse --inputs 2000 --points 1 --rounds 20 --runs 40 --folder build/abuse/part
 
 weights: setup
