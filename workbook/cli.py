@@ -226,14 +226,14 @@ def _plan(parsed: argparse.Namespace) -> int:
 
 
 def _plan_memory(parsed: argparse.Namespace) -> int:
-    from oryx.processing import fit
     from oryx.processing.shapes import read_shape
+    from workbook.report import fits
 
     if parsed.study or parsed.fit is None or parsed.gpu is None:
         raise SettingsError("plan: expected a study, or --fit MODEL --gpu GB (what the GPU's memory holds) without one")
     shape, size, tera = read_shape(parsed.fit), parsed.size, parsed.tflops
-    found = fit.table(shape, parsed.gpu, parsed.frames, size, tera)
-    rests = fit.assumptions(shape, parsed.gpu, size, tera)
+    found = fits.memory_table(shape, parsed.gpu, parsed.frames, size, tera)
+    rests = fits.assumptions(shape, parsed.gpu, size, tera)
     if parsed.json:
         print(_json({"table": found.to_dict("records"), "assumptions": rests}))
     else:

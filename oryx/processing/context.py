@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oryx.errors import CheckpointError, InputError, SettingsError, check_known
 from oryx.grids import Grid, Size, compressed_grid, patch_grid, video_token_count
 from oryx.processing.options import PreprocessOptions
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CONTEXTS = {"Oryx-7B": 32768, "Oryx-34B-Image": 8192, "Oryx-1.5-Image": 16384}
 """``tokenizer_model_max_length`` of the released config.json files: samples are cut there, at inference too. Their
@@ -98,23 +95,3 @@ def frame_size(size: Size, ratio: int, options: PreprocessOptions | None = None)
 def compressed(size: Size, ratio: int, options: PreprocessOptions | None = None, patch: int = PATCH) -> Grid:
     """Grid of a video frame of ``size`` pixels after resizing by the released rules and compression by ``ratio``."""
     return compressed_grid(patch_grid(frame_size(size, ratio, options), patch), round(ratio**0.5))
-
-
-def context_table() -> "pd.DataFrame":
-    """Frames that fit each released context, by frame size and compression."""
-    import pandas as pd  # here, not above: studies read this file for its integers
-
-    shown = [(*released, frame, ratio) for released in CONTEXTS.items() for frame in SIZES for ratio in RULES]
-    grids = [compressed(SIZES[frame], ratio) for _, _, frame, ratio in shown]
-    return pd.DataFrame(
-        {
-            "model": model,
-            "context": context,
-            "frame": frame,
-            "compression": f"{ratio}x",
-            "tokens a frame": frame_tokens(grid),
-            "frames that fit": frames_that_fit(context, grid),
-            "1,600 frames need": video_token_count(1600, grid) + PROMPT_TOKENS,
-        }
-        for (model, context, frame, ratio), grid in zip(shown, grids, strict=True)
-    )

@@ -26,14 +26,11 @@ maps in one call; :class:`oryx.eval.features.FrameEncoder` does it in chunks, an
 from bisect import bisect_right
 from dataclasses import dataclass
 
-import pandas as pd
-
-from oryx.errors import SettingsError
 from oryx.grids import Grid, Size, compressed_grid, image_token_count, patch_grid, token_count, view_sizes
 from oryx.grids import video_token_count as tokens_of_video
-from oryx.processing.context import PATCH, PROMPT_TOKENS, RULES, compressed, frame_size, frames_that_fit
+from oryx.processing.context import PATCH, PROMPT_TOKENS, frame_size
 from oryx.processing.options import PreprocessOptions
-from oryx.processing.shapes import FORMATS, KNOWN, Shape
+from oryx.processing.shapes import FORMATS, Shape
 
 GIGA, TERA = 1e9, 1e12
 FIXED, LOST = 1 * GIGA, 0.05
@@ -173,41 +170,3 @@ def most_frames(
         return memory(shape, video(frames, size, ratio, shape.tower["patch_size"]), numbers, chunk).needed
 
     return bisect_right(range(1, MOST + 1), room, key=needed)
-
-
-def table(shape: Shape, room: float, frames: int, size: Size, tera: float = OPERATIONS) -> pd.DataFrame:
-    """A line per number format and visual of ``size`` (height, width): a picture, and ``frames`` frames at each ratio.
-
-    ``room``: what the device has; here and in the table gigabytes are 10⁹ bytes. The most frames are those that the
-    context holds, that memory holds in one ``ask``, and that it holds if :data:`CHUNK` frames are encoded at a time.
-    Raises SettingsError for a number that is not above 0.
-    """
-    if min(room, frames, tera) <= 0:
-        raise SettingsError(f"expected GB, frames and TFLOP/s above 0, got {room:g}, {frames:g} and {tera:g}")
-    patch, context, lines = shape.tower["patch_size"], shape.context, []
-    for numbers in list(FORMATS)[1:]:
-        for ratio in (None, *sorted(RULES)):
-            shown = video(frames, size, ratio, patch) if ratio else picture(size, patch)
-            found, over = memory(shape, shown, numbers), context and shown.tokens + PROMPT_TOKENS > context
-            line = [numbers, f"{frames} frames at {ratio}x" if ratio else "a picture", f"{shown.tokens:,}"]
-            line += [f"{found.weights / GIGA:.1f}", f"{found.needed / GIGA:.1f}"]
-            line += ["no" if found.needed > room * GIGA else "over the context" if over else "yes"]
-            line += [f"{sum(seconds(shape, shown, numbers, tera)):.2f}"]
-            held = frames_that_fit(context or 0, compressed(size, ratio or 1, patch=patch))
-            most = (most_frames(shape, room * GIGA, size, ratio or 1, numbers, chunk) for chunk in (None, CHUNK))
-            last = [f"{held:,}" if context else "not known", *(f"{one:,}" for one in most)]
-            lines.append([*line, *(last if ratio else [""] * len(last))])
-    return pd.DataFrame(lines, columns=COLUMNS)
-
-
-COLUMNS = ["numbers", "shown", "visual tokens", "weights, GB", "needed, GB", "fits", "first token, s"]
-COLUMNS += ["most frames: context", "memory", "memory, in chunks"]
-
-
-def assumptions(shape: Shape, room: float, size: Size, tera: float = OPERATIONS) -> list[str]:
-    """What the numbers of :func:`table` rest on: two lines about this model, then those about any."""
-    read = ", ".join(f"{ratio}x {{1}}x{{0}}".format(*frame_size(size, ratio)) for ratio in sorted(RULES))
-    context = f"{shape.context:,} tokens" if shape.context else "not known"
-    values = {"name": shape.name, "note": shape.note, "size": f"{size[1]}x{size[0]}", "read": read, "context": context}
-    values |= {"prompt": PROMPT_TOKENS, "fixed": FIXED / GIGA, "lost": LOST, "room": room, "tera": tera}
-    return [line.format(**values, share=SHARE, bytes=BYTES, chunk=CHUNK).strip() for line in KNOWN["assumptions"]]

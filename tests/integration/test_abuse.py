@@ -80,6 +80,19 @@ def test_damage_that_was_shown_once_is_refused(tmp_path, kind):
             inputs.KINDS[kind].attempt(seeds, own, random.Random(fuzz.FIRST_SEED + number), None)
 
 
+def test_ffmpeg_at_its_strictest_tells_whole_files_from_spoilt_ones(tmp_path):
+    """Zeros in the middle of files where a stream has something to tell of them: H.264, FLV and MPEG-2."""
+    inputs.KINDS["videos: files"].seeds(tmp_path)
+    for path in sorted(tmp_path.iterdir()):
+        assert decoders.strictly_decoded(path), path.name
+    for name in ("last.mp4", "turned.mov", "v.flv", "v.h264", "v.mpg"):
+        data = bytearray((tmp_path / name).read_bytes())
+        middle = len(data) // 2
+        data[middle : middle + 200] = bytes(200)
+        (tmp_path / name).write_bytes(data)
+        assert not decoders.strictly_decoded(tmp_path / name), name
+
+
 def test_a_struck_run_is_held_against_an_undisturbed_one(tmp_path):
     """One point without a notebook; a second one against rows that are not what they were is a fault."""
     toy = "tests.toy:ToyStudy"

@@ -1,7 +1,7 @@
-"""The tables of docs/fit.md: what the released models need, by ``oryx/processing/fit.py``; ``python -m tools.docs``."""
+"""The tables of docs/fit.md: what the released models need (``workbook/report/fits.py``); ``python -m tools.docs``."""
 
-from oryx.processing.fit import assumptions, table
 from oryx.processing.shapes import read_shape
+from workbook.report.fits import assumptions, memory_table
 from workbook.report.tables import as_table
 
 BEGIN, END = "<!-- will it fit: python -m tools.docs -->", "<!-- end of will it fit -->"
@@ -14,5 +14,9 @@ def blocks() -> str:
     for name in SHOWN:
         shape = read_shape(name)
         first, second, *general = assumptions(shape, GPU, SIZE)
-        parts += [f"### {shape.name} on {GPU} GB", f"{first} {second}", as_table(table(shape, GPU, FRAMES, SIZE))]
+        parts += [
+            f"### {shape.name} on {GPU} GB",
+            f"{first} {second}",
+            as_table(memory_table(shape, GPU, FRAMES, SIZE)),
+        ]
     return "\n\n".join([BEGIN, *parts, "\n".join(f"- {line}" for line in general), END])

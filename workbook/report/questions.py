@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from oryx.processing.context import context_table
 from oryx.processing.options import PreprocessOptions
+from workbook.report.fits import context_table
 from workbook.report.paper import numbers, select, sources
 from workbook.report.published import Published
 from workbook.report.tables import estimate_text, render

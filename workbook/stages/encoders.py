@@ -2,11 +2,11 @@
 
     python -m oryx.train encoders --scale nano --folder results/runs/shared/encoders [--start oryx/weights/nano]
 
-trains SigLIP from nothing (unless given), then from its weights two towers that differ in nothing but the size at
-which the same pictures reach them in the same steps: ``control``, squeezed into SigLIP's own square, and ``oryxvit``,
-at native size.
+trains SigLIP from nothing (unless given), then from its weights three towers that differ in nothing but the size at
+which the same pictures reach them in the same steps: ``control``, squeezed into SigLIP's own square, ``oryxvit``, at
+native size, and ``mixed``, half of them each way.
 The authors made OryxViT so (maintainers' answer in the public repository: from SigLIP, a small language model as
-interface, cross-entropy on text); the control is ours. What ships lies in ``oryx/weights/nano/``. On several GPUs:
+interface, cross-entropy on text); the other two are ours. What ships lies in ``oryx/weights/nano/``. On several GPUs:
 ``accelerate launch -m oryx.train encoders ...``, which splits every batch.
 
 The part ``language_model``, by stage ``sft``: the language model that all arms of the encoder study start from.
@@ -41,8 +41,8 @@ from workbook.stages.shipped import WEIGHTS, weights_hash
 from workbook.stages.stage import Options, write_manifest
 
 PRETRAIN = STAGES["pretrain"]
-CONTINUED = {"control": "fixed", "oryxvit": "native"}
-"""Encoder -> the size at which it is continued."""
+CONTINUED = {"control": "fixed", "oryxvit": "native", "mixed": "mixed"}
+"""Encoder -> the size at which it is continued; mixed: by lot."""
 
 ENCODERS = ("siglip", *CONTINUED)
 CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
@@ -50,7 +50,7 @@ CORPORA = ("fonts", "words", "icons", "clipart", "photos", "tables")
 
 def encoder_file(name: str) -> str:
     """The file name of an encoder's weights."""
-    return "siglip.safetensors" if name == "siglip" else f"continued_{CONTINUED.get(name, name)}.safetensors"
+    return "siglip.safetensors" if name == "siglip" else f"continued_{CONTINUED[name]}.safetensors"
 
 
 def starting_tower(r: Recipe, folder: Path | None = None) -> OryxViT:
@@ -59,7 +59,7 @@ def starting_tower(r: Recipe, folder: Path | None = None) -> OryxViT:
 
 
 def _at(size: str, rng, picture: Image.Image, phase: Phase, r: Recipe) -> Image.Image:
-    """``fixed``: in SigLIP's own square, the shape lost; ``native``: at the picture's own size; ``mixed``: by lot."""
+    """``fixed``: in SigLIP's own square, the shape lost; ``native``: at the picture's own size; ``mixed``: either."""
     if size == "mixed":
         size = ("fixed", "native")[int(rng.integers(2))]
     resolution = Resolution("squash", r.side) if size == "fixed" else Resolution("native")
@@ -67,10 +67,10 @@ def _at(size: str, rng, picture: Image.Image, phase: Phase, r: Recipe) -> Image.
 
 
 def train_encoder(name: str, r: Recipe, options: Options, reader: Path | None = None) -> list[dict]:
-    """Train one of ENCODERS or ``mixed``; returns the curve, and goes on from a checkpoint in the folder.
+    """Train one of ENCODERS; returns the curve, and goes on from a checkpoint in the folder.
 
     The continued ones start from the SigLIP in ``options.start`` (default: shipped), with a language model as interface
-    that learns too, from ``reader`` (:func:`warm_reader`); both see the same items in the same order. They are kept in
+    that learns too, from ``reader`` (:func:`warm_reader`); all see the same items in the same order. They are kept in
     8 bits.
     """
     if name == "siglip":
@@ -78,7 +78,7 @@ def train_encoder(name: str, r: Recipe, options: Options, reader: Path | None = 
     tower = starting_tower(r, options.start)
     model = warm_reader(r, tower.config, options.seed + 1, folder=reader)
     model.vision_tower = tower
-    batches = reader_batches(r, options.seed, partial(_at, CONTINUED.get(name, name)))
+    batches = reader_batches(r, options.seed, partial(_at, CONTINUED[name]))
     plan, saved = TrainPlan(r.reader_steps, r.reader_rate), {encoder_file(name).removesuffix(".safetensors"): tower}
     return Training(name, model, batches, answer_loss, plan, saved, torch.int8, PRETRAIN).carry_out(*options.how)
 
@@ -107,11 +107,11 @@ def run(options: Options) -> None:
 def run_language_model(options: Options) -> OryxForConditionalGeneration:
     """Train a reader on, its encoder frozen, on every form; writes the language model and its manifest."""
     plan, r, stage = forms_recipe(options.scale, **options.changes), encoder_recipe(options.scale), STAGES["sft"]
-    phase, model, inputs = r.phases[-1], load_shared(options.scale, options.start), []
+    model, inputs = load_shared(options.scale, options.start), []
     seed = plan.seed + options.seed
     for number, form in enumerate(picture_forms(r.side).values()):
         first = number * plan.items
-        items = [training_item(seed, first + i, phase.mixture, phase.sizes) for i in range(plan.items)]
+        items = [training_item(seed, first + i, plan.mixture, r.phases[-1].sizes) for i in range(plan.items)]
         inputs.append(PictureInputs(items, form, r.patch, model, compute=options.compute))
 
     def draw(step: int) -> list[tuple[int, int]]:

@@ -90,10 +90,11 @@ class VideoRecipe:
 class FormsRecipe:
     """How a language model learns to read pictures in every form.
 
-    ``items`` pictures of each form, ``steps`` of ``batch`` pictures of one form in turn. ``seed`` is added to
-    that of the training, so that pictures are none that other parts have met.
+    ``items`` pictures of each form, of tasks drawn by ``mixture``; ``steps`` of ``batch`` pictures of one form in turn.
+    ``seed`` is added to that of the training, so that pictures are none that other parts have met.
     """
 
+    mixture: dict[str, float]
     items: int
     steps: int
     batch: int
@@ -173,15 +174,14 @@ def joint_recipe(scale: str, **changes: Any) -> JointRecipe:
     return r
 
 
-def encoder_recipe(scale: str, side: int = 48, patch: int = 8, panel: str = "default") -> Recipe:
+def encoder_recipe(scale: str, side: int = 48, patch: int = 8) -> Recipe:
     """The recipe of the encoder study's encoders: the scale's shapes, phases and steps of their own; errors as above.
 
-    ``panel``: of the encoder study. ``side`` of SigLIP's square and ``patch`` in pixels: with public weights, those of
-    OryxViT. Scale ``paper`` has the shapes of ``medium`` for its language model; its encoders have those of the weights
-    that they start from.
+    ``side`` of SigLIP's square and ``patch`` in pixels: with public weights, those of OryxViT. Scale ``paper`` has the
+    shapes of ``medium`` for its language model; its encoders have those of the weights that they start from.
     """
-    own = _table("encoders" if panel == "default" else f"{panel}_encoders", scale)
-    r = replace(recipe("medium" if scale in ("small", "paper") else scale, **own), scale=scale)
+    shapes = recipe("medium" if scale in ("small", "paper") else scale, **_table("encoders", scale))
+    r = replace(shapes, scale=scale)
     phases = tuple(replace(phase, sizes=_scaled(phase.sizes, side, patch)) for phase in r.phases)
     return replace(r, side=side, patch=patch, position_grid=max(r.position_grid, 4 * side // patch), phases=phases)
 

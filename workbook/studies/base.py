@@ -163,10 +163,10 @@ class Study(ABC, Generic[S]):
         return self.facts
 
     def judged_by(self, settings: S) -> Path | None:
-        """The file that states what a run is judged by; that of a panel with hypotheses of its own has its name."""
+        """The file that states what a run is judged by; a scale or panel with hypotheses of its own names theirs."""
         file = self.hypotheses_file
-        own = file and file.with_name(f"{getattr(settings, 'panel', '')}.toml")
-        return own if own and own.is_file() else file
+        named = (file and file.with_name(f"{name}.toml") for name in (settings.scale, getattr(settings, "panel", "")))
+        return next((own for own in named if own and own.is_file()), file)
 
     def hypotheses(self, settings: S) -> Sequence[Hypothesis]:
         """What a run is judged by."""

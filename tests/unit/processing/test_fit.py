@@ -3,19 +3,16 @@
 import pytest
 from PIL import Image
 
-from oryx.errors import SettingsError
 from oryx.layout import SIDES
 from oryx.processing.fit import (
     CHUNK,
     FIXED,
     GIGA,
     LOST,
-    assumptions,
     memory,
     most_frames,
     picture,
     seconds,
-    table,
     video,
 )
 from oryx.processing.processor import OryxProcessor
@@ -87,24 +84,3 @@ def test_seconds_count_operations_or_weights_read():
     assert spent[1] == pytest.approx(operations / (312e12 * 0.4))
     few = seconds(SEVEN, video(1, (256, 256), 16), "4 bit", tera=1e6)
     assert few[1] == pytest.approx(weights["language model"] / 2e12)
-
-
-def test_the_table_says_what_fits_and_what_ends_it():
-    found = table(SEVEN, 24, 64, SIZE).set_index(["numbers", "shown"])
-    assert len(found) == 3 * 4
-    assert found.loc[("bf16", "64 frames at 1x"), "fits"] == "no"
-    assert found.loc[("4 bit", "64 frames at 1x"), "fits"] == "over the context"
-    assert found.loc[("bf16", "64 frames at 4x"), "fits"] == "yes"
-    line = found.loc[("bf16", "64 frames at 16x")]
-    assert (line["most frames: context"], line["visual tokens"]) == ("725", "2,882")
-    assert int(line["memory"]) < int(line["memory, in chunks"])
-    unknown = table(read_shape("1.5-32b"), 80, 2, SIZE)
-    assert set(unknown["most frames: context"]) == {"", "not known"} and "over the context" not in set(unknown["fits"])
-    said = " ".join(assumptions(read_shape("1.5-32b"), 80, SIZE))
-    assert "not found" in said and "1x 640x320" in said and "16x 640x256" in said and "not measured" in said
-
-
-@pytest.mark.parametrize(("room", "frames", "tera"), [(0, 1, 1), (1, 0, 1), (1, 1, -1)])
-def test_numbers_that_mean_nothing_are_refused(room, frames, tera):
-    with pytest.raises(SettingsError, match=f"above 0, got {room}, {frames} and {tera}"):
-        table(SEVEN, room, frames, SIZE, tera)

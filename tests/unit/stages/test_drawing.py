@@ -36,7 +36,7 @@ def test_items_of_the_reader(step, expected):
     assert reader(recipe("nano"), step) == expected
 
 
-@pytest.mark.parametrize(("size", "expected"), [("fixed", "e418ba6f457b6f05"), ("native", "5c83ef2ad0a99b9b")])
+@pytest.mark.parametrize(("size", "expected"), [("fixed", "1e4fcc666e0f8027"), ("native", "bff64e643ed1df3c")])
 def test_items_of_the_continued_encoders(size, expected):
     assert reader(encoder_recipe("nano"), 800, fit=partial(_at, size)) == expected
 

@@ -8,12 +8,12 @@ from transformers.models.siglip2.image_processing_pil_siglip2 import get_image_s
 from oryx.errors import MissingResource, SettingsError
 from oryx.layout import Layout, visual_token_count
 from oryx.processing.sizes import Partition
-from workbook.data.items import OBJECT_TASKS, evaluation_items
+from workbook.data.items import evaluation_items
 from workbook.stages.encoders import _at
 from workbook.stages.recipes import encoder_recipe
 from workbook.studies.encoders.arms import ARMS, BLIND, ENCODERS, INPUTS, arm_view
 from workbook.studies.encoders.settings import Settings
-from workbook.studies.encoders.study import ENCODER_JOBS, MIXTURE, PROBES, TEXT_TASKS, OryxViTvsSigLIP
+from workbook.studies.encoders.study import ENCODER_JOBS, MIXTURE, PROBES, OryxViTvsSigLIP
 
 PICTURES = encoder_recipe("nano").phases[-1].sizes
 PATCH, SIDE = PICTURES.patch, PICTURES.side
@@ -21,7 +21,7 @@ PATCH, SIDE = PICTURES.patch, PICTURES.side
 
 @pytest.fixture(scope="module")
 def items():
-    return [i for task in (*TEXT_TASKS, *OBJECT_TASKS) for i in evaluation_items(task, "dev", 60, PICTURES)]
+    return [i for task in MIXTURE for i in evaluation_items(task, "dev", 60, PICTURES)]
 
 
 def tokens(arm, items):
@@ -53,18 +53,14 @@ def test_the_equal_area_arm_spends_nearly_as_naflex_does(items):
     assert np.mean(ours) == pytest.approx(np.mean(theirs), rel=0.12)
 
 
-def test_the_arms_train_on_the_tasks_that_they_are_asked():
-    assert tuple(MIXTURE) == (*TEXT_TASKS, *OBJECT_TASKS)
-
-
 @pytest.mark.parametrize(
     ("values", "seed", "first"),
     [
         ({}, 0, []),
-        ({}, 1, [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:]]]),
-        ({"from_scratch": True}, 0, [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:]]]),
+        ({}, 1, [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:], "encoder_mixed"]]),
+        ({"from_scratch": True}, 0, [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:], "encoder_mixed"]]),
+        ({"arms": ["siglip_fixed", "oryxvit_native"]}, 1, [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:]]]),
         ({"scale": "small"}, 0, [[*ENCODER_JOBS[1:]]]),
-        ({"panel": "reading"}, 0, [[ENCODER_JOBS[0]], [*ENCODER_JOBS[1:], "encoder_mixed"]]),
     ],
 )
 def test_seed_0_has_shipped_encoders_and_others_train_theirs(values, seed, first):
@@ -73,22 +69,26 @@ def test_seed_0_has_shipped_encoders_and_others_train_theirs(values, seed, first
     assert study.further_jobs(study.settings(values)) == [PROBES], "no arm waits for the probes"
 
 
-def test_the_panel_reading_asks_all_that_its_hypotheses_compare():
-    study = OryxViTvsSigLIP()
-    reading = study.settings({"panel": "reading"})
-    stated = study.hypotheses(reading)
-    assert len(stated) > 20 and not {entry.id for entry in stated} & {
-        entry.id for entry in study.hypotheses(Settings())
-    }
-    asked = {arm: {task for _, task, _ in study.picture_arm(reading, arm).passes()} for arm in reading.arms}
+def test_a_run_asks_all_that_its_hypotheses_compare():
+    study, settings = OryxViTvsSigLIP(), Settings()
+    asked = {arm: {task for _, task, _ in study.picture_arm(settings, arm).passes()} for arm in settings.arms}
+    stated = study.hypotheses(settings)
+    assert len(stated) > 20
     for entry in stated:
         for arm in entry.arms:
             assert set(entry.tasks) <= asked[arm] or (entry.tasks == ("patch",) and ARMS[arm][1] in INPUTS[:2])
-    assert study.settings({}).settings_hash == Settings().settings_hash != reading.settings_hash
+
+
+def test_public_parts_have_hypotheses_of_their_own():
+    study = OryxViTvsSigLIP()
+    for scale in ("small", "paper"):
+        stated = study.hypotheses(study.settings({"scale": scale}))
+        assert {entry.scale for entry in stated} == {scale}
+        assert {*MIXTURE}.isdisjoint(task for entry in stated for task in entry.tasks)
 
 
 def test_an_encoder_of_mixed_input_sees_half_of_the_pictures_each_way():
-    r, rng = encoder_recipe("nano", panel="reading"), np.random.default_rng(0)
+    r, rng = encoder_recipe("nano"), np.random.default_rng(0)
     picture = Image.new("RGB", (96, 24))
     sizes = [_at("mixed", rng, picture, r.phases[-1], r).size for _ in range(200)]
     assert set(sizes) == {(96, 24), (48, 48)} and 70 < sizes.count((48, 48)) < 130
@@ -100,6 +100,7 @@ def test_what_cannot_run_says_what_it_needs(tmp_path):
         ({"scale": "paper"}, MissingResource, "trains from public parts"),
         ({"scale": "medium"}, MissingResource, "--from-scratch"),
         ({"siglip": str(tmp_path)}, SettingsError, "siglip: expected at scale small and paper alone, got scale 'nano'"),
+        ({"panel": "default"}, SettingsError, "panel: "),
         ({"side": 50}, SettingsError, "side: expected a multiple of two patches"),
     ):
         with pytest.raises(error, match=message):

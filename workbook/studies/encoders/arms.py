@@ -28,7 +28,7 @@ ARMS: dict[str, tuple[str, str | None]] = {
 }
 """Arm -> its encoder and input."""
 
-USUAL = tuple(arm for arm, (encoder, _) in ARMS.items() if arm != "control_partition" and encoder != MIXED)
+USUAL = tuple(arm for arm in ARMS if arm != "control_partition")
 """The arms of a default run."""
 
 

@@ -79,10 +79,6 @@ class NeedleInAHaystack(Study[Settings]):
         if settings.frame_side != 32:
             raise InputError(f"frame_side: the readers of frames know 32 pixels, got {settings.frame_side}")
 
-    def judged_by(self, settings: Settings) -> Path:
-        """What is tested of released weights stands in a file of its own."""
-        return self.hypotheses_file.with_name("released.toml") if settings.scale == "paper" else self.hypotheses_file
-
     def plan(self, settings: Settings) -> dict:
         """As every study's; of released weights, which nothing trains, what asking takes."""
         if settings.scale != "paper":
