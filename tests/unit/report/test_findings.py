@@ -1,6 +1,7 @@
 """Interpretations are tied to the verdicts they were written for; pages hold what results say."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.unit.report.pages import STUDY, answers, publish
 from tools.docs.readme import filled
 from workbook.report.claims import FINDINGS, findings
 from workbook.report.page import Page
-from workbook.report.published import published
+from workbook.report.published import all_hypotheses, published
 from workbook.report.questions import BENCHMARKS, speeds, tables
 from workbook.report.questions import questions as asked
 
@@ -84,6 +85,13 @@ def test_blocks_over_everything_are_filled(results):
     assert "1 verdicts were compared" in page and "71.4 - 66.9" in page
     with pytest.raises(SettingsError, match="expected one of verdicts, scores, headlines"):
         filled("<!-- results:all:hypotheses -->\n<!-- end -->", results)
+
+
+def test_answers_name_hypotheses_that_are_stated():
+    """One that no file states would leave its line out without a word."""
+    templates = Path(FINDINGS.parent, "templates").glob("question_*.md.j2")
+    named = {name for path in templates for name in re.findall(r'"(H\d[a-c]\.[\w.]+)": "', path.read_text("utf-8"))}
+    assert len(named) >= 8 and {f"{name}.nano" for name in named} <= {entry.id for entry in all_hypotheses()}
 
 
 def test_answers_come_from_results_and_benchmarks_or_say_that_nothing_was_measured(runs):
