@@ -135,7 +135,8 @@ def _mean(identifier: str) -> int:
 def test_workers_read_the_same_pictures():
     identifiers = [item.id for item in corpora.load("icons").items[::100]]
     here = [_mean(identifier) for identifier in identifiers]
-    with multiprocessing.get_context("fork").Pool(2) as pool:
+    # as runs do: a process with threads that forks may hang
+    with multiprocessing.get_context("forkserver").Pool(2) as pool:
         assert pool.map(_mean, identifiers) == here
 
 
