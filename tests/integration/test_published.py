@@ -43,10 +43,6 @@ def test_the_one_model_is_judged_on_its_shipped_rows_and_on_published_ones():
     assert all(verdict["verdict"].startswith("direction only") for verdict in judged)
 
 
-ROUNDING = 1e-5
-"""Published rows hold log-likelihoods with four decimals; verdicts were made before that."""
-
-
 @pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/*/verdicts.json")), ids=lambda p: p.parent.name)
 def test_published_verdicts_follow_from_published_rows(path):
     stated = {verdict["id"]: verdict for verdict in json.loads(path.read_text())}
@@ -60,9 +56,9 @@ def test_published_verdicts_follow_from_published_rows(path):
     for name, verdict in stated.items():
         assert judged[name]["verdict"] == verdict["verdict"], name
         for number in ("estimate", "low", "high"):
-            assert judged[name][number] == pytest.approx(verdict[number], abs=ROUNDING), name
+            assert judged[name][number] == pytest.approx(verdict[number], abs=1e-9), name
             for seed, own in verdict["by_seed"].items():
-                assert judged[name]["by_seed"][seed][number] == pytest.approx(own[number], abs=ROUNDING), (name, seed)
+                assert judged[name]["by_seed"][seed][number] == pytest.approx(own[number], abs=1e-9), (name, seed)
 
 
 def test_the_readme_shows_what_is_published(monkeypatch, capsys):

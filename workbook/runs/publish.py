@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oryx.errors import RunError, SettingsError
-from oryx.evidence.rows import write_published
+from oryx.evidence.rows import read_published, write_published
 from oryx.evidence.stats import LEAST_SEEDS, MOST_FAILED
 from oryx.files import atomic_write_json
 from workbook.runs.notebooks import execute, notebook_folder
@@ -66,9 +66,12 @@ def publish(study: "Study", settings: StudySettings, allow_dirty: bool = False) 
         size = write_published(run.rows, staged / "rows.parquet").stat().st_size
         if size > MOST_ROW_BYTES:
             raise RunError(f"rows.parquet would have {size} bytes, the limit is {MOST_ROW_BYTES}")
-        tables = [run.folder / name for name in ("table.csv", "verdicts.json", "curves.csv", *study.tables)]
+        tables = [run.folder / name for name in ("table.csv", "curves.csv", *study.tables)]
         for path in (*tables, *notebook):
             shutil.copyfile(path, staged / path.name)
+        # published rows are judged, whose log-likelihoods are rounded, not those of the run
+        verdicts = study.judged(settings, read_published(staged / "rows.parquet"))
+        atomic_write_json(staged / "verdicts.json", verdicts)
         shutil.copytree(run.folder / "figures", staged / "figures")
         _lighten(staged, settings)
         manifest = {
