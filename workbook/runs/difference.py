@@ -25,6 +25,8 @@ COMPARED = (
     *("questions", "python", "packages", "hardware", "commit", "dirty"),
 )
 """What of two manifests is compared, but for settings that change no numbers."""
+JUDGED = ["verdict", "estimate", "low", "high"]
+"""What of two verdicts is compared."""
 PASSED_OVER = [f"settings.{name}" for name in ("seeds", "source", "jobs", "limit_minutes", "results", "processes")]
 
 
@@ -59,6 +61,8 @@ class Side:
             found = json.loads(path.read_text()) if path.exists() else []
             if len({one["id"] for one in found}) < len(found):
                 raise ValueError("an id stands there twice")
+            if not all(isinstance(one["verdict"], str) and set(JUDGED) <= set(one) for one in found):
+                raise ValueError(f"a verdict is a text, with {', '.join(JUDGED[1:])}")
             return found
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"{path}: not a list of verdicts ({error!r})") from error
@@ -172,8 +176,7 @@ def verdicts_compared(ours: Sequence[Mapping], theirs: Sequence[Mapping]) -> lis
     """How many verdicts are the same, and those that differ."""
     if not (ours and theirs):
         return ["verdicts: not both runs have any"]
-    columns = ["verdict", "estimate", "low", "high"]
-    frames = {side: pd.DataFrame(found).set_index("id")[columns] for side, found in (("A", ours), ("B", theirs))}
+    frames = {side: pd.DataFrame(found).set_index("id")[JUDGED] for side, found in (("A", ours), ("B", theirs))}
     both = pd.concat(frames, axis=1, join="inner")
     apart = both[both["A", "verdict"] != both["B", "verdict"]].stack(level=0, future_stack=True).reset_index()
     return [f"verdicts: {len(both) - len(apart) // 2} of {len(both)} the same", *_table(apart)]

@@ -88,7 +88,11 @@ def test_one_seed_of_a_run_is_compared_alone(two):
 
 
 @pytest.mark.parametrize(
-    "text", ['{"id": 1}', '[{"verdict": "supported"}]', '[{"id": []}]', '[{"id": "a"}, {"id": "a"}]', "3"]
+    "text",
+    [
+        *('{"id": 1}', '[{"verdict": "supported"}]', '[{"id": []}]', '[{"id": "a"}, {"id": "a"}]', "3"),
+        *('[{"id": "a", "verdict": {}, "estimate": 0, "low": 0, "high": 0}]', '[{"id": "a", "verdict": "supported"}]'),
+    ],
 )
 def test_what_is_no_list_of_verdicts_is_refused(two, text):
     (two[1] / "verdicts.json").write_text(text)
