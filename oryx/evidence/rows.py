@@ -64,7 +64,8 @@ def read_published(path: str | Path, names: Iterable[str] | None = None) -> pd.D
         there = parquet.read_schema(path).names
         wanted = there if names is None else [name for name in dict.fromkeys(names) if name in there]
         table = parquet.read_table(path, columns=list({"schema", *wanted} & set(there)))
-    except (OSError, pa.ArrowException) as error:
+        table.validate(full=True)  # texts among others
+    except (OSError, UnicodeError, pa.ArrowException) as error:
         raise RunError(f"{path}: cannot be read as parquet ({error})") from error
     for schema in table["schema"].unique().to_pylist() if "schema" in there else [0]:
         check_schema(schema, str(path))

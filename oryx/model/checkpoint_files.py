@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from oryx.errors import CheckpointError
+from oryx.errors import CheckpointError, shortened
 from oryx.files import read_json, reading
 
 Tensors = Mapping[str, Tensor]
@@ -127,8 +127,12 @@ def check_tensors(tensors: Tensors, expected: Tensors, source: str, optional: Co
 
 def build(make: Callable[[Any], PreTrainedModel], config: Any, tensors: Tensors, source: str, names=str) -> Any:
     """The model of a configuration with ``tensors`` as its weights, in eval mode; see :func:`fill`."""
-    with init_empty_weights(include_buffers=False):
-        model = make(config)
+    try:
+        with init_empty_weights(include_buffers=False):
+            model = make(config)
+    except Exception as error:  # of many types: the configuration's values reach torch and transformers as they are
+        said = f"no model can be made as its configuration says ({type(error).__name__}: {shortened(error)})"
+        raise CheckpointError(f"{source}: {said}") from error
     fill(model, tensors, source, names)
     return model.eval()
 

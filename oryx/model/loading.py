@@ -218,7 +218,7 @@ def _has_tokenizer(folder: Path) -> bool:
 def _load_own(folder: Path, model_class: type, config: dict, dtype: torch.dtype | None):
     try:
         config = model_class.config_class.from_dict(config)
-    except (TypeError, ValueError, StrictDataclassError) as error:
+    except (TypeError, ValueError, AttributeError, StrictDataclassError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
     # from_pretrained would fill missing tensors with random numbers and only warn
     return stored.build(model_class, config, cast(stored.read_weights(folder), dtype), str(folder))

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from oryx.errors import InputError, MissingResource, check_known
-from oryx.processing.packets import Index, av, display_matrix, opened, picture_stream
+from oryx.processing.packets import STRICT, Index, av, display_matrix, opened, picture_stream
 
 DECODERS = {"auto": "", "decord": "decord", "pyav": "av", "torchcodec": "torchcodec.decoders"}
 """Name -> the module that it needs."""
@@ -160,8 +160,7 @@ class PyAVReader:
             self.close()
         self.container = opened(self.path)
         self.stream = picture_stream(self.container, self.path)
-        # where packets say no times, decoding alone tells of damage
-        self.stream.codec_context.options = {} if self.times else {"err_detect": "explode"}
+        self.stream.codec_context.options = STRICT
         self.stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
         self.stream.thread_count = self.threads
         self.decoder, self.next = self.container.decode(self.stream), 0
@@ -191,15 +190,20 @@ class PyAVReader:
         if not self.next <= number or key > self.next:
             self.container.seek(times[key], stream=self.stream, backward=True)
             self.decoder = self.container.decode(self.stream)
-        for from_start in (False, True):
-            if from_start:  # the jump missed: some containers seek inexactly
-                self._restart()
-            for frame in self.decoder:
-                if frame.pts == times[number]:
-                    self.next = number + 1
-                    return frame
-                if frame.pts is not None and frame.pts > times[number]:
-                    break
+        try:
+            found = self._until(times[number])
+        except av.error.FFmpegError:  # frames that are shown before a keyframe may need what was jumped over
+            found = None
+        if found is None:  # or the jump missed: some containers seek inexactly
+            self._restart()
+            found = self._until(times[number])
+        self.next = number + 1
+        return found
+
+    def _until(self, time: int) -> Any:
+        for frame in self.decoder:
+            if frame.pts is not None and frame.pts >= time:
+                return frame if frame.pts == time else None
         return None
 
     def _by_counting(self, number: int) -> Any:

@@ -47,6 +47,8 @@ class PreprocessOptions:
     @classmethod
     def from_dict(cls, values: Mapping) -> "PreprocessOptions":
         """From plain data, as ``dataclasses.asdict`` has it; raises SettingsError for unknown names."""
+        if not isinstance(values, Mapping):
+            raise SettingsError(f"preprocessing options: expected names with values, got {values!r}")
         try:
             rules = {name: SizeRule(**values[name]) for name in RULES if isinstance(values.get(name), Mapping)}
             return cls(**{**values, **rules})

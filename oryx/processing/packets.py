@@ -20,6 +20,8 @@ except ImportError:  # pictures are read without it
 
 REFUSED = {"tty": "a text file", "nut": "a NUT file, where nobody can tell damage; Matroska holds the same streams"}
 """What FFmpeg opens as videos, by its name for the format -> what it is; it plays text files as ANSI art."""
+STRICT = {"err_detect": "explode"}
+"""What FFmpeg is told: not to pass over damage, neither of a container nor of its frames."""
 END_OF_JPEG = b"\xff\xd9"
 UNRELIABLE = ("vp8", "rpza", "h261")  # frames that are never shown have packets; every frame is called a keyframe
 UNSURE = ("mpegts", "mpeg", "avi", "asf")  # no table of frames to seek by, or damage that is not told
@@ -183,7 +185,7 @@ from part to part that must end with the file."""
 def opened(path: Path) -> Any:
     """The container at ``path``; InputError if FFmpeg knows it for no video file."""
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), options=STRICT)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{path}: expected a video file; it is damaged or something else ({error})") from None
     if (name := container.format.name) in REFUSED:

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.utils import logging
 
-from oryx.errors import CheckpointError, InputError, did_you_mean
+from oryx.errors import CheckpointError, InputError, did_you_mean, shortened
 from oryx.grids import check_whole
 from oryx.layout import SIDES, VISUAL_TOKEN_ID
 from oryx.processing import chat
@@ -27,6 +27,8 @@ logger = logging.get_logger(__name__)
 
 CONFIG_FILE = "processor_config.json"
 OPTIONS = ("num_frames", "padding", "padding_side", "return_labels", "return_tensors")
+LARGEST_REGION = 128
+"""The side of the largest region in tokens: that of the released encoder's position table, so of the largest map."""
 IGNORED = ("add_special_tokens", "do_sample_frames")  # the prompt's form decides; frames are always chosen
 REFUSED = ("truncation", "max_length", "pad_to_multiple_of", "return_mm_token_type_ids", "return_metadata", "audio")
 """Keyword arguments that a call takes, takes without effect, and takes only as None or False."""
@@ -387,6 +389,9 @@ def _sides(compression: int | str, visual: Any, budget: int | None) -> list[int 
         side = isqrt(check_whole("compression", compression, "'auto' or a ratio such as 1, 4, 16"))
         if side * side != compression:
             raise InputError(f"compression: expected the square of a whole side (1, 4, 9, 16, ...), got {compression}")
+        if side > LARGEST_REGION:
+            most = f"{LARGEST_REGION**2}, regions of {LARGEST_REGION} x {LARGEST_REGION} tokens"
+            raise InputError(f"compression: expected at most {most}, got {shortened(compression)}")
         return [side]
     one, *moving = SIDES.values()
     if isinstance(visual, (Video, Views)):

@@ -11,7 +11,8 @@ from math import sqrt
 from PIL import Image
 
 from oryx.errors import SettingsError, check_known
-from oryx.grids import Grid, Size, check_size
+from oryx.grids import Grid, Size, check_area, check_size
+from oryx.processing.options import PreprocessOptions
 
 KINDS = ("native", "area", "squash", "pad")
 GREY = (127, 127, 127)
@@ -65,8 +66,12 @@ class Resolution:
         return rows * stride, columns * stride
 
     def apply(self, picture: Image.Image, stride: int) -> Image.Image:
-        """The picture (RGB) at its target size; bicubic with Pillow's antialiasing, as the reference resizes."""
-        height, width = self.target((picture.height, picture.width), stride)
+        """The picture (RGB) at its target size; bicubic with Pillow's antialiasing, as the reference resizes.
+
+        Raises InputError, before any pixel is made, if that has more pixels than a picture may have.
+        """
+        size = picture.height, picture.width
+        height, width = check_area(self.target(size, stride), size, PreprocessOptions.max_pixels)
         if self.kind != "pad":
             same = picture.size == (width, height)
             return picture if same else picture.resize((width, height), Image.Resampling.BICUBIC)

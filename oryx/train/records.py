@@ -12,6 +12,7 @@ counted under. Needle records have ``video_long``, ``idx``, ``type``, ``question
 is done with them are those of the public code (reference file ``train.py``, the data called "movienet").
 """
 
+import os
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -248,5 +249,5 @@ def _files(kind: str, named: Any, media: Path) -> tuple[Path | bytes, ...]:
             raise InputError(f"expected the name of a file (packed pictures must be written as files), got {named!r}")
         found = tuple(media / one if isinstance(one, str) else one for one in names)
         for path in filter(lambda one: isinstance(one, Path), found):
-            frame_files(path) if film and path.is_dir() else check_file(path, "video" if film else "picture")
+            frame_files(path) if film and os.path.isdir(path) else check_file(path, "video" if film else "picture")
     return found

@@ -245,7 +245,7 @@ QUESTION = ("resolution", "compression", "token_budget", "max_new_tokens", "ques
 
 def question_values() -> strategies.SearchStrategy:
     """Arguments of a question with odd values."""
-    number = strategies.sampled_from((1, 2, 4, 16, 31, 32, 64, 100, 1000, 5000, 10**6, 10**9))
+    number = strategies.sampled_from((1, 2, 4, 16, 31, 32, 64, 100, 1000, 3000, 10**6, 10**9))
     return strategies.dictionaries(
         strategies.sampled_from(QUESTION), number | mutate.odd_values(), min_size=1, max_size=3
     )

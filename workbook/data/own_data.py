@@ -20,6 +20,7 @@ A csv separates its columns by commas, semicolons or tabs. No torch and no panda
 import csv
 import hashlib
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from oryx.errors import SettingsError, did_you_mean
+from oryx.errors import SettingsError, did_you_mean, shortened
 from oryx.files import atomic_write_text, sha256_file
 from workbook.data.answers import plain
 from workbook.data.items import evaluation_items
@@ -176,8 +177,8 @@ def _item(fields: dict, folder: Path) -> OwnItem | str:
         return f"{empty[0]} is empty"
     file = str(given.pop("file"))
     path = folder / file
-    if not path.exists():
-        return f"file: there is no {path}"
+    if not os.path.exists(path):  # pathlib raises OSError for names that no file can have
+        return f"file: there is no {shortened(path)}"
     if path.is_dir() and not any(path.iterdir()):
         return f"file: {path} is an empty folder; expected a picture, a video or a folder of frames"
     try:

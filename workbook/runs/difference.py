@@ -58,7 +58,7 @@ class Side:
         """Its verdicts, none for a run that is not finished, or one seed of it."""
         path = self.folder / "verdicts.json"
         try:
-            found = json.loads(path.read_text()) if path.exists() else []
+            found = _read(path) if path.exists() else []
             if len({one["id"] for one in found}) < len(found):
                 raise ValueError("an id stands there twice")
             if not all(isinstance(one["verdict"], str) and set(JUDGED) <= set(one) for one in found):
@@ -84,15 +84,23 @@ def read_side(path: str | Path, seeds: Sequence[str] | None = None) -> Side:
     manifests: dict[str, dict] = {}
     for file in files:
         try:
-            content = json.loads(file.read_text())
-            manifests |= content["seeds"] if "seeds" in content else {str(content["seed"]): content}
-            if "study" not in content and "seeds" not in content:
-                raise KeyError("study")
-        except (OSError, ValueError, KeyError) as error:
+            content = _read(file)
+            found = content["seeds"] if "seeds" in content else {str(content["seed"]): content}
+            if not all(isinstance(one, dict) and isinstance(one["study"], str) for one in found.values()):
+                raise ValueError("expected an object for every seed, with the study's name")
+            manifests |= found
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{file}: not a manifest ({type(error).__name__}: {error})") from error
     if lacking := [seed for seed in seeds or () if seed not in manifests]:
         raise SettingsError(f"{path}: expected some of the seeds {', '.join(manifests)}, got {lacking[0]}")
     return Side(folder, {seed: manifests[seed] for seed in seeds or manifests})
+
+
+def _read(file: Path) -> Any:
+    """Of a file of json; ValueError also for halves of characters, which json can state and tables cannot hold."""
+    content = json.loads(file.read_text())
+    json.dumps(content, ensure_ascii=False).encode()
+    return content
 
 
 def described(a: Side, b: Side) -> str:

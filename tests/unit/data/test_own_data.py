@@ -75,6 +75,7 @@ def test_tables_as_spreadsheets_write_them(folder, separator, encoding):
         ("file,question\n", "column 'answer' is missing"),
         ("file,question,answer,answer\n", "column 'answer' comes twice"),
         ("file,question,answer\nno.png,?,x\n", r"line 2: file: there is no .*no\.png"),
+        (f"file,question,answer\n{'x' * 5000},?,x\n", r"line 2: file: there is no .*\(5,\d+ characters\)"),
         ("file,question,answer\na.png,?,\n", "line 2: answer is empty"),
         ("file,question,answer\na.png, ,x\n", "line 2: question is empty"),
         ("file,question,answer\na.png,?,x\nb.png,?,x\na.png,?,y\n", "line 4: id 'a.png: .' is that of line 2"),

@@ -226,6 +226,13 @@ def test_published_rows_of_another_schema_or_type_are_refused_by_name(tmp_path, 
         read_published(path)
 
 
+def test_bytes_that_are_no_text_are_damage(tmp_path):
+    path = _published(tmp_path / "rows.parquet", answer="abcdefgh")
+    path.write_bytes(path.read_bytes().replace(b"abcdefgh", b"abc\xff\xfe\x80gh"))
+    with pytest.raises(RunError, match=r"rows\.parquet: cannot be read as parquet"):
+        read_published(path)
+
+
 def test_files_that_are_no_published_rows_are_named(tmp_path):
     path = tmp_path / "rows.parquet"
     path.write_bytes(b"no parquet")

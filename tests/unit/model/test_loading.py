@@ -14,7 +14,7 @@ from oryx.model.loading import checkpoint_hash
 from oryx.model.reference import NEEDED_FIELDS
 from oryx.processing.processor import OryxProcessor
 from oryx.processing.tokenizers import byte_tokenizer
-from tests.tiny import save_tiny_released
+from tests.tiny import save_tiny_model, save_tiny_released
 
 from .builders import MARK, pictures, tiny_model, write_released
 
@@ -423,3 +423,24 @@ def test_odd_values_in_files_beside_the_weights_are_refused(tmp_path, file, cont
     (tmp_path / file).write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match=message):
         oryx.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "part, values, message",
+    [
+        ("vision_config", {"intermediate_size": "64"}, "no model can be made as its configuration says .TypeError"),
+        ("vision_config", {"intermediate_size": -64}, "no model can be made as its configuration says .RuntimeError"),
+        ("vision_config", {"initializer_range": {}}, "no model can be made as its configuration says .TypeError"),
+        ("vision_config", {"id2label": "none"}, "config.json: 'str' object has no attribute 'items'"),
+        ("text_config", {"rope_parameters": {"rope_type": "default", "rope_theta": "1e6"}}, "no model can be made"),
+        ("text_config", {"intermediate_size": 10**30}, "no model can be made as its configuration says .TypeError"),
+    ],
+)
+def test_odd_values_in_a_configuration_are_refused(tmp_path, part, values, message):
+    save_tiny_model(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config[part] |= values
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=message) as raised:
+        oryx.load(tmp_path)
+    assert len(str(raised.value)) < 1000

@@ -147,6 +147,7 @@ def test_views_are_laid_out_like_frames(model):
         (picture(), "\ud800", {}, "question: expected text"),
         (picture(), "?", {"compression": 5}, "square of a whole side"),
         (picture(), "?", {"compression": True}, "compression"),
+        (picture(), "?", {"compression": 10**30}, "compression: expected at most 16384, regions of 128 x 128 tokens"),
         (picture(), "?", {"compression": 4, "token_budget": 50}, "token_budget: expected .* got compression 4"),
         (picture(), "?", {"token_budget": 0}, "token_budget: expected a whole number of at least 1"),
         (picture(), "?", {"resolution": "nativ"}, "resolution: expected 'native'"),

@@ -219,6 +219,8 @@ def test_options_round_trip_and_refuse_nonsense():
         from_reference_variables({"MAXRES": "large"})
     with pytest.raises(SettingsError, match="strid"):
         PreprocessOptions.from_dict({"low": {"strid": 32}})
+    with pytest.raises(SettingsError, match="expected names with values, got None"):
+        PreprocessOptions.from_dict(None)
     with pytest.raises(SettingsError, match="none is configured"):
         frame_view(open_image(gradient()), from_reference_variables({}))
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from oryx.errors import SettingsError
+from oryx.errors import InputError, SettingsError
 from oryx.processing.sizes import GREY, Resolution
 
 SIDES = st.integers(16, 400)
@@ -47,6 +47,12 @@ def test_padding_keeps_the_shape_and_is_grey():
 def test_bad_settings_are_refused(kind, side):
     with pytest.raises(SettingsError):
         Resolution(kind, side)
+
+
+@pytest.mark.parametrize("kind", ["squash", "pad", "area"])
+def test_a_side_that_takes_too_many_pixels_is_refused_before_they_are_made(kind):
+    with pytest.raises(InputError, match=r"would have 71\d+ x 71\d+ in the model's input; expected at most 128000000"):
+        Resolution(kind, 71087).apply(Image.new("RGB", (48, 48)), 32)
 
 
 @pytest.mark.parametrize("side", [0, -3, 1.5, "64", 1 << 24, 10**30])

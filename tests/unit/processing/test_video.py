@@ -422,6 +422,20 @@ def test_a_packet_lost_inside_a_transport_stream_is_damage(tmp_path):
         probe(path)
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "flv", "ts"])
+def test_a_frame_lost_that_others_need_is_damage_though_no_packet_is(tmp_path, suffix):
+    whole = write_video(tmp_path / f"whole.{suffix}", 24, **B_FRAMES)
+    with av.open(str(whole)) as file, av.open(str(tmp_path / f"v.{suffix}"), "w") as lacking:
+        stream = lacking.add_stream_from_template(file.streams.video[0])
+        for number, packet in enumerate(one for one in file.demux(video=0) if one.size):
+            if number != 4:  # a frame between others that are shown before it and after
+                packet.stream = stream
+                lacking.mux(packet)
+    assert probe(whole).frames == 24
+    with pytest.raises(InputError, match=rf"v\.{suffix}: .*the file is damaged"):
+        read_frames(tmp_path / f"v.{suffix}", range(23))
+
+
 @pytest.mark.parametrize("turn", [False, True])
 def test_pixels_that_are_not_square_are_shown_as_wide_as_they_are_meant(tmp_path, turn):
     half = np.zeros((64, 96, 3), np.uint8)

@@ -81,6 +81,15 @@ def test_what_cannot_be_compared_is_refused(two, tmp_path, capsys):
         read_side(copy)
 
 
+@pytest.mark.parametrize("seed", [[], 3, "toy", {}, {"study": None}, {"study": "toy", "commit": "\ud800"}])
+def test_what_is_no_manifest_of_a_seed_is_refused(two, seed):
+    manifest = json.loads((two[1] / "manifest.json").read_text())
+    manifest["seeds"]["1"] = seed
+    (two[1] / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match=r"manifest\.json: not a manifest"):
+        read_side(two[1])
+
+
 def test_one_seed_of_a_run_is_compared_alone(two):
     folder, copy = two
     lines, _ = compared(read_side(folder / "seed-1"), read_side(copy / "manifest.json"))

@@ -98,6 +98,7 @@ def test_files_are_looked_for_beside_the_records_by_default(media):
         ({"image": ["a.png", "absent.png"]}, r"image: .*absent\.png: expected a picture file, there is none"),
         ({"image": None, "images": []}, r"images: expected the name of a file .*, got \[\]"),
         ({"image": None, "video": "empty"}, "video: .*empty: expected a folder of frames"),
+        ({"image": None, "video": "v" * 5000}, "video: .*: expected a video file, there is none"),
         ({"video": "v.mp4"}, "expected one of image, images, video, views, video_long, got image and video"),
         ({"id": None}, r"id\.str: expected a valid string, got None"),
     ],
