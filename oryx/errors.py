@@ -51,7 +51,7 @@ def shortened(text: Any, most: int = 200) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``did you mean 'nearest'? ``, or nothing where no known word is near."""
-    near = difflib.get_close_matches(word, known, 1, 0.5)
+    near = difflib.get_close_matches(str(word), known, 1, 0.5)
     return f"did you mean {near[0]!r}? " if near else ""
 
 

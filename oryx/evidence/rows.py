@@ -65,6 +65,8 @@ def read_published(path: str | Path, names: Iterable[str] | None = None) -> pd.D
         wanted = there if names is None else [name for name in dict.fromkeys(names) if name in there]
         table = parquet.read_table(path, columns=list({"schema", *wanted} & set(there)))
         table.validate(full=True)  # texts among others
+        if table.num_rows != (stated := parquet.read_metadata(path).num_rows):
+            raise pa.ArrowInvalid(f"{stated} rows are stated, {table.num_rows} are there")
     except (OSError, UnicodeError, pa.ArrowException) as error:
         raise RunError(f"{path}: cannot be read as parquet ({error})") from error
     for schema in table["schema"].unique().to_pylist() if "schema" in there else [0]:

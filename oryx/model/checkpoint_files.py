@@ -127,6 +127,9 @@ def check_tensors(tensors: Tensors, expected: Tensors, source: str, optional: Co
 
 def build(make: Callable[[Any], PreTrainedModel], config: Any, tensors: Tensors, source: str, names=str) -> Any:
     """The model of a configuration with ``tensors`` as its weights, in eval mode; see :func:`fill`."""
+    for part in (config, getattr(config, "vision_config", None), getattr(config, "text_config", None)):
+        if (layers := getattr(part, "num_hidden_layers", 0)) > len(tensors):
+            raise CheckpointError(f"{source}: {layers} layers are configured, the files hold {len(tensors)} tensors")
     try:
         with init_empty_weights(include_buffers=False):
             model = make(config)

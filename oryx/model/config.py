@@ -38,6 +38,7 @@ class OryxVisionConfig(PretrainedConfig):
 
     def __post_init__(self, **kwargs):
         check_known([self.hidden_act], ACTIVATIONS, "hidden_act")
+        check_whole("vision_config: num_attention_heads", self.num_attention_heads)
         if self.hidden_size % self.num_attention_heads:
             raise SettingsError(
                 f"vision_config: hidden_size {self.hidden_size} is not a multiple of num_attention_heads "

@@ -61,11 +61,14 @@ def examine(path: Path, max_pixels: int) -> Index:
         width, height = round(stream.codec_context.width * aspect), stream.codec_context.height
         if width * height > max_pixels:
             raise InputError(f"{path}: frames of {width} x {height} pixels; expected at most {max_pixels} in all")
-        packets, corrupt = [], 0
+        packets, corrupt, before, mp4 = [], 0, None, "mp4" in container.format.name
         try:
             for packet in container.demux():
                 if packet.size and packet.stream.index == stream.index:
-                    corrupt += packet.is_corrupt
+                    # a fragment of MP4 with a damaged time; others may begin anew: streams that were joined
+                    goes_back = mp4 and None not in (before, packet.dts) and packet.dts < before
+                    corrupt += packet.is_corrupt or goes_back
+                    before = packet.dts
                     packets.append((packet.pts, packet.is_keyframe, packet.is_discard))
         except av.error.FFmpegError as error:
             raise InputError(f"{path}: expected a whole video, its data is damaged or truncated ({error})") from None
@@ -105,7 +108,8 @@ def examine(path: Path, max_pixels: int) -> Index:
         wrong["decord"] = f"it is no MP4 ({kind}), where damaged frames would be shown as if they were whole"
     if aspect != 1:
         wrong["decord"] = wrong["torchcodec"] = "its pixels are not square"
-    warning = "" if whole else f"{kind} does not say where a file ends: more may have been recorded than there is"
+    end = f"{kind} does not say where a file ends: more may have been recorded than there is, one frame may be torn"
+    warning = "" if whole else end
     return Index(times, tuple(i for i, (_, key) in enumerate(ordered) if key), number, wrong, aspect, warning)
 
 

@@ -115,12 +115,12 @@ def cuda_devices() -> list[str]:
 
 
 def slots(jobs: Sequence[Job], workers: int | None = None) -> list[str | None]:
-    """One entry per job that may run at a time: its GPU, or None for a core. ``workers`` overrides their number.
+    """One entry per process that may run at a time: its GPU, or None for a core. ``workers`` overrides their number.
 
-    More workers than GPUs share them in turn.
+    No more than the jobs have processes. More workers than GPUs share them in turn.
     """
     devices = cuda_devices() if any(job.torch for job in jobs) else []
-    count = workers or len(devices) or cores()
+    count = min(workers or len(devices) or cores(), sum(job.processes for job in jobs))
     return [devices[i % len(devices)] if devices else None for i in range(count)]
 
 

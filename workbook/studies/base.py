@@ -237,7 +237,7 @@ class Study(ABC, Generic[S]):
     def _shown(self, settings: S) -> dict[str, Any]:
         """What shows the published rows and all their seeds if they have these settings and seeds, else what runs."""
         path = self.published_folder(settings) / "manifest.json"
-        manifest = read_json(path) if path.is_file() else {"settings_hash": None, "seeds": {}}
+        manifest = {"settings_hash": None, "seeds": {}} | (read_json(path) if path.is_file() else {})
         seeds, same = tuple(map(int, manifest["seeds"])), manifest["settings_hash"] == settings.settings_hash
         shown = same and set(settings.seeds) <= set(seeds)
         return {"source": "published", "seeds": seeds} if shown else {"source": "run"}

@@ -233,6 +233,20 @@ def test_bytes_that_are_no_text_are_damage(tmp_path):
         read_published(path)
 
 
+def test_a_count_of_rows_that_is_damaged_is_refused(tmp_path):
+    path = write_published(pd.DataFrame([row(f"item {i}") for i in range(30)]), tmp_path / "rows.parquet")
+    whole, stated = path.read_bytes(), bytes([60])  # 30, as the footer writes it
+    places = [place for place in range(len(whole)) if whole[place : place + 1] == stated]
+    refused = 0
+    for place in places:
+        path.write_bytes(whole[:place] + b"\0" + whole[place + 1 :])
+        try:
+            assert len(read_published(path)) == 30
+        except RunError:
+            refused += 1
+    assert refused
+
+
 def test_files_that_are_no_published_rows_are_named(tmp_path):
     path = tmp_path / "rows.parquet"
     path.write_bytes(b"no parquet")

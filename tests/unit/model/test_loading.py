@@ -430,6 +430,9 @@ def test_odd_values_in_files_beside_the_weights_are_refused(tmp_path, file, cont
     [
         ("vision_config", {"intermediate_size": "64"}, "no model can be made as its configuration says .TypeError"),
         ("vision_config", {"intermediate_size": -64}, "no model can be made as its configuration says .RuntimeError"),
+        ("vision_config", {"num_attention_heads": 0}, "num_attention_heads: expected a whole number of at least 1"),
+        ("vision_config", {"num_hidden_layers": 10**30}, "layers are configured, the files hold .. tensors"),
+        (None, {"tokenizer_padding_side": 3}, "unknown tokenizer_padding_side 3; known: right, left"),
         ("vision_config", {"initializer_range": {}}, "no model can be made as its configuration says .TypeError"),
         ("vision_config", {"id2label": "none"}, "config.json: 'str' object has no attribute 'items'"),
         ("text_config", {"rope_parameters": {"rope_type": "default", "rope_theta": "1e6"}}, "no model can be made"),
@@ -439,7 +442,7 @@ def test_odd_values_in_files_beside_the_weights_are_refused(tmp_path, file, cont
 def test_odd_values_in_a_configuration_are_refused(tmp_path, part, values, message):
     save_tiny_model(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    config[part] |= values
+    (config[part] if part else config).update(values)
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=message) as raised:
         oryx.load(tmp_path)

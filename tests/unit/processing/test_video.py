@@ -422,6 +422,16 @@ def test_a_packet_lost_inside_a_transport_stream_is_damage(tmp_path):
         probe(path)
 
 
+def test_a_fragment_whose_time_goes_back_is_damage(tmp_path):
+    path = write_video(tmp_path / "v.mp4", 24, g="8", bf="0", container={"movflags": "frag_keyframe+empty_moov"})
+    assert probe(path).frames == 24
+    data = path.read_bytes()
+    place = data.index(b"tfdt", data.index(b"tfdt") + 1) + 8
+    path.write_bytes(data[:place] + bytes(8) + data[place + 8 :])
+    with pytest.raises(InputError, match=r"v\.mp4: .*damaged or truncated: 1 of 24 packets"):
+        probe(path)
+
+
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "flv", "ts"])
 def test_a_frame_lost_that_others_need_is_damage_though_no_packet_is(tmp_path, suffix):
     whole = write_video(tmp_path / f"whole.{suffix}", 24, **B_FRAMES)

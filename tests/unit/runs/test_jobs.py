@@ -41,8 +41,10 @@ def machine(monkeypatch):
 
 
 def test_a_slot_is_a_gpu_where_there_are_any(machine):
-    assert cuda_devices() == slots([job()]) == ["0", "1"]
-    assert slots([job()], workers=3) == ["0", "1", "0"] and slots([job()], workers=1) == ["0"]
+    four = [job()] * 4
+    assert cuda_devices() == slots(four) == ["0", "1"]
+    assert slots(four, workers=3) == ["0", "1", "0"] and slots(four, workers=1) == ["0"]
+    assert slots(four, workers=10**12) == ["0", "1", "0", "1"], "no more than there are jobs"
     machine.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-7")
     assert cuda_devices() == ["3", "GPU-7"]
     machine.setenv("CUDA_VISIBLE_DEVICES", "1,-1,0")
@@ -50,17 +52,17 @@ def test_a_slot_is_a_gpu_where_there_are_any(machine):
     machine.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert cuda_devices() == []
     machine.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert cuda_devices() == [] and slots([job()]) == [None] * jobs.cores()
+    assert cuda_devices() == [] and slots([job()] * 999) == [None] * jobs.cores()
 
 
 def test_a_slot_is_a_core_without_gpus_or_with_a_build_of_torch_for_the_cpu(machine):
     def missing(*_, **__):
         raise FileNotFoundError("nvidia-smi")
 
-    assert slots([Job("none", {}, "arm", 0, Path("nowhere"), torch=False)], 2) == [None, None]
+    assert slots([Job("none", {}, "arm", 0, Path("nowhere"), torch=False)] * 2, 2) == [None, None]
     machine.setattr(jobs.metadata, "version", lambda name: "2.13.0+cpu")
     assert cuda_devices() == []
     machine.undo()
     machine.setattr(jobs.metadata, "version", lambda name: "2.13.0")
     machine.setattr(subprocess, "run", missing)
-    assert cuda_devices() == [] and slots([job()], 2) == [None, None]
+    assert cuda_devices() == [] and slots([job()] * 2, 2) == [None, None]

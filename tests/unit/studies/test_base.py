@@ -147,6 +147,8 @@ def test_auto_is_the_published_rows_of_these_settings_and_seeds_and_else_a_run(t
     assert shown(seeds=[3]) == ("run", (3,)) and shown(items=7)[0] == shown(scale="smoke")[0] == "run"
     (folder / "manifest.json").write_text(json.dumps(manifest | {"settings_hash": "of an earlier preset"}))
     assert shown() == ("run", (0,)), "other settings of the same name"
+    (folder / "manifest.json").write_text("{}")
+    assert shown() == ("run", (0,)), "no manifest of a publication"
 
 
 def test_published_rows_are_the_repositorys_in_a_folder_that_has_none(tmp_path, monkeypatch):
