@@ -2,6 +2,7 @@
 
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import numpy as np
@@ -142,6 +143,21 @@ def test_a_moved_slider_shows_another_picture_and_other_numbers(opened):
     assert smaller.numbers.loc["16x", "held-out score"] == "not published", "pictures were asked at their own size"
     made.source.value = "icon"
     assert len(made.handle.shown) == 3 and made.question.value == "name", "the question follows, drawn once"
+
+
+def test_panels_that_are_used_at_once_show_what_one_alone_shows(opened):
+    ratios = [1, 4, 16, 1, 4, 16]
+
+    def shown(ratio):
+        made = _panel(opened, examples.pictures())
+        made.compression.value = (ratio,)
+        numbers = made.picture().numbers
+        return numbers[["answer", "visual tokens"]].to_numpy().tolist()
+
+    expected = [shown(ratio) for ratio in ratios]
+    assert expected[:3] == expected[3:] and len({str(one) for one in expected}) == 3
+    with ThreadPoolExecutor(len(ratios)) as threads:
+        assert list(threads.map(shown, ratios)) == expected
 
 
 def test_held_out_scores_are_those_of_published_rows_of_this_kind_and_length(opened):

@@ -1,6 +1,11 @@
 """Threads share a model: nothing in it changes while it answers."""
 
+import io
+import json
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.request import Request, urlopen
 
 import torch
 
@@ -38,3 +43,33 @@ def test_threads_that_generate_at_once_get_their_own_tokens():
     expected = [generate(pair) for pair in pairs]
     with ThreadPoolExecutor(THREADS) as threads:
         assert list(threads.map(generate, pairs)) == expected
+
+
+def test_a_small_server_answers_many_at_once_as_one_after_the_other():
+    model = oryx.load("nano")
+    items = evaluation_items("number", "dev", 14, PictureSizes())
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_POST(self):
+            picture, question = self.rfile.read(int(self.headers["Content-Length"])), self.headers["Question"]
+            answer = model.ask(picture, question, max_new_tokens=8)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps([answer.text, round(answer.probability, 4)]).encode())
+
+        def log_message(self, *_):
+            pass
+
+    def ask(item):
+        item.picture.save(data := io.BytesIO(), "png")
+        return json.load(urlopen(Request(address, data.getvalue(), {"Question": item.question})))
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        address = f"http://127.0.0.1:{server.server_port}"
+        Thread(target=server.serve_forever).start()
+        try:
+            expected = list(map(ask, items))
+            with ThreadPoolExecutor(THREADS) as threads:
+                assert list(threads.map(ask, items)) == expected
+        finally:
+            server.shutdown()
