@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
 
 from oryx.errors import RunError
@@ -26,6 +28,22 @@ def toy(tmp_path, **values):
     study = ToyStudy()
     settings = study.settings({"results": str(tmp_path), "jobs": 2, **values})
     return study, settings, study.run_folder(settings)
+
+
+def test_a_kernel_that_is_killed_before_its_first_word_was_killed(tmp_path, monkeypatch, capsys):
+    study, settings, folder = toy(tmp_path, seeds=[0])
+    starting = AsyncKernelManager._async_start_kernel
+
+    async def killed(manager, **options):
+        await starting(manager, **options)
+        os.kill(manager.provisioner.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(AsyncKernelManager, "start_kernel", killed)
+    assert execute(study, settings) == 137
+    assert read_status(folder / "status.json")["state"] == "killed"
+    assert "the kernel was killed (Kernel died before replying" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert execute(study, settings) == 0
 
 
 def outputs(path) -> str:

@@ -95,7 +95,9 @@ def execute(study: "Study", settings: StudySettings) -> int:
             state, code = "failed", getattr(getattr(errors, error.ename, None), "exit_code", NOTEBOOK_ERROR)
             message = f"cell {error.cell_index}: {error.ename}: {error.evalue}"
             print(f"{source.name}, {message}", file=sys.stderr)
-        except DeadKernelError as error:
+        except (DeadKernelError, RuntimeError) as error:
+            if not (isinstance(error, DeadKernelError) or "Kernel died" in str(error)):  # as it started: RuntimeError
+                raise
             message = f"the kernel was killed ({error})"
             print(f"{source.name}: {message}; the same command goes on", file=sys.stderr)
         finally:
