@@ -60,7 +60,7 @@ $(EVALS)/.ready: $(STAMP) requirements/lmms-eval.txt
 	touch $@
 
 lab: setup
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(LAB)
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb --ip=127.0.0.1 $(LAB)
 
 test: setup
 	$(BIN)/ruff check .

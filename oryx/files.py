@@ -102,7 +102,7 @@ def check_file(source: str | os.PathLike, what: str) -> Path:
     if os.path.isdir(source):  # os.path: pathlib raises OSError for names that no file can have
         raise InputError(f"{name}: expected a {what} file, got a folder")
     if not os.path.isfile(source):
-        remote = " (a URL is fetched for a picture alone)" * ("://" in name)
+        remote = " (a URL is fetched for a picture alone: http, https or data)" * ("://" in name)
         raise InputError(f"{name}: expected a {what} file, there is none{remote}")
     if os.path.getsize(source) == 0:
         raise InputError(f"{name}: expected a {what}, got an empty file")

@@ -22,7 +22,6 @@ from oryx.errors import InputError
 from oryx.eval.features import FrameTokens
 from oryx.layout import VISUAL_TOKEN_ID
 from oryx.model.modeling import OryxForConditionalGeneration
-from oryx.model.positions import forget_lengths
 from oryx.processing import chat
 from oryx.processing.processor import OryxProcessor
 from oryx.train.inputs import END, decode, encode_prompt
@@ -215,7 +214,6 @@ def read_videos(
     before = torch.tensor([prompts.before()] * len(videos), device=model.device)
     embeds = model.expand(before, **batch).inputs_embeds
     cache = DynamicCache(config=model.language_model.config)
-    forget_lengths(model)
     # the mask is left out: no video is padded, and attention without a mask is the fast path
     model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return ReadVideos(model, prompts, cache, len(videos))

@@ -20,6 +20,7 @@ from oryx.model.attention import Segments, allow_packing, can_pack
 from oryx.model.compressor import Projector, compress_maps
 from oryx.model.config import OryxConfig
 from oryx.model.connectors import build_compressor
+from oryx.model.rotary import without_memory
 from oryx.model.vit import OryxViT
 from oryx.remote_code import IS_REMOTE, add_code
 
@@ -74,7 +75,7 @@ class OryxForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.vision_tower = OryxViT(config.vision_config)
         self.compressor = build_compressor(config)
         self.projector = Projector(config)
-        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.language_model = without_memory(AutoModelForCausalLM.from_config(config.text_config))
         allow_packing(self.language_model)
         self.processor = None
         self.post_init()

@@ -23,6 +23,7 @@ from oryx.model.config import OryxConfig, OryxVisionConfig
 from oryx.model.connectors import build_compressor
 from oryx.model.loading import TOWER_FILE, load, resolve
 from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.rotary import without_memory
 from oryx.model.siglip import vit_from_siglip
 from oryx.model.vit import OryxViT
 from oryx.processing.options import PreprocessOptions
@@ -167,7 +168,7 @@ def assemble(
     config = OryxConfig(**shapes, tokenizer_model_max_length=longest)
     with init_empty_weights():
         model = OryxForConditionalGeneration(config)
-    model.vision_tower, model.language_model = tower, reader
+    model.vision_tower, model.language_model = tower, without_memory(reader)
     set_seed(seed)
     model.compressor, model.projector = build_compressor(config), Projector(config)
     for part in (model.compressor, model.projector):

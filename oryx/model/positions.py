@@ -12,6 +12,7 @@ from torch import nn
 
 from oryx.errors import SettingsError, check_known
 from oryx.model.modeling import OryxForConditionalGeneration
+from oryx.model.rotary import without_memory
 from oryx.processing.context import context_of
 
 POSITIONS = {
@@ -51,14 +52,6 @@ def extend_context(model: OryxForConditionalGeneration, least: int, scaling: str
     return model
 
 
-def forget_lengths(model: OryxForConditionalGeneration) -> None:
-    """Turn angles back that dynamic scaling has set for a longer sequence: a reading must not rest on those before."""
-    rotary = getattr(model.language_model.get_decoder(), "rotary_emb", None)
-    if getattr(rotary, "rope_type", "") == "dynamic":
-        rotary.inv_freq = rotary.original_inv_freq.to(rotary.inv_freq.device)
-        rotary.max_seq_len_cached = rotary.original_max_seq_len
-
-
 def _set_rope(model: OryxForConditionalGeneration, parameters: dict[str, Any]) -> None:
     decoder = model.language_model.get_decoder()
     rotary: nn.Module | None = getattr(decoder, "rotary_emb", None)
@@ -68,3 +61,4 @@ def _set_rope(model: OryxForConditionalGeneration, parameters: dict[str, Any]) -
     for config in (model.config.text_config, model.language_model.config, decoder.config):
         config.rope_parameters = parameters
     decoder.rotary_emb = type(rotary)(decoder.config).to(next(decoder.parameters()).device)
+    without_memory(model.language_model)

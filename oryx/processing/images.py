@@ -1,197 +1,29 @@
-"""From pictures of any kind to the packed patches that the model reads: opened, brought to their size, cut."""
+"""From pictures to the packed patches that the model reads: brought to their size, and cut."""
 
-import io
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
-from typing import Any, BinaryIO
-from urllib.request import urlopen
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from transformers import BatchFeature
 from transformers.image_processing_base import ImageProcessingMixin
 
-from oryx.errors import InputError, SettingsError, shortened
-from oryx.files import check_file
+from oryx.errors import InputError, SettingsError
 from oryx.grids import Grid, Size, SizeRule, check_area, compressed_grid, enlarged_size, patch_grid, view_sizes
 from oryx.layout import SIDES, Layout, visual_token_count
 from oryx.processing.decoders import VideoInfo
 from oryx.processing.options import PreprocessOptions
 from oryx.processing.sizes import Partition, Resolution, centred
-
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "MPO", "PPM", "AVIF", "JPEG2000", "ICO", "HEIF")
-"""What is opened, by Pillow's names, where it can; Pillow hands some others to programs outside (EPS)."""
-PNG = b"\x89PNG\r\n\x1a\n"
-TEXTS, ORIENTED = (b"tEXt", b"zTXt", b"iTXt"), (b"XML:com.adobe.xmp\0", b"Raw profile type ")
-"""Chunks of texts in a PNG, and how those begin that may say which side is up."""
-CHANNELS = (1, 3, 4)
+from oryx.processing.sources import fetched, is_address, open_image
 
 # The product with 1/255 in float64, rounded to float32, the rest in float32 (reference file train.py and transformers
 # 4.39's CLIP processor). There are 256 levels, so a table is exact.
 LEVELS = ((np.arange(256) * (1 / 255)).astype(np.float32) - np.float32(0.5)) / np.float32(0.5)
 """What each level becomes, in [-1, 1], bit for bit as the CLIP processor with mean = deviation = 0.5 has it."""
-
-
-def open_image(source: Any, max_pixels: int = PreprocessOptions.max_pixels) -> Image.Image:
-    """An RGB picture from a path, an open binary file, encoded bytes, a PIL picture, or an array or a tensor of uint8,
-    or of floats from 0 to 1: (H, W), (H, W, 1, 3 or 4), or with its channels first.
-
-    EXIF rotation is applied; transparency is shown on white; 16-bit grey is scaled to 8 bits; CMYK and palettes are
-    converted; of an animation the first picture is taken. (The public single-image script converts after resizing,
-    which differs; training converts first, as here. It drops the transparency and shows the colours below.)
-
-    Raises InputError naming the file: missing, a folder, empty, damaged, truncated, none of :data:`FORMATS`, or more
-    than ``max_pixels`` pixels (checked from the header, before any pixel is decoded).
-    """
-    if isinstance(source, Image.Image):
-        name = getattr(source, "filename", "") or "picture"
-        with _refusing(name):
-            return _decoded(source, name, max_pixels)
-    if isinstance(source, Tensor):
-        source = (source.float() if source.is_floating_point() else source).detach().cpu().numpy()
-    if hasattr(source, "__array__"):
-        return _from_array(np.asarray(source), max_pixels)
-    if hasattr(source, "read"):
-        seekable = hasattr(source, "seekable") and source.seekable()
-        file = source if seekable else io.BytesIO(source.read())
-        return _opened(file, str(getattr(source, "name", "open file")), max_pixels)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _opened(io.BytesIO(source), f"{len(source)} bytes", max_pixels)
-    if isinstance(source, (str, PathLike)):
-        with open(check_file(source, "picture"), "rb") as file:
-            return _opened(file, str(source), max_pixels)
-    raise InputError(f"expected a path, bytes, a PIL picture or an array, got {type(source).__name__}")
-
-
-def _opened(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
-    Image.init()  # else Pillow knows of the commonest formats alone
-    with _refusing(name):
-        file.seek(0)  # as Pillow does, whatever was read before
-        if not isinstance(start := file.read(8), bytes):
-            raise InputError(f"{name}: expected a file opened for reading bytes, got {type(start).__name__} from it")
-        if not start:
-            raise InputError(f"{name}: got an empty file")
-        file = io.BytesIO(start + _checked_chunks(file)) if start == PNG else file
-        with Image.open(file, formats=[one for one in FORMATS if one in Image.OPEN]) as picture:
-            return _decoded(picture, name, max_pixels)
-
-
-@contextmanager
-def _refusing(name: str) -> Iterator[None]:
-    """Around the reading of a picture: its errors as an InputError that names it."""
-    try:
-        yield
-    except UnidentifiedImageError:
-        what = f"expected a picture ({', '.join(FORMATS)}), got something else"
-        raise InputError(f"{name}: {what}; HEIC needs pillow_heif, registered with Pillow") from None
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{name}: too large for Pillow (PIL.Image.MAX_IMAGE_PIXELS): {error}") from None
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # decoders raise almost anything on damaged data
-        raise InputError(f"{name}: the picture is damaged, truncated or closed ({error})") from None
-
-
-def _fetched(address: str) -> bytes:
-    try:
-        with urlopen(address, timeout=60) as answer:
-            return answer.read()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{shortened(address)}: no picture can be fetched there ({shortened(error)})") from None
-
-
-def _checked_chunks(file: BinaryIO) -> bytes:
-    """The chunks of a PNG behind its signature, without the texts that Pillow would read, of any length.
-
-    Raises ValueError for a wrong checksum, as behind a cut.
-    """
-    kept = []
-    while len(head := file.read(8)) == 8:
-        body, checksum = file.read(int.from_bytes(head[:4], "big")), file.read(4)
-        if zlib.crc32(body, zlib.crc32(head[4:])).to_bytes(4, "big") != checksum:
-            raise ValueError(f"wrong checksum of chunk {head[4:]!r}")
-        if head[4:] not in TEXTS or body.startswith(ORIENTED):
-            kept += [head, body, checksum]
-    return b"".join(kept)
-
-
-def _from_array(array: np.ndarray, max_pixels: int) -> Image.Image:
-    levels = array
-    if levels.ndim == 3 and levels.shape[2] not in CHANNELS and levels.shape[0] in CHANNELS:
-        levels = levels.transpose(1, 2, 0)
-    if levels.dtype.kind == "f" and levels.size and levels.min() >= 0 and levels.max() <= 1:
-        levels = np.round(levels * 255).astype(np.uint8)
-    fits = levels.ndim == 2 or (levels.ndim == 3 and levels.shape[2] in CHANNELS)
-    if levels.dtype != np.uint8 or not fits or not levels.size:
-        span = f" from {array.min():g} to {array.max():g}" if array.dtype.kind in "fiu" and array.size else ""
-        raise InputError(
-            "array: expected uint8, or floats from 0 to 1, of shape (H, W), (H, W, 1, 3 or 4) or (1, 3 or 4, H, W), "
-            f"got {array.dtype} {array.shape}{span}"
-        )
-    return _decoded(Image.fromarray(levels[..., 0] if levels.shape[2:] == (1,) else levels), "array", max_pixels)
-
-
-def _decoded(picture: Image.Image, name: str, max_pixels: int) -> Image.Image:
-    width, height = picture.size
-    if 0 in picture.size:
-        raise InputError(f"{name}: expected at least 1 x 1 pixels, got {width} x {height}")
-    if width * height > max_pixels:
-        raise InputError(f"{name}: {width} x {height} pixels; expected at most {max_pixels} pixels in all")
-    picture = _loaded(picture)
-    with suppress(Exception):  # unreadable EXIF data say nothing about the pixels
-        picture = ImageOps.exif_transpose(picture)
-    return _to_rgb(picture, name)
-
-
-def _loaded(picture: Image.Image) -> Image.Image:
-    """The picture with its pixels; a JPEG may lack its end mark, if nothing else."""
-    try:
-        picture.load()
-        return picture
-    except OSError:
-        if picture.format not in ("JPEG", "MPO"):
-            raise
-        picture.fp.seek(0)
-        data = picture.fp.read().rstrip(b"\xff")  # of half a mark
-        # nothing else is missing where what follows changes no pixel
-        ended, other = (Image.open(io.BytesIO(data + more + b"\xff\xd9")) for more in (b"", b"\x55" * 64))
-        if ended.tobytes() != other.tobytes() or ("progressive" in picture.info and not _all_scans(data, picture)):
-            raise
-        return ended
-
-
-def _all_scans(data: bytes, picture: Image.Image) -> bool:
-    """Whether a progressive JPEG has scans for every coefficient to its last bit; one cut between two scans has not."""
-    sent = set()
-    for scan in data.split(b"\xff\xda")[1:]:
-        end = 3 + 2 * scan[2]  # of its list of components, each with its tables
-        first, last, bits = scan[end : end + 3]
-        sent |= {(part, number) for part in scan[3:end:2] for number in range(first, last + 1) if not bits & 15}
-    return len(sent) == 64 * len(picture.getbands())
-
-
-def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
-    if picture.mode.startswith("I"):
-        levels = np.asarray(picture, dtype=np.int64)
-        low, high = levels.min(), levels.max()
-        if low < 0 or high > 65535:
-            raise InputError(f"{name}: expected levels of 8 or 16 bits, got {low} to {high}")
-        # "I" is 32 bits wide and holds either depth; 65535 / 257 = 255
-        scale = 257 if picture.mode != "I" or high > 255 else 1
-        return Image.fromarray((levels // scale).astype(np.uint8)).convert("RGB")
-    if picture.mode == "F":
-        raise InputError(f"{name}: expected 8- or 16-bit pixels, got floating-point ones")
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        page = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        return Image.alpha_composite(page, picture).convert("RGB")
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def resize(picture: Image.Image, rule: SizeRule, max_pixels: int = PreprocessOptions.max_pixels) -> Image.Image:
@@ -359,9 +191,8 @@ class OryxImageProcessor(VisualProcessor):
 
     def prepare(self, source: Any, fixed: Resolution | Partition | None = None, side: int | None = None) -> Prepared:
         """One image; see :meth:`oryx.processing.processor.OryxProcessor.prepare`."""
-        if isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
-            source = _fetched(source)
-        own, picture = self.options, open_image(source, self.options.max_pixels)
+        own = self.options
+        picture = open_image(fetched(source) if is_address(source) else source, own.max_pixels)
         size, stride = (picture.height, picture.width), own.high.stride
         if fixed is None:
             views = view_sizes(size, own.low, own.high, own.max_pixels)

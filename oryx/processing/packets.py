@@ -33,6 +33,7 @@ class Index:
 
     Attributes:
         times: when each frame is shown, in the stream's unit, ascending; None if only decoding tells.
+        unit: of times, in seconds.
         keys: numbers of the frames at which decoding can begin, ascending.
         stream: number of the picture stream in the file.
         wrong: decoder -> why it would get this file wrong; only those that would.
@@ -41,6 +42,7 @@ class Index:
     """
 
     times: tuple[int, ...] | None
+    unit: Fraction
     keys: tuple[int, ...]
     stream: int
     wrong: dict[str, str]
@@ -82,7 +84,7 @@ def examine(path: Path, max_pixels: int) -> Index:
         codec = stream.codec_context.name
         # AVI knows the order of decoding only
         guessed = codec in UNRELIABLE or (container.format.name == "avi" and stream.codec_context.has_b_frames)
-        number, kind = stream.index, container.format.name
+        number, kind, unit = stream.index, container.format.name, stream.time_base
         several = sum(not one.disposition & Disposition.attached_pic for one in container.streams.video) > 1
     ordered = sorted(shown) if all(pts is not None for pts, _ in shown) else []
     reliable = ordered and not guessed and all(a[0] < b[0] for a, b in pairwise(ordered))
@@ -110,12 +112,13 @@ def examine(path: Path, max_pixels: int) -> Index:
         wrong["decord"] = wrong["torchcodec"] = "its pixels are not square"
     end = f"{kind} does not say where a file ends: more may have been recorded than there is, one frame may be torn"
     warning = "" if whole else end
-    return Index(times, tuple(i for i, (_, key) in enumerate(ordered) if key), number, wrong, aspect, warning)
+    return Index(times, unit, tuple(i for i, (_, key) in enumerate(ordered) if key), number, wrong, aspect, warning)
 
 
 def is_whole(path: Path, kind: str) -> bool | None:
     """Whether a file goes on to the end that its container states; None if this ``kind`` states none, or not here."""
     rules = next((rules for name, rules in SIZES.items() if name in kind.split(",")), ())
+    boxes = set()
     with open(path, "rb") as file:
         end = file.seek(0, 2)
         if kind == "gif":
@@ -126,17 +129,21 @@ def is_whole(path: Path, kind: str) -> bool | None:
             place = 0
             while place < end:
                 file.seek(place)
-                if not (size := size_of(file.read(16).ljust(16, b"\0"))):
+                head = file.read(16).ljust(16, b"\0")
+                if not (size := size_of(head)):
                     return None
                 place += size
+                boxes.add(head[4:8])
             if place != end:
                 return False
+    if {b"moof", b"mfra"} & boxes == {b"moof"}:
+        return None  # fragments of an MP4 without the list of them that may stand at its end
     return True if rules else None
 
 
 def _fills_its_pictures(gif: Path) -> bool:
     """Whether a GIF has its end mark, and data for every pixel: FFmpeg shows what is missing as it was before."""
-    if not gif.read_bytes().rstrip(b"\0").endswith(b";"):
+    if not gif.read_bytes().rstrip(b"\0").endswith(b"\0;"):  # the end of its last block, and its own
         return False
     try:
         with Image.open(gif) as pictures:

@@ -11,7 +11,7 @@ from math import sqrt
 from PIL import Image
 
 from oryx.errors import SettingsError, check_known
-from oryx.grids import Grid, Size, check_area, check_size
+from oryx.grids import Grid, Size, check_area, check_size, check_whole
 from oryx.processing.options import PreprocessOptions
 
 KINDS = ("native", "area", "squash", "pad")
@@ -47,7 +47,7 @@ class Resolution:
         check_known([self.kind], KINDS, "resolution kind")
         if (self.kind == "native") != (self.side is None):
             raise SettingsError(f"resolution {self.kind!r}: side must be {'given' if self.side is None else 'absent'}")
-        if self.side is not None and (not isinstance(self.side, int) or not 0 < self.side < 1 << 24):
+        if self.side is not None and (type(self.side) is not int or not 0 < self.side < 1 << 24):
             raise SettingsError(f"resolution side: expected a positive number of pixels of 24 bits, got {self.side!r}")
 
     def target(self, size: Size, stride: int) -> Size:
@@ -99,6 +99,9 @@ class Partition:
 
     side: int
     tiles: tuple[Grid, ...] = LLAVA_NEXT_TILES
+
+    def __post_init__(self):
+        check_whole("partition side", self.side)
 
     def canvas(self, size: Size) -> Grid:
         """The (rows, columns) of tiles for a picture of ``size``: least loss of pixels first, then least waste."""

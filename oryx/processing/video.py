@@ -23,7 +23,8 @@ from oryx.processing.packets import av, examine
 class VideoFile:
     """An open video file: ``info``, and :meth:`frames`. Close it, or use ``contextlib.closing``.
 
-    ``times``: when each frame is shown, in a unit of the file's own, ascending; None: only decoding would tell.
+    ``times``: when each frame is shown, in ``unit``, which is a part of a second, ascending; None: only decoding would
+    tell.
 
     ``decoder``: one of :data:`oryx.processing.decoders.DECODERS`; ``threads``: how many it decodes with.
 
@@ -42,7 +43,7 @@ class VideoFile:
         self.path = check_file(path, "video")
         index = examine(self.path, max_pixels)
         self.reader = open_reader(self.path, index, decoder, check_whole("threads", threads))
-        self.info, self.times = self.reader.info, index.times
+        self.info, self.times, self.unit = self.reader.info, index.times, index.unit
 
     def frames(self, indices: Sequence[int], chunk: int = 16, size: Size | None = None) -> Iterator[np.ndarray]:
         """Frames (n, H, W, 3) uint8 RGB at ``indices`` in that order, repeats included, at most ``chunk`` at a time.

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
+from numbers import Integral
 from os import PathLike
 from os.path import expanduser, isdir
 from pathlib import Path
@@ -75,6 +76,8 @@ class Video:
         check_whole("Video: threads", self.threads)
         if self.frames is not None:
             check_whole("Video: frames", self.frames)
+        if wrong := [one for one in self.indices or () if isinstance(one, bool) or not isinstance(one, Integral)]:
+            raise InputError(f"Video: indices: expected numbers of frames, got {wrong[0]!r}")
         if hasattr(self.source, "ndim"):  # a tensor is one too
             if self.source.ndim != 4 or not len(self.source):
                 raise InputError(f"Video: expected an array of shape (T, H, W, 3), got {tuple(self.source.shape)}")

@@ -36,6 +36,11 @@ def test_conda_users_get_the_same_pins():
     assert pip == ["-c requirements/constraints.txt", "-e .[lab,dev]"]
 
 
+def test_make_lab_listens_on_this_machine_alone():
+    (line,) = [line for line in (ROOT / "Makefile").read_text().splitlines() if "/jupyter lab" in line]
+    assert line.split()[-2:] == ["--ip=127.0.0.1", "$(LAB)"]
+
+
 def test_python_files_stay_readable():
     tracked = [path for folder in ("oryx", "tests", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
     assert not [str(path) for path in tracked if len(path.read_text().splitlines()) > 500]

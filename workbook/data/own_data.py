@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from oryx.errors import SettingsError, did_you_mean, shortened
@@ -37,10 +38,8 @@ from workbook.data.stories import QUESTIONS, chance, make_story
 
 REQUIRED = ("file", "question", "answer")
 COLUMNS = (*REQUIRED, "id", "task", "cluster", "chance", "split")
-VIDEO_SUFFIXES = (
-    ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mk3d", ".mkv", ".mov",
-    ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv", ".y4m",
-)  # fmt: skip
+MOVING = (".gif", ".mpeg", ".mpg")
+"""What Pillow calls pictures too."""
 EXPECTED = {"chance": "a number from 0 to 1", "split": "dev or report"}
 """What a field holds that is no text."""
 
@@ -68,7 +67,7 @@ class OwnItem(BaseModel):
     @property
     def is_video(self) -> bool:
         """Whether the file is a video, or a folder of frames."""
-        return self.path.is_dir() or self.path.suffix.lower() in VIDEO_SUFFIXES
+        return is_video_file(self.path)
 
     def visual(self, **video: Any) -> Any:
         """As ``model.ask`` takes it; ``video``: how a video is shown."""
@@ -187,6 +186,12 @@ def _item(fields: dict, folder: Path) -> OwnItem | str:
         wrong = error.errors()[0]
         name = wrong["loc"][0]
         return f"{name}: expected {EXPECTED.get(name, 'text')}, got {wrong['input']!r}"
+
+
+def is_video_file(path: Path) -> bool:
+    """Whether a file is to be read as a video, or is a folder of frames: by its suffix, if it is none of a picture."""
+    suffix = path.suffix.lower()
+    return path.is_dir() or suffix in MOVING or suffix not in ("", *Image.registered_extensions(), ".heic", ".heif")
 
 
 def write_example(folder: Path) -> Path:

@@ -24,7 +24,7 @@ from oryx.processing.options import PreprocessOptions
 from oryx.processing.visuals import Video, Views, choose_frames, frame_files
 from workbook.data import corpora
 from workbook.data.items import evaluation_items, generator
-from workbook.data.own_data import VIDEO_SUFFIXES
+from workbook.data.own_data import is_video_file
 from workbook.data.pictures import PictureSizes, draw_text, font_face, paper, text_extent
 from workbook.data.stories import QUESTIONS, VIEWS, Story, make_scene, make_story
 from workbook.data.text_tasks import known_words, split_fonts
@@ -159,7 +159,7 @@ def own_files(paths: Sequence[str], together: bool = False) -> dict[str, Example
     if together:
         views = frame_files(files[0]) if files[0].is_dir() else files
         return {", ".join(file.name for file in files): Example(Views(list(map(str, views))))}
-    moving = {file for file in files if file.is_dir() or file.suffix.lower() in VIDEO_SUFFIXES}
+    moving = {file for file in files if is_video_file(file)}
     return {file.name: Example(Video(str(file)) if file in moving else str(file)) for file in files}
 
 

@@ -30,7 +30,7 @@ from workbook.report.tables import estimate_text, trained_blind
 _PALETTE = sns.color_palette("colorblind").as_hex()
 COLOURS = (*(_PALETTE[place] for place in (0, 1, 2, 3, 4, 9, 5, 6)), "#222222")
 """Without grey, which is for what is no arm, and yellow, which is too pale on white."""
-MARKERS = "osD^vPX*hp"
+MARKERS, DASHES = "osD^vPX*hp", ("-", "--", ":")
 MAP = "cividis"
 """Colours of maps: readable by colour-blind people and in grey."""
 BINS = {"smaller": "smaller than S²", "about": "about S²", "larger": "larger than S²"}
@@ -79,9 +79,10 @@ def titled(figure: Figure, frame: pd.DataFrame, words: str) -> Drawn:
 
 
 def style_of(arm: str, order: Sequence[str]) -> dict[str, str]:
-    """Colour and marker of an arm, by its place in the study's full list; past the last colour the markers shift."""
+    """Colour, marker and line of an arm, by its place in the study's full list; past the last colour they begin anew
+    with dashes and shifted markers."""
     turn, place = divmod(list(order).index(arm), len(COLOURS))
-    return {"color": COLOURS[place], "marker": MARKERS[(place + turn) % len(MARKERS)]}
+    return {"color": COLOURS[place], "marker": MARKERS[(place + turn) % len(MARKERS)], "ls": DASHES[turn]}
 
 
 def panels(rows: int, columns: int, width: float, height: float, **shared: Any) -> tuple[Figure, list[Axes]]:
@@ -129,17 +130,18 @@ def _spaced(picture: np.ndarray) -> np.ndarray:
 
 def legend(figure: Figure, arms: Iterable[str], order: Sequence[str], **others: Mapping) -> None:
     """Name the arms right of the panels, below them ``others``: name (underscores are blanks) -> style of a line."""
-    handles = [Line2D([], [], label=seen.name_of(arm), ls="", **style_of(arm, order)) for arm in arms]
+    handles = [Line2D([], [], label=seen.name_of(arm), **style_of(arm, order)) for arm in arms]
     handles += [Line2D([], [], label=name.replace("_", " "), **style) for name, style in others.items()]
     figure.legend(handles=handles, loc="outside right center", fontsize=8)
 
 
 def lines(
-    axis: Axes, frame: pd.DataFrame, x: str, order: Sequence[str], y: str = "score", hue: str = "arm", ls: str = "-"
+    axis: Axes, frame: pd.DataFrame, x: str, order: Sequence[str], y: str = "score", hue: str = "arm", **look: Any
 ) -> None:
-    """``y`` over the numbers ``x``, an arm a line, with intervals as bars where the frame has ``low`` and ``high``."""
+    """``y`` over the numbers ``x``, an arm a line (``look``: in what it is not drawn as the arm always is), with
+    intervals as bars where the frame has ``low`` and ``high``."""
     for arm, own in frame.sort_values(x).groupby(hue):
-        marks(axis, own[x], own, y, ls=ls, **style_of(arm, order))
+        marks(axis, own[x], own, y, **style_of(arm, order) | look)
 
 
 def marks(axis: Axes, at: Any, frame: pd.DataFrame, value: str, **style: Any) -> None:
@@ -283,10 +285,10 @@ def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> Drawn:
     wide = curves.groupby(["step", "arm"])["loss"].agg(["mean", "min", "max"]).unstack()
     figure, axes = grid([*map(seen.name_of, arms)], 5, 2.1, 1.8, (1, 0.9), sharex=True, sharey=True)
     for axis, arm in zip(axes, arms, strict=True):
-        colour = style_of(arm, order or arms)["color"]
+        look = style_of(arm, order or arms)
         axis.plot(wide["mean"], color="#cccccc", lw=0.7)
-        axis.fill_between(wide.index, wide["min", arm], wide["max", arm], color=colour, alpha=0.25, lw=0)
-        axis.plot(wide["mean", arm], color=colour, lw=1.5)
+        axis.fill_between(wide.index, wide["min", arm], wide["max", arm], color=look["color"], alpha=0.25, lw=0)
+        axis.plot(wide["mean", arm], color=look["color"], ls=look["ls"], lw=1.5)
         if "rate" in curves:
             axis.axvline(curves.loc[curves["rate"].idxmax(), "step"], **LINE)
         axis.set_yscale("log", subs=(2, 3, 5))

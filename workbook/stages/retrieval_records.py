@@ -18,10 +18,11 @@ is not found.
 import argparse
 import csv
 import json
-import math
 import os
 import random
 import sys
+from bisect import bisect_right
+from contextlib import closing
 from functools import cache
 from glob import escape
 from pathlib import Path
@@ -29,8 +30,7 @@ from typing import NamedTuple
 
 from oryx.errors import InputError, OryxError, SettingsError
 from oryx.files import atomic_write_json
-from oryx.processing.packets import opened, picture_stream
-from oryx.processing.video import probe
+from oryx.processing.video import VideoFile
 from oryx.processing.visuals import frame_files
 from workbook.data import corpora
 from workbook.data.haystacks import make_haystack
@@ -81,28 +81,32 @@ def _rows(file: Path) -> list[dict]:
 def _caption(videos: Path, row: dict) -> Caption:
     paths = (videos / row["video"], *sorted(videos.glob(f"{escape(row['video'])}.*")))
     film = next(filter(Path.exists, paths), paths[0])
-    names, total, rate = _frames(film)
+    names, total, times = _frames(film)
     if (key := f"shot_{row.get('shot', 0):04}_img_1.jpg") in names:  # the middle one of a shot's three key frames
         idx = (names.index(key),)
     else:
-        given, unit = (row["time"], rate) if row.get("frame") in (None, "") else (row["frame"], 1)
-        if math.isnan(unit):
-            raise InputError(f"{film}: a folder of frames has no times; expected frame in {row}")
-        idx = tuple(round(float(word) * unit) for word in str(given).split())
+        timed = row.get("frame") in (None, "")
+        if timed and not times:
+            raise InputError(
+                f"{film}: {'a folder of frames has' if names else 'its frames have'} no times; expected frame in {row}"
+            )
+        given = [float(word) for word in str(row["time"] if timed else row["frame"]).split()]
+        idx = tuple(bisect_right(times, one) - 1 if timed else round(one) for one in given)
     if not row["text"].strip() or len(idx) not in (1, 2) or not all(0 <= number < total for number in idx):
         raise InputError(f"{film}: expected a text and one or two frames from 0 to {total - 1}, got {idx} in {row}")
     return Caption(film, idx, row["text"].strip())
 
 
 @cache
-def _frames(film: Path) -> tuple[list[str], int, float]:
-    """Of a folder the names of its frames; how many frames a video has; of a file how many a second."""
+def _frames(film: Path) -> tuple[list[str], int, list[float]]:
+    """Of a folder the names of its frames; how many frames a video has; of a file the seconds at which each is shown
+    and at which the last one ends, where it tells."""
     if film.is_dir():
         names = [path.name for path in frame_files(film)]
-        return names, len(names), math.nan
-    total = probe(film).frames
-    with opened(film) as container:
-        return [], total, float(picture_stream(container, film).average_rate)
+        return names, len(names), []
+    with closing(VideoFile(film)) as video:
+        total, shown = video.info.frames, [float((one - video.times[0]) * video.unit) for one in video.times or ()]
+    return [], total, [*shown, shown[-1] + shown[-1] / max(1, total - 1)] if shown else []
 
 
 def shipped_captions(folder: Path) -> list[Caption]:

@@ -37,8 +37,10 @@ def test_three_columns_are_enough(folder):
     assert found[0].path == folder / "a.png" and found[0].question == "What, here?"
 
 
-@pytest.mark.parametrize("suffix", ["gif", "mpg", "mpeg", "ts", "wmv", "flv", "ogv", "3gp", "m2ts", "vob", "webm"])
-def test_videos_are_known_by_their_suffix_whatever_the_container(folder, suffix):
+@pytest.mark.parametrize(
+    "suffix", ["gif", "mpg", "mpeg", "ts", "wmv", "flv", "ogv", "3gp", "m2ts", "vob", "webm", "h264", "rm", "ivf"]
+)
+def test_what_has_no_suffix_of_a_picture_is_a_video_whatever_the_container(folder, suffix):
     (folder / f"v.{suffix}").write_bytes(b"not looked into yet")
     assert [item.is_video for item in table(folder, f"file,question,answer\nv.{suffix},?,x\na.png,?,x\n")] == [
         True,

@@ -1,12 +1,14 @@
 """The rotary frequencies are those that a scheme's name promises, and they travel with the model."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from oryx.errors import SettingsError
 from oryx.model import OryxForConditionalGeneration
-from oryx.model.positions import POSITIONS, extend_context, forget_lengths, set_positions
+from oryx.model.positions import POSITIONS, extend_context, set_positions
 from tests.unit.model.builders import tiny_model
 
 
@@ -81,10 +83,26 @@ def test_a_reading_does_not_rest_on_longer_ones_before():
     for one in (model, fresh):
         extend_context(one, 256, "dynamic")
     expected = logits(fresh, 100)
-    logits(model, 200)
-    assert not torch.allclose(logits(model, 100), expected, atol=1e-4), "transformers keeps the longer one's angles"
-    forget_lengths(model)
+    longer = logits(model, 200)
     assert torch.equal(logits(model, 100), expected)
+    kept = type(tiny_model().language_model.get_decoder().rotary_emb)(model.language_model.config)
+    with torch.no_grad():  # transformers' own module, which keeps the longer one's angles
+        model.language_model.get_decoder().rotary_emb = kept
+        torch.testing.assert_close(logits(model, 100), expected)
+        torch.testing.assert_close(logits(model, 200), longer)
+        assert not torch.allclose(logits(model, 100), expected, atol=1e-4)
+
+
+def test_a_saved_model_reads_as_before_and_threads_do_not_change_each_others_angles(tmp_path):
+    model = extend_context(tiny_model(text={"max_position_embeddings": 64}), 256, "dynamic")
+    lengths = [40, 100, 200, 70, 150, 60, 240] * 3
+    expected = [logits(model, length) for length in lengths]
+    with ThreadPoolExecutor(7) as threads:
+        found = list(threads.map(lambda length: logits(model, length), lengths))
+    assert all(map(torch.equal, found, expected))
+    model.save_pretrained(tmp_path)
+    again = OryxForConditionalGeneration.from_pretrained(tmp_path).eval()
+    assert all(torch.equal(logits(again, length), one) for length, one in zip(lengths, expected, strict=True))
 
 
 def test_a_context_within_the_positions_changes_the_limit_alone():

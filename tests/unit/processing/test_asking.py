@@ -160,6 +160,12 @@ def test_bad_requests_say_what_was_expected(model, visual, question, options, me
         model.ask(visual, question, **options)
 
 
+@pytest.mark.parametrize("numbers", [["a"], [1.5], [True], [None]])
+def test_frames_are_asked_for_by_whole_numbers(numbers):
+    with pytest.raises(InputError, match="Video: indices: expected numbers of frames, got"):
+        Video("v.mp4", indices=numbers)
+
+
 @pytest.mark.parametrize("make", [lambda: Images([]), lambda: Views("a.png"), lambda: Video([]), lambda: Video("v", 0)])
 def test_empty_containers_are_refused(make):
     with pytest.raises(InputError):

@@ -19,6 +19,12 @@ from oryx.train.inputs import joined
 SIDES = st.integers(1, 400)
 
 
+@pytest.mark.parametrize("side", [0, -16, 1.5, True])
+def test_a_side_of_no_pixels_is_refused(side):
+    with pytest.raises(InputError, match="partition side: expected a whole number of at least 1"):
+        Partition(side)
+
+
 def test_the_canvases_are_those_of_transformers_llava_next():
     from transformers import LlavaNextConfig
 

@@ -4,7 +4,10 @@ import base64
 import io
 import re
 import threading
+import zlib
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from oryx import Video
 from oryx.errors import InputError
+from oryx.processing import sources
 from oryx.processing.images import OryxImageProcessor, open_image
 from oryx.processing.visuals import OryxVideoProcessor
 
@@ -47,13 +51,21 @@ def test_an_open_file_is_read_whole_wherever_it_stands_and_again(tmp_path):
 
 
 @pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("key", ["workflow", "XML:com.adobe.xmp", "Raw profile type xmp"])
 @pytest.mark.parametrize("kind", ["add_text", "add_itxt"])
-def test_long_texts_that_generators_of_pictures_write_are_passed_over(kind, compressed):
+def test_long_texts_that_generators_of_pictures_write_are_passed_over(kind, key, compressed):
     info = PngImagePlugin.PngInfo()
-    getattr(info, kind)("workflow", "x" * 3_000_000, zip=compressed)
+    getattr(info, kind)(key, "x" * 3_000_000, zip=compressed)
     for _ in range(24 * (not compressed)):
         info.add_text("more", "x" * 3_000_000)
     assert same(encoded("PNG", pnginfo=info))
+
+
+def test_a_picture_that_pillow_opened_may_have_a_long_text_behind_its_pixels():
+    text, whole = b"zTXtworkflow\0\0" + zlib.compress(b"x" * 3_000_000), encoded("PNG")
+    chunk = (len(text) - 4).to_bytes(4, "big") + text + zlib.crc32(text).to_bytes(4, "big")
+    opened = Image.open(io.BytesIO(whole[:-12] + chunk + whole[-12:]))
+    assert same(opened) and same(opened)
 
 
 def test_the_orientation_in_a_text_of_a_png_counts():
@@ -81,6 +93,33 @@ def test_a_jpeg_that_lacks_its_end_mark_alone_is_whole(options, tmp_path):
             open_image(whole[:-missing])
 
 
+PAGE = np.concatenate([LEVELS[:16], np.full((24, 64, 3), 255, np.uint8)])
+FLAT = np.full((40, 64, 3), (10, 120, 200), np.uint8)
+
+
+@pytest.mark.parametrize("levels", [PAGE, FLAT], ids=["page", "flat"])
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"restart_marker_rows": 1}, {"restart_marker_blocks": 1}])
+def test_a_cut_jpeg_shows_what_the_whole_one_does_or_is_refused(levels, options):
+    """Also where what is missing is of one colour, and beside marks at which a decoder may begin anew."""
+    Image.fromarray(levels).save(file := io.BytesIO(), "JPEG", **options)
+    whole = file.getvalue()
+    expected = np.asarray(open_image(whole))
+    for missing in range(1, 120):
+        try:
+            assert np.array_equal(np.asarray(open_image(whole[:-missing])), expected)
+        except InputError:
+            assert missing > 2, "the end mark alone"
+
+
+def test_what_lies_behind_the_end_of_a_png_is_not_of_it():
+    assert same(encoded("PNG") + bytes(512)) and same(encoded("PNG") + b"junk")
+
+
+def test_a_profile_of_any_length_is_passed_over():
+    noise = np.random.default_rng(0).integers(0, 256, 2_000_000, np.uint8).tobytes()
+    assert same(encoded("PNG", icc_profile=noise))
+
+
 def test_a_wrong_checksum_in_a_png_is_damage():
     data = bytearray(encoded("PNG"))
     end = data.find(b"IEND") - 4
@@ -93,6 +132,30 @@ def test_pictures_that_need_programs_outside_or_are_something_else_are_refused()
     for data in (encoded("EPS"), encoded("PCX"), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99)):
         with pytest.raises(InputError, match=r"expected a picture \(PNG, JPEG, .*HEIC needs pillow_heif"):
             open_image(data)
+
+
+def test_a_picture_of_pillow_that_needs_a_program_outside_is_refused_before_that_starts(tmp_path, monkeypatch):
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)
+    with pytest.raises(InputError, match=r"expected a picture \(PNG, JPEG, .*got EPS"):
+        open_image(Image.open(io.BytesIO(encoded("EPS"))))
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_closed_file_or_one_that_gives_no_bytes_is_refused(tmp_path):
+    closed = io.BytesIO(encoded("PNG"))
+    closed.close()
+    for source in (closed, io.StringIO("text"), SimpleNamespace(read=lambda: "text"), SimpleNamespace(read=dict)):
+        with pytest.raises(InputError, match=r"closed|got str|damaged"):
+            open_image(source)
+
+
+@pytest.mark.parametrize("make", [lambda one: one.to_sparse(), lambda one: one.to("meta")])
+def test_tensors_without_numbers_of_their_own_are_refused(make):
+    with pytest.raises(InputError, match="Tensor: no array can be made of it"):
+        open_image(make(torch.tensor(LEVELS)))
 
 
 def test_a_closed_picture_is_called_so(tmp_path):
@@ -115,12 +178,18 @@ def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
     assert OryxVideoProcessor().prepare(Video("~/frames")).frames == 1
 
 
-def test_addresses_are_fetched_for_pictures_alone_and_faults_name_them():
+def test_addresses_are_fetched_for_pictures_alone_and_faults_name_them(monkeypatch):
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200 if self.path == "/a.png" else 404)
+            if self.path == "/garbage":
+                self.wfile.write(b"no answer\r\n\r\n")
+                return
+            self.send_response(200 if self.path in ("/a.png", "/short", "/many") else 404)
+            if self.path == "/short":
+                self.send_header("Content-Length", "100000")
             self.end_headers()
-            self.wfile.write(encoded("PNG"))
+            with suppress(OSError):  # nobody listens any longer
+                self.wfile.write(encoded("PNG") * (1000 if self.path == "/many" else 1))
 
         def log_message(self, *_):
             pass
@@ -130,10 +199,18 @@ def test_addresses_are_fetched_for_pictures_alone_and_faults_name_them():
     at = f"http://127.0.0.1:{server.server_port}"
     text = base64.b64encode(encoded("PNG")).decode()
     try:
-        for source in (f"{at}/a.png", f"data:image/png;base64,{text}"):
+        for source in (f"{at}/a.png", f" {at.upper()}/a.png", f"Data:image/png;base64,{text}"):
             assert np.array_equal(prepare(source).maps[1], prepare(PICTURE).maps[1])
         with pytest.raises(InputError, match=f"{at}/b.png: .*404"):
             prepare(f"{at}/b.png")
+        wrong = {"/short": "bytes are missing", "/garbage": "no answer", ":x/": "port", "a b/": "control characters"}
+        for rest, said in wrong.items():
+            with pytest.raises(InputError, match=f"no picture can be fetched there .*{said}"):
+                prepare(f"{at}{rest}" if rest[0] == "/" else f"http://localhost{rest}")
+        for limit, least in (("MOST_FETCHED", 1000), ("FETCHING", 1e-9)):
+            with monkeypatch.context() as patched, pytest.raises(InputError, match="no picture can be fetched"):
+                patched.setattr(sources, limit, least)
+                prepare(f"{at}/many")
     finally:
         server.shutdown()
         server.server_close()

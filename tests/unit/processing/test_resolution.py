@@ -42,7 +42,8 @@ def test_padding_keeps_the_shape_and_is_grey():
 
 
 @pytest.mark.parametrize(
-    "kind, side", [("natve", None), ("area", None), ("native", 48), ("pad", 0), ("area", "x"), ("pad", [])]
+    "kind, side",
+    [("area", True), ("natve", None), ("area", None), ("native", 48), ("pad", 0), ("area", "x"), ("pad", [])],
 )
 def test_bad_settings_are_refused(kind, side):
     with pytest.raises(SettingsError):

@@ -422,6 +422,24 @@ def test_a_packet_lost_inside_a_transport_stream_is_damage(tmp_path):
         probe(path)
 
 
+def test_fragments_that_may_go_on_are_read_with_a_warning(tmp_path):
+    path = write_video(tmp_path / "v.mp4", 24, g="8", bf="0", container={"movflags": "frag_keyframe+empty_moov"})
+    data = path.read_bytes()
+    assert not probe(path).warning and probe(path).frames == 24
+    path.write_bytes(data[: data.rindex(b"moof") - 4])
+    assert "does not say where a file ends" in probe(path).warning and probe(path).frames == 16
+
+
+def test_a_gif_that_is_cut_between_two_pictures_is_refused_whatever_byte_stood_last(tmp_path):
+    path = write_video(tmp_path / "v.gif", 12, "gif", pixels="rgb8")
+    data = path.read_bytes()
+    end = data.index(b"\x21\xf9\x04", len(data) // 2)  # where another picture begins
+    for last in (data[end - 2], *b";\x3b\x2c"):
+        path.write_bytes(data[: end - 2] + bytes([last]) + data[end - 1 : end])
+        with pytest.raises(InputError, match=r"v\.gif: "):
+            probe(path)
+
+
 def test_a_fragment_whose_time_goes_back_is_damage(tmp_path):
     path = write_video(tmp_path / "v.mp4", 24, g="8", bf="0", container={"movflags": "frag_keyframe+empty_moov"})
     assert probe(path).frames == 24

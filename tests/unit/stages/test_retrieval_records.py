@@ -1,7 +1,10 @@
 """Records about frames of long videos: from tables, from MovieNet's files, by turns of captions and differences."""
 
 import json
+from fractions import Fraction
 
+import av
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -121,3 +124,16 @@ def test_the_command_says_what_it_wrote_and_what_is_wrong(videos, tmp_path, caps
     assert [one.kind for one in records] == ["video_long"] * 4  # found from the folder of the records
     assert all(one.placed().indices == tuple(range(30)) for one in records)
     assert main(words[:2] + words[4:]) == 2 and "captions: expected a file" in capsys.readouterr().err
+
+
+def test_a_time_means_the_frame_that_is_shown_then_whatever_the_rate(tmp_path):
+    with av.open(str(tmp_path / "film.mp4"), "w") as file:
+        stream = file.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.codec_context.time_base = 32, 32, Fraction(1, 1000)
+        for second in (0, 1, 2, 10, 11):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 20 * second, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = 1000 * second, Fraction(1, 1000)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    (tmp_path / "a.csv").write_text("video,time,text\nfilm,2,a\nfilm,9.9,b\nfilm,10,c\nfilm,11.5,d\n")
+    assert [one.idx for one in read_captions(tmp_path, tmp_path / "a.csv")] == [(2,), (2,), (3,), (4,)]

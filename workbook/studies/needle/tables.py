@@ -1,29 +1,30 @@
 """Tables of the needle study, and the shares behind its figures. No torch."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from oryx.evidence.stats import contrast, wilson
+from oryx.evidence.stats import contrast, score_of
 from workbook.report.tables import with_intervals
-from workbook.studies.needle.arms import EASY
+from workbook.studies.needle.arms import ARMS, EASY
 
 KEPT = 0.85
 """Share of an arm's score at EASY frames that a length must keep (RULER, arXiv 2404.06654: 0.856 at all lengths)."""
 
 
 def shares(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Share of right answers for every group of ``by``, with Wilson's 95 % interval, chance and the blind control.
+    """Share of right answers for every group of ``by``, with its 95 % interval, chance and the blind control.
 
-    ``items``: different trials; the seeds of a trial are averaged first and do not make the interval narrower.
+    Intervals are those of :func:`score_of`, over needles and seeds; none in a group with but one needle.
+    Groups lie in the order of their values, arms in that of the study.
     """
     by, answered = list(by), rows[rows["error"].isna()]
     seen, blind = (answered[answered["condition"] == condition] for condition in ("visual", "no_visual"))
-    trials = seen.groupby([*by, "item"], sort=False)["score"].mean()
-    found = trials.groupby(by, sort=False).agg(score="mean", sum="sum", items="size")
-    bounds = [wilson(float(right), n) for right, n in zip(found.pop("sum"), found["items"], strict=True)]
-    found[["low", "high"]] = np.reshape(bounds, (-1, 2))
+    lines = [dict(zip(by, group, strict=True)) | score_of(own) for group, own in seen.groupby(by)]
+    found = pd.DataFrame(lines, columns=[*by, "score", "low", "high", "n"]).rename(columns={"n": "items"})
+    found = found.sort_values(by, key=_places).set_index(by)
     means = ("chance", "seconds", "visual_tokens")
     about = {"seeds": ("seed", "nunique"), **{name: (name, "mean") for name in means}}
     about["longest_trained"] = ("longest_trained", "max")
@@ -65,7 +66,7 @@ def effective_length_table(rows: pd.DataFrame) -> pd.DataFrame:
     """
     numbers = rows[(rows["variant"] == "number") & (rows["condition"] == "visual") & rows["error"].isna()]
     lines = []
-    for arm, mine in numbers.groupby("arm", sort=False):
+    for arm, mine in numbers.sort_values("arm", key=_places).groupby("arm", sort=False):
         easy, kept, reached = mine[mine["length"] == EASY], {}, {}
         for frames, asked in mine[mine["length"] > EASY].groupby("length"):
             both = pd.concat([asked, easy[easy["depth"].isin(asked["depth"])]])
@@ -87,7 +88,7 @@ def _reached(reached: Mapping[int, bool]) -> int:
 
 
 def training_length_table(rows: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """Arms by the longest clip they were trained on: score with Wilson's 95 % interval by length."""
+    """Arms by the longest clip they were trained on: score with its 95 % interval by length."""
     frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "length"))
     frame = frame.assign(text=with_intervals(frame), times=frame["longest_trained"].map(_times))
     frame = frame.rename(columns={"longest_trained": "trained to, frames", "times": "1,600 frames are"})
@@ -127,8 +128,13 @@ def audit_table(rows: pd.DataFrame) -> pd.DataFrame:
         "largest change of log-likelihood": ("change", "max"),
     }
     digits = {name: 2 for name in columns} | {"largest change of log-likelihood": 4}
-    found = pairs.groupby(["arm", "length"], sort=False).agg(**columns).round(digits)
+    found = pairs.groupby(["arm", "length"]).agg(**columns).round(digits).sort_index(key=_places)
     return found.reset_index().rename(columns={"length": "frames"})
+
+
+def _places(values: Any) -> Any:
+    """What a column or level is sorted by: arms by their place in the study, others by themselves."""
+    return values.map({arm: place for place, arm in enumerate(ARMS)}) if values.name == "arm" else values
 
 
 def _times(trained: int) -> str:

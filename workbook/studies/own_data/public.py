@@ -45,6 +45,7 @@ class PublicAsker(Asker):
         pictures = [one if rule == "native" else rule.apply(one, 1) for one in shown.pictures]
         sizes = [[one.height, one.width] for one in pictures]
         seen = {"frames": len(pictures), "sizes": sizes, "decoder": shown.file and shown.file.decoder}
+        seen |= {"warning": shown.file.warning or None, "sampling": video.sampling} if shown.file else {}
         return [self._said(question, pictures) | seen for question in questions]
 
     @torch.inference_mode()
