@@ -13,7 +13,7 @@ from oryx.train.loop import StepBatches
 from workbook.cli import find_study
 
 ROOT = Path(__file__).parents[2]
-MOST = 9
+MOST = 10
 FEW = {"train_items": 8, "batch": 4, "train_steps": 3, "text_items": 1, "object_items": 1}
 PACKAGES = (f"{ROOT / 'oryx'}/", f"{ROOT / 'workbook'}/")
 

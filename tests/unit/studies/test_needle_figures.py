@@ -14,7 +14,8 @@ def row(arm, length, depth, index, condition, score, **more):
         "arm": arm, "seed": 0, "item": f"{length}/{depth}/{index}", "condition": condition, "variant": "number",
         "length": length, "depth": depth, "score": score, "chance": 0.01, "answer": "12" if score else "21",
         "truth": "12", "logprob": -1.0, "error": None, "visual_tokens": 3 * length, "seconds": 0.1, "side": 4,
-        "longest_trained": 400 if arm == "retrieval" else 16, **more,
+        "longest_trained": 400 if arm == "retrieval" else 16, "task": f"number_{length}", "cluster": f"{depth}/{index}",
+        **more,
     }  # fmt: skip
 
 
