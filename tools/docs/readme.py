@@ -9,7 +9,6 @@ A block begins with ``<!-- results:STUDY/VARIANT:NAME -->`` and ends with ``<!--
 
 import argparse
 import re
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from workbook.report.checks import CONSISTENT
 from workbook.report.claims import findings
 from workbook.report.page import Page
 from workbook.report.paper import PARTS
-from workbook.report.published import NOT_TESTED, all_verdicts, published
+from workbook.report.published import all_verdicts, published
 from workbook.report.tables import as_table
 
 PAGES = ("README.md", "docs/results.md", "docs/findings.md")
@@ -65,7 +64,9 @@ def scores(page: Page) -> str:
     whole.loc["*best arm without the picture*"] = hidden.groupby("task")["score"].max()
     shown = whole.map("{:.2f}".format, na_action="ignore").reset_index()
     items, seeds = int(seen["n_items"].max()), int(seen["seeds"].max())
-    return f"{as_table(shown)}\n\nUp to {items} items a task, {seeds} seed{'s' * (seeds > 1)}; intervals in table.csv."
+    return (
+        f"{as_table(shown)}\n\nUp to {items} items per task, {seeds} seed{'s' * (seeds > 1)}; intervals in table.csv."
+    )
 
 
 def studies(page: Page) -> str:
@@ -73,9 +74,7 @@ def studies(page: Page) -> str:
     lines, order = [], list(PARTS)
     whole = [run for run in page.runs if run.variant == run.scale]
     for run in sorted(whole, key=lambda run: order.index(run.study) if run.study in order else len(order)):
-        verdicts = Counter(v["verdict"] for v in run.verdicts)
-        found = [f"{n} {verdict}" for verdict, n in verdicts.most_common() if verdict != NOT_TESTED]
-        line = {"study": find_study(run.study).title, "verdicts": ", ".join(found)}
+        line = {"study": find_study(run.study).title, "verdicts": run.told}
         line |= {"seeds": len(run.manifest["seeds"]), "read": "[tables](docs/results.md)", "run": ""}
         if (read := run.folder / "notebook.ipynb").exists():
             line["read"] = f"[as executed]({read.as_posix()})"

@@ -44,7 +44,7 @@ def context_table() -> pd.DataFrame:
             "context": context,
             "frame": frame,
             "compression": f"{ratio}x",
-            "tokens a frame": frame_tokens(grid),
+            "tokens per frame": frame_tokens(grid),
             "frames that fit": frames_that_fit(context, grid),
             "1,600 frames need": video_token_count(1600, grid) + PROMPT_TOKENS,
         }

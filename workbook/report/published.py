@@ -4,6 +4,7 @@ Read from the folders alone (no torch, no study code): ``verdicts.json``, ``mani
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -62,6 +63,12 @@ class Published:
         """Figure -> what is seen in it; early runs did not keep it."""
         path = self.folder / "figures" / "seen.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @property
+    def told(self) -> str:
+        """How many of its hypotheses came out how, the most frequent first: ``5 supported, 4 inconclusive``."""
+        verdicts = Counter(v["verdict"] for v in self.verdicts)
+        return ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common() if verdict != NOT_TESTED)
 
     def verdict(self, name: str) -> dict | None:
         """The verdict on a hypothesis, None if this run does not test it."""

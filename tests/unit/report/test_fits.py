@@ -12,7 +12,7 @@ SEVEN, SIZE = read_shape("7b"), (720, 1280)
 
 def test_a_frame_at_16x_costs_what_the_released_rounding_gives():
     table = context_table()
-    at_16x = table[table["compression"] == "16x"].drop_duplicates("frame").set_index("frame")["tokens a frame"]
+    at_16x = table[table["compression"] == "16x"].drop_duplicates("frame").set_index("frame")["tokens per frame"]
     # a 16:9 frame takes 40 tokens, 5 newlines or so; rows and columns are those of the released size rule
     for name, size in (("256x256", (256, 256)), ("1280x720", (720, 1280))):
         rows, columns = compressed(size, 16)

@@ -53,7 +53,7 @@ def heat_map(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
         plots.heat_map(left, wide.rename(index="{:.0%}".format, columns="{:,}".format))
         trained = numbers.loc[numbers["arm"] == arm, "longest_trained"].max()
         left.axvline(np.searchsorted(lengths, trained, side="right"), **TRAINED)
-        about = f"trained to the line: {trained:,} frames; up to {mine['items'].max()} trials a cell"
+        about = f"trained to the line: {trained:,} frames; up to {mine['items'].max()} trials per cell"
         left.set_title(f"{seen.name_of(arm)} ({about})", loc="left", fontsize=9)
         left.set(xlabel="", ylabel="depth")
         plots.lines(right, own, "length", ORDER)
@@ -98,7 +98,7 @@ def score_by_context(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
     frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "side", "length"))
     frame = frame.sort_values("length", kind="stable")
     each = frame[["visual_tokens", "seconds"]].mul([1, 1000]).div(frame["length"], axis=0).groupby(frame["arm"]).mean()
-    words = "{}, {:.1f} tokens and {:.2f} ms a frame"
+    words = "{}, {:.1f} tokens and {:.2f} ms per frame"
     names = {arm: words.format(seen.name_of(arm), *each.loc[arm]) for arm in arms if arm in each.index}
     return _dots(frame, "length", "arm", ORDER, "at length", names)
 

@@ -17,6 +17,7 @@ from oryx.errors import InputError, MissingResource
 from oryx.evidence.rows import read_published
 from oryx.evidence.stats import paired_difference, summary
 from oryx.files import atomic_write_text, read_json
+from workbook.report.seen import name_of
 
 FOLDER = Path(oryx.__path__[0]) / "weights" / "nano" / "one"
 ROWS = "rows.parquet"
@@ -71,6 +72,12 @@ def comparison(rows: pd.DataFrame, results: str | Path = "results") -> pd.DataFr
             lines.append({**line, "arm": match.arm, "differs": match.differs})
     columns = ["study", "task", "n", "one model", SPECIALIST, "difference", "low", "high", "arm", "differs"]
     return pd.DataFrame(lines, columns=columns)
+
+
+def differing(table: pd.DataFrame) -> str:
+    """In what models of a study differ from the one model beside their purpose, a line each."""
+    lines = table[["study", "arm", "differs"]].drop_duplicates().itertuples(index=False)
+    return "\n".join(f"- `{study}`, {name_of(arm)}: {differs}." for study, arm, differs in lines)
 
 
 def _specialists(rows: pd.DataFrame, results: str | Path) -> Iterator[tuple[Match, pd.DataFrame]]:

@@ -1,0 +1,57 @@
+"""How notebooks show frames: in full, texts to the left, arms by their names."""
+
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from workbook.report.seen import name_of
+
+ARMS = ("arm", "connector", "trained at", "asked at")
+"""Columns, and levels of an index, that hold arms."""
+MOST_ROWS = 1000
+"""Of longer frames the first and last rows are shown."""
+
+
+def in_notebooks() -> None:
+    """From now on IPython shows every frame by :func:`as_html`."""
+    from IPython import get_ipython
+
+    if shell := get_ipython():
+        shell.display_formatter.formatters["text/html"].for_type(pd.DataFrame, as_html)
+
+
+def as_html(frame: pd.DataFrame) -> str:
+    """A frame as an HTML table: no sentence is cut, numbers have at most three digits behind the point, rows no numbers
+    of their own."""
+    shown = readable(frame)
+    # counted from the right, for a row begins with fewer cells where its index is that of the row before
+    texts = [len(shown.columns) - place for place, kind in enumerate(shown.dtypes) if not is_numeric_dtype(kind)]
+    look = "-".join(["texts", *map(str, texts)])
+    style = "".join(f"table.{look} td:nth-last-child({place}) {{text-align: left}}" for place in texts)
+    with pd.option_context("display.max_colwidth", None):
+        table = shown.to_html(
+            index=not isinstance(frame.index, pd.RangeIndex), border=0, justify="left", na_rep="", max_rows=MOST_ROWS,
+            float_format=_number, classes=look,
+        )  # fmt: skip
+    return f"<style>{style}</style>{table}"
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the names of arms where it has their codes."""
+    shown = frame.assign(**{name: frame[name].map(_named) for name in ARMS if name in frame.columns})
+    for level in {*ARMS} & {*shown.index.names}:
+        shown = shown.rename(index=_named, level=level if shown.index.nlevels > 1 else None)
+    return shown.rename(columns=_heading)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.3f}".rstrip("0").rstrip(".")
+
+
+def _named(value: object) -> object:
+    return name_of(value) if isinstance(value, str) else value
+
+
+def _heading(heading: object) -> object:
+    """``minus native`` says the arm's name too."""
+    before, minus, arm = str(heading).partition("minus ")
+    return f"minus {name_of(arm)}" if minus and not before else heading
