@@ -69,18 +69,6 @@ class Estimate:
     parts: tuple[float, float, float] | None = None
 
 
-def wilson(k: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval for ``k`` right of ``n`` independent items (one arm, task and seed)."""
-    if n == 0:
-        return 0.0, 1.0
-    z2 = float(special.ndtri(0.975)) ** 2
-    share = k / n
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    # At none and all right the bound is 0 and 1 exactly; rounding may not put it beyond.
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
-
-
 def contrast(rows: pd.DataFrame, weights: Sequence[Term], cluster: str = "cluster", alpha: float = 0.05) -> Estimate:
     """The estimate of ``sum of coefficient * mean score of arm on tasks`` (formulas: top of this file).
 

@@ -126,16 +126,10 @@ class Page:
     def commands(self, figures: bool = False) -> str:
         """How to run every published result again, from what it came, its files, and if wanted the ``figures`` of runs
         away from the defaults, whose own stand beside their verdicts."""
-        return render("runs.md.j2", runs=self.runs, command=command, link=self._link, figures=figures)
+        return render("runs.md.j2", runs=self.runs, link=self._link, figures=figures)
 
     def _link(self, path: Path) -> str:
         return os.path.relpath(path, self.folder).replace(os.sep, "/") if path.exists() else ""
-
-
-def command(run: Published) -> str:
-    """What makes a published run again, with all its seeds."""
-    seeds = run.manifest["seeds"]
-    return re.sub(r"(--seeds) \S+", rf"\1 {','.join(seeds)}", next(iter(seeds.values()))["reproduce"])
 
 
 def read(settings: Settings) -> Page:

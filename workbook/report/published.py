@@ -4,6 +4,7 @@ Read from the folders alone (no torch, no study code): ``verdicts.json``, ``mani
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +64,12 @@ class Published:
         """Figure -> what is seen in it; early runs did not keep it."""
         path = self.folder / "figures" / "seen.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @property
+    def command(self) -> str:
+        """What makes this run again, with all its seeds."""
+        seeds = self.manifest["seeds"]
+        return re.sub(r"(--seeds) \S+", rf"\1 {','.join(seeds)}", next(iter(seeds.values()))["reproduce"])
 
     @property
     def told(self) -> str:

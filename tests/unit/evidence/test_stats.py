@@ -14,7 +14,6 @@ from oryx.evidence.stats import (
     mean_score,
     paired_difference,
     summary,
-    wilson,
 )
 from tests.unit.evidence.builders import failed, row
 
@@ -28,14 +27,6 @@ def frame(scores: dict[str, list[list[float]]], clusters: list[str] | None = Non
         for i, value in enumerate(values)
     ]
     return pd.DataFrame(rows)
-
-
-def test_wilson_against_its_closed_form():
-    # 8 of 10 at 95 %: (k + z²/2) / (n + z²) = 0.7167, half-width 0.2265 (Wilson 1927; Newcombe 1998, method 3)
-    low, high = wilson(8, 10)
-    assert (low, high) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
-    assert wilson(0, 20)[0] == 0 and wilson(20, 20)[1] == 1 and wilson(0, 0) == (0, 1)
-    assert wilson(2, 10) == pytest.approx((1 - high, 1 - low))
 
 
 def test_two_seeds_and_three_clusters_by_hand():

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from oryx.evidence.stats import contrast, wilson
+from oryx.evidence.stats import contrast
 from oryx.model.vit import OryxViT
 from oryx.processing.images import to_patches
 from oryx.train.device import Compute
@@ -50,7 +50,9 @@ def mean_of(values: Sequence[float] | np.ndarray, pictures: Sequence | None = No
 
 def share_of(right: int, count: int) -> dict:
     """As :func:`mean_of`, with Wilson's interval: ``right`` of ``count`` that choose one of ``count`` each."""
-    low, high = wilson(right, count)
+    from scipy.stats import binomtest  # here, not above: slow to import
+
+    low, high = binomtest(right, count).proportion_ci(method="wilson")
     return {"value": right / count, "low": low, "high": high, "n": count, "chance": 1 / count}
 
 

@@ -48,7 +48,6 @@ def break_table(rows: pd.DataFrame) -> pd.DataFrame:
             {
                 "arm": arm,
                 "trained to, frames": trained,
-                "1,600 frames are": _times(trained),
                 f"score at {EASY} frames": f"{scores[EASY]:.2f}",
                 "keeps half to, frames": kept if learned else "none",
                 "below half from, frames": min(broken, default="not reached") if learned else EASY,
@@ -87,16 +86,6 @@ def _reached(reached: Mapping[int, bool]) -> int:
     return max((n for n in reached if all(ok for m, ok in reached.items() if m <= n)), default=EASY)
 
 
-def training_length_table(rows: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """Arms by the longest clip they were trained on: score with its 95 % interval by length."""
-    frame = shares(rows[(rows["variant"] == "number") & rows["arm"].isin(list(arms))], ("arm", "length"))
-    frame = frame.assign(text=with_intervals(frame), times=frame["longest_trained"].map(_times))
-    frame = frame.rename(columns={"longest_trained": "trained to, frames", "times": "1,600 frames are"})
-    index = ["trained to, frames", "arm", "1,600 frames are"]
-    wide = frame.pivot(index=index, columns="length", values="text").fillna("")
-    return wide.rename(columns="{:,} frames".format).rename_axis(columns=None).reset_index()
-
-
 def other_question_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Answers to a question about the same video that retrieval training lacks.
 
@@ -109,9 +98,8 @@ def other_question_table(rows: pd.DataFrame) -> pd.DataFrame:
     more = asked.groupby(by).agg(sensible=("sensible", "mean"), given=("answer", lambda given: given.mode().iloc[0]))
     found = found.assign(right=with_intervals(found), chance=found["chance"].round(2)).join(more, on=by)
     found["sensible"] = found["sensible"].map("{:.2f}".format)
-    names = {"arm": "arm", "length": "frames", "right": "right", "sensible": "sensible", "chance": "chance"}
-    names |= {"given": "most frequent answer", "items": "items", "seeds": "seeds"}
-    return found[list(names)].rename(columns=names)
+    found = found.rename(columns={"length": "frames", "given": "most frequent answer"})
+    return found[["arm", "frames", "right", "sensible", "chance", "most frequent answer", "items", "seeds"]]
 
 
 def audit_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -135,7 +123,3 @@ def audit_table(rows: pd.DataFrame) -> pd.DataFrame:
 def _places(values: Any) -> Any:
     """What a column or level is sorted by: arms by their place in the study, others by themselves."""
     return values.map({arm: place for place, arm in enumerate(ARMS)}) if values.name == "arm" else values
-
-
-def _times(trained: int) -> str:
-    return f"{1600 / trained:.0f} times that" if trained else ""
