@@ -87,9 +87,7 @@ def _caption(videos: Path, row: dict) -> Caption:
     else:
         timed = row.get("frame") in (None, "")
         if timed and not times:
-            raise InputError(
-                f"{film}: {'a folder of frames has' if names else 'its frames have'} no times; expected frame in {row}"
-            )
+            raise InputError(f"{film}: its frames have no times; expected frame in {row}")
         given = [float(word) for word in str(row["time"] if timed else row["frame"]).split()]
         idx = tuple(bisect_right(times, one) - 1 if timed else round(one) for one in given)
     if not row["text"].strip() or len(idx) not in (1, 2) or not all(0 <= number < total for number in idx):

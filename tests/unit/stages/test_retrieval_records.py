@@ -65,7 +65,7 @@ def test_movienets_stories_are_read_in_their_middle(videos, tmp_path):
         ("film,,,a", "one or two frames"),
         ("film,0,,", "expected a text"),
         ("film,x,,a", "could not convert"),
-        ("frames,,1,a", "a folder of frames has no times"),
+        ("frames,,1,a", "its frames have no times"),
     ],
 )
 def test_a_caption_that_cannot_be_used_is_named(videos, tmp_path, row, said):
