@@ -149,7 +149,7 @@ def test_a_moved_slider_changes_picture_and_numbers(page, request, slider):
     _keep(page, request, f"moved-{slider}")
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 1920, 390])
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_nothing_runs_over_the_edge_in_either_theme(page, request, theme, width):
     page.set_viewport_size(WINDOW)

@@ -1,5 +1,7 @@
 """The report in headless Chromium: on a telephone, on a wide screen, and printed."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.unit.report.pages import answers, publish
@@ -15,6 +17,9 @@ BROKEN = """() => {
         return cell.innerText.split(' ').some(word => pen.measureText(word).width > cell.clientWidth);
     }).map(cell => cell.innerText);
 }"""
+
+SHADE = "name => getComputedStyle(document.body)[name].match(/[\\d.]+/g)"
+"""The colour of the page's text or ground as numbers."""
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +45,18 @@ def test_nothing_scrolls_sideways_and_headings_stand_below_the_menu(page, width)
     page.evaluate("() => document.querySelectorAll('h2')[1].scrollIntoView()")
     menu, heading = (page.locator(which).bounding_box() for which in ("nav", "h2 >> nth=1"))
     assert heading["y"] >= menu["y"] + menu["height"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground_in_light_and_dark(page, request, scheme):
+    page.emulate_media(media="screen", color_scheme=scheme)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    ink, ground = (sum(map(int, page.evaluate(SHADE, name)[:3])) / 3 for name in ("color", "backgroundColor"))
+    assert (ink < 90 and ground > 200) if scheme == "light" else (ink > 170 and ground < 60)
+    if folder := request.config.getoption("--screenshots"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(Path(folder) / f"report-{scheme}.png"))
+    page.emulate_media(color_scheme="light")
 
 
 def test_a_printed_page_holds_every_picture_and_breaks_no_word_of_a_table(page):

@@ -1,15 +1,20 @@
 """Settings: strict names and types, text as papermill delivers it, presets, a hash of what changes numbers."""
 
+import ast
 import json
 import math
+import re
 from pathlib import Path
 
+import nbformat
 import pytest
 from pydantic import ValidationError
 
 from oryx.errors import SettingsError
 from tests.toy import ToySettings
 from workbook import cli
+from workbook.cli import STUDIES, TEMPLATES, find_study
+from workbook.runs.settings import REPOSITORY
 from workbook.studies.native_resolution.study import ARMS, Settings
 
 PUBLISHED = sorted(Path(__file__).parents[3].glob("results/*/*/manifest.json"))
@@ -165,3 +170,14 @@ def test_a_variant_names_what_counts_and_differs_from_the_preset():
     assert variant(checkpoint="../a b").endswith("checkpoint=.._a_b")
     long = Settings.from_mapping({"checkpoint": "x" * 200})
     assert long.variant == f"nano,{long.settings_hash}"
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "notebooks").rglob("*.ipynb")), ids=lambda path: path.stem)
+def test_nothing_that_a_notebook_imports_is_named_as_a_setting(path):
+    """Settings are read from a notebook's globals."""
+    fields = {name for study in (*STUDIES, *TEMPLATES) for name in find_study(study).settings_class.model_fields}
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    source = "\n".join(re.sub(r"^%.*", "", cell.source, flags=re.MULTILINE) for cell in cells)
+    imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = {alias.asname or alias.name for node in imports for alias in node.names}
+    assert names and not names & fields

@@ -11,7 +11,7 @@ MOST_ROWS = 1000
 """Of longer frames the first and last rows are shown."""
 
 
-def in_notebooks() -> None:
+def show_frames_whole() -> None:
     """From now on IPython shows every frame by :func:`as_html`."""
     from IPython import get_ipython
 

@@ -3,36 +3,36 @@
 import pandas as pd
 from IPython.core.interactiveshell import InteractiveShell
 
-from workbook.report import frames
+from workbook.report import notebook
 
 LONG = "a sentence that is longer than the fifty letters after which pandas would cut it"
 FRAME = pd.DataFrame({"arm": ["native", "area_1"], "minus native": [0.12345, -1.0], "says": [LONG, None]})
 
 
 def test_arms_go_by_their_names_wherever_they_stand():
-    shown = frames.readable(FRAME)
+    shown = notebook.readable(FRAME)
     assert shown["arm"].tolist() == ["native size", "area S²"] and list(shown) == ["arm", "minus native size", "says"]
     assert FRAME["arm"].tolist() == ["native", "area_1"], "the frame itself stays as it is"
     for index in (["arm"], ["task", "arm"]):
-        levels = frames.readable(FRAME.assign(task="text").set_index(index)).index.get_level_values("arm")
+        levels = notebook.readable(FRAME.assign(task="text").set_index(index)).index.get_level_values("arm")
         assert levels.tolist() == ["native size", "area S²"]
 
 
 def test_no_sentence_is_cut_and_rows_have_no_numbers_of_their_own():
-    html = frames.as_html(FRAME)
+    html = notebook.as_html(FRAME)
     assert LONG in html and "<th>0</th>" not in html and "0.123" in html and "-1<" in html and "None" not in html
     assert "td:nth-last-child(3) {text-align: left}" in html and "nth-last-child(2)" not in html
     many = pd.DataFrame({"n": range(300)})
-    assert frames.as_html(many).count("<tr") == 301
-    assert "<th>left</th>" in frames.as_html(FRAME.set_axis(["left", "right"]))
+    assert notebook.as_html(many).count("<tr") == 301
+    assert "<th>left</th>" in notebook.as_html(FRAME.set_axis(["left", "right"]))
 
 
 def test_ipython_shows_frames_so_once_asked_to():
     shell = InteractiveShell.instance()
     formatter = shell.display_formatter.formatters["text/html"]
-    frames.in_notebooks()
+    notebook.show_frames_whole()
     try:
-        assert formatter(FRAME) == frames.as_html(FRAME)
+        assert formatter(FRAME) == notebook.as_html(FRAME)
     finally:
         formatter.pop(pd.DataFrame)
         InteractiveShell.clear_instance()
