@@ -132,7 +132,9 @@ def _once(name: str, subject: Subject, place: Path, chance: random.Random, earli
             else:
                 kind.strike(run.look()[kind.part], results)
         codes = [one.ended(SECONDS) for one in runs]
-        if fault := _fault(kind.codes, codes, runs) or _dishonest(subject, results, codes):
+        if fault := _fault(kind.codes, codes, runs) or _dishonest(
+            subject, results, codes, "--no-notebook" not in words
+        ):
             return fault
         kept = {path: path.read_bytes() for path in subject.files(results)}
         kind.mend(results, chance)
@@ -159,16 +161,23 @@ def _fault(expected: tuple[int, ...], codes: list[int | None], runs: list[Watche
     return None
 
 
-def _dishonest(subject: Subject, results: Path, codes: list[int | None]) -> tuple[str, str] | None:
-    """A state that is not as it is: ``running`` though nobody is, ``done`` and not, or the other way round."""
+def _dishonest(
+    subject: Subject, results: Path, codes: list[int | None], notebook: bool = True
+) -> tuple[str, str] | None:
+    """A state that is not as it is: ``running`` though nobody is, ``done`` and not, or the other way round.
+
+    ``notebook``: whether the run was to end with its notebook, which has a state of its own.
+    """
     folder = subject.folder(results)
     states = {path: read_status(path / "status.json")["state"] for path in (folder, *folder.glob("seed-*"))}
     if "running" in states.values():
         return "state", "running, and nobody is"
-    whole = states.pop(folder) == "done"
+    own = states.pop(folder)
+    whole = own == "done" if notebook else bool(states) and set(states.values()) == {"done"}
     if 0 in codes and not whole:
         return "state", f"not done, after {codes}"
-    if (whole or "done" in states.values()) and (found := different(subject, results, verdicts=whole)):
+    verdicts = whole and notebook
+    if (whole or "done" in states.values()) and (found := different(subject, results, verdicts)):
         return "state", f"done, and {found}"
     return None
 
