@@ -312,10 +312,9 @@ def _publish(parsed: argparse.Namespace) -> int:
     from workbook.runs.publish import publish, redraw
 
     for study in find_studies(parsed.study).values():
-        if parsed.redraw:
-            print(redraw(study, study.settings(_values(parsed), source="published"), parsed.allow_dirty))
-        else:
-            print(publish(study, _settings(study, parsed), parsed.allow_dirty))
+        settings, act = _settings(study, parsed), redraw if parsed.redraw else publish
+        shown = settings.model_copy(update={"source": "published"}) if parsed.redraw else settings
+        print(act(study, shown, parsed.allow_dirty))
     return 0
 
 
