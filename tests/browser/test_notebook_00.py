@@ -110,13 +110,15 @@ FEWER = """([most, text]) => [...document.querySelectorAll('.jp-CodeCell')].some
 })"""
 
 
-def _keep(page, request, name: str) -> None:
+def _keep(part, request, name: str) -> None:
+    """A picture of the window, or of one cell, where such are wanted."""
     if folder := request.config.getoption("--screenshots"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+        part.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
-def test_no_cell_failed_and_pictures_have_text_alternatives(page):
+def test_no_cell_failed_and_pictures_have_text_alternatives(page, request):
+    _keep(_picture_cell(page, "picture_panel.show()"), request, "first")  # docs/images/notebook_00.png
     assert (
         page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr'] >> text=Error").count()
         == 0
