@@ -138,7 +138,8 @@ def _once(name: str, subject: Subject, place: Path, chance: random.Random, earli
             return fault
         kept = {path: path.read_bytes() for path in subject.files(results)}
         kind.mend(results, chance)
-        again = Watched(words, place)
+        # items that found no memory are rows that say so; they are asked again when that is asked for
+        again = Watched([*words, *["--retry-failed"] * failed(subject, results)], place)
         if (code := again.ended(SECONDS)) != 0:
             return "not resumed", f"after {codes[0]} with {code}: {again.last_words}"
         for path, data in kept.items():
@@ -177,9 +178,18 @@ def _dishonest(
     if 0 in codes and not whole:
         return "state", f"not done, after {codes}"
     verdicts = whole and notebook
-    if (whole or "done" in states.values()) and (found := different(subject, results, verdicts)):
+    says_so = failed(subject, results)
+    if says_so and 0 in codes:
+        return "state", f"items failed, after {codes}"
+    if not says_so and (whole or "done" in states.values()) and (found := different(subject, results, verdicts)):
         return "state", f"done, and {found}"
     return None
+
+
+def failed(subject: Subject, results: Path) -> bool:
+    """Whether an item became a row with an error."""
+    files = subject.files(results)
+    return bool(files) and bool(read_rows(files)["error"].notna().any())
 
 
 def different(subject: Subject, results: Path, verdicts: bool = True) -> str:
