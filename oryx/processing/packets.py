@@ -20,7 +20,7 @@ except ImportError:  # pictures are read without it
 
 REFUSED = {"tty": "a text file", "nut": "a NUT file, where nobody can tell damage; Matroska holds the same streams"}
 """What FFmpeg opens as videos, by its name for the format -> what it is; it plays text files as ANSI art."""
-STRICT = {"err_detect": "explode"}
+STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 """What FFmpeg is told: not to pass over damage, neither of a container nor of its frames."""
 END_OF_JPEG = b"\xff\xd9"
 UNRELIABLE = ("vp8", "rpza", "h261")  # frames that are never shown have packets; every frame is called a keyframe
