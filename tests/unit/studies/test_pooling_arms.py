@@ -1,5 +1,6 @@
 """Arms of the connector study, what each is shown and asked, and what is refused."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -7,9 +8,10 @@ import pytest
 from oryx.errors import InputError, MissingResource
 from oryx.model.connectors import COMPRESSORS, build_compressor
 from workbook.data.stories import LENGTHS, QUESTIONS
+from workbook.stages import videos
 from workbook.stages.models import build_reader
 from workbook.stages.recipes import recipe
-from workbook.studies.compressor.arms import ARMS, DEFAULT, EVERY, SIDES, region_side
+from workbook.studies.compressor.arms import ARMS, DEFAULT, EVERY, JUDGED, SIDES, region_side
 from workbook.studies.compressor.cells import LONGEST, arms_of, cells, ratios_of, sources_of
 from workbook.studies.compressor.study import PoolingVsDynamicCompression, Settings
 from workbook.studies.compressor.training import connector_parameters
@@ -27,9 +29,9 @@ def test_the_default_run_is_four_arms_at_two_ratios():
     assert all(arm.connector in COMPRESSORS for arm in ARMS.values())
 
 
-def test_the_panel_larger_asks_all_that_its_hypotheses_compare_and_one_ratio_that_nobody_trains_at():
-    larger, study = panel("larger"), PoolingVsDynamicCompression()
-    assert len(study.hypotheses(larger)) == 14 and larger.short_stories + larger.long_stories == 400
+def test_the_panel_judged_asks_all_that_its_hypotheses_compare_and_one_ratio_that_nobody_trains_at():
+    larger, study = panel("judged"), PoolingVsDynamicCompression()
+    assert larger.short_stories + larger.long_stories == 400
     for entry in study.hypotheses(larger):
         for arm in entry.arms:
             asked = {f"{kind}_{cell.ratio}x" for cell in cells(larger, arm) for kind in (*QUESTIONS, "shift")}
@@ -40,7 +42,7 @@ def test_the_panel_larger_asks_all_that_its_hypotheses_compare_and_one_ratio_tha
 
 
 def test_panels_cover_every_arm_and_sides_one_to_five():
-    assert set(EVERY) | {"on_demand"} == set(ARMS) and tuple(arms_of(panel("arms"))) == EVERY
+    assert {*EVERY, *JUDGED, "on_demand"} == set(ARMS) and tuple(arms_of(panel("arms"))) == EVERY
     assert [region_side(ratio) for ratio in ratios_of(panel("ratios"))] == [1, 2, 3, 4, 5]
     shown = [cell for cell in cells(panel("ratios"), "dynamic") if cell.length == "short"]
     assert len({cell.tokens for cell in shown}) == 5, "every ratio leaves another number of tokens"
@@ -67,6 +69,17 @@ def test_cells_tokens_and_training_fit_the_arm(arm):
     assert {side for each in sources.values() for side in each} <= {cell.side for cell in asked}
     if ARMS[arm].smaller:
         assert all(cell.region == 1 for cell in asked)
+
+
+def test_an_arm_that_met_its_ratio_as_often_takes_the_share_of_steps_that_the_arm_of_all_ratios_has_there(monkeypatch):
+    monkeypatch.setattr(videos, "draw_single", lambda *_: None)
+    sides = {region_side(ratio): [80] for ratio in ratios_of(NANO)}
+    plan = videos.StoryPlan(4000, tuple(sides), 100, 0.0, singles=1.0)
+    steps = [videos.draw_step(plan, 0, step, None, sides, lambda *_: (10, 10)) for step in range(plan.steps)]
+    met = Counter(samples[0].side for samples in steps)
+    for ratio in (4, 16):
+        assert ARMS[f"dynamic_met_{ratio}x"] == replace(ARMS[f"dynamic_only_{ratio}x"], share=0.4)
+        assert met[region_side(ratio)] / plan.steps == pytest.approx(0.4, abs=0.02)
 
 
 def test_arms_differ_in_what_their_name_says():

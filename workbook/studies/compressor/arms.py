@@ -23,16 +23,18 @@ class Arm:
     """One connector and how it is trained, from the start that all arms share.
 
     ``connector``: its name in :data:`oryx.model.connectors.COMPRESSORS`. ``factor``: what it multiplies tokens by where
-    it does not compress. ``only``: the one ratio it trains on and is asked at; 0: all of the run. ``cold``: its
-    downsampler starts from random weights, all others start as an average or hold none. ``smaller``: it compresses
-    nothing and gets a smaller picture instead, of as many tokens. ``varied``: it also trains on several picture sizes
-    and numbers of frames. ``blind``:
-    it is trained and asked with nothing to see: every token of its frames is zero.
+    it does not compress. ``only``: the one ratio it trains on and is asked at; 0: all of the run. ``share``: of the
+    run's steps, those that it trains for. An arm of the ratios 1, 4 and 16 meets 1x half as often as the others, and
+    each of those in 0.4 of its steps. ``cold``: its downsampler starts from random weights, all others start as an
+    average or hold none. ``smaller``: it compresses nothing and gets a smaller picture instead, of as many tokens.
+    ``varied``: it also trains on several picture sizes and numbers of frames. ``blind``: it is trained and asked with
+    nothing to see: every token of its frames is zero.
     """
 
     connector: str
     factor: int = 2
     only: int = 0
+    share: float = 1.0
     cold: bool = False
     smaller: bool = False
     varied: bool = False
@@ -57,23 +59,23 @@ ARMS = {
     "dynamic_only_16x": Arm("dynamic", only=16),
     "blind": Arm("average", factor=1, blind=True),
     "on_demand": Arm("dynamic", varied=True),
+    "dynamic_met_4x": Arm("dynamic", only=4, share=0.4),
+    "dynamic_met_16x": Arm("dynamic", only=16, share=0.4),
 }
 
 RELEASED = ("average_x2", "dynamic", "on_demand")
 """Arms that need no training: released weights as they are, without attention, and in further ways of showing."""
 DEFAULT = ("average", "average_x2", "dynamic", "dynamic_dwconv")
-EVERY = tuple(name for name in ARMS if name != "on_demand")
-
-
-ANY_RATIO = ("average", "average_x2", "dynamic")
-"""Connectors without weights for one ratio alone: they can be asked at one that they never trained at."""
+EVERY = tuple(name for name in ARMS if name != "on_demand" and not name.startswith("dynamic_met"))
+JUDGED = tuple(set(ARMS) - {"dynamic_max", "dynamic_value_output", "mlp", "average_only_16x", "on_demand"})
+"""Arms that judged.toml compares, with the noise floor (bilinear is the average at 4x) and the blind control."""
 
 
 @dataclass(frozen=True)
 class Panel:
     """The arms of a run, the ratios they train on and are asked at, and the side of their pictures in pixels.
 
-    ``untrained``: ratios that arms with one of ANY_RATIO are asked at beside theirs.
+    ``untrained``: ratios that the arm ``dynamic`` is asked at beside its own; it has no weights for one ratio alone.
     """
 
     arms: tuple[str, ...]
@@ -88,7 +90,7 @@ PANELS = {
     "default": Panel(DEFAULT),
     "arms": Panel(EVERY),
     "ratios": Panel(DEFAULT, (4, 9, 16, 25), side=80),
-    "larger": Panel(DEFAULT, side=80, untrained=(9,)),  # and what its presets name
+    "judged": Panel(JUDGED, side=80, untrained=(9,)),
     "on_demand": Panel(("on_demand",), (4, 9, 16, 25)),
 }
 

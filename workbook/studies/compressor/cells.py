@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from oryx.grids import compressed_grid, video_token_count
 from workbook.data.stories import LENGTHS, Story, make_story
-from workbook.studies.compressor.arms import ANY_RATIO, ARMS, FRAMES, FULL, PANELS, PATCH, RELEASED, SIDES, region_side
+from workbook.studies.compressor.arms import ARMS, FRAMES, FULL, PANELS, PATCH, RELEASED, SIDES, region_side
 from workbook.studies.compressor.settings import Settings
 
 LONGEST = 2048
@@ -70,9 +70,8 @@ def cells(settings: Settings, arm: str) -> list[Cell]:
         short_only = ratio == FULL and spec.only != FULL and not spec.varied
         for length in ("short",) if short_only else LENGTHS:
             found.append(Cell("visual", length, ratio, side, LENGTHS[length], region))
-    if spec.connector in ANY_RATIO and not (spec.only or spec.blind):
-        sides = ((ratio, region_side(ratio)) for ratio in PANELS[settings.panel].untrained)
-        found += [Cell("visual", n, ratio, usual, LENGTHS[n], side) for ratio, side in sides for n in LENGTHS]
+    untrained = PANELS[settings.panel].untrained if arm == "dynamic" else ()
+    found += [Cell("visual", n, ratio, usual, LENGTHS[n], region_side(ratio)) for ratio in untrained for n in LENGTHS]
     if spec.varied:
         found += [
             Cell(f"at_{side}px_{frames}f", "long", ratio, side, frames, region_side(ratio))

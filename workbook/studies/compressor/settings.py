@@ -14,7 +14,7 @@ class Settings(VideoSettings, PublicSettings):
 
     panel: Literal[tuple(PANELS)] = setting(
         "default",
-        "default: four arms; arms: every arm; ratios: sides 1 to 5; larger: larger pictures, more videos; "
+        "default: four arms; arms: every arm; ratios: sides 1 to 5; judged: larger pictures, more videos; "
         "on_demand: ratio x resolution x frames",
     )
     arms: tuple[Literal[tuple(ARMS)], ...] = setting((), "arms to train and ask; none: the panel's")
@@ -32,8 +32,6 @@ class Settings(VideoSettings, PublicSettings):
     bank_paths: int = setting(150, "moving icons of each direction to train on", least=1)
     bank_photos: int = setting(170, "photographs to train on", least=1)
     frames: int = setting(32, "scales small and paper: frames of a video; on demand: at 4x", least=1, added_later=True)
-    on_demand_side: int = setting(
-        256, "scale paper: the middle side of frames on demand, in pixels", least=64, added_later=True
-    )
+    on_demand_side: int = setting(256, "scale paper: middle side on demand, in pixels", least=64, added_later=True)
 
     presets, panels = public_presets(__file__), read_panels(__file__)

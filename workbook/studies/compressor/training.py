@@ -64,7 +64,8 @@ def run_arm(
     load_weights(shared / START, model)
     with_connector(model, spec.connector, seed, spec.factor)
     dataset, sources, frames = dataset_of(settings, seed), sources_of(settings, arm), FRAMES if spec.varied else ()
-    plan = StoryPlan(settings.train_steps, tuple(sources), settings.tokens, settings.learning_rate, frames=frames)
+    steps = round(spec.share * settings.train_steps)
+    plan = StoryPlan(steps, tuple(sources), settings.tokens, settings.learning_rate, frames=frames)
     evaluation = Evaluation(settings, arm, model.eval(), features, base)
     with RowWriter(folder / "rows.jsonl") as writer:
         evaluate_arm(evaluation.shift_batches("start"), writer, machine, progress)
