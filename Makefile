@@ -26,6 +26,8 @@ BIN := .venv/bin
 FILES := --dist loadfile --no-loadscope-reorder
 PARALLEL := -n logical --maxprocesses 4 $(FILES)
 SLOW := -n $(shell echo $$(( $(shell getconf _NPROCESSORS_ONLN) < 4 ? $(shell getconf _NPROCESSORS_ONLN) + 1 : 5 ))) $(FILES)
+# What JupyterLab writes into a notebook that is saved, beside outputs and counts of executions
+SAVED := $(addprefix metadata.language_info.,codemirror_mode file_extension mimetype nbconvert_exporter pygments_lexer version)
 STAMP := .venv/.oryx-ready-$(EXTRAS)
 EVALS := .venv-evals
 
@@ -60,6 +62,7 @@ $(EVALS)/.ready: $(STAMP) requirements/lmms-eval.txt
 	touch $@
 
 lab: setup
+	-@git config filter.nbstripout.clean '"$(abspath $(BIN))/python" -m nbstripout --keep-id --extra-keys "$(SAVED)"'
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb --ip=127.0.0.1 $(LAB)
 
 test: setup

@@ -15,6 +15,7 @@ from oryx.processing import fit
 from oryx.processing.shapes import Shape, read_shape
 from workbook.cli import find_study
 from workbook.data.protocols import protocol
+from workbook.report.fits import CHUNK
 from workbook.report.tables import as_table
 from workbook.studies.needle.arms import ARMS, RELEASED
 from workbook.studies.needle.cells import arm_cells
@@ -105,8 +106,13 @@ def hours(shape: Shape, loads: Iterator[Load], smaller: Shape) -> float:
     return total / 3600
 
 
+def needed(shape: Shape, shown: fit.Shown) -> float:
+    """Bytes that a question about a visual needs; longer videos than a chunk are encoded in chunks."""
+    return fit.memory(shape, shown, NUMBERS, CHUNK if shown.maps > CHUNK else None).needed
+
+
 def table() -> pd.DataFrame:
-    """A line per notebook on released weights: hours and price by model."""
+    """A line per notebook on released weights: hours, memory of a GPU and price by model."""
     rows, smaller = [], read_shape(MODELS[0])
     runs = {"06, seven benchmarks": benchmarks, "01": study_1, "03": study_3, "04, to 1,600 frames": study_4}
     for notebook, loads in runs.items():
@@ -115,6 +121,7 @@ def table() -> pd.DataFrame:
             shape = read_shape(name)
             spent = hours(shape, loads(), smaller)
             row[f"{shape.name}, hours"] = f"{spent:.1f}"
+            row[f"{shape.name}, GB"] = str(ceil(max(needed(shape, shown) for shown, *_ in loads()) / fit.GIGA))
             row[f"{shape.name}, dollars"] = f"{ceil(spent * PRICE):,}"
         rows.append(row)
     return pd.DataFrame(rows)

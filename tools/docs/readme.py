@@ -23,6 +23,7 @@ from workbook.report.claims import findings
 from workbook.report.page import Page
 from workbook.report.paper import PARTS
 from workbook.report.published import all_verdicts, published
+from workbook.report.seen import name_of
 from workbook.report.tables import as_table
 
 PAGES = ("README.md", "docs/results.md", "docs/findings.md")
@@ -59,7 +60,7 @@ def scores(page: Page) -> str:
     """Mean score per arm and task, with chance and the control: the best that any arm scores without the picture."""
     table = pd.read_csv(page.runs[0].folder / "table.csv")
     seen, hidden = table[table["condition"] == "visual"], table[table["condition"] == "no_visual"]
-    whole = seen.pivot_table(index="arm", columns="task", values="score", sort=False)
+    whole = seen.pivot_table(index="arm", columns="task", values="score", sort=False).rename(index=name_of)
     whole.loc["*chance*"] = seen.groupby("task")["chance"].mean()
     whole.loc["*best arm without the picture*"] = hidden.groupby("task")["score"].max()
     shown = whole.map("{:.2f}".format, na_action="ignore").reset_index()

@@ -20,8 +20,15 @@ from workbook.studies.base import Study
 
 CORES, FIRST = 2, "native_vs_fixed_resolution"
 MINUTES, MEMORY = "wall minutes with these workers", "memory of a worker, MB, as published"
-HOURS = "Oryx-7B, hours"
+HOURS, GPU = "Oryx-7B, hours", "Oryx-7B, GB"
 NOTHING, UNMEASURED = "–", "not measured"
+EVERY = (
+    ("*needs*", "two cores", "two cores", "one GPU", "one GPU, [public parts](docs/small.md)",
+     "one GPU, [released weights](docs/released-models.md) (study 2: public parts), copies of benchmarks"),
+    ("*typed after* `oryx run STUDY`", "", "`--seeds stated`", "`--scale medium --from-scratch`",
+     "`--scale small -p data=COPIES -p joint=RECORDS`", "`--scale paper -p checkpoint=FOLDER -p data=COPIES`"),
+)  # fmt: skip
+"""What holds for every study at a scale."""
 HEAD = ("you have", "type", "you get", "time", "download", "on disk")
 
 
@@ -60,10 +67,10 @@ def scales() -> str:
         line["`nano`, stated seeds"] = f"{', '.join(map(str, _stated(study)))}: {more[MINUTES]} min"
         line["`medium`"] = UNMEASURED if "medium" in study.settings_class.presets else NOTHING
         line["`small`"] = _hours_of(trained.loc[name]) if name in trained.index else NOTHING
-        found = asked.loc[asked["notebook"].str.startswith(number), HOURS]
-        line["`paper`"] = f"{found.iloc[0]} h" if len(found) else _by_arithmetic(study)
+        found = asked.loc[asked["notebook"].str.startswith(number), [HOURS, GPU]].to_numpy().tolist()
+        line["`paper`"] = "{} h, {} GB".format(*found[0]) if found else _by_arithmetic(study)
         lines.append(line)
-    return as_table(lines)
+    return as_table([*lines, *(dict(zip(lines[0], (title, *cells), strict=True)) for title, *cells in EVERY)])
 
 
 def _hours_of(line: Any) -> str:

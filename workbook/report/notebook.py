@@ -26,7 +26,7 @@ def as_html(frame: pd.DataFrame) -> str:
     # counted from the right, for a row begins with fewer cells where its index is that of the row before
     texts = [len(shown.columns) - place for place, kind in enumerate(shown.dtypes) if not is_numeric_dtype(kind)]
     look = "-".join(["texts", *map(str, texts)])
-    style = "".join(f"table.{look} td:nth-last-child({place}) {{text-align: left}}" for place in texts)
+    style = "".join(f"table.{look} :is(td, th):nth-last-child({place}) {{text-align: left}}" for place in texts)
     with pd.option_context("display.max_colwidth", None):
         table = shown.to_html(
             index=not isinstance(frame.index, pd.RangeIndex), border=0, justify="left", na_rep="", max_rows=MOST_ROWS,

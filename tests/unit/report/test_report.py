@@ -222,7 +222,7 @@ def test_readme_blocks_are_filled_and_checked(rows, tmp_path, monkeypatch, capsy
     assert readme.main(["--check"]) == 1
     assert readme.main([]) == 0 and readme.main(["--check"]) == 0
     filled = (tmp_path / "README.md").read_text()
-    assert "H1a.equal.nano" in filled and "| native |" in filled and "old" not in filled
+    assert "H1a.equal.nano" in filled and "| native size |" in filled and "old" not in filled
     with pytest.raises(SettingsError, match="README block"):
         readme.filled("<!-- results:study/nano:nonsense -->\n<!-- end -->", tmp_path / "results")
 
