@@ -97,7 +97,7 @@ def test_the_paper_against_ours_is_a_report_over_results(tmp_path):
     executed = nbformat.read(folder / "notebook.ipynb", 4)
     text = "".join(str(o.get("data", "")) for c in executed.cells for o in c.get("outputs", []))
     assert "H1a.equal.nano: Native beats" in text and "+0.450 [" in text and "image/png" in text
-    assert "T.perception" in text and "not found" in text and "no published run tests it" in text
+    assert "T.perception" in text and "paper: not found" not in text and "no published run tests it" in text
 
 
 def test_notebooks_are_thin_and_stripped():

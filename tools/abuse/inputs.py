@@ -346,7 +346,7 @@ def write_tables(folder: Path) -> None:
 
 
 def try_table(folder: Path, own: Path, chance: random.Random, _: Any) -> str | None:
-    """A changed table beside its files."""
+    """A changed table beside copies of its files."""
     from workbook.data.own_data import read_table
 
     path = _some(folder, chance, "*.csv") if chance.random() < 0.5 else folder / "table.jsonl"
@@ -358,13 +358,11 @@ def try_table(folder: Path, own: Path, chance: random.Random, _: Any) -> str | N
         data = b"".join(lines)
     else:
         data, _ = mutate.bytes_of(data, chance)
-    place = folder / f"changed-{own.name}{path.suffix}"
+    # in a folder of its own: a table may name its folder, which is then read whole while others write there
+    shutil.copytree(folder, own, dirs_exist_ok=True)
+    place = own / f"changed{path.suffix}"
     place.write_bytes(data)
-    try:
-        items = read_table(place)
-    finally:
-        place.unlink()
-    for item in items:
+    for item in read_table(place):
         if not 0 <= item.chance <= 1 or not item.question.strip():
             return f"an item of chance {item.chance}, question {item.question!r}"
     return None

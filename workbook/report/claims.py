@@ -84,15 +84,13 @@ def _answers(entry: Hypothesis, runs: Sequence[Published]) -> list[dict]:
                 {
                     "verdict": found["verdict"],
                     "hypothesis": name,
-                    "paper": found["paper_value"],
                     "ours": estimate_text(found) or found["reason"],
                     **counted(found),
                     "by seed": " ".join(MARKS.get(direction(v), "–") for v in run.by_seed.get(entry.id, {}).values()),
                     "run": f"[{run.variant}](#{run.place})",
                 }
             )
-    none = {"paper": entry.paper_value, "ours": "no published run tests it"}
-    return lines or [{"verdict": NOT_TESTED, "hypothesis": name, **none}]
+    return lines or [{"verdict": NOT_TESTED, "hypothesis": name, "ours": "no published run tests it"}]
 
 
 def counts(claims: Sequence[Answered]) -> pd.DataFrame:

@@ -130,6 +130,7 @@ class Evaluation:
             "haystack": trial.haystack,
             "needle_places": list(trial.needles),
             "other_places": list(trial.others),
+            "sampling": "number" if own else None,
             "inserted": "after sampling" if own else "before sampling",
             "side": self.videos.cache.encoder.side,
             "longest_trained": self.longest,
