@@ -34,7 +34,11 @@ def test_a_notebook_that_jupyterlab_saved_is_for_git_as_it_was(tmp_path):
     saved = nbformat.read(tmp_path / name, as_version=4)
     for count, cell in enumerate(cell for cell in saved.cells if cell.cell_type == "code"):
         cell.execution_count, cell.outputs = count, [nbformat.v4.new_output("stream", text="seen")]
-    saved.metadata.language_info |= {"version": "3.11.4", "mimetype": "text/x-python", "codemirror_mode": {"version": 3}}
+    saved.metadata.language_info |= {
+        "version": "3.11.4",
+        "mimetype": "text/x-python",
+        "codemirror_mode": {"version": 3},
+    }
     saved.metadata.widgets = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
     nbformat.write(saved, tmp_path / name)
     changed = subprocess.run(["git", "diff", "--stat"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""Claims held against the paper's own tables and against integer arithmetic: nothing is run, nothing is measured.
+"""Claims held against the paper's own tables, integer arithmetic, and the committed benchmarks: nothing is run.
 
 A check is a table of claims.toml whose ``kind`` is a function here. ``consistent``: the statement agrees with the
 numbers; ``not consistent``: it does not; ``in part``: in some of the cells it speaks of.
@@ -13,6 +13,8 @@ from oryx.grids import patch_grid, token_count, video_token_count
 from oryx.processing.context import CONTEXTS, PATCH, SIZES, compressed, frames_that_fit
 from oryx.processing.options import PreprocessOptions
 from workbook.report.paper import Claim, select
+from workbook.report.published import NOT_TESTED
+from workbook.report.questions import benchmark_page, speeds
 from workbook.report.tables import render
 
 CONSISTENT, PARTLY, NOT = "consistent", "in part", "not consistent"
@@ -109,11 +111,17 @@ def _sequence(claim: Claim, frames: int, ratio: int) -> Found:
 def _context(claim: Claim, frames: int, context: int) -> Found:
     """Which frame sizes leave so many frames in the context at 16x?"""
     fits = {name: frames_that_fit(context, compressed(size, 16)) for name, size in SIZES.items()}
-    good = sum(most >= frames for most in fits.values())
-    return _graded(good, len(fits)), {"fits": fits, "contexts": CONTEXTS}
+    return _graded(sum(most >= frames for most in fits.values()), len(fits)), {"fits": fits, "contexts": CONTEXTS}
+
+
+def _speed(claim: Claim, beside: str, margin: float) -> Found:
+    """Is native size at most ``margin`` slower than batches of equal squares, in every measurement on a CPU?"""
+    ratios = speeds(benchmark_page())["squares"][beside]
+    verdict = _graded(sum(ratio >= 1 - margin for ratio in ratios), len(ratios)) if ratios else NOT_TESTED
+    return verdict, {"ratios": ratios}
 
 
 _KINDS = {
     function.__name__.removeprefix("_"): function
-    for function in (_difference, _leads, _image_tokens, _frame_tokens, _sequence, _context)
+    for function in (_difference, _leads, _image_tokens, _frame_tokens, _sequence, _context, _speed)
 }

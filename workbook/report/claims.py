@@ -45,9 +45,8 @@ class Answered:
         if self.answers:
             verdicts = {line["verdict"] for line in self.answers} - {NOT_TESTED} or {"no result yet"}
             return verdicts.pop() if len(verdicts) == 1 else "mixed"
-        if self.claim.tests:
-            return "held by tests"
-        return "see the answer" if self.claim.answer else NOT_TESTED
+        told = "held by tests" if self.claim.tests else self.claim.answer and "see the answer"
+        return told or NOT_TESTED
 
     @property
     def outside(self) -> list[str]:

@@ -30,7 +30,7 @@ def as_html(frame: pd.DataFrame) -> str:
     with pd.option_context("display.max_colwidth", None):
         table = shown.to_html(
             index=not isinstance(frame.index, pd.RangeIndex), border=0, justify="left", na_rep="", max_rows=MOST_ROWS,
-            float_format=_number, classes=look,
+            float_format=lambda value: f"{value:,.3f}".rstrip("0").rstrip("."), classes=look,
         )  # fmt: skip
     return f"<style>{style}</style>{table}"
 
@@ -41,10 +41,6 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     for level in {*ARMS} & {*shown.index.names}:
         shown = shown.rename(index=_named, level=level if shown.index.nlevels > 1 else None)
     return shown.rename(columns=_heading)
-
-
-def _number(value: float) -> str:
-    return f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
 def _named(value: object) -> object:

@@ -30,15 +30,10 @@ Question = namedtuple("Question", ["id", "title", "asked_by", "status", "text"])
 
 
 def questions(runs: Sequence[Published], benchmarks: str | None = None) -> list[Question]:
-    """All questions with their answers from the published ``runs`` and the text of ``docs/benchmarks.md``.
-
-    That page is missing, and taken as empty, where the package is installed without its repository.
-    """
-    if benchmarks is None:
-        benchmarks = BENCHMARKS.read_text(encoding="utf-8") if BENCHMARKS.is_file() else ""
+    """All questions with their answers from the published ``runs`` and the text of ``docs/benchmarks.md``."""
     contexts = context_table()
     values = {
-        **speeds(benchmarks),
+        **speeds(benchmark_page() if benchmarks is None else benchmarks),
         "runs": runs,
         "answer_costs": answer_costs,
         "mean_scores": mean_scores,
@@ -51,6 +46,11 @@ def questions(runs: Sequence[Published], benchmarks: str | None = None) -> list[
     }
     texts = [render(f"question_{name}.md.j2", **values).split("\n", 3) for name in NAMES]
     return [Question(name, *map(str.strip, parts)) for name, parts in zip(NAMES, texts, strict=True)]
+
+
+def benchmark_page() -> str:
+    """``docs/benchmarks.md``; empty where the package is installed without its repository."""
+    return BENCHMARKS.read_text(encoding="utf-8") if BENCHMARKS.is_file() else ""
 
 
 def tables(text: str) -> list[pd.DataFrame]:

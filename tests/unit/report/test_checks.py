@@ -3,6 +3,7 @@
 import pytest
 
 from oryx.errors import SettingsError
+from workbook.report import checks
 from workbook.report.checks import check
 from workbook.report.paper import Claim, load_claims
 
@@ -46,3 +47,15 @@ def test_a_check_that_is_none_is_refused():
         check(Claim(**X, check={"kind": "sum"}))
     with pytest.raises(SettingsError, match=r"X, field check: .*modell"):
         check(Claim(**X, check={"kind": "leads", "modell": "Oryx 7B"}))
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [([0.95, 1.2], "consistent"), ([0.85, 0.95], "in part"), ([0.8], "not consistent"), ([], "not tested")],
+)
+def test_speed_is_what_the_committed_benchmark_measured_within_the_margin(monkeypatch, measured, said):
+    monkeypatch.setattr(checks, "speeds", lambda _: {"squares": {"equal tokens": measured}})
+    verdict, found = check(CLAIMS["M.speed"])
+    assert verdict == said and ("10 % slower" in found) == bool(measured)
+    if said == "in part":
+        assert "0.85 to 0.95 times" in found and "in 1 of 2 measurements" in found
