@@ -18,8 +18,6 @@ from oryx.files import atomic_write_bytes
 
 ROUNDED = {"logprob": 3, "seconds": 4}
 """Decimals of published numbers: further digits are noise, and a third of the file."""
-KEPT = ["question", "item", "condition", "seed", "arm"]
-"""Order of published rows: what is asked about one item stands together, which halves the file."""
 SIZE = pa.list_(pa.int32())
 COLUMN_TYPES = {
     "integer": pa.int64(), "number": pa.float64(), "text": pa.string(), "size": SIZE, "sizes": pa.list_(SIZE)
@@ -44,9 +42,12 @@ def read_rows(paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
 
 
 def write_published(rows: pd.DataFrame, path: str | Path) -> Path:
-    """Write rows as parquet (zstd) in the order of KEPT; RunError if values of a field have no common type."""
+    """Write rows as parquet (zstd), what is asked about one item side by side, which halves the file.
+
+    Raises RunError if values of a field have no common type.
+    """
     columns = {}
-    for name, values in rows.sort_values(KEPT).round(ROUNDED).items():
+    for name, values in rows.sort_values(["question", "item", "condition", "seed", "arm"]).round(ROUNDED).items():
         kind = COLUMN_TYPES[FIELDS[name]["kind"]] if name in FIELDS else None
         try:
             columns[name] = pa.array(values, kind, from_pandas=True)

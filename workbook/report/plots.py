@@ -259,7 +259,7 @@ def dot_panels(
     for axis, (name, own) in zip(axes, parts.items(), strict=True):
         forest(axis, own, map(names.get, arms), [style_of(arm, order) for arm in arms])
         axis.plot(own["blind"], range(len(arms)), **CROSS)
-        axis.axvspan(-1, own["chance"].mean(), color=PALE, zorder=0)
+        axis.barh(range(len(arms)), own["chance"] + 1, 1, -1, color=PALE, zorder=0)
         axis.axvline(levels.get(name, np.nan), label=line, **LINE)
         axis.set_xlim(-0.03, min(1.03, 0.05 + shown[["score", "high", "chance"]].max(axis=None)))
     others = {line: LINE} if len(levels) else {}
@@ -282,7 +282,9 @@ def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> Drawn:
     """A panel an arm: training loss over steps, the mean over seeds with a band from the lowest to the highest; pale:
     the means of the other arms; dotted: where the learning rate is highest."""
     arms = [arm for arm in order or dict.fromkeys(curves["arm"]) if arm in set(curves["arm"])]
-    wide = curves.groupby(["step", "arm"])["loss"].agg(["mean", "min", "max"]).unstack()
+    each = curves.groupby(["arm", "step"])["loss"].agg(["mean", "min", "max", "count"])
+    # where seeds end at different steps the last ones are no mean over seeds
+    wide = each[each["count"] == each.groupby("arm")["count"].transform("max")].unstack("arm")
     figure, axes = grid([*map(seen.name_of, arms)], 5, 2.1, 1.8, (1, 0.9), sharex=True, sharey=True)
     for axis, arm in zip(axes, arms, strict=True):
         look = style_of(arm, order or arms)
@@ -292,8 +294,7 @@ def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> Drawn:
         if "rate" in curves:
             axis.axvline(curves.loc[curves["rate"].idxmax(), "step"], **LINE)
         axis.set_yscale("log", subs=(2, 3, 5))
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter("{x:g}")
+        axis.yaxis.set(major_formatter="{x:g}", minor_formatter="{x:g}")
     figure.supxlabel("step (dotted: the learning rate is highest)", fontsize=9)
     figure.supylabel("training loss", fontsize=9)
     return titled(figure, curves, seen.trained(curves))

@@ -122,11 +122,19 @@ def test_a_task_of_one_arm_among_several_stands_in_the_numbers_alone(rows):
     assert len([axis for axis in alone.axes if axis.axison]) == 3
 
 
+def test_every_row_of_a_panel_is_shaded_up_to_its_own_chance():
+    frame = pd.DataFrame({"group": "4x", "arm": ["colour", "sign"], "score": [0.7, 0.3], "low": 0.2, "high": 0.9})
+    frame = frame.assign(n=9, chance=[0.25, 0.01], blind=0.0)
+    axis = plots.dot_panels(frame, ["colour", "sign"], "at ratio").figure.axes[0]
+    assert [bar.get_x() + bar.get_width() for bar in axis.patches] == pytest.approx([0.25, 0.01])
+
+
 def test_curves_are_means_over_seeds_with_a_band(rows):
     curves = pd.DataFrame(
         [{"arm": a, "seed": s, "step": t, "loss": 1.0 + s, "rate": -t} for a in ARMS for s in (0, 1) for t in (1, 2)]
     )
-    drawn = plots.training_curves(curves)
+    longer = {"arm": ARMS[0], "seed": 0, "step": 3, "loss": 0.1, "rate": -3}  # a seed that took a step more
+    drawn = plots.training_curves(pd.concat([curves, pd.DataFrame([longer])], ignore_index=True))
     shown = [axis for axis in drawn.figure.axes if axis.axison]
     assert [axis.get_title(loc="left") for axis in shown] == ["native size", "area S²", "area 1 legible"]
     assert all(set(line.get_ydata()) == {1.5} for axis in shown for line in axis.lines if line.get_linestyle() == "-")
