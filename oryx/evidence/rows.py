@@ -16,7 +16,7 @@ from oryx.evidence.schema import FIELDS, check_schema, identity, named
 from oryx.evidence.store import lines_of
 from oryx.files import atomic_write_bytes
 
-ROUNDED = {"logprob": 3, "seconds": 4}
+ROUNDED = {"logprob": 4, "seconds": 4}
 """Decimals of published numbers: further digits are noise, and a third of the file."""
 SIZE = pa.list_(pa.int32())
 COLUMN_TYPES = {

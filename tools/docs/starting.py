@@ -25,7 +25,7 @@ NOTHING, UNMEASURED = "–", "not measured"
 EVERY = (
     ("*needs*", "two cores", "two cores", "one GPU", "one GPU, [public parts](docs/small.md)",
      "one GPU, [released weights](docs/released-models.md) (study 2: public parts), copies of benchmarks"),
-    ("*typed after* `oryx run STUDY`", "", "`--seeds stated`", "`--scale medium --from-scratch`",
+    ("*typed after* `-m oryx run STUDY`", "", "`--seeds stated`", "`--scale medium --from-scratch`",
      "`--scale small -p data=COPIES -p joint=RECORDS`", "`--scale paper -p checkpoint=FOLDER -p data=COPIES`"),
 )  # fmt: skip
 """What holds for every study at a scale."""
