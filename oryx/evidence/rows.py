@@ -16,8 +16,8 @@ from oryx.evidence.schema import FIELDS, check_schema, identity, named
 from oryx.evidence.store import lines_of
 from oryx.files import atomic_write_bytes
 
-ROUNDED = {"logprob": 4, "seconds": 4}
-"""Decimals of published numbers: further digits are noise, and a third of the file."""
+ROUNDED = {"logprob": 3, "seconds": 4}
+"""Decimals of published numbers: further digits are noise, and half of the file. Earlier rows have four of logprob."""
 SIZE = pa.list_(pa.int32())
 COLUMN_TYPES = {
     "integer": pa.int64(), "number": pa.float64(), "text": pa.string(), "size": SIZE, "sizes": pa.list_(SIZE)

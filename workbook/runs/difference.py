@@ -168,12 +168,14 @@ def _paired(a: Side, b: Side) -> tuple[dict[str, int], pd.DataFrame, pd.DataFram
     ours, theirs = (side.rows[side.rows["seed"].isin(seeds)] for side in (a, b))
     frames = []
     for rows in (ours, theirs):
-        rows = rows.set_index(PAIR).round(ROUNDED)  # as published rows keep them
-        rows = rows[[name for name in rows if name not in (*TIMING, *HASHES) and "seconds" not in name]]
+        rows = rows.set_index(PAIR).drop(columns=[*TIMING, *HASHES], errors="ignore").filter(regex="^(?!.*seconds)")
         frames.append(rows.map(lambda value: json.dumps(value) if isinstance(value, list) else value))
     pairs = frames[0].index.intersection(frames[1].index)
     names = list(dict.fromkeys([*frames[0], *frames[1]]))
     left, right = (frame.loc[pairs].reindex(columns=names).astype(object) for frame in frames)
+    for name in {*ROUNDED} & {*names}:  # published rows are rounded: one unit of the last digit is no difference
+        near = (left[name] - right[name]).abs() < 1.01 * 10.0 ** -ROUNDED[name]
+        right.loc[near, name] = left[name]
     cells = left.compare(right, result_names=("A", "B"))
     only_a, only_b = (len(frame.index.difference(pairs)) for frame in frames)
     counts = {"pairs": len(pairs), "differing": len(cells), "only_a": only_a, "only_b": only_b}

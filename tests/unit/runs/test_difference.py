@@ -39,6 +39,17 @@ def test_a_run_and_its_publication_are_the_same(two, capsys):
     assert found["verdicts"]["A"] == found["verdicts"]["B"] and len(found["verdicts"]["A"]) == 9
 
 
+def test_what_rounding_changes_is_no_difference(two):
+    folder, copy = two
+    rows = read_side(folder).rows
+    run, near, moved = (folder.parent / name for name in ("run", "near", "moved"))
+    for side, value in ((run, -1.235), (near, -1.234), (moved, -1.233)):  # the last digits that rows may be rounded to
+        shutil.copytree(copy, side)
+        write_published(rows.assign(logprob=value), side / "rows.parquet")
+    assert "36 the same but for timing, 0 differ" in described(read_side(run), read_side(near))
+    assert "0 the same but for timing, 36 differ" in described(read_side(run), read_side(moved))
+
+
 def test_every_kind_of_change_is_told(two):
     folder, copy = two
     manifest = json.loads((copy / "manifest.json").read_text())
