@@ -172,5 +172,5 @@ def test_nothing_runs_over_the_edge_in_either_theme(page, request, theme, width)
     assert wide == []
     _picture_cell(page, "picture_panel.show()")
     _keep(page, request, f"{theme.split()[-1].lower()}-{width}")
-    _picture_cell(page, "film_panel.show()")
-    _keep(page, request, f"film-{theme.split()[-1].lower()}-{width}")
+    _picture_cell(page, "video_panel.show()")
+    _keep(page, request, f"video-{theme.split()[-1].lower()}-{width}")

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from oryx.evidence.rows import read_rows
-from tests.tiny import save_tiny_model
 from workbook.data.stories import make_story
 
 pytestmark = pytest.mark.integration
@@ -39,7 +38,6 @@ def page(tmp_path_factory):
     for name in ("one.png", "two.png"):
         Image.new("RGB", (64, 48)).save(folder / name)
     make_story(folder, "dev", "short", 0).path.rename(folder / "clip.mp4")
-    save_tiny_model(folder / "tiny")
     printed = []
     for language, text in BLOCK.findall((ROOT / "docs" / "how-to.md").read_text(encoding="utf-8")):
         named = FILE.match(text)

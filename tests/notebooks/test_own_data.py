@@ -27,7 +27,7 @@ def test_the_template_runs_as_it_is(tmp_path):
     folder = study.run_folder(settings)
     arms = study.arms(settings)
     rows = read_rows([folder / "seed-0" / "arms" / arm / "rows.jsonl" for arm in arms])
-    assert arms == ["4x", "16x"] and rows["error"].isna().all() and set(rows["task"]) == {"number", "icon", "film"}
+    assert arms == ["4x", "16x"] and rows["error"].isna().all() and set(rows["task"]) == {"number", "icon", "video"}
     assert len(rows) == 2 * 2 * len(study.items(settings))
     executed = nbformat.read(folder / "notebook.ipynb", 4)
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]

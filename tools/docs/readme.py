@@ -8,6 +8,7 @@ A block begins with ``<!-- results:STUDY/VARIANT:NAME -->`` and ends with ``<!--
 """
 
 import argparse
+import inspect
 import re
 from functools import partial
 from pathlib import Path
@@ -71,11 +72,13 @@ def scores(page: Page) -> str:
 
 
 def studies(page: Page) -> str:
-    """A line for the default run of every study: how many verdicts of which kind, and where to read and run it."""
+    """A line for the default run of every study: what it asks, its verdicts by kind, and where to read and run it."""
     lines, order = [], list(PARTS)
     whole = [run for run in page.runs if run.variant == run.scale]
     for run in sorted(whole, key=lambda run: order.index(run.study) if run.study in order else len(order)):
-        line = {"study": find_study(run.study).title, "verdicts": run.told}
+        study = find_study(run.study)
+        asks = inspect.getmodule(type(study)).__doc__.splitlines()[0].partition(": ")[2]  # "Study 1: does ...?"
+        line = {"study": f"{study.title}: {asks}", "verdicts": run.told}
         line |= {"seeds": len(run.manifest["seeds"]), "read": "[tables](docs/results.md)", "run": ""}
         if (read := run.folder / "notebook.ipynb").exists():
             line["read"] = f"[as executed]({read.as_posix()})"

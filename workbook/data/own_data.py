@@ -43,7 +43,7 @@ MOVING = (".gif", ".mpeg", ".mpg")
 EXPECTED = {"chance": "a number from 0 to 1", "split": "dev or report"}
 """What a field holds that is no text."""
 
-PICTURES, FILMS = 8, 4
+PICTURES, VIDEOS = 8, 4
 """What the example holds: pictures of each of two tasks, and videos."""
 
 MOST_NAMED = 8
@@ -211,11 +211,11 @@ def write_example(folder: Path) -> Path:
         for i, item in enumerate(evaluation_items(task, "dev", PICTURES, PictureSizes())):
             item.picture.convert("RGB").save(folder / f"{task}_{i}.png")
             lines.append([f"{task}_{i}.png", item.question, item.answer, task, item.cluster, f"{item.chance:.4g}"])
-    for i in range(FILMS):
+    for i in range(VIDEOS):
         story = make_story(folder, "dev", "short", i)
         name = story.path.relative_to(folder).as_posix()
         by_chance = f"{chance('move', 'dev'):.4g}"
-        lines.append([name, QUESTIONS["move"], story.facts["move"], "film", f"film {i}", by_chance])
+        lines.append([name, QUESTIONS["move"], story.facts["move"], "video", f"video {i}", by_chance])
     columns = ["file", "question", "answer", "task", "cluster", "chance"]
     text = pd.DataFrame(lines, columns=columns).to_csv(index=False, lineterminator="\n")
     atomic_write_text(table, text)  # last: a table that is there names files that are there

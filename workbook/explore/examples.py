@@ -121,7 +121,7 @@ def typed(text: str) -> Example:
 @cache
 def folder() -> tempfile.TemporaryDirectory:
     """Where example videos and uploads are written; one a process, removed with it."""
-    return tempfile.TemporaryDirectory(prefix="oryx-films-")
+    return tempfile.TemporaryDirectory(prefix="oryx-videos-")
 
 
 def story(length: str, index: int) -> Story:
@@ -130,13 +130,13 @@ def story(length: str, index: int) -> Story:
 
 
 @cache
-def films() -> dict[str, Example]:
+def videos() -> dict[str, Example]:
     """Held-out videos with the truth about them, and the two real clips, of which the small model knows nothing."""
     found = {}
     for length, index in (("short", 4), ("short", 1), ("long", 0)):
         one = story(length, index)
         truths = {QUESTIONS[kind]: one.facts[kind] for kind in ("sign", *one.facts)}
-        found[f"{length} film {index}"] = Example(Video(str(one.path)), truths, f"{length} films", KIND_OF)
+        found[f"{length} video {index}"] = Example(Video(str(one.path)), truths, f"{length} films", KIND_OF)
     return found | {f"clip: {clip.id}": Example(Video(clip.path)) for clip in corpora.clips()}
 
 
@@ -144,8 +144,7 @@ def films() -> dict[str, Example]:
 def scenes() -> dict[str, Example]:
     """Views of held-out scenes."""
     made = {f"scene {index}": make_scene(SPLIT, index) for index in (2, 0, 1)}
-    about = f"{VIEWS} views", KIND_OF
-    return {name: Example(Views(list(scene.views)), dict(scene.turns), *about) for name, scene in made.items()}
+    return {name: Example(Views(list(s.views)), dict(s.turns), f"{VIEWS} views", KIND_OF) for name, s in made.items()}
 
 
 def own_files(paths: Sequence[str], together: bool = False) -> dict[str, Example]:
@@ -169,10 +168,10 @@ def described(model: Any, count: int) -> pd.DataFrame:
     ``order``, ``when``, ``move`` and ``count`` stand on no single frame: they need reasoning over time.
     """
     table = pd.DataFrame(dtype=object)
-    for film in (story("short", index) for index in range(count)):
-        for kind, truth in film.facts.items():
-            asked = ask(model, Video(str(film.path)), QUESTIONS[kind], compression=4, truth=truth)
-            table.loc[film.id, kind] = asked.marked
+    for video in (story("short", index) for index in range(count)):
+        for kind, truth in video.facts.items():
+            asked = ask(model, Video(str(video.path)), QUESTIONS[kind], compression=4, truth=truth)
+            table.loc[video.id, kind] = asked.marked
     table.loc["right"] = [f"{table[kind].str.count('✓').sum():.0f} of {table[kind].count()}" for kind in table]
     return table.fillna("")
 

@@ -20,9 +20,9 @@ class Settings(StudySettings):
     released: str = setting("THUdyh/Oryx-7B", "released weights that the case studies are repeated with, if at hand")
     file: str = setting("", "a picture or video of one's own; empty: shipped examples")
     device: str = setting("", "cpu or cuda; empty: cuda where there is one")
-    films: int = setting(6, "held-out films that the case studies ask about", least=1)
+    videos: int = setting(6, "held-out videos that the case studies ask about", least=1)
 
-    presets: ClassVar[dict[str, dict]] = {"smoke": {"films": 2}}
+    presets: ClassVar[dict[str, dict]] = {"smoke": {"videos": 2}}
 
 
 @dataclass(frozen=True)

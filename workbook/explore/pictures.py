@@ -21,7 +21,7 @@ WIDEST = 9.4
 """Inches at 100 dots: fits a notebook in a window of 1280 pixels beside its margins."""
 
 MOST_FRAMES = 24
-"""Frames of a film strip; of more, these many are shown, evenly chosen."""
+"""Frames of a strip; of more, these many are shown, evenly chosen."""
 
 LEAST, GAP = 100, 8
 """Least width of a way in pixels of the pictures, as its title needs it where there are three; the space of tiles."""
@@ -87,7 +87,7 @@ def strip(asked: Asked, numbers: pd.DataFrame | None = None) -> Shown:
     for axis in axes[len(chosen) :]:
         axis.set_axis_off()
     for axis, number in zip(axes, chosen, strict=False):
-        view(axis, asked.views[number], f"{number + 1}", asked.model.processor.patch, asked.side)
+        view(axis, asked.views[number], f"{number + 1} of {count}", asked.model.processor.patch, asked.side)
     what = f"{count} frames or views seen" + (f", {len(chosen)} of them shown" if len(chosen) < count else "")
     return Shown(figure, f"A strip: {what}, each {width} x {height} pixels; {_answer(asked)}.", numbers)
 

@@ -164,8 +164,7 @@ def _difference(rows: pd.DataFrame, arm: str, baseline: str) -> str:
         found = paired_difference(rows, arm, baseline)
     except InputError:
         return ""
-    mark = "*" if found.low > 0 or found.high < 0 else ""
-    return interval_text(found.value, found.low, found.high, "+.3f") + mark
+    return interval_text(found.value, found.low, found.high, "+.3f") + "*" * (found.low > 0 or found.high < 0)
 
 
 def _mean(rows: pd.DataFrame, arm: str, task: str) -> str:

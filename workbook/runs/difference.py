@@ -174,8 +174,7 @@ def _paired(a: Side, b: Side) -> tuple[dict[str, int], pd.DataFrame, pd.DataFram
     names = list(dict.fromkeys([*frames[0], *frames[1]]))
     left, right = (frame.loc[pairs].reindex(columns=names).astype(object) for frame in frames)
     for name in {*ROUNDED} & {*names}:  # published rows are rounded: one unit of the last digit is no difference
-        near = (left[name] - right[name]).abs() < 1.01 * 10.0 ** -ROUNDED[name]
-        right.loc[near, name] = left[name]
+        right[name] = right[name].mask((left[name] - right[name]).abs() < 1.01 * 10.0 ** -ROUNDED[name], left[name])
     cells = left.compare(right, result_names=("A", "B"))
     only_a, only_b = (len(frame.index.difference(pairs)) for frame in frames)
     counts = {"pairs": len(pairs), "differing": len(cells), "only_a": only_a, "only_b": only_b}

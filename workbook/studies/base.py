@@ -48,9 +48,11 @@ class Run:
         return int(self.rows["error"].notna().sum())
 
     def __repr__(self) -> str:
+        from workbook.report import seen  # here, not above: workers need no templates
+
         seeds = ", ".join(map(str, sorted(self.rows["seed"].unique())))
-        first = self.comparison.partition("\n")[0]
-        return f"{len(self.rows)} rows, seeds {seeds}, {self.failed} failed items, in {self.folder}. {first}"
+        made = f"{len(self.rows)} rows, seeds {seeds}, {self.failed} failed items, in {self.folder}."
+        return f"{made} {self.comparison.splitlines()[0]} {seen.judged(self.verdicts)}"
 
 
 # What manifests say of a study on videos.

@@ -161,13 +161,13 @@ def test_panels_that_are_used_at_once_show_what_one_alone_shows(opened):
 
 
 def test_held_out_scores_are_those_of_published_rows_of_this_kind_and_length(opened):
-    film = examples.films()["short film 4"]
-    found = asking.ask(opened.model, film.visual, "colour", compression=4)
+    video = examples.videos()["short video 4"]
+    found = asking.ask(opened.model, video.visual, "colour", compression=4)
     rows = comparison.rows().query("condition == 'visual' and task == 'short_64px_colour_4x'")
-    said = examples.held_out(film, "colour", found)
+    said = examples.held_out(video, "colour", found)
     assert said.startswith(f"{rows['score'].mean():.2f} [") and f"of {len(rows)}, chance 0.25" in said
-    fewer = asking.ask(opened.model, Video(film.visual.source, frames=2), "colour", compression=4)
-    assert examples.held_out(film, "colour", fewer) == "not published"
+    fewer = asking.ask(opened.model, Video(video.visual.source, frames=2), "colour", compression=4)
+    assert examples.held_out(video, "colour", fewer) == "not published"
 
 
 def test_what_is_typed_is_drawn_and_read(opened):
@@ -183,7 +183,7 @@ def test_what_is_typed_is_drawn_and_read(opened):
 
 
 def test_frames_are_those_that_are_seen(opened):
-    made = _panel(opened, examples.films(), of="videos")
+    made = _panel(opened, examples.videos(), of="videos")
     made.compression.value = (16,)
     made.frames.value = 5
     assert "5 frames or views seen" in made.handle.shown[-1].alt
@@ -245,12 +245,12 @@ def test_the_released_rules_are_those_of_the_released_preprocessing():
     assert numbers.loc["Oryx-7B: frames that fit", "16x"] == f"{most:,}"
 
 
-def test_films_are_described_by_marked_answers_of_which_the_right_ones_are_counted(opened):
+def test_videos_are_described_by_marked_answers_of_which_the_right_ones_are_counted(opened):
     found = examples.described(opened.model, 2)
-    films, right = found.iloc[:-1], found.loc["right"]
-    assert list(films.index) == ["dev/short/0", "dev/short/1"] and {"order", "when", "sign"} <= set(found.columns)
+    videos, right = found.iloc[:-1], found.loc["right"]
+    assert list(videos.index) == ["dev/short/0", "dev/short/1"] and {"order", "when", "sign"} <= set(found.columns)
     for kind in found.columns:
-        given = films[kind][films[kind] != ""]
+        given = videos[kind][videos[kind] != ""]
         assert right[kind] == f"{given.str.contains('✓').sum()} of {len(given)}"
 
 
@@ -258,13 +258,13 @@ def test_without_released_weights_the_reason_is_printed(capsys):
     found, reason = models.open_released(Settings.from_mapping({"released": "THUdyh/not-there"}))
     assert found is None and "neither a folder nor" in reason
     assert (
-        examples.asked_in_words(found, reason, "film.mp4").empty
+        examples.asked_in_words(found, reason, "video.mp4").empty
         and "Not asked: THUdyh/not-there" in capsys.readouterr().out
     )
     assert models.open_released(Settings.from_mapping({"scale": "smoke"}))[0] is None
 
 
 def test_parameters_are_strict():
-    assert Settings.from_mapping({"scale": "smoke"}).films == 2
+    assert Settings.from_mapping({"scale": "smoke"}).videos == 2
     with pytest.raises(SettingsError, match="unknown parameter 'modle'; did you mean 'model'"):
         Settings.from_mapping({"modle": "nano"})

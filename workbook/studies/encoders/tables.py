@@ -52,8 +52,7 @@ def effects_table(rows: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd
                 lacking = sorted(set(terms) - set(seen["arm"]))
                 lines.append({**line, "estimate": f"not run: {', '.join(lacking)}" if lacking else str(error)})
                 continue
-            text = f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
-            text += "*" * (found.low > 0 or found.high < 0)
+            text = f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" + "*" * (found.low > 0 or found.high < 0)
             lines.append({**line, "estimate": text, "items": found.n_items, "seeds": found.n_seeds})
     return pd.DataFrame(lines, columns=["tasks", "effect", "estimate", "items", "seeds"])
 
