@@ -21,8 +21,8 @@ from workbook.studies.needle.arms import ARMS, RELEASED
 from workbook.studies.needle.cells import arm_cells
 
 BEGIN, END = "<!-- hours: python -m tools.docs -->", "<!-- end of hours -->"
-PAGE, PHOTO, FRAME = (1500, 1100), (480, 640), (720, 1280)
-"""(height, width) of a page of OCRBench, a picture of MMBench and a frame, in pixels; assumed."""
+PAGE, PHOTO, FRAME, VIEW = (1500, 1100), (480, 640), (720, 1280), (968, 1296)
+"""(height, width) of a page of OCRBench, a picture of MMBench, a frame, and of a scene's, in pixels; assumed."""
 QUESTIONS = {
     "ocrbench": (1000, 1000),
     "mmbench": (4329, 1164),
@@ -33,6 +33,8 @@ QUESTIONS = {
     "longvideobench": (1337, 1337),
 }
 """Benchmark -> questions and visuals."""
+SCENES = (4675, 71)
+"""Questions and scenes of ScanQA's validation part."""
 MODELS, NUMBERS = ("7b", "34b"), "bf16"
 PEAK, SHARE, ANSWER, DECODE, PRICE = 989.0, 0.4, 0.4, 2.0, 3.0
 """Assumed: an H100's dense bfloat16 peak in 10¹² operations a second and the share reached; seconds of a question's
@@ -93,6 +95,15 @@ def study_4() -> Iterator[Load]:
         yield shown, cell.trials, cell.trials
 
 
+def study_5() -> Iterator[Load]:
+    """Every arm that needs no frames with marks painted in, which are the user's own."""
+    settings = find_study("spatial_correspondence").settings({"scale": "paper"})
+    questions, scenes = SCENES
+    for arm in (arm for arm in settings.arms if arm != "marked"):
+        frames = 1 if arm == "single_view" else protocol(settings.protocol).frames
+        yield fit.video(frames, VIEW, settings.ratio), scenes, questions
+
+
 def hours(shape: Shape, loads: Iterator[Load], smaller: Shape) -> float:
     """Of one GPU: encoding and reading, every question with its visual and without, and decoding on one thread.
 
@@ -115,6 +126,7 @@ def table() -> pd.DataFrame:
     """A line per notebook on released weights: hours, memory of a GPU and price by model."""
     rows, smaller = [], read_shape(MODELS[0])
     runs = {"06, seven benchmarks": benchmarks, "01": study_1, "03": study_3, "04, to 1,600 frames": study_4}
+    runs["05, without marks"] = study_5
     for notebook, loads in runs.items():
         row = {"notebook": notebook, "questions": f"{sum(asked for *_, asked in loads()):,}"}
         for name in MODELS:
@@ -129,12 +141,12 @@ def table() -> pd.DataFrame:
 
 def blocks() -> str:
     """The table and what it rests on."""
-    sizes = [f"{width}x{height}" for height, width in (PAGE, PHOTO, FRAME)]
+    sizes = [f"{width}x{height}" for height, width in (PAGE, PHOTO, FRAME, VIEW)]
     rests = (
         f"By arithmetic, not measured. Assumed: one H100 in bfloat16 at {SHARE:.0%} of {PEAK:g} TFLOP/s; {ANSWER:g} s "
         f"for a question's prompt and answer (7B; longer in proportion to the weights), asked with and without its "
         f"visual; {DECODE:g} s to decode a video on one thread; pages of {sizes[0]}, pictures of {sizes[1]}, videos of "
-        f"{sizes[2]} pixels, each encoded anew; {PRICE:g} dollars an hour. A 34B checkpoint in bfloat16 fills an 80 GB "
-        "GPU: see [Will it fit?](fit.md)."
+        f"{sizes[2]} pixels, frames of a scene of {sizes[3]}, encoded anew in every arm; {PRICE:g} dollars an hour. "
+        "A 34B checkpoint in bfloat16 fills an 80 GB GPU: see [Will it fit?](fit.md)."
     )
     return "\n\n".join([BEGIN, as_table(table()), rests, END])
