@@ -51,7 +51,7 @@ TRAINING = {
 }
 """A training step's batch -> tokens of its samples."""
 LIMITS = {"32 pictures of any size": 2.0}
-"""Batch -> how many times as fast as padding it is asked to be: padded to the longest it has more than twice the tokens.
+"""Batch -> how many times as fast as padding it is asked to be: padded it has more than twice the tokens.
 Others have hardly any padding to save, and are asked for :data:`benchmarks.packed_encoder.EQUAL`."""
 
 
