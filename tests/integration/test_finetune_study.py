@@ -74,6 +74,7 @@ def test_what_was_done_is_not_done_again(done, options, tmp_path):
         (["--batch", "0"], "batch: expected at least 1, got 0"),
         (["--rank", "many"], "rank: expected a valid integer"),
         (["--score", "fuzzy"], "score: expected 'exact' or 'contains', got 'fuzzy'"),
+        (["--sampling", "fps"], "sampling: expected 'number' or 'time', got 'fps'"),
         (["--accumulate", "5"], "accumulate: 8 records to train on and a batch of 4 do not give 5 pieces"),
         (["--model", "no/such/place/here"], "there is no such folder"),
         (["--decoder", "decrod"], "unknown decoder 'decrod'"),

@@ -39,7 +39,8 @@ def test_every_link_of_every_page_leads_somewhere(site):
 def test_notebooks_of_published_runs_are_shown_with_their_outputs(site):
     shown = (site / "notebooks" / "01_native_vs_fixed_resolution.html").read_text("utf-8")
     assert "data:image/png;base64," in shown and "supported" in shown
-    assert "as executed by the published run" in (site / "index.html").read_text("utf-8")
+    start = (site / "index.html").read_text("utf-8")
+    assert "as executed by the published run" in start and re.search(r"<td>\d+ supported, \d+ inconclusive", start)
 
 
 def test_a_folder_of_something_else_and_a_link_to_nothing_are_refused(tmp_path):

@@ -15,7 +15,6 @@ from oryx.processing import fit
 from oryx.processing.shapes import Shape, read_shape
 from workbook.cli import find_study
 from workbook.data.protocols import protocol
-from workbook.report.fits import CHUNK
 from workbook.report.tables import as_table
 from workbook.studies.needle.arms import ARMS, RELEASED
 from workbook.studies.needle.cells import arm_cells
@@ -119,7 +118,7 @@ def hours(shape: Shape, loads: Iterator[Load], smaller: Shape) -> float:
 
 def needed(shape: Shape, shown: fit.Shown) -> float:
     """Bytes that a question about a visual needs; longer videos than a chunk are encoded in chunks."""
-    return fit.memory(shape, shown, NUMBERS, CHUNK if shown.maps > CHUNK else None).needed
+    return fit.memory(shape, shown, NUMBERS, fit.CHUNK if shown.maps > fit.CHUNK else None).needed
 
 
 def table() -> pd.DataFrame:

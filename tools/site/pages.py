@@ -24,6 +24,7 @@ from pygments.util import ClassNotFound
 
 from oryx.errors import InputError, RunError
 from workbook.report import page as report
+from workbook.report.published import published
 from workbook.report.tables import TEMPLATES
 from workbook.runs.provenance import writer
 
@@ -82,12 +83,14 @@ class Site:
         about = re.search(r"\n\n(.+?)\n\n", (self.root / "README.md").read_text("utf-8"), re.DOTALL)
         index = (self.root / "docs" / "README.md").read_text("utf-8")
         table = re.search(r"^\|.*?\n\n", index, re.DOTALL | re.MULTILINE)
-        lines = ["| notebook | |", "| --- | --- |"]
+        told = {run.study: run.told for run in published(self.root / "results") if run.variant == run.scale}
+        lines = ["| notebook | | verdicts |", "| --- | --- | --- |"]
         for path in sorted(self.root.glob("notebooks/*.ipynb")):
             name = f"notebooks/{path.name}"
             title = re.search(r"^# (.*)", nbformat.read(path, as_version=4).cells[0].source)
             how = "as executed by the published run" if name in self.executed else "not executed: text and code alone"
-            lines.append(f"| [{title[1] if title else path.stem}]({name}) | {how} |")
+            verdicts = told.get(path.stem.partition("_")[2], "")
+            lines.append(f"| [{title[1] if title else path.stem}]({name}) | {how} | {verdicts} |")
         documentation = re.sub(r"\]\((?!http)", "](docs/", table[0]) if table else ""
         results = [
             "- [The paper against ours](report.html): every claim, its verdict, figures, and how to run it again",

@@ -4,6 +4,7 @@ import pandas as pd
 
 from oryx.errors import SettingsError
 from oryx.grids import Size, video_token_count
+from oryx.processing import fit
 from oryx.processing.context import (
     CONTEXTS,
     PROMPT_TOKENS,
@@ -13,20 +14,6 @@ from oryx.processing.context import (
     frame_size,
     frame_tokens,
     frames_that_fit,
-)
-from oryx.processing.fit import (
-    BYTES,
-    CHUNK,
-    FIXED,
-    GIGA,
-    LOST,
-    OPERATIONS,
-    SHARE,
-    memory,
-    most_frames,
-    picture,
-    seconds,
-    video,
 )
 from oryx.processing.shapes import FORMATS, KNOWN, Shape
 
@@ -52,7 +39,7 @@ def context_table() -> pd.DataFrame:
     )
 
 
-def memory_table(shape: Shape, room: float, frames: int, size: Size, tera: float = OPERATIONS) -> pd.DataFrame:
+def memory_table(shape: Shape, room: float, frames: int, size: Size, tera: float = fit.OPERATIONS) -> pd.DataFrame:
     """A line per number format and visual of ``size`` (height, width): a picture, and ``frames`` frames at each ratio.
 
     ``room``: what the device has; here and in the table gigabytes are 10⁹ bytes. The most frames are those that the
@@ -61,26 +48,27 @@ def memory_table(shape: Shape, room: float, frames: int, size: Size, tera: float
     """
     if min(room, frames, tera) <= 0:
         raise SettingsError(f"expected GB, frames and TFLOP/s above 0, got {room:g}, {frames:g} and {tera:g}")
-    patch, context, lines = shape.tower["patch_size"], shape.context, []
+    patch, context, most_bytes, lines = shape.tower["patch_size"], shape.context, room * fit.GIGA, []
     for numbers in list(FORMATS)[1:]:
         for ratio in (None, *sorted(RULES)):
-            shown = video(frames, size, ratio, patch) if ratio else picture(size, patch)
-            found, over = memory(shape, shown, numbers), context and shown.tokens + PROMPT_TOKENS > context
+            shown = fit.video(frames, size, ratio, patch) if ratio else fit.picture(size, patch)
+            found, over = fit.memory(shape, shown, numbers), context and shown.tokens + PROMPT_TOKENS > context
             line = [numbers, f"{frames} frames at {ratio}x" if ratio else "a picture", f"{shown.tokens:,}"]
-            line += [f"{found.weights / GIGA:.1f}", f"{found.needed / GIGA:.1f}"]
-            line += ["no" if found.needed > room * GIGA else "over the context" if over else "yes"]
-            line += [f"{sum(seconds(shape, shown, numbers, tera)):.2f}"]
+            line += [f"{found.weights / fit.GIGA:.1f}", f"{found.needed / fit.GIGA:.1f}"]
+            line += ["no" if found.needed > most_bytes else "over the context" if over else "yes"]
+            line += [f"{sum(fit.seconds(shape, shown, numbers, tera)):.2f}"]
             held = frames_that_fit(context or 0, compressed(size, ratio or 1, patch=patch))
-            most = (most_frames(shape, room * GIGA, size, ratio or 1, numbers, chunk) for chunk in (None, CHUNK))
+            most = (fit.most_frames(shape, most_bytes, size, ratio or 1, numbers, n) for n in (None, fit.CHUNK))
             last = [f"{held:,}" if context else "not known", *(f"{one:,}" for one in most)]
             lines.append([*line, *(last if ratio else [""] * len(last))])
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def assumptions(shape: Shape, room: float, size: Size, tera: float = OPERATIONS) -> list[str]:
+def assumptions(shape: Shape, room: float, size: Size, tera: float = fit.OPERATIONS) -> list[str]:
     """What the numbers of :func:`memory_table` rest on: two lines about this model, then those about any."""
     read = ", ".join(f"{ratio}x {{1}}x{{0}}".format(*frame_size(size, ratio)) for ratio in sorted(RULES))
     context = f"{shape.context:,} tokens" if shape.context else "not known"
     values = {"name": shape.name, "note": shape.note, "size": f"{size[1]}x{size[0]}", "read": read, "context": context}
-    values |= {"prompt": PROMPT_TOKENS, "fixed": FIXED / GIGA, "lost": LOST, "room": room, "tera": tera}
-    return [line.format(**values, share=SHARE, bytes=BYTES, chunk=CHUNK).strip() for line in KNOWN["assumptions"]]
+    values |= {"prompt": PROMPT_TOKENS, "fixed": fit.FIXED / fit.GIGA, "lost": fit.LOST, "room": room, "tera": tera}
+    values |= {"share": fit.SHARE, "bytes": fit.BYTES, "chunk": fit.CHUNK}
+    return [line.format(**values).strip() for line in KNOWN["assumptions"]]

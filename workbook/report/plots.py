@@ -44,6 +44,7 @@ OPEN, ALIKE = {"color": GREY, "marker": "o", "mfc": "white"}, {"color": COLOURS[
 JUDGED = {"supported": FOR, "as claimed": FOR, "contradicted": AGAINST, "against the claim": AGAINST}
 JUDGED |= {"no difference that matters": ALIKE}
 """Verdict, or what one seed or one model says instead -> its mark; of all others OPEN."""
+UNITS = {"score": "difference of scores, or level", "logprob": "difference of log-likelihoods of the true answer"}
 STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 STYLE |= {"svg.hashsalt": "oryx", "svg.fonttype": "none", "legend.frameon": False}
 
@@ -305,20 +306,23 @@ def difference_forest(verdicts: Sequence[Mapping]) -> Drawn:
     """Estimate and corrected interval of every hypothesis that was tested, in words, beside its verdict.
 
     A difference stands over the band of those that do not matter, and beside the line that decides; a level beside the
-    level that is claimed.
+    level that is claimed. What is judged by right answers and by log-likelihood stands on scales of its own.
     """
     tested = [v for v in verdicts if v["verdict"] != NOT_TESTED]
-    styles = [JUDGED.get(direction(v), OPEN) for v in tested]
-    figure, (axis,) = panels(1, 1, 11, 1 + 0.45 * len(tested))
-    own = pd.DataFrame(tested, columns=["estimate", "low", "high"])
-    forest(axis, own, [fill(v["statement"], 62) for v in tested], styles, "estimate")
-    for at, v in enumerate(tested):
-        line = {"level": v.get("level"), "retention": -v["margin"]}.get(v["kind"], 0)
-        axis.vlines(np.nan if line is None else line, at - 0.45, at + 0.45, color=DARK, lw=1, label="line")
-        axis.barh(at, 0 if v["kind"] == "level" else 2 * v["margin"], 0.9, -v["margin"], color=PALE, zorder=0)
-    texts = [f"{v['verdict']}\n{estimate_text(v)}" for v in tested]
-    axis.secondary_yaxis("right").set_yticks(range(len(tested)), texts, fontsize=8)
-    axis.set_xlabel("difference, or level (line: what decides; grey: differences that do not matter)", fontsize=8)
+    units = {what: [v for v in tested if v.get("measure", "score") == unit] for unit, what in UNITS.items()}
+    units = {what: own for what, own in units.items() if own}
+    heights = [len(own) for own in units.values()] or [1]
+    figure, axes = panels(len(heights), 1, 11, 0.4 + sum(0.6 + 0.45 * n for n in heights), height_ratios=heights)
+    for axis, (what, own) in zip(axes, units.items(), strict=False):
+        styles, frame = [JUDGED.get(direction(v), OPEN) for v in own], pd.DataFrame(own)
+        forest(axis, frame, [fill(v["statement"], 62) for v in own], styles, "estimate")
+        for at, v in enumerate(own):
+            line = {"level": v.get("level"), "retention": -v["margin"]}.get(v["kind"], 0)
+            axis.vlines(np.nan if line is None else line, at - 0.45, at + 0.45, color=DARK, lw=1, label="line")
+            axis.barh(at, 0 if v["kind"] == "level" else 2 * v["margin"], 0.9, -v["margin"], color=PALE, zorder=0)
+        texts = [f"{v['verdict']}\n{estimate_text(v)}" for v in own]
+        axis.secondary_yaxis("right").set_yticks(range(len(own)), texts, fontsize=8)
+        axis.set_xlabel(f"{what} (line: what decides; grey: differences that do not matter)", fontsize=8)
     return titled(figure, pd.DataFrame(verdicts).drop(columns="by_seed", errors="ignore"), seen.judged(verdicts))
 
 

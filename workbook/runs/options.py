@@ -20,6 +20,7 @@ class TrainingSettings(Checked):
     gradient_checkpointing: bool = setting(False, "less memory, more time", counts=False)
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "number format; auto: bf16 on a GPU, fp32 on a CPU")
     frames: int | None = setting(None, "frames of a video; null: as many as the model's options say", least=1)
+    sampling: Literal["number", "time"] = setting("number", "by what a video's frames are spread", added_later=True)
     decoder: str = setting("auto", "who decodes videos: auto, decord, pyav or torchcodec")
 
 

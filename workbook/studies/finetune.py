@@ -79,7 +79,8 @@ def run(settings: Settings, show: Callable[[str], None] = print) -> pd.DataFrame
         )
     base = {"schema": 1, "study": "finetune", "seed": settings.seed, "split": "held_out"} | begin(folder, settings)
     model = load_whole(settings.model, machine, all_gpus=False)
-    video, limit = {"frames": settings.frames, "decoder": settings.decoder}, model.config.tokenizer_model_max_length
+    limit = model.config.tokenizer_model_max_length
+    video = {"frames": settings.frames, "sampling": settings.sampling, "decoder": settings.decoder}
     batches = RecordBatches(learned, model.processor, settings.batch, settings.seed, limit, video)
     show(f"{len(learned)} records to train on, {len(held)} held out; each is opened once before anything starts")
     try:
@@ -100,14 +101,13 @@ def run(settings: Settings, show: Callable[[str], None] = print) -> pd.DataFrame
     steps = max(1, math.ceil(settings.epochs * len(learned) / settings.batch))
     often = {"log_every": max(1, steps // POINTS), "checkpoint_seconds": settings.checkpoint_seconds}
     plan = TrainPlan(steps, settings.learning_rate, warmup=max(1, steps // 10), weight_decay=0.0, **often)
-    workers, pieces = machine.workers, settings.accumulate
-    source = StepBatches(batches.draw, batches.collate, steps, batches.targets, workers, pieces)
+    source = StepBatches(batches.draw, batches.collate, steps, batches.targets, machine.workers, settings.accumulate)
 
     def watch(point: dict) -> None:
         show(f"step {point['step']} of {steps}, {point['tokens_per_second']:,.0f} tokens/s")
 
-    how = {"compute": machine, "watch": watch}
-    curve = pd.DataFrame(train(model, source, answer_loss, plan, folder / "training.pt", **how))
+    state = folder / "training.pt"
+    curve = pd.DataFrame(train(model, source, answer_loss, plan, state, compute=machine, watch=watch))
     figure, _ = plots.training_curves(curve.assign(arm="loss on answers", seed=settings.seed))
     plots.save_figure(figure, curve, folder, "curve")
     ask("after")

@@ -86,7 +86,7 @@ def run(stage: Stage, settings: Settings, show: Callable[[str], None] = print) -
     plan = StagePlan(
         epochs=None if settings.steps else settings.epochs,
         rate=settings.learning_rate,
-        video={"frames": settings.frames, "decoder": settings.decoder},
+        video={"frames": settings.frames, "sampling": settings.sampling, "decoder": settings.decoder},
         checkpoint_seconds=60 * settings.checkpoint_minutes,
         **same,
     )

@@ -112,6 +112,17 @@ def test_a_level_stands_against_its_own_line_without_a_sign():
     assert figure.get_suptitle().startswith("Of 4 hypotheses: 1 supported, 1 inconclusive")
 
 
+def test_log_likelihoods_stand_on_a_scale_of_their_own():
+    judged = [
+        verdict("supported"),
+        verdict("supported", measure="logprob", estimate=2.3, low=2.0, high=2.6, margin=0.1),
+    ]
+    figure, _ = plots.difference_forest([*judged, judged[0]])
+    scores, likelihoods = figure.axes
+    assert len(scores.get_yticks()) == 2 and len(likelihoods.get_yticks()) == 1
+    assert scores.get_xlim()[1] < 1 < likelihoods.get_xlim()[1] and "log-likelihood" in likelihoods.get_xlabel()
+
+
 def test_a_task_of_one_arm_among_several_stands_in_the_numbers_alone(rows):
     figure, frame = plots.score_by_task(rows, ARMS)
     shown = [axis.get_title(loc="left") for axis in figure.axes if axis.axison]

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -11,6 +12,7 @@ from oryx.processing.tokenizers import byte_tokenizer
 from oryx.processing.visuals import Images, Video, Views
 from oryx.train.datasets import read_records
 from tests.records import save, turns
+from tests.unit.processing.test_video import write_video
 from workbook.data.stories import make_story
 
 
@@ -70,6 +72,15 @@ def test_every_kind_of_record_is_read_and_prepared(media, tmp_path):
     lines = tmp_path / "records.jsonl"
     lines.write_text("".join(json.dumps(fields) + "\n" for fields in json.loads(path.read_text())))
     assert [record.conversation for record in read_records(lines, media)] == [one.conversation for one in records]
+
+
+def test_the_frames_of_a_record_may_be_spread_by_time(tmp_path):
+    write_video(tmp_path / "fast_then_slow.mp4", 19, times=[*np.arange(16) / 10, 3.5, 5.5, 7.5], size=(64, 64))
+    (record,) = read_records(save(tmp_path, [{"id": 0, "video": "fast_then_slow.mp4", "conversations": ONE}]))
+    processor = OryxProcessor(byte_tokenizer(), patch=8)
+    by = {name: record.prepare(processor, frames=4, sampling=name)[0].maps for name in ("number", "time")}
+    assert [len(maps) for maps in by.values()] == [4, 4]
+    assert by["time"][1].mean() > by["number"][1].mean(), "each frame is brighter than the one before"
 
 
 def test_files_are_looked_for_beside_the_records_by_default(media):

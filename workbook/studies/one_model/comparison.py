@@ -61,7 +61,7 @@ def comparison(rows: pd.DataFrame, results: str | Path = "results") -> pd.DataFr
     """One line per task that was asked on the same items: both scores, the difference with its interval over items."""
     seen, lines = rows[rows["condition"] == "visual"], []
     for match, found in _specialists(rows, results):
-        for task, theirs in found.groupby("task", sort=False):
+        for task, theirs in found.sort_values("ratio", kind="stable").groupby("task", sort=False):
             own = seen[(seen["task"] == task) & seen["item"].isin(theirs["item"])]
             try:
                 gap = paired_difference(pd.concat([own, theirs]), own["arm"].iloc[0], match.arm)
