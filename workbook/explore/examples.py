@@ -176,12 +176,12 @@ def described(model: Any, count: int) -> pd.DataFrame:
     return table.fillna("")
 
 
-def asked_in_words(opened: Opened | None, reason: str, video: str, frames: int = 64) -> pd.DataFrame:
-    """What released weights say about a video; with none, the reason is printed and the table is empty."""
+def asked_in_words(opened: Opened | None, reason: str, video: str, frames: int = 64) -> pd.DataFrame | None:
+    """What released weights say about a video; with none, the reason is printed and there is no table."""
     if opened is None:
-        print(f"Not asked: {reason}.")
+        return print(f"Not asked: {reason}.")
     lines = []
-    for case, prompt in WORDS["released"].items() if opened else ():
+    for case, prompt in WORDS["released"].items():
         answer = opened.model.ask(Video(video, frames=frames), prompt, max_new_tokens=256)
         lines.append([case, prompt, answer.text, answer.visual_tokens, round(answer.seconds, 1)])
     return pd.DataFrame(lines, columns=["case", "prompt", "answer", "visual tokens", "seconds"])

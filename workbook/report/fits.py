@@ -4,17 +4,9 @@ import pandas as pd
 
 from oryx.errors import SettingsError
 from oryx.grids import Size, video_token_count
+from oryx.processing import context as released
 from oryx.processing import fit
-from oryx.processing.context import (
-    CONTEXTS,
-    PROMPT_TOKENS,
-    RULES,
-    SIZES,
-    compressed,
-    frame_size,
-    frame_tokens,
-    frames_that_fit,
-)
+from oryx.processing.context import PROMPT_TOKENS, RULES, SIZES
 from oryx.processing.shapes import FORMATS, KNOWN, Shape
 
 COLUMNS = ["numbers", "shown", "visual tokens", "weights, GB", "needed, GB", "fits", "first token, s"]
@@ -23,16 +15,16 @@ COLUMNS += ["most frames: context", "memory", "memory, in chunks"]
 
 def context_table() -> pd.DataFrame:
     """Frames that fit each released context, by frame size and compression."""
-    shown = [(*released, frame, ratio) for released in CONTEXTS.items() for frame in SIZES for ratio in RULES]
-    grids = [compressed(SIZES[frame], ratio) for _, _, frame, ratio in shown]
+    shown = [(*its, frame, ratio) for its in released.CONTEXTS.items() for frame in SIZES for ratio in RULES]
+    grids = [released.compressed(SIZES[frame], ratio) for _, _, frame, ratio in shown]
     return pd.DataFrame(
         {
             "model": model,
             "context": context,
             "frame": frame,
             "compression": f"{ratio}x",
-            "tokens per frame": frame_tokens(grid),
-            "frames that fit": frames_that_fit(context, grid),
+            "tokens per frame": released.frame_tokens(grid),
+            "frames that fit": released.frames_that_fit(context, grid),
             "1,600 frames need": video_token_count(1600, grid) + PROMPT_TOKENS,
         }
         for (model, context, frame, ratio), grid in zip(shown, grids, strict=True)
@@ -57,7 +49,7 @@ def memory_table(shape: Shape, room: float, frames: int, size: Size, tera: float
             line += [f"{found.weights / fit.GIGA:.1f}", f"{found.needed / fit.GIGA:.1f}"]
             line += ["no" if found.needed > most_bytes else "over the context" if over else "yes"]
             line += [f"{sum(fit.seconds(shape, shown, numbers, tera)):.2f}"]
-            held = frames_that_fit(context or 0, compressed(size, ratio or 1, patch=patch))
+            held = released.frames_that_fit(context or 0, released.compressed(size, ratio or 1, patch=patch))
             most = (fit.most_frames(shape, most_bytes, size, ratio or 1, numbers, n) for n in (None, fit.CHUNK))
             last = [f"{held:,}" if context else "not known", *(f"{one:,}" for one in most)]
             lines.append([*line, *(last if ratio else [""] * len(last))])
@@ -66,7 +58,7 @@ def memory_table(shape: Shape, room: float, frames: int, size: Size, tera: float
 
 def assumptions(shape: Shape, room: float, size: Size, tera: float = fit.OPERATIONS) -> list[str]:
     """What the numbers of :func:`memory_table` rest on: two lines about this model, then those about any."""
-    read = ", ".join(f"{ratio}x {{1}}x{{0}}".format(*frame_size(size, ratio)) for ratio in sorted(RULES))
+    read = ", ".join(f"{ratio}x {{1}}x{{0}}".format(*released.frame_size(size, ratio)) for ratio in sorted(RULES))
     context = f"{shape.context:,} tokens" if shape.context else "not known"
     values = {"name": shape.name, "note": shape.note, "size": f"{size[1]}x{size[0]}", "read": read, "context": context}
     values |= {"prompt": PROMPT_TOKENS, "fixed": fit.FIXED / fit.GIGA, "lost": fit.LOST, "room": room, "tera": tera}
