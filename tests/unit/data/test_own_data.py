@@ -7,7 +7,7 @@ from PIL import Image
 
 from oryx.errors import SettingsError
 from workbook.data.answers import score
-from workbook.data.own_data import FILMS, MOST_NAMED, PICTURES, data_hash, read_table, write_example
+from workbook.data.own_data import MOST_NAMED, PICTURES, VIDEOS, data_hash, read_table, write_example
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_the_hash_follows_the_table_and_every_file(folder):
 def test_the_example_is_a_table_like_any_other(tmp_path):
     path = write_example(tmp_path / "example")
     items = read_table(path)
-    assert len(items) == 2 * PICTURES + FILMS and sum(item.is_video for item in items) == FILMS
-    assert {item.task for item in items} == {"number", "icon", "film"}
+    assert len(items) == 2 * PICTURES + VIDEOS and sum(item.is_video for item in items) == VIDEOS
+    assert {item.task for item in items} == {"number", "icon", "video"}
     before = path.stat().st_mtime_ns
     assert write_example(tmp_path / "example") == path and path.stat().st_mtime_ns == before

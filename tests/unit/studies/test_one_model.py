@@ -13,7 +13,7 @@ from workbook.studies.one_model.study import OneModel
 
 OWN = [
     row(study="one_model", arm="nano", item=f"report/number/{i}/1x", task="number_1x", seed=0, score=score,
-        answer="7", truth="7", cluster=f"c{i}", condition="visual")
+        answer="7", truth="7", cluster=f"c{i}", condition="visual", ratio=1)
     for i, score in enumerate([1.0, 0.0, 0.0, 1.0])
 ]  # fmt: skip
 

@@ -42,7 +42,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
-    """Two pictures, a film and a damaged picture, from the example."""
+    """Two pictures, a video and a damaged picture, from the example."""
     folder = tmp_path_factory.mktemp("own")
     lines = write_example(folder).read_text().splitlines()
     (folder / "broken.png").write_bytes((folder / "icon_0.png").read_bytes()[:60])
@@ -80,9 +80,9 @@ def test_every_item_is_asked_with_and_without_its_visual(undisturbed):
     assert (blind["visual_tokens"] == 0).all() and blind["error"].isna().all()
     good = seen[seen["error"].isna()]
     assert len(good) == 3 and (good["visual_tokens"] > 0).all() and good["score"].isin([0, 1]).all()
-    film = good[good["task"] == "film"].iloc[0]
-    assert film["frames"] == 3 and len(film["sizes"]) == 3 and film["decoder"] in ("decord", "pyav")
-    assert good[good["task"] != "film"]["decoder"].isna().all(), "nothing decodes a picture"
+    video = good[good["task"] == "video"].iloc[0]
+    assert video["frames"] == 3 and len(video["sizes"]) == 3 and video["decoder"] in ("decord", "pyav")
+    assert good[good["task"] != "video"]["decoder"].isna().all(), "nothing decodes a picture"
     (failed,) = seen[seen["error"].notna()].to_dict("records")
     assert "broken.png: the picture is damaged" in failed["error"] and failed["score"] != failed["score"]
     assert blind.groupby("question")["answer"].nunique().max() == 1
@@ -122,7 +122,7 @@ def test_the_decoder_asked_for_decodes_and_an_absent_one_is_said_before_any_work
     assert settings.settings_hash == made(decoder="pyav", sampling="time").settings_hash
     assert len({made(**one).settings_hash for one in ({}, {"decoder": "pyav"}, {"sampling": "time"})}) == 3
     rows = asked(settings, tmp_path)
-    assert rows[rows["condition"] == "visual"].set_index("task")["decoder"]["film"] == "pyav"
+    assert rows[rows["condition"] == "visual"].set_index("task")["decoder"]["video"] == "pyav"
     assert set(rows["sampling"].dropna()) == {"time"} and rows["warning"].isna().all()
     monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
     with pytest.raises(MissingResource, match="decoder 'torchcodec' does not work here"):
@@ -178,7 +178,7 @@ def test_the_baseline_is_held_against_chance_and_every_other_arm(made):
     assert level.kind == "level" and level.arms == ("4x",)
     chances = {item.task: item.chance for item in OwnData().items(settings)}
     assert level.level == pytest.approx(sum(chances.values()) / len(chances))
-    assert difference.arms == ("4x", "16x") and set(difference.tasks) == {"number", "film"}
+    assert difference.arms == ("4x", "16x") and set(difference.tasks) == {"number", "video"}
 
 
 def rows_with(scores: dict[str, list[float]], settings, seeds=(0,)) -> pd.DataFrame:
@@ -210,7 +210,7 @@ def test_verdicts_follow_the_rows(made):
 def test_tables_show_the_blind_control_and_every_answer(undisturbed):
     _, rows = undisturbed
     table = score_table(rows, ["native"], "native")
-    assert set(table["task"]) == {"number", "film", "icon"} and table["failed"].sum() == 1
+    assert set(table["task"]) == {"number", "video", "icon"} and table["failed"].sum() == 1
     assert (table.loc[table["task"] != "icon", "no picture"] != "").all()
     answers = answer_table(rows, ["native"])
     assert len(answers) == 4 and answers["native"].str.contains("failed: InputError").sum() == 1
@@ -316,8 +316,8 @@ def test_a_model_of_transformers_is_asked_beside_an_oryx(made, model, llava, tmp
     assert (blind["visual_tokens"] == 0).all() and blind["error"].isna().all()
     good = seen[seen["error"].isna()].set_index("task")
     assert len(good) == 3 and good["score"].isin([0, 1]).all() and good["answer_probability"].between(0, 1).all()
-    assert set(good["visual_tokens"].items()) == {("number", 16), ("film", 3 * 16)}
-    assert good.loc["film", "frames"] == 3
+    assert set(good["visual_tokens"].items()) == {("number", 16), ("video", 3 * 16)}
+    assert good.loc["video", "frames"] == 3
     assert all(height * width <= 17**2 for sizes in good["sizes"] for height, width in sizes), "the arm's resolution"
     (failed,) = seen[seen["error"].notna()].to_dict("records")
     assert "broken.png: the picture is damaged" in failed["error"]
