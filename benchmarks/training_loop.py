@@ -158,7 +158,7 @@ def table(found: dict) -> str:
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, float32, "
         f"{found['threads']} thread(s); mean load over a minute {low:.1f} at the start, {high:.1f} at the end.",
         "",
-        "| batches | parameters | tokens a step | bare, tokens/CPU s | loop, tokens/CPU s | loop / bare, CPU time "
+        "| batches | parameters | tokens per step | bare, tokens/CPU s | loop, tokens/CPU s | loop / bare, CPU time "
         "[lowest, highest pair] | wall time | target | met |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]

@@ -186,7 +186,7 @@ def print_ending(study: Study, settings: StudySettings) -> int:
     print(f"\n{study.title}, scale {settings.scale}, seeds {', '.join(map(str, seeds))}")
     verdicts = json.loads((folder / "verdicts.json").read_text())
     for verdict in verdicts:
-        print(f"  {verdict['id']:<30}  {verdict['verdict']}  {estimate_text(verdict)}")
+        print(f"  {verdict['id']:<30}  {verdict['verdict']}  {estimate_text(verdict)}\n      {verdict['statement']}")
     if not verdicts:
         print(f"  no verdict: no hypothesis is stated for scale {settings.scale}")
     elif len(seeds) < LEAST_SEEDS and settings.scale not in study.released_scales:

@@ -64,8 +64,16 @@ def main(names: list[str]) -> int:
 
 
 def _moved(text: str, place: Path, name: str) -> str:
-    """Markdown whose links, which start at ``place``, start where the copy of ``name`` lies."""
-    return LINK.sub(lambda link: link[1] + os.path.relpath(place / link[2], kept(name).parent), text)
+    """Markdown whose links, which start at ``place``, start where the copy of ``name`` lies, and lead from notebooks to
+    those that are kept as executed."""
+
+    def led(link: re.Match) -> str:
+        target = place / link[2]
+        copies = (REPOSITORY / "results" / target.stem[3:] / part / "notebook.ipynb" for part in ("nano", ""))
+        read = next((copy for copy in copies if target.suffix == ".ipynb" and copy.is_file()), target)
+        return link[1] + os.path.relpath(read, kept(name).parent)
+
+    return LINK.sub(led, text)
 
 
 def _processor_seconds() -> float:

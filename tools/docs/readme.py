@@ -4,7 +4,7 @@ A block begins with ``<!-- results:STUDY/VARIANT:NAME -->`` and ends with ``<!--
 ``scores``. Blocks over everything that is published are ``<!-- results:all:NAME -->``; NAME is ``headlines``,
 ``studies``, ``findings``,
 ``contradicted``, ``not_learned``, ``inconclusive``, ``alike``, ``comparisons``, ``changes``, ``disagreements`` or
-``own_tables``; and ``start``, ``scales`` and ``bibtex``, which need no results.
+``own_tables``; and ``start``, ``scales``, ``weights`` and ``bibtex``, which need no results.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def studies(page: Page) -> str:
         study = find_study(run.study)
         asks = inspect.getmodule(type(study)).__doc__.splitlines()[0].partition(": ")[2]  # "Study 1: does ...?"
         line = {"study": f"{study.title}: {asks}", "verdicts": run.told}
-        line |= {"seeds": len(run.manifest["seeds"]), "read": "[tables](docs/results.md)", "run": ""}
+        line |= {"seeds": len(run.manifest["seeds"]), "read": "[tables](docs/results.md)", "run": f"`{run.study}`"}
         if (read := run.folder / "notebook.ipynb").exists():
             line["read"] = f"[as executed]({read.as_posix()})"
         for notebook in Path("notebooks").glob(f"[0-9][0-9]_{run.study}.ipynb"):
@@ -117,6 +117,7 @@ BLOCKS = {
     "own_tables": own_tables,
     "start": lambda page: starting.start(),
     "scales": lambda page: starting.scales(),
+    "weights": lambda page: starting.weights(),
     "bibtex": lambda page: citation.bibtex(),
 }
 """Name of a block -> what fills it."""

@@ -29,6 +29,7 @@ EVERY = (
      "`--scale small -p data=COPIES -p joint=RECORDS`", "`--scale paper -p checkpoint=FOLDER -p data=COPIES`"),
 )  # fmt: skip
 """What holds for every study at a scale."""
+RELEASED = ("7b", "34b", "1.5-7b", "1.5-32b")
 HEAD = ("you have", "type", "you get", "time", "download", "on disk")
 
 
@@ -73,6 +74,13 @@ def scales() -> str:
     return as_table([*lines, *(dict(zip(lines[0], (title, *cells), strict=True)) for title, *cells in EVERY)])
 
 
+def weights() -> str:
+    """The repositories of released weights, with what they take in bfloat16."""
+    shapes = [read_shape(name) for name in RELEASED]
+    sizes = [_gb(sum(shape.weights(hours.NUMBERS).values()) / 1e6) for shape in shapes]
+    return as_table([{"repository": f"`THUdyh/{s.name}`", "size": size} for s, size in zip(shapes, sizes, strict=True)])
+
+
 def _hours_of(line: Any) -> str:
     return f"{int(line['hours of training']) + int(line['hours of asking'])} h, {line['GPU memory, GB']} GB"
 
@@ -81,7 +89,7 @@ def _by_arithmetic(study: Study) -> str:
     plan = plan_of(study, study.settings({"scale": "paper"}))
     if "GPU hours, by arithmetic" not in plan:
         return UNMEASURED
-    return f"{plan['GPU hours, by arithmetic']:.0f} h a seed, {plan['GB, by arithmetic'].split()[0]} GB"
+    return f"{plan['GPU hours, by arithmetic']:.0f} h per seed, {plan['GB, by arithmetic'].split()[0]} GB"
 
 
 def _plan(name: str, stated: bool = False) -> dict[str, Any]:

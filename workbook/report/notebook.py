@@ -48,6 +48,7 @@ def _named(value: object) -> object:
 
 
 def _heading(heading: object) -> object:
-    """``minus native`` says the arm's name too."""
+    """``minus native`` and ``native, plain text`` say the arm's name too."""
     before, minus, arm = str(heading).partition("minus ")
-    return f"minus {name_of(arm)}" if minus and not before else heading
+    own, comma, rest = str(heading).partition(", ")
+    return f"minus {name_of(arm)}" if minus and not before else f"{name_of(own)}, {rest}" if comma else heading

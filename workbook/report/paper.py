@@ -4,7 +4,8 @@
 
 ===================  ================================================================================================
 id, part, statement  own id; a study's id, ``tables``, ``method`` or ``data``; the claim in our words
-source               where the statement stands: a key of ``paper_sources.csv``
+source               where the statement stands: a key of ``paper_sources.csv`` (the article was read in the copy
+                     https://php.sqjnqi.com/faq/1036297.html)
 paper                the paper's number: filters of ``paper_results.csv``, each {column = value}
 hypotheses           families of hypotheses that answer it (the field ``paper`` of ``hypotheses.toml``)
 tests                tests that hold the statement, ``FILE::NAME``

@@ -9,6 +9,7 @@ from PIL import Image
 from oryx.processing.sizes import Partition, Resolution
 from workbook.data.items import evaluation_items
 from workbook.report import plots
+from workbook.report.seen import name_of
 from workbook.runs.settings import StudySettings
 from workbook.studies.base import Study
 
@@ -43,8 +44,8 @@ def drawn(
     for item, name, picture, patches in seen:
         scaled = Image.new("RGB", size, "white")
         scaled.paste(picture)
-        shown.append((f"{item.task} “{item.answer}”\n{name}, {patches} patches", [scaled]))
-    return plots.strips(shown, 1.9 * len(views), 1.9 * size[1] / size[0] + 0.4, len(views))
+        shown.append((f"{item.task} “{item.answer}”\n{name_of(name)}, {patches} patches", [scaled]))
+    return plots.strips(shown, 1.9 * len(views), 1.9 * size[1] / size[0] + 0.6, len(views))
 
 
 def _seen(picture: Image.Image, view: Resolution | Partition, patch: int, stride: int) -> tuple[Image.Image, int]:

@@ -35,7 +35,10 @@ def test_ties_are_named_together():
 
 def test_no_arm_leads_where_the_highest_changes():
     cells = {(arm, group): float(arm == arms) for arms, group in zip("vwxyz", "abcde", strict=True) for arm in "vwxyz"}
-    assert seen.best(scores(cells), "group", "on task").startswith("No arm is highest on more than 1 of 5 tasks.")
+    told = seen.best(scores(cells), "group", "on task")
+    assert told.startswith("No arm leads on most tasks: none is highest on more than 1 of 5.")
+    told = seen.best(scores(cells | {("x", "f"): 1.0, ("y", "f"): 0.5}), "group", "on task")
+    assert told.startswith("No arm leads on most tasks: x is highest on 2 of 6.")
     few = {("x", "a"): 0.5, ("y", "a"): 0.4, ("x", "b"): 0.1, ("y", "b"): 0.2}
     assert seen.best(scores(few), "group", "on task").startswith("On a x (0.50), on b y (0.20) is highest.")
 

@@ -11,7 +11,7 @@ from workbook.report.tables import with_intervals
 BUDGETS = (64, 128, 256, 512, 1024, 2048)
 """Visual tokens."""
 
-COSTS = {"visual_tokens": "visual tokens", "seconds_a_film": "seconds a video", "held_mb": "MB held for a video"}
+COSTS = {"visual_tokens": "visual tokens", "seconds_a_film": "seconds per video", "held_mb": "MB held per video"}
 CLOSE = 0.02
 """Cells whose score is this near to the best are as good: the one with the fewest tokens is recommended."""
 

@@ -22,7 +22,7 @@ def gallery(items: Sequence[OwnItem], most: int = 12) -> Figure:
     """
     shown = []
     for item in items[:: -(-len(items) // most)]:
-        title = f"{shorten(item.question, 40)}\n“{shorten(item.answer, 40)}”  ({item.task})"
+        title = f"{shorten(item.question, 200)}\n“{shorten(item.answer, 200)}”  ({item.task})"
         try:
             seen = item.visual(frames=STRIP)
             frames = choose_frames(seen, PreprocessOptions()).pictures if item.is_video else [open_image(seen)]
