@@ -84,7 +84,7 @@ def works(decoder: str) -> bool:
 
 
 def decoding(folder: Path, frames: int, size: tuple[int, int], rounds: int, taken: int | None = None) -> dict:
-    """Seconds of all ways, in turns, and the ratios of their medians to bare decord's.
+    """Seconds of all ways, in turns, and the medians of their ratios to bare decord's.
 
     ``taken``: so many frames, spread uniformly; None: all of them.
     """
@@ -92,14 +92,9 @@ def decoding(folder: Path, frames: int, size: tuple[int, int], rounds: int, take
     indices = uniform_indices(frames, taken or frames)
     ways = {"bare": partial(bare_decode, path, indices)}
     ways |= {name: partial(our_decode, path, indices, name) for name in DECODERS if works(name)}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, decode in ways.items():
-            began = time.perf_counter()
-            decode()
-            seconds[name].append(time.perf_counter() - began)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    ratios = {name: median / medians["bare"] for name, median in medians.items() if name != "bare"}
+    spent = in_turns({name: partial(timed, decode) for name, decode in ways.items()}, rounds)
+    seconds = {name: clocks["wall"] for name, clocks in spent.items()}
+    ratios = {name: paired_ratio(seconds[name], seconds["bare"]) for name in ways if name != "bare"}
     return {"size": size, "frames": frames, "taken": taken, "seconds": seconds, "ratios": ratios}
 
 

@@ -11,7 +11,7 @@ The paper says that it is and gives no number. The ways:
 - **fixed**: every picture one square of one size, a batch of equal squares.
 
 Equal squares go through the same OryxViT in one attention call without a mask, the fastest form there is. Partition and
-fixed squares are measured twice: with the side at which they cost as many tokens per picture as native, on average
+fixed squares are measured twice: with the side at which they cost as many tokens a picture as native, on average
 ("tokens"), and with the smallest side at which no picture loses pixels ("pixels": a canvas or square as large as the
 picture, for all pictures, because the side is one for all). With a CUDA device the tower has so400m's size and runs in
 bfloat16. ``--docs docs/benchmarks.md`` renews the tables there.
@@ -145,7 +145,7 @@ def measure(mix: Mix, repeats: int, threads: int, device: str, memory=peak_memor
         for kind in PASSES:
             took, pictures = statistics.median(seconds[kind][name][clock]), len(mix.grids)
             row = {"mix": mix.name, "way": name, "pass": kind, "seconds": seconds[kind][name]}
-            row |= {"tokens per picture": seen.tokens / pictures, "pictures/s": pictures / took}
+            row |= {"tokens a picture": seen.tokens / pictures, "pictures/s": pictures / took}
             row |= {"tokens/s": seen.tokens / took, "side": seen.grids[0][0] if name in WAYS[2:] else None}
             row |= {"peak MiB": peaks[name] and peaks[name][kind]}
             row["flops/s"] = forward_flops(seen) * (1 if kind == "forward" else 3) / took
@@ -177,7 +177,7 @@ def tables(found: Sequence[Mapping], mixes: Sequence[Mix], facts: Mapping) -> st
             f"Mix {mix.name}: {mix.description}; width {mix.width}, {mix.layers} layers; {device}. Packed and padded "
             f"features differ by at most {one['features']:.1e} (at most two layers, float32).",
             "",
-            "| way | side, patches | tokens per picture | pass | pictures/s | tokens/s | peak MiB |"
+            "| way | side, patches | tokens a picture | pass | pictures/s | tokens/s | peak MiB |"
             + (" share of peak |" if one["device"] == "cuda" else ""),
             "| --- | --- | --- | --- | --- | --- | --- |" + (" --- |" if one["device"] == "cuda" else ""),
         ]
@@ -185,7 +185,7 @@ def tables(found: Sequence[Mapping], mixes: Sequence[Mix], facts: Mapping) -> st
             peak = "unknown" if row["peak MiB"] is None else f"{row['peak MiB']:,.0f}"
             share = f" {row['flops/s'] / PEAK_FLOPS:.0%} |" if one["device"] == "cuda" else ""
             lines.append(
-                f"| {row['way']} | {row['side'] or 'own'} | {row['tokens per picture']:,.0f} | {row['pass']} "
+                f"| {row['way']} | {row['side'] or 'own'} | {row['tokens a picture']:,.0f} | {row['pass']} "
                 f"| {row['pictures/s']:,.3g} | {row['tokens/s']:,.0f} | {peak} |{share}"
             )
         lines.append("")

@@ -85,7 +85,7 @@ def test_rows_and_ratios():
     rows = {(row["way"], row["pass"]): row for row in found["rows"]}
     assert set(rows) == {(way, kind) for way in bench.WAYS for kind in PASSES}
     one = rows["fixed, equal pixels", "forward"]
-    assert one["side"] == 4 and one["tokens per picture"] == 16 and rows["packed", "forward"]["side"] is None
+    assert one["side"] == 4 and one["tokens a picture"] == 16 and rows["packed", "forward"]["side"] is None
     assert one["pictures/s"] == 4 / 0.5 and one["tokens/s"] == 16 * 4 / 0.5
     line = next(r for r in bench.ratios(found["rows"]) if r["against"] == "padded" and r["pass"] == "forward")
     assert line["peak memory"] == pytest.approx(1 / TINY.padding)
