@@ -52,7 +52,7 @@ def test_no_decoder_is_wrong_through_the_door():
 
 
 def test_odd_inputs_are_accepted_or_refused():
-    """Kinds without a known fault; docs/robustness.md counts all."""
+    """Those kinds that take little time; docs/robustness.md counts all."""
     kinds = (
         "pictures: values",
         "published rows",

@@ -3,6 +3,7 @@
 Pages are made from templates: sentences stand in ``templates/*.md.j2``, values come in by name.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -19,6 +20,7 @@ NOT_FOUND = "not found"
 COUNTED = ("alone", "items", "clusters", "seeds", "could find")
 """What :func:`counted` says of a verdict."""
 TEMPLATES = Path(__file__).with_name("templates")
+TAG = re.compile("<(?=[a-zA-Z/!?])")
 
 
 def score_table(rows: pd.DataFrame, arms: Sequence[str], baseline: str) -> pd.DataFrame:
@@ -185,12 +187,13 @@ def render(name: str, **values: Any) -> str:
 
 
 def as_table(lines: pd.DataFrame | Sequence[dict]) -> str:
-    """A Markdown table of a frame or of dictionaries, pipes escaped; a missing value is an empty cell."""
+    """A Markdown table of a frame or of dictionaries, pipes and what would be HTML escaped; a missing value is an empty
+    cell."""
     frame = pd.DataFrame(lines, dtype=object)
     frame = frame.where(frame.notna(), "").astype(str)
     rows = [list(frame), ["---"] * len(frame.columns), *frame.values.tolist()]
     text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-    return text if len(frame) else "*None.*"
+    return TAG.sub(r"\\<", text) if len(frame) else "*None.*"
 
 
 def span(values: Sequence[float]) -> str:

@@ -2,8 +2,10 @@
 
 import pandas as pd
 from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.figure import Figure
 
-from workbook.report import notebook
+from workbook.explore import pictures
+from workbook.report import notebook, tables
 
 LONG = "a sentence that is longer than the fifty letters after which pandas would cut it"
 FRAME = pd.DataFrame({"arm": ["native", "area_1"], "minus native": [0.12345, -1.0], "says": [LONG, None]})
@@ -25,6 +27,16 @@ def test_no_sentence_is_cut_and_rows_have_no_numbers_of_their_own():
     many = pd.DataFrame({"n": range(300)})
     assert notebook.as_html(many).count("<tr") == 301
     assert "<th>left</th>" in notebook.as_html(FRAME.set_axis(["left", "right"]))
+
+
+def test_what_models_and_files_say_is_no_html():
+    said = pd.DataFrame({"answer": ["<script>alert(1)</script>"], "file": ["<img src=x onerror=y>.png"], "n": ["< 1"]})
+    html = notebook.as_html(said)
+    assert "&lt;script&gt;" in html and "<script" not in html and "<img" not in html
+    table = tables.as_table(said)
+    assert r"\<script>alert(1)\</script>" in table and r"\<img" in table and "< 1" in table
+    shown = pictures.Shown(Figure(), '"><script>', said)._repr_html_()
+    assert "<script" not in shown and "<img src=x" not in shown and shown.count("<img") == 1
 
 
 def test_ipython_shows_frames_so_once_asked_to():

@@ -26,6 +26,7 @@ from oryx.train.device import compute
 from tests.parts import SIGLIP, TEXT
 from tests.rows import same_rows
 from tests.tiny import save_tiny_model
+from tests.unit.processing.test_video import write_video
 from workbook import cli
 from workbook.data.own_data import write_example
 from workbook.report.tables import answer_table, score_table
@@ -170,6 +171,14 @@ def test_a_stopped_job_goes_on_with_what_is_missing(made, undisturbed, tmp_path,
     assert path.read_bytes().startswith(b"".join(kept))
     monkeypatch.setattr("oryx.train.device.load", lambda *_, **__: pytest.fail("a model was loaded for nothing"))
     asked(made(), tmp_path / "part")
+
+
+def test_a_video_that_may_have_lost_its_end_says_so_in_its_rows(made, tmp_path):
+    write_video(tmp_path / "live.ts", 12)  # a transport stream does not say where it ends
+    (tmp_path / "table.csv").write_text("file,question,answer\nlive.ts,What?,That\n")
+    rows = asked(made(data=str(tmp_path / "table.csv")), tmp_path).set_index("condition")
+    assert "does not say where a file ends" in rows["warning"]["visual"] and rows["error"].isna().all()
+    assert rows["warning"].isna()["no_visual"]
 
 
 def test_the_baseline_is_held_against_chance_and_every_other_arm(made):
