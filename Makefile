@@ -84,7 +84,7 @@ browser:
 bench: setup
 	$(BIN)/python -m benchmarks --out build/benchmarks
 
-# of pictures, of videos, of long videos: that of all five takes a quarter of an hour by itself
+# a study of pictures, of videos, of long videos: a point of all five takes most of a quarter of an hour by itself
 ABUSED = native_vs_fixed_resolution,pooling_vs_dynamic_compression,needle_in_a_haystack
 abuse: setup  # the counts of docs/robustness.md are of more points and inputs
 	$(BIN)/python -m tools.abuse --inputs 2000 --points 1 --studies $(ABUSED) --rounds 10 --runs 20 --folder build/abuse/part

@@ -79,7 +79,11 @@ def studies(page: Page) -> str:
         study = find_study(run.study)
         asks = inspect.getmodule(type(study)).__doc__.splitlines()[0].partition(": ")[2]  # "Study 1: does ...?"
         line = {"study": f"{study.title}: {asks}", "verdicts": run.told}
-        line |= {"seeds": len(run.manifest["seeds"]), "read": "[tables](docs/results.md)", "run": f"`{run.study}`"}
+        line |= {
+            "seeds": len(run.manifest["seeds"]),
+            "read": "[tables](docs/results.md)",
+            "run": f"`python -m oryx run {run.study}`",
+        }
         if (read := run.folder / "notebook.ipynb").exists():
             line["read"] = f"[as executed]({read.as_posix()})"
         for notebook in Path("notebooks").glob(f"[0-9][0-9]_{run.study}.ipynb"):

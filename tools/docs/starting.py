@@ -75,10 +75,15 @@ def scales() -> str:
 
 
 def weights() -> str:
-    """The repositories of released weights, with what they take in bfloat16."""
+    """The repositories of released weights, with what they take in bfloat16, by arithmetic on their shapes."""
     shapes = [read_shape(name) for name in RELEASED]
     sizes = [_gb(sum(shape.weights(hours.NUMBERS).values()) / 1e6) for shape in shapes]
-    return as_table([{"repository": f"`THUdyh/{s.name}`", "size": size} for s, size in zip(shapes, sizes, strict=True)])
+    return as_table(
+        [
+            {"repository": f"`THUdyh/{s.name}`", "size in bfloat16, by arithmetic": size}
+            for s, size in zip(shapes, sizes, strict=True)
+        ]
+    )
 
 
 def _hours_of(line: Any) -> str:

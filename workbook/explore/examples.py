@@ -179,7 +179,8 @@ def described(model: Any, count: int) -> pd.DataFrame:
 def asked_in_words(opened: Opened | None, reason: str, video: str, frames: int = 64) -> pd.DataFrame | None:
     """What released weights say about a video; with none, the reason is printed and there is no table."""
     if opened is None:
-        return print(f"Not asked: {reason}.")
+        print(f"Not asked: {reason}.")
+        return None
     lines = []
     for case, prompt in WORDS["released"].items():
         answer = opened.model.ask(Video(video, frames=frames), prompt, max_new_tokens=256)

@@ -52,7 +52,8 @@ class Run:
 
         seeds = ", ".join(map(str, sorted(self.rows["seed"].unique())))
         made = f"{len(self.rows)} rows, seeds {seeds}, {self.failed} failed items, in {self.folder}."
-        return f"{made} {self.comparison.splitlines()[0]} {seen.judged(self.verdicts)}"
+        first = self.comparison.partition("\n")[0]
+        return f"{made} {first} {seen.judged(self.verdicts)}"
 
 
 # What manifests say of a study on videos.

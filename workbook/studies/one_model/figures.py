@@ -10,7 +10,7 @@ from workbook.studies.one_model.comparison import scores
 
 def score_table() -> pd.DataFrame:
     """A line per group and kind of question, ratios side by side, with n, chance, majority and the blind control."""
-    found = scores().replace("films", "videos", regex=True)
+    found = scores().replace("films", "videos", regex=True)  # what the rows call their groups
     found["score"] = with_intervals(found)
     wide = found.pivot_table(index=["group", "kind"], columns="ratio", values="score", aggfunc="first", sort=False)
     wide.columns = [f"{ratio}x" for ratio in wide.columns]
