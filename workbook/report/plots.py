@@ -303,13 +303,14 @@ def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> Drawn:
 
 @styled
 def difference_forest(verdicts: Sequence[Mapping]) -> Drawn:
-    """Estimate and corrected interval of every hypothesis that was tested, in words, beside its verdict.
+    """Estimate and corrected interval of every hypothesis that was tested, in words, beside its verdict; where none
+    was, what was stated.
 
     A difference stands over the band of those that do not matter, and beside the line that decides; a level beside the
     level that is claimed. What is judged by right answers and by log-likelihood stands on scales of its own.
     """
-    tested = [v for v in verdicts if v["verdict"] != NOT_TESTED]
-    units = {what: [v for v in tested if v.get("measure", "score") == unit] for unit, what in UNITS.items()}
+    shown = [v for v in verdicts if v["verdict"] != NOT_TESTED] or verdicts
+    units = {what: [v for v in shown if v.get("measure", "score") == unit] for unit, what in UNITS.items()}
     units = {what: own for what, own in units.items() if own}
     heights = [len(own) for own in units.values()] or [1]
     figure, axes = panels(len(heights), 1, 11, 0.4 + sum(0.6 + 0.45 * n for n in heights), height_ratios=heights)

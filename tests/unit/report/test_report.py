@@ -112,6 +112,16 @@ def test_a_level_stands_against_its_own_line_without_a_sign():
     assert figure.get_suptitle().startswith("Of 4 hypotheses: 1 supported, 1 inconclusive")
 
 
+def test_a_run_that_tests_nothing_shows_what_was_stated(tmp_path):
+    judged = [verdict("not tested", estimate=None, low=None, high=None, statement=name) for name in ("one", "two")]
+    figure, frame = plots.difference_forest(judged)
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["one", "two"]
+    assert [label.get_text() for label in axis.child_axes[0].get_yticklabels()] == ["not tested\n"] * 2
+    assert figure.get_suptitle() == "No hypothesis is tested by this run"
+    plots.save_figure(figure, frame, tmp_path, "verdicts")
+
+
 def test_log_likelihoods_stand_on_a_scale_of_their_own():
     judged = [
         verdict("supported"),
