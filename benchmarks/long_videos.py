@@ -58,6 +58,8 @@ MOST_OF_DECORD = 1.3
 LEAST_SAVED = 2.0
 """How many times as fast encoding once is asked to be. It encodes a tenth of the frames but opens a file for every
 needle; with less than twice the speed tokens would not be worth keeping."""
+MOST_GROWTH = 2.0
+"""How many times as much as its tokens the peak of a longer video may grow: tokens lie in pieces, then in one."""
 
 
 def bare_decode(path: Path, indices: Sequence[int]) -> None:
@@ -228,6 +230,12 @@ def tables(found: dict) -> str:
     for line in found["memory"]["lines"]:
         peak = "unknown" if line["peak_mib"] is None else f"{line['peak_mib']:.0f}"
         lines.append(f"| {line['frames']:,} frames | {peak} | {line['tokens_mib']:.1f} | {line['pixels_mib']:.0f} |")
+    shortest, *_, longest = found["memory"]["lines"]
+    if shortest["peak_mib"] is not None:
+        times = (longest["peak_mib"] - shortest["peak_mib"]) / (longest["tokens_mib"] - shortest["tokens_mib"])
+        met = "met" if times <= MOST_GROWTH else "not met"
+        told = f"From the shortest to the longest the peak grows {times:.2f} times as much as the tokens"
+        lines += ["", f"{told}; at most {MOST_GROWTH:g} times is asked: {met}."]
     return "\n".join(lines)
 
 

@@ -24,7 +24,7 @@ class Mix:
         width, heads, layers, mlp: shape of the encoder.
         speed_target: how many times faster than padding the packed encoder is asked to be, forward and
             forward+backward.
-        memory_target: the largest asked share of padding's peak memory; None: not asked.
+        memory_target: the largest asked share of padding's peak memory.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Mix:
     layers: int
     mlp: int
     speed_target: float
-    memory_target: float | None = None
+    memory_target: float
 
     @property
     def tokens(self) -> int:
@@ -102,6 +102,7 @@ MIXES = {
             layers=2,
             mlp=4304,
             speed_target=0.9 * 1.58,
+            memory_target=1.15 / 1.58,
         ),
         Mix(
             "C",
@@ -123,6 +124,7 @@ MIXES = {
             layers=2,
             mlp=4304,
             speed_target=0.9 * 3.69,
+            memory_target=1.15 / 3.69,
         ),
         Mix(
             "E",
@@ -133,6 +135,7 @@ MIXES = {
             layers=2,
             mlp=1024,
             speed_target=0.9 * 2.42,
+            memory_target=1.15 / 2.42,
         ),
     )
 }

@@ -51,15 +51,15 @@ def speeds(mix: Mix, seconds: Mapping) -> list[dict]:
 
 def memories(mix: Mix, peaks: Mapping) -> list[dict]:
     """A row for every pass: peak MiB of padded and packed, packed's share of padded's, and whether it is at most the
-    limit, where there is one. No rows where peaks are unknown."""
+    limit. No rows where peaks are unknown."""
     if None in peaks.values():
         return []
     rows, limit = [], mix.memory_target
     for kind in PASSES:
         padded, packed = (peaks[name][kind] for name in ("padded", "packed"))
         row = {"mix": mix.name, "pass": kind, "padded, MiB": padded, "packed, MiB": packed}
-        row |= {"packed / padded": packed / padded, "limit": limit and f"<= {limit:.2f}"}
-        rows.append(row | {"met": limit and packed / padded <= limit})
+        row |= {"packed / padded": packed / padded, "limit": f"<= {limit:.2f}"}
+        rows.append(row | {"met": packed / padded <= limit})
     return rows
 
 

@@ -116,8 +116,8 @@ def test_rows_hold_ratios_limits_and_verdicts(measured):
     rows = packed_encoder.memories(TINY, measured["memory_mib"])
     assert [(row["packed / padded"], row["limit"], row["met"]) for row in rows] == [(0.5, "<= 1.00", True)] * 2
     assert packed_encoder.memories(TINY, dict.fromkeys(measured["memory_mib"])) == []
-    unasked = packed_encoder.memories(replace(TINY, memory_target=None), measured["memory_mib"])
-    assert [(row["limit"], row["met"]) for row in unasked] == [(None, None)] * 2
+    strict = packed_encoder.memories(replace(TINY, memory_target=0.4), measured["memory_mib"])
+    assert [(row["limit"], row["met"]) for row in strict] == [("<= 0.40", False)] * 2
     for kind in PASSES:
         seconds = measured["seconds"][kind]
         assert set(seconds) == {"padded", "packed", "loop", "qwen2-vl"}
@@ -195,6 +195,7 @@ def test_the_benchmark_of_long_videos_runs_and_renews_its_block(tmp_path, monkey
     *dense, sparse = found["decoding"]
     assert len(dense) == 2 and "| 16 of 64 frames | 64x64 |" in text and len(sparse["seconds"]["pyav"]) == 1
     assert [line["frames"] for line in found["memory"]["lines"]] == [32, 40]
+    assert "times as much as the tokens; at most 2 times is asked" in text
 
 
 @pytest.mark.finetune
@@ -219,12 +220,14 @@ def test_the_benchmark_of_connectors_runs_and_renews_its_block(tmp_path, monkeyp
     found = connectors.main(["--rounds", "1", "--frames", "2", "--docs", str(docs)], config)
     text = docs.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert len(found["pooling"]) == 8 and "| 16x | 1.00 | 1.0000 | 100.00% | <= 10% | no |" in text
+    assert len(found["pooling"]) == 12 and "| 16x | 1.00 | 1.00 | 100.00% | <= 10% | no |" in text
+    assert "| 16x | forward | attention | 1.00 | - | 1.00 | 1.00 | <= 2.00 | yes |" in text
+    assert "| 16x | forward | pooling | 1.00 | - | 1.00 | 1.00 | - | - |" in text
 
 
 def called(call):
     call()
-    return 1.0
+    return [1.0, 1.0]
 
 
 def test_the_benchmark_of_the_language_model_compares_equals():
@@ -260,5 +263,5 @@ class InThisProcess:
 
 def test_seconds_are_those_of_one_call():
     calls = {count: partial(sum, range(count)) for count in (200, 2_000_000)}
-    few, many = connectors.seconds_of(calls, 1).values()
+    (few,), (many,) = connectors.seconds_of(calls, 1).values()
     assert few < 1e-3 and 0.01 < many < 1

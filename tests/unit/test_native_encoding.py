@@ -13,7 +13,8 @@ from benchmarks.measure import PASSES
 from benchmarks.mixes import MIXES, Mix
 from oryx.grids import token_count
 
-TINY = Mix("A", "four small pictures", ((2, 3), (5, 2), (4, 4), (2, 2)), 32, 2, 2, 48, speed_target=1.0)
+GRIDS = ((2, 3), (5, 2), (4, 4), (2, 2))
+TINY = Mix("A", "four small pictures", GRIDS, 32, 2, 2, 48, speed_target=1.0, memory_target=0.6)
 
 
 @pytest.fixture(autouse=True)
@@ -87,11 +88,21 @@ def test_rows_and_ratios():
     one = rows["fixed, equal pixels", "forward"]
     assert one["side"] == 4 and one["tokens a picture"] == 16 and rows["packed", "forward"]["side"] is None
     assert one["pictures/s"] == 4 / 0.5 and one["tokens/s"] == 16 * 4 / 0.5
-    line = next(r for r in bench.ratios(found["rows"]) if r["against"] == "padded" and r["pass"] == "forward")
-    assert line["peak memory"] == pytest.approx(1 / TINY.padding)
-    assert line["tokens/s"] == line["pictures/s"] == 1.0
-    line = next(r for r in bench.ratios(found["rows"]) if r["against"] == "fixed, equal pixels")
-    assert line["tokens/s"] == pytest.approx(TINY.tokens / 64)
+    ratios = {line["against"]: line for line in bench.ratios(TINY, found) if line["pass"] == "forward"}
+    line = ratios["padded"]
+    assert line["peak memory"] == pytest.approx(1 / TINY.padding) and line["memory met"] == (1 / TINY.padding <= 0.6)
+    assert line["tokens/s"] == line["pictures/s"] == 1.0 and line["met"] and line["limit"] == ">= 1.00"
+    line = ratios["fixed, equal pixels"]
+    assert line["tokens/s"] == pytest.approx(TINY.tokens / 64) and line["by operations"] > 64 / TINY.tokens
+    assert not line["met"], "squares of more tokens that take as long are faster than their operations say"
+    assert ratios["fixed, equal tokens"]["met"] and ratios["fixed, equal tokens"]["memory met"]
+
+
+def test_ratios_are_of_rounds():
+    found = bench.measure(TINY, 3, 1, "cpu", memory=in_this_process)
+    for row in found["rows"]:
+        row["seconds"] = {"user": [1.0, 10.0, 2.0] if row["way"] == "packed" else [2.0, 20.0, 2.0]}
+    assert {line["pictures/s"] for line in bench.ratios(TINY, found)} == {2.0}
 
 
 def test_the_command_renews_its_block(tmp_path, monkeypatch, capsys):
@@ -104,7 +115,12 @@ def test_the_command_renews_its_block(tmp_path, monkeypatch, capsys):
     bench.main(["--mix", "A", "--repeats", "1", "--docs", str(docs), "--json", str(file)])
     text = docs.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert "| packed | own | 9 | forward |" in text and "unknown" in text and "share of peak" not in text
+    assert (
+        "| packed | own | 9 | forward |" in text
+        and "unknown" in text
+        and "| memory met |" in text
+        and "share of peak" not in text
+    )
     assert len(json.loads(file.read_text())["found"][0]["rows"]) == len(bench.WAYS) * len(PASSES)
 
 
