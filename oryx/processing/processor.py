@@ -334,8 +334,6 @@ def ask(
         check_whole("token_budget", token_budget)
         if compression != "auto":
             raise InputError(f"token_budget: expected compression 'auto' with it, got compression {compression!r}")
-    if (known := model.config.questions) and question.strip() not in known:
-        logger.warning(f"{question!r} is none of the questions that this model was trained on: {', '.join(known)}")
     prepared, inputs = fitting(model, processor, visual, question, resolution, compression, token_budget)
     out = model.generate(
         **inputs.to(model.device),
@@ -362,7 +360,12 @@ def fitting(
     compression: int | str = "auto",
     token_budget: int | None = None,
 ) -> tuple[list[Prepared], BatchFeature]:
-    """The visual at the first ratio that fits, and the model inputs; arguments and errors as of :func:`ask`."""
+    """The visual at the first ratio that fits, and the model inputs.
+
+    Arguments and errors are those of :func:`ask`; so is the warning, which comes once for each question.
+    """
+    if (known := model.config.questions) and question.strip() not in known:
+        logger.warning_once(f"{question!r} is none of the questions this model was trained on: {', '.join(known)}")
     limit = model.config.tokenizer_model_max_length or float("inf")
     for side in _sides(compression, visual, token_budget):
         prepared = [] if visual is None else processor.prepare(visual, resolution, side)

@@ -21,11 +21,11 @@ from tools.docs import citation, starting
 from workbook.cli import find_study
 from workbook.report.checks import CONSISTENT
 from workbook.report.claims import findings
+from workbook.report.names import name_of
 from workbook.report.page import Page
 from workbook.report.paper import PARTS
-from workbook.report.published import all_verdicts, published
-from workbook.report.seen import name_of
-from workbook.report.tables import as_table
+from workbook.report.published import published
+from workbook.report.tables import as_table, verdict_table
 
 PAGES = ("README.md", "docs/results.md", "docs/findings.md")
 BLOCK = re.compile(r"(<!-- results:([\w/,.=+-]+):(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -48,9 +48,10 @@ def filled(text: str, results: Path) -> str:
 
 def verdicts(page: Page, only: str = "") -> str:
     """The verdicts of the runs and the paper's numbers as Markdown, or those that are ``only`` this, with their run."""
-    table = all_verdicts(page.runs)
+    table = verdict_table([verdict for run in page.runs for verdict in run.verdicts])
     table["hypothesis"] += ": " + table["statement"]
     if only:
+        table["run"] = [run.place for run in page.runs for _ in run.verdicts]
         table = table[table["verdict"] == only]
         return as_table(table[["hypothesis", "estimate", "alone", "clusters", "seeds", "could find", "run"]])
     table["verdict"] = "**" + table["verdict"] + "**"
@@ -66,9 +67,13 @@ def scores(page: Page) -> str:
     whole.loc["*best arm without the picture*"] = hidden.groupby("task")["score"].max()
     shown = whole.map("{:.2f}".format, na_action="ignore").reset_index()
     items, seeds = int(seen["n_items"].max()), int(seen["seeds"].max())
-    return (
-        f"{as_table(shown)}\n\nUp to {items} items per task, {seeds} seed{'s' * (seeds > 1)}; intervals in table.csv."
-    )
+    told = f"Up to {items} items per task, {seeds} seed{'s' * (seeds > 1)}; intervals in table.csv."
+    if below := sorted(set(seen.loc[seen["high"] < seen["chance"], "task"])):
+        told += (
+            f" Some arms score below chance ({', '.join(below)}): chance there is to read all that could be the answer "
+            "and to pick one; an arm that cannot read names none of it."
+        )
+    return f"{as_table(shown)}\n\n{told}"
 
 
 def studies(page: Page) -> str:

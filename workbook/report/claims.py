@@ -16,6 +16,7 @@ from oryx.errors import SettingsError
 from oryx.evidence.hypotheses import Hypothesis
 from workbook.report.checks import check
 from workbook.report.comparisons import compared, comparisons
+from workbook.report.names import with_names
 from workbook.report.paper import PARTS, Claim, described, load_claims, select, sources
 from workbook.report.published import NOT_TESTED, Published, all_hypotheses, direction
 from workbook.report.tables import counted, estimate_text
@@ -83,7 +84,7 @@ def _answers(entry: Hypothesis, runs: Sequence[Published]) -> list[dict]:
                 {
                     "verdict": found["verdict"],
                     "hypothesis": name,
-                    "ours": estimate_text(found) or found["reason"],
+                    "ours": estimate_text(found) or with_names(found["reason"]),
                     **counted(found),
                     "by seed": " ".join(MARKS.get(direction(v), "–") for v in run.by_seed.get(entry.id, {}).values()),
                     "run": f"[{run.variant}](#{run.place})",

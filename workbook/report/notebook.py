@@ -1,9 +1,11 @@
 """How notebooks show frames: in full, texts to the left, arms by their names."""
 
+import re
+
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from workbook.report.seen import name_of
+from workbook.report.names import name_of, with_names
 
 ARMS = ("arm", "connector", "trained at", "asked at")
 """Columns, and levels of an index, that hold arms."""
@@ -37,18 +39,8 @@ def as_html(frame: pd.DataFrame) -> str:
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with the names of arms where it has their codes."""
-    shown = frame.assign(**{name: frame[name].map(_named) for name in ARMS if name in frame.columns})
+    shown = frame.assign(**frame[[name for name in ARMS if name in frame]].map(name_of, na_action="ignore"))
     for level in {*ARMS} & {*shown.index.names}:
-        shown = shown.rename(index=_named, level=level if shown.index.nlevels > 1 else None)
-    return shown.rename(columns=_heading)
-
-
-def _named(value: object) -> object:
-    return name_of(value) if isinstance(value, str) else value
-
-
-def _heading(heading: object) -> object:
-    """``minus native`` and ``native, plain text`` say the arm's name too."""
-    before, minus, arm = str(heading).partition("minus ")
-    own, comma, rest = str(heading).partition(", ")
-    return f"minus {name_of(arm)}" if minus and not before else f"{name_of(own)}, {rest}" if comma else heading
+        shown = shown.rename(index=name_of, level=level if shown.index.nlevels > 1 else None)
+    # headings such as "minus native" and "native, plain text" say an arm's name too
+    return shown.rename(columns=lambda it: with_names(it) if re.search("^minus |, ", str(it)) else it)

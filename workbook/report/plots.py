@@ -24,6 +24,7 @@ from PIL import Image
 from oryx.evidence.stats import score_of
 from oryx.files import atomic_write_bytes, atomic_write_text
 from workbook.report import seen
+from workbook.report.names import name_of
 from workbook.report.published import NOT_TESTED, direction
 from workbook.report.tables import estimate_text, trained_blind
 
@@ -131,7 +132,7 @@ def _spaced(picture: np.ndarray) -> np.ndarray:
 
 def legend(figure: Figure, arms: Iterable[str], order: Sequence[str], **others: Mapping) -> None:
     """Name the arms right of the panels, below them ``others``: name (underscores are blanks) -> style of a line."""
-    handles = [Line2D([], [], label=seen.name_of(arm), **style_of(arm, order)) for arm in arms]
+    handles = [Line2D([], [], label=name_of(arm), **style_of(arm, order)) for arm in arms]
     handles += [Line2D([], [], label=name.replace("_", " "), **style) for name, style in others.items()]
     figure.legend(handles=handles, loc="outside right center", fontsize=8)
 
@@ -251,7 +252,7 @@ def dot_panels(
     """
     asked = frame.groupby("group")["arm"].transform("nunique")
     shown = frame[(asked > 1) | (frame["arm"].nunique() < 2)]
-    (line, levels), names = line or ("", pd.Series()), names or {arm: seen.name_of(arm) for arm in order}
+    (line, levels), names = line or ("", pd.Series()), names or {arm: name_of(arm) for arm in order}
     arms = [arm for arm in names if arm in set(shown["arm"])]
     parts = {name: own.set_index("arm").reindex(arms) for name, own in shown.groupby("group", sort=False)}
     titles = [f"{name} (n\xa0=\xa0{own['n'].max():,.0f})".replace("_", " ") for name, own in parts.items()]
@@ -273,7 +274,7 @@ def score_against_tokens(rows: pd.DataFrame, arms: Sequence[str], groups: Groups
     """Score with intervals, a panel per group of tasks, an arm a row, from the fewest visual tokens to the most."""
     frame = group_scores(rows, arms, groups)
     means = frame.groupby("arm")["visual_tokens"].mean().sort_values(kind="stable")
-    names = {arm: f"{seen.name_of(arm)}, {count:,.0f} tokens" for arm, count in means.items()}
+    names = {arm: f"{name_of(arm)}, {count:,.0f} tokens" for arm, count in means.items()}
     drawn = dot_panels(frame, order or arms, "on group", names=names)
     return titled(drawn.figure, frame, seen.cheapest(frame))
 
@@ -286,7 +287,7 @@ def training_curves(curves: pd.DataFrame, order: Sequence[str] = ()) -> Drawn:
     each = curves.groupby(["arm", "step"])["loss"].agg(["mean", "min", "max", "count"])
     # where seeds end at different steps the last ones are no mean over seeds
     wide = each[each["count"] == each.groupby("arm")["count"].transform("max")].unstack("arm")
-    figure, axes = grid([*map(seen.name_of, arms)], 5, 2.1, 1.8, (1, 0.9), sharex=True, sharey=True)
+    figure, axes = grid([*map(name_of, arms)], 5, 2.1, 1.8, (1, 0.9), sharex=True, sharey=True)
     for axis, arm in zip(axes, arms, strict=True):
         look = style_of(arm, order or arms)
         axis.plot(wide["mean"], color="#cccccc", lw=0.7)

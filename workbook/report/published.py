@@ -19,7 +19,8 @@ from oryx.evidence.hypotheses import Hypothesis, load_hypotheses
 from oryx.evidence.rows import read_published
 from oryx.evidence.schema import PUBLISHED as ROWS
 from oryx.evidence.verdicts import AGAINST, ALIKE, CLAIMED
-from workbook.report.tables import estimate_text, verdict_table
+from workbook.report.names import with_names
+from workbook.report.tables import estimate_text
 from workbook.runs.settings import REPOSITORY
 
 HYPOTHESES = sorted(
@@ -107,13 +108,6 @@ def all_hypotheses() -> tuple[Hypothesis, ...]:
     return tuple(entry for path in HYPOTHESES for entry in load_hypotheses(path))
 
 
-def all_verdicts(runs: Sequence[Published]) -> pd.DataFrame:
-    """The verdicts of all runs, one line each, with the study and the place of the run."""
-    judged = [(run, verdict) for run in runs for verdict in run.verdicts]
-    table = verdict_table([verdict for _, verdict in judged])
-    return table.assign(study=[run.study for run, _ in judged], run=[run.place for run, _ in judged])
-
-
 def direction(verdict: dict) -> str:
     """What one seed alone says: ``as claimed``, ``against the claim``, ``unclear``, or why it says nothing."""
     return verdict["verdict"].rpartition(": ")[2]
@@ -167,7 +161,7 @@ def _why(verdict: dict) -> str:
     if verdict["verdict"] in (CLAIMED, AGAINST):
         shared = f"alpha is shared with the other {verdict['family']}s alone"
         return f"{shared}; what varies with seed and item together counts once"
-    return verdict["reason"]
+    return with_names(verdict["reason"])
 
 
 def _as_claimed(value: float, entry: Hypothesis) -> bool:

@@ -3,27 +3,15 @@
 Every function takes a frame of any arms and places, also of one arm or none. The words stand in ``seen_*.md.j2``.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 
 import pandas as pd
 
+from workbook.report.names import name_of
 from workbook.report.tables import render
 
 DIGITS = 9
 """Scores that are equal to so many digits are equal: they are means of the same numbers."""
-
-
-@cache
-def _names() -> dict[str, str]:
-    return tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))
-
-
-def name_of(arm: str) -> str:
-    """What an arm is called; one that ``names.toml`` lacks as it is, its underscores blanks."""
-    return _names().get(arm, arm.replace("_", " "))
 
 
 def best(frame: pd.DataFrame, place: str, what: str, word: str = "highest") -> str:

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from oryx.errors import InputError
 from oryx.evidence.stats import paired_difference, score_of, summary
+from workbook.report.names import with_names
 
 NOT_FOUND = "not found"
 """Of a number of the paper that no public source gives."""
@@ -87,7 +88,7 @@ def verdict_table(verdicts: Sequence[Mapping]) -> pd.DataFrame:
     lines = [
         {"hypothesis": v["id"], "statement": v["statement"], "verdict": v["verdict"], "estimate": estimate_text(v)}
         | counted(v)
-        | {"scale": v["scale"], "paper": v["paper_value"], "note": v["reason"]}
+        | {"scale": v["scale"], "paper": v["paper_value"], "note": with_names(v["reason"])}
         for v in verdicts
     ]
     names = ["hypothesis", "statement", "verdict", "estimate", *COUNTED, "scale", "paper", "note"]

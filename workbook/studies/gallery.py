@@ -9,7 +9,7 @@ from PIL import Image
 from oryx.processing.sizes import Partition, Resolution
 from workbook.data.items import evaluation_items
 from workbook.report import plots
-from workbook.report.seen import name_of
+from workbook.report.names import name_of
 from workbook.runs.settings import StudySettings
 from workbook.studies.base import Study
 

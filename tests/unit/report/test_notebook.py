@@ -48,3 +48,11 @@ def test_ipython_shows_frames_so_once_asked_to():
     finally:
         formatter.pop(pd.DataFrame)
         InteractiveShell.clear_instance()
+
+
+def test_a_note_names_arms_in_words():
+    reason = "inside the margin of 0.05, but not learned: siglip_native number +0.098, no_arm page -0.325"
+    judged = {"id": "H", "statement": "s", "verdict": "inconclusive", "estimate": None, "n_items": 1, "n_clusters": 1}
+    judged |= {"seeds": 1, "scale": "nano", "paper_value": tables.NOT_FOUND, "reason": reason}
+    (note,) = tables.verdict_table([judged])["note"]
+    assert note == reason.replace("siglip_native", "SigLIP (native size)")

@@ -33,7 +33,7 @@ def test_effects_are_those_put_in(rows):
 
 def test_an_effect_of_arms_that_were_not_run_says_which(rows):
     table = effects_table(rows[rows["arm"] != "control_native"], GROUPS).set_index("effect")["estimate"]
-    assert table["more training, on squares (control - siglip)"] == "not run: control_native"
+    assert table["more training, on squares (continued SigLIP - SigLIP)"] == "not run: continued SigLIP (native size)"
 
 
 def test_weights_are_contrasts_of_arms_that_exist():
@@ -49,8 +49,8 @@ def test_probes_of_a_run_are_a_line_each_with_the_span_of_its_seeds():
     own = {**common, "probe": "retrieval", "reader": "own head", "input": "fixed", "x": "words", "encoder": "siglip"}
     table = probes_table(pd.DataFrame([*records, {**own, "seed": 0, "value": 0.4}]))
     assert table.to_dict("records") == [
-        {"probe": "patch reading", "condition": "native", "siglip": "0.15 (0.10 to 0.20)",
-         "oryxvit": "0.40 (0.30 to 0.50)", "chance": "0.10", "n": 50},
-        {"probe": "retrieval", "condition": "own head, fixed, words", "siglip": "0.40", "oryxvit": "", "chance": "0.10",
+        {"probe": "patch reading", "condition": "native", "SigLIP": "0.15 (0.10 to 0.20)",
+         "OryxViT": "0.40 (0.30 to 0.50)", "chance": "0.10", "n": 50},
+        {"probe": "retrieval", "condition": "own head, fixed, words", "SigLIP": "0.40", "OryxViT": "", "chance": "0.10",
          "n": 50},
     ]  # fmt: skip

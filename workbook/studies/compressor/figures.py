@@ -12,6 +12,7 @@ from oryx.processing.video import read_frames
 from workbook.data import corpora
 from workbook.data.stories import SIZE
 from workbook.report import plots, seen
+from workbook.report.names import name_of
 from workbook.studies.compressor.arms import ARMS, CLIP_FRAMES, PATCH, STORY
 from workbook.studies.compressor.cells import story
 from workbook.studies.compressor.settings import Settings
@@ -50,7 +51,7 @@ def shift_figure(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
     frame = shifts(rows, arms)
     wide = frame.pivot(index=["arm", "ratio"], columns="when", values=list(MEASURES))
     wide = wide.sort_values(("shift_cka", "trained"), ascending=False, kind="stable")
-    names = [f"{seen.name_of(arm)}, {ratio}x" for arm, ratio in wide.index]
+    names = [f"{name_of(arm)}, {ratio}x" for arm, ratio in wide.index]
     ratios = sorted(frame["ratio"].unique())
     styles = [plots.style_of(ratio, ratios) | {"marker": "o"} for _, ratio in wide.index]
     figure, axes = plots.panels(1, len(MEASURES), 12.5, 1.4 + 0.2 * len(wide), sharey=True)

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from workbook.report import plots, seen
+from workbook.report.names import name_of
 from workbook.report.plots import Drawn, Groups
 from workbook.studies.encoders.arms import ARMS, INPUTS, encoders_of
 
@@ -95,7 +96,7 @@ def _readings(axis: Axes, mine: pd.DataFrame, order: Sequence[str]) -> None:
     view = mine["input"].where(mine["reader"] != "own head", "own head").fillna(mine["x"])
     named = list(zip(mine["x"], mine["encoder"], view, strict=True))
     styles = [plots.style_of(encoder, order) | INPUT_MARKS[way] for _, encoder, way in named]
-    labels = [f"{x}, {seen.name_of(encoder)}{f' ({way})' * (way != x)}" for x, encoder, way in named]
+    labels = [f"{x}, {name_of(encoder)}{f' ({way})' * (way != x)}" for x, encoder, way in named]
     plots.forest(axis, mine, labels, styles, "value")
     axis.plot(mine["chance"], range(len(mine)), "|", color=plots.DARK)
 

@@ -6,11 +6,12 @@ import pandas as pd
 
 from oryx.errors import InputError
 from oryx.evidence.stats import contrast
+from workbook.report.names import name_of
 
 CROSSED = ("siglip_fixed", "siglip_native", "control_fixed", "control_native", "oryxvit_fixed", "oryxvit_native")
 EFFECTS: dict[str, tuple[float, ...]] = {
-    "more training, on squares (control - siglip)": (-1 / 2, -1 / 2, 1 / 2, 1 / 2, 0, 0),
-    "native instead of square training (oryxvit - control)": (0, 0, -1 / 2, -1 / 2, 1 / 2, 1 / 2),
+    "more training, on squares (continued SigLIP - SigLIP)": (-1 / 2, -1 / 2, 1 / 2, 1 / 2, 0, 0),
+    "native instead of square training (OryxViT - continued SigLIP)": (0, 0, -1 / 2, -1 / 2, 1 / 2, 1 / 2),
     "native instead of fixed input, all encoders": (-1 / 3, 1 / 3, -1 / 3, 1 / 3, -1 / 3, 1 / 3),
     "interaction: native input gains more after native training": (0, 0, 1, -1, -1, 1),
     "interaction: native input gains more after more training": (1, -1, -1, 1, 0, 0),
@@ -32,7 +33,12 @@ def probes_table(frame: pd.DataFrame) -> pd.DataFrame:
     seeds = lines.obj.groupby(["probe", "condition", "encoder", "seed"], sort=False)["value"].mean()
     found = seeds.groupby(["probe", "condition", "encoder"], sort=False).agg(_span).unstack("encoder")
     found = found.reindex(index=list(lines.groups), columns=list(dict.fromkeys(frame["encoder"])))
-    found = found.join(lines.agg(chance=("chance", "mean"), n=("n", "mean"))).astype({"n": int}).reset_index()
+    found = (
+        found.rename(columns=name_of)
+        .join(lines.agg(chance=("chance", "mean"), n=("n", "mean")))
+        .astype({"n": int})
+        .reset_index()
+    )
     return found.assign(chance=found["chance"].map("{:.2f}".format, na_action="ignore")).fillna("")
 
 
@@ -49,8 +55,8 @@ def effects_table(rows: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd
             try:
                 found = contrast(seen, [(arm, tasks, weight) for arm, weight in terms.items()])
             except InputError as error:
-                lacking = sorted(set(terms) - set(seen["arm"]))
-                lines.append({**line, "estimate": f"not run: {', '.join(lacking)}" if lacking else str(error)})
+                lacking = ", ".join(map(name_of, sorted(set(terms) - set(seen["arm"]))))
+                lines.append({**line, "estimate": f"not run: {lacking}" if lacking else str(error)})
                 continue
             text = f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" + "*" * (found.low > 0 or found.high < 0)
             lines.append({**line, "estimate": text, "items": found.n_items, "seeds": found.n_seeds})

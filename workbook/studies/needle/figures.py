@@ -15,6 +15,7 @@ from PIL.ImageOps import expand
 from oryx.processing.video import read_frames
 from workbook.data.needles import make_trial
 from workbook.report import plots, seen
+from workbook.report.names import name_of
 from workbook.studies.needle.arms import ARMS
 from workbook.studies.needle.cells import arm_cells
 from workbook.studies.needle.settings import Settings
@@ -54,7 +55,7 @@ def heat_map(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
         trained = numbers.loc[numbers["arm"] == arm, "longest_trained"].max()
         left.axvline(np.searchsorted(lengths, trained, side="right"), **TRAINED)
         about = f"trained to the line: {trained:,} frames; up to {mine['items'].max()} trials per cell"
-        left.set_title(f"{seen.name_of(arm)} ({about})", loc="left", fontsize=9)
+        left.set_title(f"{name_of(arm)} ({about})", loc="left", fontsize=9)
         left.set(xlabel="", ylabel="depth")
         plots.lines(right, own, "length", ORDER)
         right.plot(own.groupby("length")["no_video"].max(), **plots.CROSS)
@@ -99,7 +100,7 @@ def score_by_context(rows: pd.DataFrame, arms: Sequence[str]) -> plots.Drawn:
     frame = frame.sort_values("length", kind="stable")
     each = frame[["visual_tokens", "seconds"]].mul([1, 1000]).div(frame["length"], axis=0).groupby(frame["arm"]).mean()
     words = "{}, {:.1f} tokens and {:.2f} ms per frame"
-    names = {arm: words.format(seen.name_of(arm), *each.loc[arm]) for arm in arms if arm in each.index}
+    names = {arm: words.format(name_of(arm), *each.loc[arm]) for arm in arms if arm in each.index}
     return _dots(frame, "length", "arm", ORDER, "at length", names)
 
 

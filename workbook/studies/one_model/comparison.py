@@ -17,7 +17,7 @@ from oryx.errors import InputError, MissingResource
 from oryx.evidence.rows import read_published
 from oryx.evidence.stats import paired_difference, summary
 from oryx.files import atomic_write_text, read_json
-from workbook.report.seen import name_of
+from workbook.report.names import name_of
 
 FOLDER = Path(oryx.__path__[0]) / "weights" / "nano" / "one"
 ROWS = "rows.parquet"
