@@ -88,7 +88,7 @@ def ways(model: Any, picture: Any, question: str, truth: str = "") -> dict[str, 
 
 def table(asked: Mapping[str, Asked]) -> pd.DataFrame:
     """The numbers of each way of asking, a line each."""
-    return pd.DataFrame({name: one.numbers for name, one in asked.items()}).T
+    return pd.DataFrame({name: one.numbers for name, one in asked.items()}).T.infer_objects()
 
 
 @torch.inference_mode()

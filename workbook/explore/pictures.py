@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from workbook.explore.asking import Asked
+from workbook.report.notebook import as_html
 from workbook.report.plots import COLOURS, MAP, panels
 
 GRID, REGION = COLOURS[5], COLOURS[1]
 WIDEST = 9.4
-"""Inches at 100 dots: fits a notebook in a window of 1280 pixels beside its margins."""
+"""Inches of a figure, whose letters can be read where a window of 1280 pixels shrinks it to the notebook's width."""
 
 MOST_FRAMES = 24
 """Frames of a strip; of more, these many are shown, evenly chosen."""
@@ -39,7 +40,7 @@ class Shown:
     def png(self) -> bytes:
         """With a white page around it, so that its text can be read in a dark theme too."""
         buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=100, facecolor="white")
+        self.figure.savefig(buffer, format="png", dpi=130, facecolor="white")
         return buffer.getvalue()
 
     def _repr_png_(self) -> bytes:
@@ -51,8 +52,7 @@ class Shown:
         image = f'<img alt="{alt}" style="max-width:100%;height:auto" src="data:image/png;base64,{data}">'
         if self.numbers is None:
             return image
-        with pd.option_context("display.max_colwidth", None):
-            return f'<div style="overflow-x:auto">{self.numbers.to_html(border=0, justify="left")}</div>{image}'
+        return f'<div style="overflow-x:auto">{as_html(self.numbers)}</div>{image}'
 
     def __repr__(self) -> str:
         return self.alt
