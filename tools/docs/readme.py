@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from oryx.errors import SettingsError
+from oryx.evidence.verdicts import AGAINST, ALIKE, CLAIMED
 from oryx.files import atomic_write_text
 from tools.docs import citation, starting
 from workbook.cli import find_study
@@ -25,9 +26,12 @@ from workbook.report.names import name_of
 from workbook.report.page import Page
 from workbook.report.paper import PARTS
 from workbook.report.published import published
-from workbook.report.tables import as_table, verdict_table
+from workbook.report.tables import as_table, estimate_text, verdict_table
 
 PAGES = ("README.md", "docs/results.md", "docs/findings.md")
+FIRST = Path(__file__).parents[2] / "docs" / "first-verdicts.csv"
+"""Verdicts when every study had been published once, the hypotheses that followed them, and by which change."""
+DECIDED = (CLAIMED, AGAINST, ALIKE)
 BLOCK = re.compile(r"(<!-- results:([\w/,.=+-]+):(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -55,7 +59,7 @@ def verdicts(page: Page, only: str = "") -> str:
         table = table[table["verdict"] == only]
         return as_table(table[["hypothesis", "estimate", "alone", "clusters", "seeds", "could find", "run"]])
     table["verdict"] = "**" + table["verdict"] + "**"
-    return as_table(table[["hypothesis", "verdict", "estimate", "alone", "clusters", "seeds"]])
+    return as_table(table[["hypothesis", "verdict", "estimate", "alone", "clusters", "seeds", "could find"]])
 
 
 def scores(page: Page) -> str:
@@ -104,6 +108,23 @@ def own_tables(page: Page) -> str:
     return as_table(pd.DataFrame(lines, columns=["statement", "paper", "verdict", "found"]))
 
 
+def first_verdicts(page: Page) -> str:
+    """What the hypotheses of the first published runs said, and what those that followed them say now."""
+    lines, decided = [], {"then": 0, "now": 0}
+    for was in pd.read_csv(FIRST).astype(object).where(lambda frame: frame.notna(), None).to_dict("records"):
+        runs = sorted((run for run in page.runs if run.study == was["study"]), key=lambda run: len(run.variant))
+        now = next((found for run in runs if (found := run.verdict(was["successor"]))), None)
+        each = {"then": was, "now": now or {"verdict": "no published run tests it", "estimate": None}}
+        line = {"hypothesis": was["statement"]}
+        for when, said in each.items():
+            line[when] = f"**{said['verdict']}** {estimate_text(said)}".strip()
+            decided[when] += said["verdict"] in DECIDED
+        lines.append(line | {"reason": was["why"]})
+    then, now = decided.values()
+    counts = f"Of {len(lines)} hypotheses {then} were decided then; of them or their successors {now} are now."
+    return f"{counts}\n\n{as_table(lines)}"
+
+
 def headlines(page: Page) -> str:
     """The findings that have a sentence for the first screen, with their numbers."""
     told = [found["headline"] for found in findings(page.runs) if found["headline"] and not found["changed"]]
@@ -122,6 +143,7 @@ BLOCKS = {
     "alike": partial(verdicts, only="no difference that matters"),
     "comparisons": Page.comparisons,
     "changes": Page.changes,
+    "first_verdicts": first_verdicts,
     "disagreements": Page.disagreements,
     "own_tables": own_tables,
     "start": lambda page: starting.start(),
