@@ -91,7 +91,7 @@ def test_a_picture_carries_its_text_alternative_below_its_numbers(opened, page):
     html = shown._repr_html_()
     assert f'alt="{shown.alt[:20]}' in html and "max-width:100%" in html
     assert str(found.answer.visual_tokens) in shown.alt and html.index("<th>4x</th>") < html.index("<img")
-    assert Image.open(io.BytesIO(shown.png)).width <= 1250, "letters can be read where a window of 1280 pixels shrinks it"
+    assert Image.open(io.BytesIO(shown.png)).width <= 1250, "readable where a window of 1280 pixels shrinks it"
 
 
 class Handle:
