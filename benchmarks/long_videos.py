@@ -230,8 +230,8 @@ def tables(found: dict) -> str:
     for line in found["memory"]["lines"]:
         peak = "unknown" if line["peak_mib"] is None else f"{line['peak_mib']:.0f}"
         lines.append(f"| {line['frames']:,} frames | {peak} | {line['tokens_mib']:.1f} | {line['pixels_mib']:.0f} |")
-    shortest, *_, longest = found["memory"]["lines"]
-    if shortest["peak_mib"] is not None:
+    shortest, longest = (found["memory"]["lines"][place] for place in (0, -1))
+    if shortest["peak_mib"] is not None and longest["frames"] > shortest["frames"]:
         times = (longest["peak_mib"] - shortest["peak_mib"]) / (longest["tokens_mib"] - shortest["tokens_mib"])
         met = "met" if times <= MOST_GROWTH else "not met"
         told = f"From the shortest to the longest the peak grows {times:.2f} times as much as the tokens"
